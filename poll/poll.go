@@ -1,0 +1,186 @@
+package poll
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/clock"
+)
+
+// Events is a set of directions that can be waited for.
+type Events uint8
+
+const (
+	// Readable: a read would not wait. The end of a stream and an error count as readable.
+	Readable Events = 1 << iota
+	// Writable: a write would not wait. A broken pipe counts as writable.
+	Writable
+)
+
+// State is what a Pollable can do at one moment.
+type State struct {
+	// Ready holds those of the wanted directions in which an operation would not wait.
+	Ready Events
+	// Bytes is how many bytes could be read (or, where only Writable was asked for, written)
+	// at once, as far as is known; 0 where it is not.
+	Bytes uint64
+	// Hangup says that the peer has gone: what is left can be read, nothing more will come.
+	Hangup bool
+	// Err, where not nil, is what an operation would answer; it is reported in the event's errno.
+	Err error
+}
+
+// Pollable is anything that can be waited for.
+//
+// An implementation embeds a [Queue], which provides Subscribe and Unsubscribe, and calls
+// Queue.Wake after every change that may have made something ready.
+type Pollable interface {
+	// Poll tells what of want is ready now. It never waits.
+	Poll(want Events) State
+	// Subscribe adds w to those that are woken when something may have become ready.
+	Subscribe(w *Waiter)
+	// Unsubscribe takes w away again; w may not be subscribed.
+	Unsubscribe(w *Waiter)
+}
+
+// Waker is woken when what it waits for may have happened.
+type Waker interface {
+	// Wake never blocks and may be called with locks held, from any goroutine, and more
+	// often than needed.
+	Wake()
+}
+
+// Task is a thread as seen by whatever makes it wait. A scheduler provides it.
+//
+// Waiting has one form, everywhere, and loses no wake-up because a wake that comes
+// before Park makes that Park return at once:
+//
+//	p.Subscribe(w)
+//	defer p.Unsubscribe(w)
+//	for p.Poll(want).Ready == 0 {
+//		if err := task.Park(wait); err != nil {
+//			return err
+//		}
+//	}
+type Task interface {
+	Waker
+
+	// Context is done when the task has to end.
+	Context() context.Context
+
+	// Park makes the task wait until it is woken, the deadline of w is reached or its context is
+	// done, and tells its scheduler before and after. Only the task itself calls it. It returns nil
+	// for a wake-up, spurious ones included, and for the deadline, which the caller reads off the
+	// clock; else the cause of the context's end.
+	Park(w Wait) error
+}
+
+// NoDeadline is the deadline of a wait that only a wake-up ends.
+const NoDeadline = math.MaxInt64
+
+// Wait describes one wait to the scheduler.
+type Wait struct {
+	// Op names what waits, for reports: "fd_read", "memory.atomic.wait32".
+	Op string
+	// On says what it waits for: a descriptor's or address's number.
+	On uint64
+	// Clock measures the deadline. It may be nil where there is none.
+	Clock clock.Clock
+	// Deadline is the reading of Clock.Monotonic at which the wait ends; [NoDeadline] for none.
+	Deadline int64
+}
+
+// Block waits until p is ready in a direction of want, and returns its state then.
+func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
+	s := p.Poll(want)
+	if s.Ready != 0 {
+		return s, nil
+	}
+	waiter := Waiter{Waker: t}
+	p.Subscribe(&waiter)
+	defer p.Unsubscribe(&waiter)
+	for {
+		if s = p.Poll(want); s.Ready != 0 {
+			return s, nil
+		}
+		if err := t.Park(w); err != nil {
+			return State{}, err
+		}
+	}
+}
+
+// Waiter is one place in a [Queue]. It is in at most one queue at a time and is
+// not copied while it is in one.
+type Waiter struct {
+	Waker Waker
+
+	queue      *Queue
+	next, prev *Waiter
+}
+
+// Queue is the list of those waiting for one thing, first come first. The zero value is empty
+// and ready to use.
+type Queue struct {
+	mu   sync.Mutex
+	head *Waiter
+	tail *Waiter
+}
+
+// Subscribe adds w at the end. It does nothing if w is in this queue already.
+func (q *Queue) Subscribe(w *Waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w.queue == q {
+		return
+	}
+	w.queue, w.prev, w.next = q, q.tail, nil
+	if q.tail != nil {
+		q.tail.next = w
+	} else {
+		q.head = w
+	}
+	q.tail = w
+}
+
+// Unsubscribe takes w out. It does nothing if w is not in this queue.
+func (q *Queue) Unsubscribe(w *Waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w.queue != q {
+		return
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		q.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		q.tail = w.prev
+	}
+	w.queue, w.next, w.prev = nil, nil, nil
+}
+
+// Wake wakes all that are subscribed, in the order in which they came. They stay subscribed.
+// It may be called with locks of the thing waited for held; a Waker takes none of those.
+func (q *Queue) Wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for w := q.head; w != nil; w = w.next {
+		w.Waker.Wake()
+	}
+}
+
+// Always is a Pollable that is ready in both directions at all times, as regular files are.
+type Always struct{}
+
+// Poll says that all of want is ready.
+func (Always) Poll(want Events) State { return State{Ready: want} }
+
+// Subscribe does nothing: nobody ever waits.
+func (Always) Subscribe(*Waiter) {}
+
+// Unsubscribe does nothing.
+func (Always) Unsubscribe(*Waiter) {}

@@ -1,0 +1,159 @@
+package wasip1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+)
+
+// FromError returns the Errno that a guest sees for err; nil is ESUCCESS. It is the
+// only mapping of Go errors to errnos in this module.
+//
+// Of several that would fit, the first of these counts, each looked for through
+// wrapping (Unwrap, *fs.PathError, *os.LinkError, *os.SyscallError, *net.OpError):
+//
+//  1. an Errno;
+//  2. a number of the operating system, which keeps its name: EMFILE is EMFILE;
+//  3. a sentinel of the standard library: fs.ErrNotExist ENOENT, fs.ErrExist EEXIST,
+//     fs.ErrPermission EACCES, fs.ErrInvalid EINVAL, fs.ErrClosed and net.ErrClosed
+//     EBADF, io.ErrClosedPipe EPIPE, context.Canceled ECANCELED,
+//     errors.ErrUnsupported ENOTSUP, …;
+//  4. an error of package net: unknown names are ENOENT, bad addresses EINVAL;
+//  5. an error whose Timeout method says true: ETIMEDOUT.
+//
+// Anything else is EIO: there is nothing truer to say of it. io.EOF and
+// io.ErrUnexpectedEOF are EIO too. The end of a file is no error in preview1, where a
+// read says it by 0 bytes: a caller for whom EOF is an answer takes it out before.
+func FromError(err error) Errno {
+	// The first rounds without errors.As, which walks by reflection: nearly every
+	// error on the way of a call is an Errno or a PathError around one.
+	for {
+		switch e := err.(type) {
+		case nil:
+			return ESUCCESS
+		case Errno:
+			return e
+		case syscall.Errno:
+			return fromSyscall(e)
+		case *fs.PathError:
+			if e.Err == nil {
+				return EIO
+			}
+			if isEscape(e.Err) {
+				return EPERM
+			}
+			err = e.Err
+			continue
+		case *os.LinkError:
+			if e.Err == nil {
+				return EIO
+			}
+			if isEscape(e.Err) {
+				return EPERM
+			}
+			err = e.Err
+			continue
+		case *os.SyscallError:
+			if e.Err == nil {
+				return EIO
+			}
+			err = e.Err
+			continue
+		}
+		break
+	}
+	if e, ok := errors.AsType[Errno](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return fromSyscall(e)
+	}
+	for _, s := range sentinels {
+		if errors.Is(err, s.err) {
+			return s.errno
+		}
+	}
+	if e := fromNet(err); e != ESUCCESS {
+		return e
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && e.Timeout() {
+		return ETIMEDOUT
+	}
+	// A PathError deeper inside than the loop above looked.
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Err != nil && isEscape(e.Err) {
+		return EPERM
+	}
+	return EIO
+}
+
+// sentinels are the errors of the standard library that name a condition, in the
+// order in which they are tried.
+var sentinels = [...]struct {
+	err   error
+	errno Errno
+}{
+	{context.Canceled, ECANCELED},
+	{context.DeadlineExceeded, ETIMEDOUT},
+	{os.ErrDeadlineExceeded, ETIMEDOUT},
+	{fs.ErrNotExist, ENOENT},
+	{fs.ErrExist, EEXIST},
+	{fs.ErrPermission, EACCES},
+	{fs.ErrClosed, EBADF},
+	{fs.ErrInvalid, EINVAL},
+	{net.ErrClosed, EBADF},
+	{io.ErrClosedPipe, EPIPE},
+	{errors.ErrUnsupported, ENOTSUP},
+	{os.ErrNoDeadline, ENOTSUP},
+	{os.ErrProcessDone, ESRCH},
+	{io.EOF, EIO},
+	{io.ErrUnexpectedEOF, EIO},
+	{io.ErrShortWrite, EIO},
+	{io.ErrNoProgress, EIO},
+	{io.ErrShortBuffer, EOVERFLOW},
+}
+
+// fromNet maps the errors of package net that carry no number of the operating
+// system, and returns ESUCCESS for all others.
+func fromNet(err error) Errno {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case e.IsNotFound:
+			return ENOENT
+		case e.IsTimeout:
+			return ETIMEDOUT
+		case e.IsTemporary:
+			return EAGAIN
+		}
+		return EIO
+	}
+	if _, ok := errors.AsType[net.UnknownNetworkError](err); ok {
+		return EAFNOSUPPORT
+	}
+	if _, ok := errors.AsType[*net.AddrError](err); ok {
+		return EINVAL
+	}
+	if _, ok := errors.AsType[net.InvalidAddrError](err); ok {
+		return EINVAL
+	}
+	if _, ok := errors.AsType[*net.ParseError](err); ok {
+		return EINVAL
+	}
+	return ESUCCESS
+}
+
+// isEscape recognises what os.Root says of a path that leads out of it. The error has
+// no name in package os and no number, so that its text is all there is.
+func isEscape(err error) bool {
+	switch err.(type) {
+	case Errno, syscall.Errno:
+		return false
+	}
+	return err.Error() == "path escapes from parent"
+}
