@@ -4,6 +4,9 @@ package wasip1
 
 import "syscall"
 
+// sysErrno is an error of the operating system.
+type sysErrno = syscall.Errno
+
 // fromSyscall maps a number of the operating system to the Errno of the same name,
 // and one without a namesake to its nearest relative or EIO.
 func fromSyscall(e syscall.Errno) Errno {
@@ -112,8 +115,6 @@ func fromSyscall(e syscall.Errno) Errno {
 		return ENOTCONN
 	case syscall.ENOTDIR:
 		return ENOTDIR
-	case syscall.ENOTEMPTY:
-		return ENOTEMPTY
 	case syscall.ENOTSOCK:
 		return ENOTSOCK
 	case syscall.ENOTTY:
@@ -157,10 +158,12 @@ func fromSyscall(e syscall.Errno) Errno {
 	case syscall.ENOTSUP:
 		return ENOTSUP
 	}
-	// One number on some systems, two on others: no switch can have both.
+	// Equal to a number above on some systems: no switch can have both.
 	switch e {
 	case syscall.EOPNOTSUPP:
 		return ENOTSUP
+	case syscall.ENOTEMPTY:
+		return ENOTEMPTY
 	case syscall.EWOULDBLOCK:
 		return EAGAIN
 	}

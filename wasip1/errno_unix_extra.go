@@ -16,5 +16,5 @@ func fromSyscallExtra(e syscall.Errno) Errno {
 	case syscall.EPROTO:
 		return EPROTO
 	}
-	return EIO
+	return fromSyscallMutex(e)
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"syscall"
 )
 
 // FromError returns the Errno that a guest sees for err; nil is ESUCCESS. It is the
@@ -37,7 +36,7 @@ func FromError(err error) Errno {
 			return ESUCCESS
 		case Errno:
 			return e
-		case syscall.Errno:
+		case sysErrno:
 			return fromSyscall(e)
 		case *fs.PathError:
 			if e.Err == nil {
@@ -69,7 +68,7 @@ func FromError(err error) Errno {
 	if e, ok := errors.AsType[Errno](err); ok {
 		return e
 	}
-	if e, ok := errors.AsType[syscall.Errno](err); ok {
+	if e, ok := errors.AsType[sysErrno](err); ok {
 		return fromSyscall(e)
 	}
 	for _, s := range sentinels {
@@ -152,7 +151,7 @@ func fromNet(err error) Errno {
 // no name in package os and no number, so that its text is all there is.
 func isEscape(err error) bool {
 	switch err.(type) {
-	case Errno, syscall.Errno:
+	case Errno, sysErrno:
 		return false
 	}
 	return err.Error() == "path escapes from parent"
