@@ -1,6 +1,10 @@
 package memory
 
-import "github.com/wasivirt/wasivirt/wasip1"
+import (
+	"unsafe"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
 
 const (
 	// MaxIovecs is the largest number of iovecs in a call (POSIX: IOV_MAX).
@@ -17,12 +21,19 @@ type IovecList struct {
 	// Bufs are the parts of guest memory, in order. They may be empty and may overlap.
 	Bufs [][]byte
 
-	// Total is the sum of their lengths, at most MaxIovecTotal.
+	// IovecUse has Total. It is apart, and pointed to, because the compiler keeps a
+	// struct in registers up to four words.
+	*IovecUse
+}
+
+// IovecUse is the size of an IovecList, and the note of how much of it a call used.
+type IovecUse struct {
+	// Total is the sum of the lengths of the buffers, at most MaxIovecTotal.
 	Total uint64
 
-	v    *View
-	iovs []wasip1.Iovec
-	w    bool
+	log  *Log           // nil if nothing is noted
+	iovs []wasip1.Iovec // where the buffers lie, for the log
+	w    bool           // the call writes to them
 }
 
 // Iovecs decodes the array of count iovecs at ptr: w tells whether the call is going to
@@ -37,64 +48,84 @@ type IovecList struct {
 // them it used.
 func (v *View) Iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.Errno) {
 	if count > MaxIovecs {
-		return IovecList{}, wasip1.EINVAL
+		return s.noIovecs(wasip1.EINVAL)
 	}
-	raw, errno := v.Read(ptr, count*wasip1.SizeIovec)
-	if errno != wasip1.ESUCCESS {
-		return IovecList{}, errno
+	end := uint64(ptr) + uint64(count)*wasip1.SizeIovec
+	mem := v.b
+	if end > uint64(len(mem)) {
+		return s.noIovecs(wasip1.EFAULT)
 	}
-	if int(count) > cap(s.bufs) {
+	if uint32(len(s.bufs)) < count {
 		s.bufs = make([][]byte, max(count, 8))
-		s.iovs = make([]wasip1.Iovec, max(count, 8))
 	}
-	bufs, iovs := s.bufs[:count], s.iovs[:count]
-	mem, total := v.b, uint64(0)
+	// Each iovec is read once: another thread may change it meanwhile.
+	raw, bufs, total := mem[ptr:end], s.bufs[:count], uint64(0)
 	for i := range bufs {
 		iov := wasip1.DecodeIovec(raw[i*wasip1.SizeIovec:])
 		end := uint64(iov.Buf) + uint64(iov.Len)
-		switch {
-		case iov.Len == 0:
-			bufs[i] = nil
-		case end > uint64(len(mem)):
-			return IovecList{}, wasip1.EFAULT
-		default:
-			bufs[i] = mem[iov.Buf:end:end]
-			total += uint64(iov.Len)
+		if end > uint64(len(mem)) {
+			if iov.Len != 0 {
+				return s.noIovecs(wasip1.EFAULT)
+			}
+			iov.Buf, end = 0, 0
 		}
-		iovs[i] = iov
+		bufs[i] = mem[iov.Buf:end:end]
+		total += uint64(iov.Len)
 	}
 	if total > MaxIovecTotal {
-		return IovecList{}, wasip1.EINVAL
+		return s.noIovecs(wasip1.EINVAL)
 	}
-	return IovecList{Bufs: bufs, Total: total, v: v, iovs: iovs, w: w}, wasip1.ESUCCESS
+	s.use.Total = total
+	if v.log != nil || s.use.log != nil {
+		s.use.track(v, ptr, bufs, w)
+	}
+	return IovecList{bufs, &s.use}, wasip1.ESUCCESS
+}
+
+func (s *Scratch) noIovecs(errno wasip1.Errno) (IovecList, wasip1.Errno) {
+	s.use = IovecUse{iovs: s.use.iovs[:0]}
+	return IovecList{nil, &s.use}, errno
+}
+
+// track notes the array at ptr as read and keeps where its buffers lie.
+func (u *IovecUse) track(v *View, ptr uint32, bufs [][]byte, w bool) {
+	v.DidRead(ptr, uint32(len(bufs))*wasip1.SizeIovec)
+	u.log, u.iovs, u.w = v.log, u.iovs[:0], w
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(v.b)))
+	for _, b := range bufs {
+		at := uintptr(unsafe.Pointer(unsafe.SliceData(b))) - base
+		u.iovs = append(u.iovs, wasip1.Iovec{Buf: uint32(at), Len: uint32(len(b))})
+	}
 }
 
 // Note notes the first n bytes of the buffers as written or as read, whichever Iovecs
 // was told.
-func (l *IovecList) Note(n uint64) {
-	if l.w {
-		l.Wrote(n)
-	} else {
-		l.DidRead(n)
+func (u *IovecUse) Note(n uint64) {
+	if u.log != nil {
+		u.note(n, u.w)
 	}
 }
 
 // Wrote notes the first n bytes of the buffers as written.
-func (l *IovecList) Wrote(n uint64) {
-	if l.v != nil && l.v.log != nil {
-		l.note(&l.v.log.Writes, n)
+func (u *IovecUse) Wrote(n uint64) {
+	if u.log != nil {
+		u.note(n, true)
 	}
 }
 
 // DidRead notes the first n bytes of the buffers as read.
-func (l *IovecList) DidRead(n uint64) {
-	if l.v != nil && l.v.log != nil {
-		l.note(&l.v.log.Reads, n)
+func (u *IovecUse) DidRead(n uint64) {
+	if u.log != nil {
+		u.note(n, false)
 	}
 }
 
-func (l *IovecList) note(rs *[]Range, n uint64) {
-	for _, iov := range l.iovs {
+func (u *IovecUse) note(n uint64, w bool) {
+	rs := &u.log.Reads
+	if w {
+		rs = &u.log.Writes
+	}
+	for _, iov := range u.iovs {
 		if n == 0 {
 			return
 		}

@@ -16,7 +16,10 @@ type Log struct {
 func (l *Log) Reset() { l.Reads, l.Writes = l.Reads[:0], l.Writes[:0] }
 
 // SetLog makes the View note in l what is touched from now on; nil ends it.
-func (v *View) SetLog(l *Log) { v.log = l }
+func (v *View) SetLog(l *Log) {
+	v.log = l
+	v.Reset(v.b)
+}
 
 // Log returns the Log that the View notes in, or nil.
 func (v *View) Log() *Log { return v.log }

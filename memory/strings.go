@@ -20,13 +20,13 @@ type Scratch struct {
 	next  uint8     // which of paths is to be used next
 
 	bufs [][]byte
-	iovs []wasip1.Iovec
+	use  IovecUse
 }
 
 // Release lets go of the guest's memory, which the Scratch may still refer to, and
 // keeps its room.
 func (s *Scratch) Release() {
-	clear(s.bufs[:cap(s.bufs)])
+	clear(s.bufs)
 }
 
 // String returns a copy of the n bytes at ptr as a string. It is EFAULT if they do not

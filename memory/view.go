@@ -15,16 +15,23 @@ var le = binary.LittleEndian
 // to be inlined: what is rare (a Log, an error) is in functions of its own.
 type View struct {
 	b     []byte
+	fast  uint64 // len(b) without a Log, 0 with one: what ends below needs no second look
 	log   *Log
 	fetch func() []byte
 }
 
 // NewView returns a View of b. Tests use it; host calls use Reset on a View they keep.
-func NewView(b []byte) *View { return &View{b: b} }
+func NewView(b []byte) *View { return &View{b: b, fast: uint64(len(b))} }
 
 // Reset points the View at b, the guest's memory of the moment. It keeps the Log and
 // the source.
-func (v *View) Reset(b []byte) { v.b = b }
+func (v *View) Reset(b []byte) {
+	v.b = b
+	v.fast = uint64(len(b))
+	if v.log != nil {
+		v.fast = 0
+	}
+}
 
 // SetSource sets where Refetch gets the memory from, nil for nowhere.
 func (v *View) SetSource(fetch func() []byte) { v.fetch = fetch }
@@ -33,7 +40,7 @@ func (v *View) SetSource(fetch func() []byte) { v.fetch = fetch }
 // after anything that may have let the guest run, and so grow its memory.
 func (v *View) Refetch() {
 	if v.fetch != nil {
-		v.b = v.fetch()
+		v.Reset(v.fetch())
 	}
 }
 
@@ -59,7 +66,7 @@ func (v *View) Window(ptr, n uint32) ([]byte, wasip1.Errno) {
 // Read returns the n bytes at ptr, to read from, or EFAULT.
 func (v *View) Read(ptr, n uint32) ([]byte, wasip1.Errno) {
 	end := uint64(ptr) + uint64(n)
-	if v.log != nil || end > uint64(len(v.b)) {
+	if end > v.fast {
 		return v.readSlow(ptr, n)
 	}
 	return v.b[ptr:end:end], wasip1.ESUCCESS
@@ -77,7 +84,7 @@ func (v *View) readSlow(ptr, n uint32) ([]byte, wasip1.Errno) {
 // write fewer takes Window and Wrote.
 func (v *View) Write(ptr, n uint32) ([]byte, wasip1.Errno) {
 	end := uint64(ptr) + uint64(n)
-	if v.log != nil || end > uint64(len(v.b)) {
+	if end > v.fast {
 		return v.writeSlow(ptr, n)
 	}
 	return v.b[ptr:end:end], wasip1.ESUCCESS
@@ -93,7 +100,7 @@ func (v *View) writeSlow(ptr, n uint32) ([]byte, wasip1.Errno) {
 
 // Uint8 loads the byte at ptr, or says EFAULT.
 func (v *View) Uint8(ptr uint32) (uint8, wasip1.Errno) {
-	if v.log != nil || uint64(ptr) >= uint64(len(v.b)) {
+	if uint64(ptr) >= v.fast {
 		u, errno := v.loadSlow(ptr, 1)
 		return uint8(u), errno
 	}
@@ -102,7 +109,7 @@ func (v *View) Uint8(ptr uint32) (uint8, wasip1.Errno) {
 
 // Uint16 loads the 2 bytes at ptr, or says EFAULT.
 func (v *View) Uint16(ptr uint32) (uint16, wasip1.Errno) {
-	if v.log != nil || uint64(ptr)+2 > uint64(len(v.b)) {
+	if uint64(ptr)+2 > v.fast {
 		u, errno := v.loadSlow(ptr, 2)
 		return uint16(u), errno
 	}
@@ -111,7 +118,7 @@ func (v *View) Uint16(ptr uint32) (uint16, wasip1.Errno) {
 
 // Uint32 loads the 4 bytes at ptr, or says EFAULT.
 func (v *View) Uint32(ptr uint32) (uint32, wasip1.Errno) {
-	if v.log != nil || uint64(ptr)+4 > uint64(len(v.b)) {
+	if uint64(ptr)+4 > v.fast {
 		u, errno := v.loadSlow(ptr, 4)
 		return uint32(u), errno
 	}
@@ -120,8 +127,9 @@ func (v *View) Uint32(ptr uint32) (uint32, wasip1.Errno) {
 
 // Uint64 loads the 8 bytes at ptr, or says EFAULT.
 func (v *View) Uint64(ptr uint32) (uint64, wasip1.Errno) {
-	if v.log != nil || uint64(ptr)+8 > uint64(len(v.b)) {
-		return v.loadSlow(ptr, 8)
+	if uint64(ptr)+8 > v.fast {
+		u, errno := v.loadSlow(ptr, 8)
+		return u, errno
 	}
 	return le.Uint64(v.b[ptr:]), wasip1.ESUCCESS
 }
@@ -136,40 +144,55 @@ func (v *View) loadSlow(ptr, n uint32) (uint64, wasip1.Errno) {
 }
 
 // PutUint8 stores x at ptr, or says EFAULT.
-func (v *View) PutUint8(ptr uint32, x uint8) wasip1.Errno {
-	if v.log != nil || uint64(ptr) >= uint64(len(v.b)) {
-		return v.storeSlow(ptr, 1, uint64(x))
+func (v *View) PutUint8(ptr uint32, x uint8) (errno wasip1.Errno) {
+	if uint64(ptr) >= v.fast {
+		return storeSlow8(v, ptr, x)
 	}
 	v.b[ptr] = x
-	return wasip1.ESUCCESS
+	return
 }
 
 // PutUint16 stores x in the 2 bytes at ptr, or says EFAULT and stores nothing.
-func (v *View) PutUint16(ptr uint32, x uint16) wasip1.Errno {
-	if v.log != nil || uint64(ptr)+2 > uint64(len(v.b)) {
-		return v.storeSlow(ptr, 2, uint64(x))
+func (v *View) PutUint16(ptr uint32, x uint16) (errno wasip1.Errno) {
+	if uint64(ptr)+2 > v.fast {
+		return storeSlow16(v, ptr, x)
 	}
 	le.PutUint16(v.b[ptr:], x)
-	return wasip1.ESUCCESS
+	return
 }
 
 // PutUint32 stores x in the 4 bytes at ptr, or says EFAULT and stores nothing.
-func (v *View) PutUint32(ptr uint32, x uint32) wasip1.Errno {
-	if v.log != nil || uint64(ptr)+4 > uint64(len(v.b)) {
-		return v.storeSlow(ptr, 4, uint64(x))
+func (v *View) PutUint32(ptr uint32, x uint32) (errno wasip1.Errno) {
+	if uint64(ptr)+4 > v.fast {
+		return storeSlow32(v, ptr, x)
 	}
 	le.PutUint32(v.b[ptr:], x)
-	return wasip1.ESUCCESS
+	return
 }
 
 // PutUint64 stores x in the 8 bytes at ptr, or says EFAULT and stores nothing.
-func (v *View) PutUint64(ptr uint32, x uint64) wasip1.Errno {
-	if v.log != nil || uint64(ptr)+8 > uint64(len(v.b)) {
-		return v.storeSlow(ptr, 8, x)
+func (v *View) PutUint64(ptr uint32, x uint64) (errno wasip1.Errno) {
+	if uint64(ptr)+8 > v.fast {
+		return storeSlow64(v, ptr, x)
 	}
 	le.PutUint64(v.b[ptr:], x)
-	return wasip1.ESUCCESS
+	return
 }
+
+// The slow halves of the stores are functions with the types of their callers, which
+// fit the compiler's budget for inlining by a hair, if they stay calls.
+
+//go:noinline
+func storeSlow8(v *View, ptr uint32, x uint8) wasip1.Errno { return v.storeSlow(ptr, 1, uint64(x)) }
+
+//go:noinline
+func storeSlow16(v *View, ptr uint32, x uint16) wasip1.Errno { return v.storeSlow(ptr, 2, uint64(x)) }
+
+//go:noinline
+func storeSlow32(v *View, ptr uint32, x uint32) wasip1.Errno { return v.storeSlow(ptr, 4, uint64(x)) }
+
+//go:noinline
+func storeSlow64(v *View, ptr uint32, x uint64) wasip1.Errno { return v.storeSlow(ptr, 8, x) }
 
 func (v *View) storeSlow(ptr, n uint32, x uint64) wasip1.Errno {
 	b, errno := v.writeSlow(ptr, n)
