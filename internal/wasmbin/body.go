@@ -1,0 +1,312 @@
+package wasmbin
+
+// MaxLocals is how many locals a function may have beside its parameters. The
+// format allows 2^32-1, for which an engine allocates before it looks further;
+// browsers stop here too.
+const MaxLocals = 50_000
+
+// instr is one instruction of a body.
+type instr struct {
+	at, end int
+	op      opcode
+	// index is the function, label, local, global, type or tag; for a memory
+	// access its offset; for a try_table the number of its catch clauses.
+	index uint32
+	// indexAt is where that stands; for a br_table and the catch clauses of a
+	// try_table, where the vector's count stands.
+	indexAt int
+	// depth is how many labels enclose the instruction; the function's own
+	// is the first, so that it is at least 1. An end has the depth of what
+	// it ends.
+	depth int
+}
+
+// body is a function's code, decoded.
+type body struct {
+	fn     uint32 // its index
+	typ    uint32
+	at     int // where its size is
+	locals int // where the vector of locals is
+	groups int // where the groups of equal locals begin, after their count
+	code   int // where its first instruction is
+	end    int
+	// nlocals counts the parameters too: it is the index of the first local
+	// that can be added.
+	nlocals uint32
+	ngroups int
+	instrs  []instr
+}
+
+// bodyReader decodes function bodies one after the other.
+type bodyReader struct {
+	m         *Module
+	c         *cursor
+	fn        uint32
+	body      body
+	labels    []opcode // what opened each label that is open
+	hasMemory bool
+}
+
+func newBodyReader(m *Module) *bodyReader {
+	r := &bodyReader{m: m, fn: uint32(m.importedFuncs), hasMemory: len(m.Memories) > 0}
+	if s := m.section(secCode); s != nil {
+		r.c = m.cursor(s)
+		r.c.pos = s.vector
+	}
+	return r
+}
+
+// next decodes the next body. The body is valid until the next call; ok is
+// false after the last one.
+func (r *bodyReader) next() (b *body, ok bool, err error) {
+	if r.c == nil || int(r.fn)-r.m.importedFuncs >= r.m.bodies {
+		if r.c != nil && r.c.pos != r.c.end {
+			r.c.fail(r.c.pos, "%d bytes left over", r.c.end-r.c.pos)
+			return nil, false, r.c.err
+		}
+		return nil, false, nil
+	}
+	r.read()
+	if r.c.err != nil {
+		return nil, false, r.c.err
+	}
+	r.fn++
+	return &r.body, true, nil
+}
+
+func (r *bodyReader) read() {
+	c, b := r.c, &r.body
+	*b = body{fn: r.fn, typ: r.m.funcs[r.fn], at: c.pos, instrs: b.instrs[:0]}
+	size := c.count("bytes of a body", 1)
+	b.locals, b.end = c.pos, c.pos+size
+	sectionEnd := c.end
+	c.end = b.end
+	r.readLocals()
+	b.code = c.pos
+	r.labels = append(r.labels[:0], opBlock) // the function's own
+	for len(r.labels) > 0 && c.err == nil {
+		r.readInstr()
+	}
+	if c.err == nil && c.pos != b.end {
+		c.fail(c.pos, "%d bytes after the end of function %d", b.end-c.pos, b.fn)
+	}
+	c.checkHeapTypes(len(r.m.Types))
+	c.end = sectionEnd
+}
+
+func (r *bodyReader) readLocals() {
+	c, b := r.c, &r.body
+	at := c.pos
+	b.ngroups = c.count("groups of locals", 2)
+	b.groups = c.pos
+	var n uint64
+	for i := 0; i < b.ngroups && c.err == nil; i++ {
+		n += uint64(c.u32())
+		parseValueType(c)
+	}
+	if n > MaxLocals {
+		c.fail(at, "function %d has %d locals, more than %d", b.fn, n, MaxLocals)
+		return
+	}
+	b.nlocals = uint32(n) + uint32(len(r.m.Types[b.typ].Params))
+}
+
+func (r *bodyReader) readInstr() {
+	c := r.c
+	in := instr{at: c.pos, depth: len(r.labels)}
+	first := c.byte()
+	in.op = opcode(first)
+	imm := immediates[first]
+	if imm == immPrefix {
+		imm = r.readPrefixed(&in)
+	}
+	in.indexAt = c.pos
+	switch imm {
+	case immNone:
+		switch in.op {
+		case opElse:
+			if r.labels[len(r.labels)-1] != opIf {
+				c.fail(in.at, "else without if")
+			}
+			r.labels[len(r.labels)-1] = opElse
+		case opEnd:
+			r.labels = r.labels[:len(r.labels)-1]
+		}
+	case immBlock:
+		r.readBlockType()
+		r.labels = append(r.labels, in.op)
+	case immTry:
+		r.readTry(&in)
+	case immLabel:
+		in.index = r.label()
+	case immLabels:
+		n := c.count("labels", 1)
+		for i := 0; i <= n && c.err == nil; i++ {
+			r.label()
+		}
+	case immFunc:
+		in.index = r.index("function", len(r.m.funcs))
+	case immCallIndirect:
+		in.index = r.index("type", len(r.m.Types))
+		c.u32()
+	case immType:
+		in.index = r.index("type", len(r.m.Types))
+	case immTag:
+		in.index = r.index("tag", r.m.tags)
+	case immLocal:
+		in.index = r.index("local", int(r.body.nlocals))
+	case immGlobal:
+		in.index = r.index("global", len(r.m.globals))
+	case immU32:
+		c.u32()
+	case immU32x2:
+		c.u32()
+		c.u32()
+	case immU32Zero:
+		c.u32()
+		c.zero("the memory of a bulk operation")
+	case immMemArg, immMemLane:
+		in.index = r.memArg(&in)
+		if imm == immMemLane {
+			c.byte()
+		}
+	case immZero:
+		c.zero("the memory of an instruction")
+	case immZero2:
+		c.zero("the memory of a bulk operation")
+		c.zero("the memory of a bulk operation")
+	case immI32:
+		c.signed(5)
+	case immI64:
+		c.signed(10)
+	case imm4:
+		c.bytes(4)
+	case imm8:
+		c.bytes(8)
+	case imm16:
+		c.bytes(16)
+	case immLane:
+		c.byte()
+	case immHeap:
+		parseHeapType(c)
+	case immSelect:
+		at := c.pos
+		if n := c.u32(); n != 1 || c.pos != at+1 {
+			c.fail(at, "select of %d types", n)
+		}
+		parseValueType(c)
+	case immLegacy:
+		c.fail(in.at, "opcode %#x of the first exception proposal: translate the module (wasm-opt --translate-to-exnref)", first)
+	default:
+		if in.op > 0xff {
+			c.fail(in.at, "unknown opcode %#x %#x", first, byte(in.op))
+		} else {
+			c.fail(in.at, "unknown opcode %#x", first)
+		}
+	}
+	in.end = c.pos
+	r.body.instrs = append(r.body.instrs, in)
+}
+
+// readPrefixed reads the rest of an opcode that has a prefix. It accepts the
+// encodings that wazero reads as it does, because a body that rewriter and
+// engine read differently could hide code from the rewriter: wazero takes one
+// byte for vector and atomic opcodes, and the second byte that the canonical
+// encoding of 128 and more has (always 1) for a nop.
+func (r *bodyReader) readPrefixed(in *instr) immediate {
+	c, prefix := r.c, in.op
+	if prefix == prefixMisc {
+		sub := c.u32()
+		if sub > 0xff {
+			c.fail(in.at, "unknown opcode %#x %#x", prefix, sub)
+			return immNone
+		}
+		in.op = prefix<<8 | opcode(sub)
+		if int(sub) < len(miscImmediates) {
+			return miscImmediates[sub]
+		}
+		return immInvalid
+	}
+	sub := c.byte()
+	in.op = prefix<<8 | opcode(sub)
+	if prefix == prefixAtomic {
+		switch {
+		case sub <= 2, 0x10 <= sub && sub <= 0x4e:
+			return immMemArg
+		case sub == 3:
+			return immZero
+		}
+		return immInvalid
+	}
+	if sub >= 0x80 {
+		if second := c.byte(); second != 1 && c.err == nil {
+			c.fail(in.at, "unknown vector opcode %#x %#x %#x", prefix, sub, second)
+		}
+	}
+	return vecImmediates[sub]
+}
+
+func (r *bodyReader) index(what string, n int) uint32 {
+	at := r.c.pos
+	index := r.c.u32()
+	if uint64(index) >= uint64(n) {
+		r.c.fail(at, "%s %d of %d", what, index, n)
+	}
+	return index
+}
+
+func (r *bodyReader) label() uint32 { return r.index("label", len(r.labels)) }
+
+func (r *bodyReader) readBlockType() {
+	c := r.c
+	at := c.pos
+	t := c.signed(5)
+	switch {
+	case t == -29, t == -28: // a typed reference: its heap type follows
+		c.heapType()
+	case t >= int64(len(r.m.Types)):
+		c.fail(at, "type %d of %d", t, len(r.m.Types))
+	}
+}
+
+// readTry reads a try_table. The labels of its catch clauses are counted from
+// outside of it.
+func (r *bodyReader) readTry(in *instr) {
+	c := r.c
+	r.readBlockType()
+	in.indexAt = c.pos
+	n := c.count("catch clauses", 2)
+	in.index = uint32(n)
+	for i := 0; i < n && c.err == nil; i++ {
+		at := c.pos
+		switch kind := c.byte(); kind {
+		case 0, 1:
+			r.index("tag", r.m.tags)
+		case 2, 3:
+		default:
+			c.fail(at, "unknown kind %d of a catch clause", kind)
+		}
+		r.label()
+	}
+	r.labels = append(r.labels, opTryTable)
+}
+
+// memArg reads alignment and offset. What a wait's rewriting takes away from
+// the engine is checked here: that there is a memory, and the alignment.
+func (r *bodyReader) memArg(in *instr) uint32 {
+	c := r.c
+	at := c.pos
+	align := c.u32()
+	in.indexAt = c.pos
+	offset := c.u32()
+	switch {
+	case c.err != nil:
+	case align >= 32:
+		c.fail(at, "alignment 2^%d, or one of several memories, which are not offered", align)
+	case !r.hasMemory:
+		c.fail(in.at, "a memory access in a module without memory")
+	case (in.op == opNotify || in.op == opWait32) && align > 2, in.op == opWait64 && align > 3:
+		c.fail(at, "alignment 2^%d of a wait or notify", align)
+	}
+	return offset
+}

@@ -1,0 +1,142 @@
+package wasmbin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// everyFeature is all that wazero 1.12 can be told to compile.
+const everyFeature = api.CoreFeaturesV2 | experimental.CoreFeaturesThreads | experimental.CoreFeaturesTailCall |
+	experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesExceptionHandling |
+	experimental.CoreFeaturesTypedFunctionReferences
+
+func compilerConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfigCompiler().WithCoreFeatures(everyFeature)
+}
+
+func interpreterConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(everyFeature)
+}
+
+// everything asks for all changes that can be asked for together.
+var everything = []Options{
+	{Stop: true, Waits: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Fuel: true, Waits: true, ExportGlobals: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Fuel: true, SharedAccess: true, ImportModule: "wasivirt"},
+	{Stop: true, ImportModule: "wasivirt"},
+	{ExportGlobals: true, ImportModule: "wasivirt"},
+}
+
+// corpus is every binary module in wazero's source tree: those of the
+// specification's tests, valid and not, and the guests of its WASI tests.
+var corpus = sync.OnceValues(func() (map[string][]byte, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
+	if err != nil {
+		return nil, err
+	}
+	root := strings.TrimSpace(string(out))
+	files := map[string][]byte{}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".wasm" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(root, path)
+		files[filepath.ToSlash(rel)] = b
+		return err
+	})
+	return files, err
+})
+
+func modules(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// goGuest compiles a program of testdata for WASI.
+func goGuest(t testing.TB, name string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name+".wasm")
+	cmd := exec.Command("go", "build", "-o", out, "./testdata/"+name)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, msg)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// compiles reports whether wazero compiles a module.
+func compiles(ctx context.Context, r wazero.Runtime, module []byte) error {
+	c, err := r.CompileModule(ctx, module)
+	if err == nil {
+		c.Close(ctx)
+	}
+	return err
+}
+
+// TestCorpus reads each module of the corpus and compares with wazero: what
+// wazero compiles is read, comes out identical when nothing is asked for (even
+// if every section is taken apart), and compiles after every change.
+func TestCorpus(t *testing.T) {
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, interpreterConfig())
+	defer r.Close(ctx)
+	var valid, refused, lenient int
+	for name, module := range modules(t) {
+		bad := compiles(ctx, r, module)
+		got, report, err := rewrite(module, Options{}, tuning{})
+		if err != nil {
+			var format *FormatError
+			if !errors.As(err, &format) || format.Offset < 0 || format.Offset > len(module) {
+				t.Errorf("%s: error %#v", name, err)
+			}
+			if bad == nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			refused++
+			continue
+		}
+		if !bytes.Equal(got, module) || len(report.Imports)+len(report.Globals)+len(report.Dropped) > 0 {
+			t.Errorf("%s: %d bytes became %d, report %+v", name, len(module), len(got), report)
+		}
+		if got, _, err = rewrite(module, Options{}, tuning{force: true}); err != nil || !bytes.Equal(got, module) {
+			t.Errorf("%s, taken apart: %d bytes became %d, error %v", name, len(module), len(got), err)
+		}
+		if bad != nil {
+			lenient++ // what only a type checker sees
+		} else {
+			valid++
+		}
+		for _, opts := range everything {
+			got, _, err := Rewrite(module, opts)
+			if err != nil {
+				t.Errorf("%s, %+v: %v", name, opts, err)
+				continue
+			}
+			if err := compiles(ctx, r, got); (err == nil) != (bad == nil) {
+				t.Errorf("%s, %+v: wazero says %v, and of the original %v", name, opts, err, bad)
+			}
+		}
+	}
+	t.Logf("%d modules: %d compile, %d were refused by both, %d by wazero's type checker", len(modules(t)), valid, refused, lenient)
+}

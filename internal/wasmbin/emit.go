@@ -1,0 +1,398 @@
+package wasmbin
+
+// emitter writes bodies anew, one after the other.
+type emitter struct {
+	*rewriter
+	p      patcher
+	body   *body
+	labels []opcode // what opened each label that is open
+	costs  []uint32 // what each point costs in fuel; point i stands before instruction i
+
+	locals    []byte // groups of locals to add
+	nlocals   uint32
+	wrapped   bool // the body stands in a block, so that it has one way out
+	hasTry    bool
+	fuelLocal int64 // the local that holds the fuel, -1: the global is used
+	saved     uint32
+}
+
+func (e *emitter) emit(b *body) []byte {
+	e.body = b
+	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0]}
+	e.locals, e.nlocals = e.locals[:0], b.nlocals
+	e.labels = append(e.labels[:0], opBlock)
+	e.scan()
+	entry := e.prologue()
+	e.writeLocals()
+	e.p.out = append(e.p.out, entry...)
+	for i := range b.instrs {
+		e.instr(i, &b.instrs[i])
+	}
+	e.p.copyTo(b.end)
+	return e.p.out
+}
+
+// asm appends code at the place that the patcher has reached.
+func (e *emitter) asm(f func(a *asm)) {
+	a := asm{code: e.p.out}
+	f(&a)
+	e.p.out = a.code
+}
+
+func (e *emitter) addLocal(t ValueType) uint32 {
+	e.locals = append(e.locals, 1, byte(t))
+	e.nlocals++
+	return e.nlocals - 1
+}
+
+func (e *emitter) writeLocals() {
+	b := e.body
+	if n := len(e.locals) / 2; n > 0 {
+		e.p.u32(b.locals, b.groups, uint32(b.ngroups+n))
+		e.p.copyTo(b.code)
+		e.p.out = append(e.p.out, e.locals...)
+	} else {
+		e.p.copyTo(b.code)
+	}
+}
+
+// scan finds out what has to be known before the first instruction is written.
+func (e *emitter) scan() {
+	e.wrapped, e.hasTry, e.fuelLocal = false, false, -1
+	for i := range e.body.instrs {
+		if e.body.instrs[i].op == opTryTable {
+			e.hasTry = true
+			break
+		}
+	}
+	if e.opts.Fuel {
+		e.scanFuel()
+	}
+}
+
+// scanFuel computes what each point of the body costs, and chooses where the
+// fuel is held.
+func (e *emitter) scanFuel() {
+	ins := e.body.instrs
+	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
+	var (
+		labels  = []opcode{opBlock}
+		point   = 0 // where the current segment is paid, -1: it cannot be reached
+		calls   = 0 // calls so far
+		loops   []int
+		tight   = false // a loop without calls and loops inside
+		lastEnd = 0
+	)
+	for i := range ins {
+		op := ins[i].op
+		if point >= 0 {
+			e.costs[point] += op.cost()
+		}
+		switch {
+		case op == opBlock || op == opTryTable:
+			labels = append(labels, op)
+		case op == opLoop:
+			labels = append(labels, op)
+			loops = append(loops, calls)
+			lastEnd = 0
+			point = i + 1
+		case op == opIf:
+			labels = append(labels, op)
+			point = i + 1
+		case op == opElse:
+			point = i + 1
+		case op == opEnd:
+			opened := labels[len(labels)-1]
+			labels = labels[:len(labels)-1]
+			if opened == opLoop {
+				if lastEnd == 0 && loops[len(loops)-1] == calls {
+					tight = true
+				}
+				loops = loops[:len(loops)-1]
+				lastEnd = 1
+			} else {
+				point = i + 1
+			}
+		case op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
+			point = i + 1
+		case op.endsPath():
+			point = -1
+		}
+		if op.isCall() || op == opNotify || op == opWait32 || op == opWait64 {
+			calls++
+		}
+	}
+	if tight && !e.hasTry && !(e.opts.SharedAccess) {
+		e.fuelLocal = int64(e.addLocal(ValueI64))
+		e.wrapped = true
+	}
+}
+
+// prologue is the code at the function's entry.
+func (e *emitter) prologue() []byte {
+	var a asm
+	checked := e.checked != nil && e.checked[e.body.fn]
+	if e.opts.CallDepth > 0 && checked {
+		a.op(opGlobalGet, e.depthGlobal)
+		a.i32Const(1)
+		a.ops(opI32Add)
+		a.op(opGlobalSet, e.depthGlobal)
+		if e.hasTry {
+			e.saved = e.addLocal(ValueI32)
+			a.op(opGlobalGet, e.depthGlobal)
+			a.op(opLocalSet, e.saved)
+		}
+		a.op(opGlobalGet, e.depthGlobal)
+		a.i32Const(int32(e.opts.CallDepth))
+		a.ops(opI32GtU)
+		a.ifCall(e.callDepth)
+		e.wrapped = true
+	}
+	if checked {
+		e.report.Entries++
+	}
+	switch {
+	case e.opts.Fuel:
+		if e.fuelLocal >= 0 {
+			a.op(opGlobalGet, e.fuelGlobal)
+			a.op(opLocalSet, uint32(e.fuelLocal))
+		}
+		e.charge(&a, e.costs[0], checked)
+	case e.opts.Stop && checked:
+		e.check(&a)
+	}
+	if e.wrapped {
+		a.ops(opBlock)
+		results := e.Types[e.body.typ].Results
+		raw := e.Types[e.body.typ].rawResults
+		switch len(results) {
+		case 0:
+			a.byte(blockEmpty)
+		case 1:
+			a.code = append(a.code, raw[1:]...)
+		default:
+			a.code = appendS32(a.code, int32(e.typeOf("\x00", string(raw))))
+		}
+	}
+	return a.code
+}
+
+// charge takes cost from the fuel and, where asked, looks whether it ran out.
+func (e *emitter) charge(a *asm, cost uint32, check bool) {
+	if e.fuelLocal < 0 {
+		if cost > 0 {
+			a.op(opGlobalGet, e.fuelGlobal)
+			a.i64Const(int64(cost))
+			a.ops(opI64Sub)
+			a.op(opGlobalSet, e.fuelGlobal)
+		}
+		if check {
+			a.op(opGlobalGet, e.fuelGlobal)
+			a.i64Const(0)
+			a.ops(opI64LtS)
+			a.ifCall(e.callFuel)
+		}
+		return
+	}
+	local := uint32(e.fuelLocal)
+	if cost > 0 {
+		a.op(opLocalGet, local)
+		a.i64Const(int64(cost))
+		a.ops(opI64Sub)
+		if check {
+			a.op(opLocalTee, local)
+		} else {
+			a.op(opLocalSet, local)
+		}
+	} else if check {
+		a.op(opLocalGet, local)
+	}
+	if check {
+		a.i64Const(0)
+		a.ops(opI64LtS, opIf, blockEmpty)
+		e.storeFuel(a)
+		a.op(opCall, e.callFuel)
+		e.loadFuel(a)
+		a.ops(opEnd)
+	}
+}
+
+func (e *emitter) storeFuel(a *asm) {
+	if e.fuelLocal >= 0 {
+		a.op(opLocalGet, uint32(e.fuelLocal))
+		a.op(opGlobalSet, e.fuelGlobal)
+	}
+}
+
+func (e *emitter) loadFuel(a *asm) {
+	if e.fuelLocal >= 0 {
+		a.op(opGlobalGet, e.fuelGlobal)
+		a.op(opLocalSet, uint32(e.fuelLocal))
+	}
+}
+
+// check counts a unit and calls the host when the count is used up.
+func (e *emitter) check(a *asm) {
+	a.op(opGlobalGet, e.stopGlobal)
+	a.i32Const(1)
+	a.ops(opI32Sub)
+	a.op(opGlobalSet, e.stopGlobal)
+	a.op(opGlobalGet, e.stopGlobal)
+	a.i32Const(0)
+	a.ops(opI32LtS)
+	a.ifCall(e.callCheck)
+}
+
+// leave is the code before control leaves the function for good.
+func (e *emitter) leave(a *asm) {
+	if e.opts.Fuel {
+		e.storeFuel(a)
+	}
+	if e.opts.CallDepth > 0 && e.checked[e.body.fn] {
+		if e.hasTry {
+			a.op(opLocalGet, e.saved)
+		} else {
+			a.op(opGlobalGet, e.depthGlobal)
+		}
+		a.i32Const(1)
+		a.ops(opI32Sub)
+		a.op(opGlobalSet, e.depthGlobal)
+	}
+}
+
+// instr writes one instruction, with what stands before and after it.
+func (e *emitter) instr(i int, in *instr) {
+	op := in.op
+	switch {
+	case op == opEnd:
+		e.end(i, in)
+		return
+	case op == opCall || op == opReturnCall || op == opRefFunc:
+		if op != opRefFunc {
+			e.beforeCall(in)
+		}
+		e.p.u32(in.indexAt, in.end, e.fn(in.index))
+		if op == opCall {
+			e.asm(e.loadFuel)
+		}
+		return
+	case op.isCall():
+		e.beforeCall(in)
+		e.p.copyTo(in.end)
+		if !op.isTailCall() {
+			e.asm(e.loadFuel)
+		}
+		return
+	case op == opUnreachable || op == opThrow || op == opThrowRef:
+		if e.fuelLocal >= 0 {
+			e.p.copyTo(in.at)
+			e.asm(e.storeFuel)
+		}
+	case op == opReturn && e.wrapped:
+		e.p.skip(in.at, in.end)
+		e.asm(func(a *asm) { a.op(opBr, uint32(in.depth-1)) })
+		return
+	case op == opBlock || op == opTryTable || op == opIf || op == opLoop:
+		e.labels = append(e.labels, op)
+	case op == opElse:
+		e.labels[len(e.labels)-1] = opElse
+	case e.opts.SharedAccess && op.isAccess():
+		e.report.Accesses++
+		e.p.copyTo(in.at)
+		e.asm(func(a *asm) { a.op(opCall, e.callAccess) })
+	}
+	if e.opts.Waits && (op == opWait32 || op == opWait64 || op == opNotify) {
+		e.wait(in)
+		return
+	}
+	e.after(i, in)
+}
+
+// after writes an instruction and what has to stand behind it: checks and
+// charges.
+func (e *emitter) after(i int, in *instr) {
+	var a asm
+	switch {
+	case in.op == opLoop:
+		e.report.Loops++
+		if e.opts.CallDepth > 0 && e.hasTry && e.checked[e.body.fn] {
+			e.restoreDepth(&a)
+		}
+		switch {
+		case e.opts.Fuel:
+			e.charge(&a, e.costs[i+1], true)
+		case e.opts.Stop:
+			e.check(&a)
+		}
+	case e.opts.Fuel && e.costs[i+1] > 0:
+		e.charge(&a, e.costs[i+1], false)
+	}
+	if len(a.code) > 0 {
+		e.p.copyTo(in.end)
+		e.p.out = append(e.p.out, a.code...)
+	}
+}
+
+// end writes the end of a block, or of the function.
+func (e *emitter) end(i int, in *instr) {
+	opened := e.labels[len(e.labels)-1]
+	e.labels = e.labels[:len(e.labels)-1]
+	if len(e.labels) == 0 {
+		if e.wrapped {
+			e.p.copyTo(in.at)
+			e.asm(func(a *asm) {
+				a.ops(opEnd)
+				e.leave(a)
+			})
+		}
+		return
+	}
+	if e.opts.CallDepth > 0 && e.hasTry && opened != opLoop && e.checked[e.body.fn] {
+		e.p.copyTo(in.end)
+		e.asm(e.restoreDepth)
+	}
+	e.after(i, in)
+}
+
+// restoreDepth sets the call depth to what it is in this activation: an
+// exception caught here has left others without counting them down. Where a
+// catch clause may lead, the end of a block and the header of a loop, it stands.
+func (e *emitter) restoreDepth(a *asm) {
+	a.op(opLocalGet, e.saved)
+	a.op(opGlobalSet, e.depthGlobal)
+}
+
+// beforeCall writes what has to stand before a call: the fuel is exact in the
+// global whenever other code runs.
+func (e *emitter) beforeCall(in *instr) {
+	var a asm
+	switch {
+	case in.op.isTailCall():
+		e.leave(&a)
+	default:
+		e.storeFuel(&a)
+	}
+	if len(a.code) > 0 {
+		e.p.copyTo(in.at)
+		e.p.out = append(e.p.out, a.code...)
+	}
+}
+
+// wait makes a wait or notify a call: its offset becomes the last operand.
+func (e *emitter) wait(in *instr) {
+	e.report.Waits++
+	f := e.callNotify
+	switch in.op {
+	case opWait32:
+		f = e.callWait32
+	case opWait64:
+		f = e.callWait64
+	}
+	e.p.skip(in.at, in.end)
+	e.asm(func(a *asm) {
+		e.storeFuel(a)
+		a.i32Const(int32(in.index))
+		a.op(opCall, f)
+		e.loadFuel(a)
+	})
+}

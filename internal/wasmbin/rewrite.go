@@ -1,0 +1,341 @@
+package wasmbin
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Options say what Rewrite changes. The zero Options change nothing.
+type Options struct {
+	// ImportModule is the module name of the imports that are added, and
+	// with a dot after it the beginning of the names of the exports:
+	// "wasivirt" gives the import "wasivirt" "check" and the export
+	// "wasivirt.stop". Needed for everything but the zero Options.
+	ImportModule string
+	// Stop has the host function check called from time to time, whatever
+	// the guest does.
+	Stop bool
+	// Period is how many units run between two calls of check, where a unit
+	// is an iteration of a loop or a call; 0 means DefaultPeriod.
+	Period uint32
+	// Fuel counts instructions and has the host function fuel called when
+	// the count runs out. It implies what Stop does, for a host that gives out
+	// fuel in slices, and replaces it.
+	Fuel bool
+	// Waits makes memory.atomic.wait32, wait64 and notify calls of host
+	// functions of those names.
+	Waits bool
+	// SharedAccess has the host function access called before every load,
+	// store and atomic instruction, if a memory is shared.
+	SharedAccess bool
+	// ExportGlobals exports the mutable globals.
+	ExportGlobals bool
+	// CallDepth limits how many calls of functions that can call themselves,
+	// directly or through others, are under way: one more calls the host
+	// function depth. 0 is no limit.
+	CallDepth uint32
+	// HostModules are the import modules whose functions never call back
+	// into the guest; nil stands for those of WASI. What else is imported is
+	// taken to do so, which costs checks.
+	HostModules []string
+}
+
+// DefaultPeriod is the Period for Options that give none: well under a
+// millisecond of a small loop, and a host call (30 ns) is lost in it.
+const DefaultPeriod = 100_000
+
+func (o *Options) isZero() bool {
+	return !o.Stop && !o.Fuel && !o.Waits && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0
+}
+
+// Signature is an import that was added.
+type Signature struct {
+	Name            string
+	Params, Results []ValueType
+}
+
+// ExportedGlobal is a global that was exported.
+type ExportedGlobal struct {
+	Index  uint32 // in the rewritten module; the guest's own keep theirs
+	Type   ValueType
+	Export string
+	Added  bool // one of ours, not the guest's
+}
+
+// Report says what Rewrite added.
+type Report struct {
+	// Imports are the host functions to provide, from Options.ImportModule.
+	Imports []Signature
+	// StopGlobal, FuelGlobal and DepthGlobal are the exports of the cells
+	// that the checks work on, "" where there is none.
+	StopGlobal, FuelGlobal, DepthGlobal string
+	// Globals are all exported by ExportGlobals, in the order of their
+	// indices, and the cells.
+	Globals []ExportedGlobal
+	// Loops and Entries are the loop headers and function entries that have
+	// a check, Waits the instructions that became calls, and Accesses those
+	// that have a switch point.
+	Loops, Entries, Waits, Accesses int
+	// Dropped are the custom sections that were left out because they name
+	// offsets in the code, which has changed.
+	Dropped []string
+}
+
+// Rewrite returns the module with the changes that opts ask for, and with the
+// zero Options the same bytes. Errors are a [*FormatError] or a
+// [*ReservedError]. The result depends on nothing but the arguments.
+func Rewrite(module []byte, opts Options) ([]byte, *Report, error) {
+	return rewrite(module, opts, tuning{})
+}
+
+// tuning is what tests and measurements vary.
+type tuning struct {
+	force bool // write every section anew, even if nothing changes
+	form  int
+}
+
+// rewriter holds one rewriting.
+type rewriter struct {
+	*Module
+	opts   Options
+	report *Report
+	tune   tuning
+
+	imports []Signature
+	types   []newType
+	globals []newGlobal
+	helpers []helper
+	shift   uint32 // how many functions were put before the defined ones
+
+	callWait32, callWait64, callNotify, callAccess uint32
+	callCheck, callFuel, callDepth                 uint32
+	stopGlobal, fuelGlobal, depthGlobal            uint32
+	checked                                        []bool // functions that need a check at entry
+
+	out []byte
+}
+
+// newType is a function type that is added: vectors of value types, encoded.
+type newType struct{ params, results string }
+
+type newGlobal struct {
+	typ  ValueType
+	init int64
+}
+
+// helper is a function that is added to the module.
+type helper struct {
+	name string
+	typ  uint32
+	code []byte // the body: locals and instructions
+}
+
+func rewrite(module []byte, opts Options, tune tuning) ([]byte, *Report, error) {
+	m, err := parse(module)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &rewriter{Module: m, opts: opts, report: &Report{}, tune: tune}
+	if opts.isZero() && !tune.force {
+		if err := r.checkBodies(); err != nil {
+			return nil, nil, err
+		}
+		return slices.Clone(module), r.report, nil
+	}
+	if !opts.isZero() {
+		if opts.ImportModule == "" {
+			return nil, nil, errors.New("wasm: Options.ImportModule is empty")
+		}
+		if err := r.checkReserved(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := r.plan(); err != nil {
+		return nil, nil, err
+	}
+	if err := r.write(); err != nil {
+		return nil, nil, err
+	}
+	return r.out, r.report, nil
+}
+
+// checkBodies reads the bodies for their errors alone.
+func (r *rewriter) checkBodies() error {
+	bodies := newBodyReader(r.Module)
+	for {
+		if _, ok, err := bodies.next(); err != nil || !ok {
+			return err
+		}
+	}
+}
+
+func (r *rewriter) checkReserved() error {
+	for _, i := range r.Imports {
+		if i.Module == r.opts.ImportModule {
+			return &ReservedError{Kind: "import", Name: i.Module + "." + i.Name}
+		}
+	}
+	for _, e := range r.Exports {
+		if strings.HasPrefix(e.Name, r.opts.ImportModule+".") {
+			return &ReservedError{Kind: "export", Name: e.Name}
+		}
+	}
+	return nil
+}
+
+// plan decides what is added: imports, types, globals, helpers.
+func (r *rewriter) plan() error {
+	o := &r.opts
+	if o.Period == 0 {
+		o.Period = DefaultPeriod
+	}
+	if o.Period > 1<<30 {
+		o.Period = 1 << 30
+	}
+	if o.Fuel {
+		o.Stop = false
+	}
+	if o.SharedAccess && !r.SharedMemory() {
+		o.SharedAccess = false
+	}
+	i32, i64 := ValueI32, ValueI64
+	add := func(dst *uint32, name string, params []ValueType, results ...ValueType) {
+		*dst = uint32(r.importedFuncs + len(r.imports))
+		r.imports = append(r.imports, Signature{Name: name, Params: params, Results: results})
+	}
+	if o.Stop {
+		add(&r.callCheck, "check", nil)
+	}
+	if o.Fuel {
+		add(&r.callFuel, "fuel", nil)
+	}
+	if o.CallDepth > 0 {
+		add(&r.callDepth, "depth", nil)
+	}
+	if o.Waits && len(r.Memories) > 0 {
+		add(&r.callWait32, "wait32", []ValueType{i32, i32, i64, i32}, i32)
+		add(&r.callWait64, "wait64", []ValueType{i32, i64, i64, i32}, i32)
+		add(&r.callNotify, "notify", []ValueType{i32, i32, i32}, i32)
+	} else {
+		o.Waits = false
+	}
+	if o.SharedAccess {
+		add(&r.callAccess, "access", nil)
+	}
+	r.shift = uint32(len(r.imports))
+	r.report.Imports = r.imports
+
+	if o.ExportGlobals {
+		for i, g := range r.Module.globals {
+			if g.Mutable {
+				r.exportGlobal(uint32(i), g.Type, "global."+strconv.Itoa(i), false)
+			}
+		}
+	}
+	if o.Stop {
+		r.stopGlobal, r.report.StopGlobal = r.addGlobal(i32, int64(o.Period), "stop")
+	}
+	if o.Fuel {
+		r.fuelGlobal, r.report.FuelGlobal = r.addGlobal(i64, 0, "fuel")
+	}
+	if o.CallDepth > 0 {
+		r.depthGlobal, r.report.DepthGlobal = r.addGlobal(i32, 0, "depth")
+	}
+	if o.Stop || o.Fuel || o.CallDepth > 0 {
+		var err error
+		if r.checked, err = r.cyclic(); err != nil {
+			return err
+		}
+	}
+	if o.Stop {
+		r.callCheck = r.addCheckHelper()
+	}
+	return nil
+}
+
+func (r *rewriter) addGlobal(t ValueType, init int64, name string) (index uint32, export string) {
+	index = uint32(len(r.Module.globals) + len(r.globals))
+	r.globals = append(r.globals, newGlobal{typ: t, init: init})
+	return index, r.exportGlobal(index, t, name, true)
+}
+
+func (r *rewriter) exportGlobal(index uint32, t ValueType, name string, added bool) string {
+	name = r.opts.ImportModule + "." + name
+	r.report.Globals = append(r.report.Globals, ExportedGlobal{Index: index, Type: t, Export: name, Added: added})
+	return name
+}
+
+// addCheckHelper adds the function that the checks call: it fills the counter
+// again and asks the host. As a function of its own it keeps the code that a
+// loop jumps over to one call.
+func (r *rewriter) addCheckHelper() uint32 {
+	a := asm{}
+	a.byte(0) // no locals
+	a.i32Const(int32(r.opts.Period))
+	a.op(opGlobalSet, r.stopGlobal)
+	a.op(opCall, r.callCheck)
+	a.byte(byte(opEnd))
+	return r.addHelper("check", a.code)
+}
+
+func (r *rewriter) addHelper(name string, code []byte) uint32 {
+	index := uint32(len(r.funcs)) + r.shift + uint32(len(r.helpers))
+	r.helpers = append(r.helpers, helper{name: name, typ: r.typeOf("\x00", "\x00"), code: code})
+	return index
+}
+
+// typeOf returns the index of a function type, adding it if no other addition
+// has.
+func (r *rewriter) typeOf(params, results string) uint32 {
+	t := newType{params, results}
+	i := slices.Index(r.types, t)
+	if i < 0 {
+		i = len(r.types)
+		r.types = append(r.types, t)
+	}
+	return uint32(len(r.Types) + i)
+}
+
+func encodeTypes(types []ValueType) string {
+	raw := []byte{byte(len(types))}
+	for _, t := range types {
+		raw = append(raw, byte(t))
+	}
+	return string(raw)
+}
+
+// fn is the index in the rewritten module of function index.
+func (r *rewriter) fn(index uint32) uint32 {
+	if int(index) >= r.importedFuncs {
+		return index + r.shift
+	}
+	return index
+}
+
+// asm assembles instructions.
+type asm struct{ code []byte }
+
+func (a *asm) byte(b byte) { a.code = append(a.code, b) }
+
+func (a *asm) op(op opcode, index uint32) {
+	a.code = appendU32(append(a.code, byte(op)), index, 1)
+}
+
+func (a *asm) i32Const(v int32) { a.code = appendS32(append(a.code, byte(opI32Const)), v) }
+
+func (a *asm) i64Const(v int64) { a.code = appendS64(append(a.code, byte(opI64Const)), v) }
+
+func (a *asm) ops(ops ...opcode) {
+	for _, op := range ops {
+		a.byte(byte(op))
+	}
+}
+
+// ifCall calls f if the i32 on the stack is not 0.
+func (a *asm) ifCall(f uint32) {
+	a.ops(opIf, blockEmpty)
+	a.op(opCall, f)
+	a.ops(opEnd)
+}

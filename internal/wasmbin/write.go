@@ -1,0 +1,249 @@
+package wasmbin
+
+import (
+	"slices"
+	"strings"
+)
+
+// write puts the module together again: the sections as they were, those that
+// change written anew, and those that it had not but now needs in their places.
+func (r *rewriter) write() error {
+	codeChanges := r.shift > 0
+	var code []byte
+	if s := r.section(secCode); s != nil && (codeChanges || r.tune.force) {
+		// First, because it adds types.
+		var err error
+		if code, err = r.code(s); err != nil {
+			return err
+		}
+	} else if err := r.checkBodies(); err != nil {
+		return err
+	}
+	missing := r.missing()
+	r.out = make([]byte, 0, len(r.data)+len(r.data)/8+256)
+	r.out = append(r.out, r.data[:8]...)
+	for i := range r.sections {
+		s := &r.sections[i]
+		for s.id != secCustom && len(missing) > 0 && sectionRank[missing[0]] < sectionRank[s.id] {
+			r.create(missing[0])
+			missing = missing[1:]
+		}
+		payload := code
+		if s.id != secCode {
+			var err error
+			if payload, err = r.rewriteSection(s, codeChanges); err != nil {
+				return err
+			}
+		}
+		switch {
+		case payload != nil:
+			r.out = append(r.out, s.id)
+			body := s.pos
+			if s.id == secCustom { // its name stands first
+				c := cursor{data: r.data, pos: s.size, end: s.pos}
+				c.u32()
+				body = c.pos
+				payload = append(slices.Clone(r.data[body:s.pos]), payload...)
+			}
+			r.out = appendU32(r.out, uint32(len(payload)), body-s.size)
+			r.out = append(r.out, payload...)
+		case codeChanges && s.id == secCustom && namesOffsets(s.name):
+			r.report.Dropped = append(r.report.Dropped, s.name)
+		default:
+			r.out = append(r.out, r.data[s.at:s.end]...)
+		}
+	}
+	for _, id := range missing {
+		r.create(id)
+	}
+	return nil
+}
+
+// namesOffsets reports whether a custom section speaks of the code by offsets
+// or indices that a rewriting changes: DWARF, source maps, branch hints,
+// relocations. wazero uses DWARF for the lines in stack traces only.
+func namesOffsets(name string) bool {
+	switch name {
+	case "sourceMappingURL", "external_debug_info", "linking":
+		return true
+	}
+	return strings.HasPrefix(name, ".debug_") ||
+		strings.HasPrefix(name, "metadata.code.") ||
+		strings.HasPrefix(name, "reloc.")
+}
+
+// missing lists the sections that are needed and not there, in order.
+func (r *rewriter) missing() (ids []byte) {
+	needs := func(id byte, needed bool) {
+		if needed && r.section(id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	needs(secType, len(r.types)+len(r.imports) > 0)
+	needs(secImport, len(r.imports) > 0)
+	needs(secFunction, len(r.helpers) > 0)
+	needs(secGlobal, len(r.globals) > 0)
+	needs(secExport, len(r.report.Globals) > 0)
+	needs(secCode, len(r.helpers) > 0)
+	return ids
+}
+
+// create writes a section that the module has not.
+func (r *rewriter) create(id byte) {
+	n, entries := r.added(id)
+	payload := append(appendU32(nil, uint32(n), 1), entries...)
+	r.out = appendU32(append(r.out, id), uint32(len(payload)), 1)
+	r.out = append(r.out, payload...)
+}
+
+// added is what a section gets at its end: how many entries, and they.
+func (r *rewriter) added(id byte) (n int, entries []byte) {
+	switch id {
+	case secType:
+		for _, i := range r.imports { // those first: see rewriter.importType
+			r.typeOf(encodeTypes(i.Params), encodeTypes(i.Results))
+		}
+		for _, t := range r.types {
+			entries = append(entries, typeFunc)
+			entries = append(append(entries, t.params...), t.results...)
+		}
+		return len(r.types), entries
+	case secImport:
+		for _, i := range r.imports {
+			entries = appendName(appendName(entries, r.opts.ImportModule), i.Name)
+			entries = append(entries, byte(KindFunc))
+			entries = appendU32(entries, r.typeOf(encodeTypes(i.Params), encodeTypes(i.Results)), 1)
+		}
+		return len(r.imports), entries
+	case secFunction:
+		for _, h := range r.helpers {
+			entries = appendU32(entries, h.typ, 1)
+		}
+		return len(r.helpers), entries
+	case secGlobal:
+		for _, g := range r.globals {
+			entries = append(entries, byte(g.typ), 1)
+			a := asm{code: entries}
+			if g.typ == ValueI64 {
+				a.i64Const(g.init)
+			} else {
+				a.i32Const(int32(g.init))
+			}
+			a.ops(opEnd)
+			entries = a.code
+		}
+		return len(r.globals), entries
+	case secExport:
+		for _, g := range r.report.Globals {
+			entries = append(appendName(entries, g.Export), byte(KindGlobal))
+			entries = appendU32(entries, g.Index, 1)
+		}
+		return len(r.report.Globals), entries
+	case secCode:
+		for _, h := range r.helpers {
+			entries = append(appendU32(entries, uint32(len(h.code)), 1), h.code...)
+		}
+		return len(r.helpers), entries
+	}
+	return 0, nil
+}
+
+// rewriteSection returns the new contents of a section, nil if they stay.
+func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) {
+	shifts := r.shift > 0 || r.tune.force
+	p := &patcher{data: r.data, last: s.pos}
+	switch s.id {
+	case secCustom:
+		if s.name == "name" && codeChanges {
+			return r.names(s), nil
+		}
+		return nil, nil
+	case secStart:
+		if !shifts {
+			return nil, nil
+		}
+		p.u32(s.pos, s.end, r.fn(*r.Start))
+		return p.out, nil
+	case secType, secImport, secFunction, secTable, secGlobal, secExport, secElement:
+	default:
+		return nil, nil
+	}
+	n, entries := r.added(s.id)
+	var hasRefs bool
+	switch s.id {
+	case secTable, secGlobal, secExport, secElement:
+		hasRefs = shifts
+	}
+	if n == 0 && !hasRefs && !r.tune.force {
+		return nil, nil
+	}
+	c := cursor{data: r.data, pos: s.pos, end: s.end}
+	p.u32(s.pos, s.vector, c.u32()+uint32(n))
+	if hasRefs {
+		err := r.visitRefs(s, &refs{
+			global: func(int, uint32) {},
+			fn: func(at, end int, index uint32) error {
+				p.u32(at, end, r.fn(index))
+				return nil
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	p.copyTo(s.end)
+	return append(p.out, entries...), nil
+}
+
+// visitRefs tells refs of the functions and globals that a section names in
+// constant expressions, element segments and exports.
+func (r *rewriter) visitRefs(s *section, refs *refs) error {
+	c := r.cursor(s)
+	n := int(c.u32())
+	for i := 0; i < n && c.err == nil; i++ {
+		switch s.id {
+		case secTable:
+			new(Module).parseTable(c, refs)
+		case secGlobal:
+			parseGlobalType(c)
+			parseConstExpr(c, refs)
+		case secElement:
+			parseElement(c, refs)
+		case secExport:
+			c.name("export name")
+			if Kind(c.byte()) == KindFunc {
+				refs.visitFunc(c)
+			} else {
+				c.u32()
+			}
+		}
+	}
+	if c.err != nil {
+		return c.err
+	}
+	return nil
+}
+
+// code returns the new contents of the code section.
+func (r *rewriter) code(s *section) ([]byte, error) {
+	n, entries := r.added(secCode)
+	p := &patcher{data: r.data, last: s.pos, out: make([]byte, 0, (s.end-s.pos)*9/8)}
+	p.u32(s.pos, s.vector, uint32(r.bodies+n))
+	bodies := newBodyReader(r.Module)
+	e := emitter{rewriter: r}
+	for {
+		b, ok, err := bodies.next()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		code := e.emit(b)
+		p.u32(b.at, b.locals, uint32(len(code)))
+		p.out = append(p.out, code...)
+		p.last = b.end
+	}
+	p.copyTo(s.end)
+	return append(p.out, entries...), nil
+}
