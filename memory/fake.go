@@ -1,139 +1,65 @@
 package memory
 
 import (
-	"math"
+	"context"
+	"encoding/binary"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Fake is a memory without a guest, for tests of what works on an api.Memory. It moves
-// at every growth, so that a slice kept over one is found out: the guest no longer
-// sees it. It is not safe for concurrent use.
+// Poison is what the bytes of a Fake become that it has moved away from.
+const Poison = 0xdb
+
+// Fake is a memory without a guest, for tests of what works on an api.Memory. It is
+// wazero's own, as a module has it that exports a memory and nothing else, but it moves
+// at every growth and leaves Poison behind, so that a slice kept over one is found
+// out. It is not safe for concurrent use.
 type Fake struct {
-	api.Memory // nil: the interface is closed to other implementations
-	b          []byte
-	min, max   uint32
+	api.Memory
 }
 
 // NewFake returns a memory of the given number of pages of 64 KiB that may grow to
-// max. Both are cut to 65,536, and max is at least pages.
-func NewFake(pages, max uint32) *Fake {
+// limit. Both are cut to 65,536, and limit is at least pages. Nothing has to be closed.
+func NewFake(pages, limit uint32) *Fake {
 	pages = min(pages, maxPages)
-	max = min(max, maxPages)
-	if max < pages {
-		max = pages
+	limit = max(min(limit, maxPages), pages)
+
+	// A module of two sections: the memory with its limits, and its export.
+	section := func(wasm []byte, id byte, body []byte) []byte {
+		return append(append(wasm, id, byte(len(body))), body...)
 	}
-	return &Fake{b: make([]byte, uint64(pages)*PageSize), min: pages, max: max}
+	limits := binary.AppendUvarint([]byte{1, 1}, uint64(pages))
+	limits = binary.AppendUvarint(limits, uint64(limit))
+	wasm := section([]byte("\x00asm\x01\x00\x00\x00"), 5, limits)
+	wasm = section(wasm, 7, []byte("\x01\x06memory\x02\x00"))
+
+	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
+		func(_, _ uint64) experimental.LinearMemory { return new(restless) }))
+	// The interpreter takes nothing from the system that would have to be given back.
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	mod, err := r.Instantiate(ctx, wasm)
+	if err != nil {
+		panic("memory: the module of a Fake: " + err.Error()) // it depends on nothing from outside
+	}
+	return &Fake{mod.Memory()}
 }
 
 // Bytes returns the memory of the moment.
-func (f *Fake) Bytes() []byte { return f.b }
+func (f *Fake) Bytes() []byte { return FromModule(f.Memory) }
 
-// Definition returns the memory's limits. It has no name, module or export.
-func (f *Fake) Definition() api.MemoryDefinition { return fakeDefinition{min: f.min, max: f.max} }
+// restless is a memory that moves whenever it is asked for another size.
+type restless struct{ b []byte }
 
-type fakeDefinition struct {
-	api.MemoryDefinition
-	min, max uint32
-}
-
-func (d fakeDefinition) ModuleName() string                     { return "" }
-func (d fakeDefinition) Index() uint32                          { return 0 }
-func (d fakeDefinition) Import() (module, name string, is bool) { return "", "", false }
-func (d fakeDefinition) ExportNames() []string                  { return nil }
-func (d fakeDefinition) Min() uint32                            { return d.min }
-func (d fakeDefinition) Max() (uint32, bool)                    { return d.max, true }
-
-// Size returns the size in bytes in 32 bits, and so 0 at 4 GiB as wazero's does.
-func (f *Fake) Size() uint32 { return uint32(len(f.b)) }
-
-// Grow moves the memory to a new place with delta more pages.
-func (f *Fake) Grow(delta uint32) (previous uint32, ok bool) {
-	now := uint32(uint64(len(f.b)) / PageSize)
-	if delta == 0 {
-		return now, true
+func (m *restless) Reallocate(size uint64) []byte {
+	b := make([]byte, size)
+	copy(b, m.b)
+	for i := range m.b {
+		m.b[i] = Poison
 	}
-	if uint64(now)+uint64(delta) > uint64(f.max) {
-		return 0, false
-	}
-	b := make([]byte, (uint64(now)+uint64(delta))*PageSize)
-	copy(b, f.b)
-	f.b = b
-	return now, true
+	m.b = b
+	return b
 }
 
-// Read returns the bytes of the memory themselves.
-func (f *Fake) Read(offset, n uint32) ([]byte, bool) {
-	b, errno := f.view().Window(offset, n)
-	return b, errno == 0
-}
-
-// ReadByte implements api.Memory.
-func (f *Fake) ReadByte(offset uint32) (byte, bool) {
-	u, errno := f.view().Uint8(offset)
-	return u, errno == 0
-}
-
-// ReadUint16Le implements api.Memory.
-func (f *Fake) ReadUint16Le(offset uint32) (uint16, bool) {
-	u, errno := f.view().Uint16(offset)
-	return u, errno == 0
-}
-
-// ReadUint32Le implements api.Memory.
-func (f *Fake) ReadUint32Le(offset uint32) (uint32, bool) {
-	u, errno := f.view().Uint32(offset)
-	return u, errno == 0
-}
-
-// ReadUint64Le implements api.Memory.
-func (f *Fake) ReadUint64Le(offset uint32) (uint64, bool) {
-	u, errno := f.view().Uint64(offset)
-	return u, errno == 0
-}
-
-// ReadFloat32Le implements api.Memory.
-func (f *Fake) ReadFloat32Le(offset uint32) (float32, bool) {
-	u, ok := f.ReadUint32Le(offset)
-	return math.Float32frombits(u), ok
-}
-
-// ReadFloat64Le implements api.Memory.
-func (f *Fake) ReadFloat64Le(offset uint32) (float64, bool) {
-	u, ok := f.ReadUint64Le(offset)
-	return math.Float64frombits(u), ok
-}
-
-// WriteByte implements api.Memory.
-func (f *Fake) WriteByte(offset uint32, x byte) bool { return f.view().PutUint8(offset, x) == 0 }
-
-// WriteUint16Le implements api.Memory.
-func (f *Fake) WriteUint16Le(offset uint32, x uint16) bool {
-	return f.view().PutUint16(offset, x) == 0
-}
-
-// WriteUint32Le implements api.Memory.
-func (f *Fake) WriteUint32Le(offset, x uint32) bool { return f.view().PutUint32(offset, x) == 0 }
-
-// WriteUint64Le implements api.Memory.
-func (f *Fake) WriteUint64Le(offset uint32, x uint64) bool {
-	return f.view().PutUint64(offset, x) == 0
-}
-
-// WriteFloat32Le implements api.Memory.
-func (f *Fake) WriteFloat32Le(offset uint32, x float32) bool {
-	return f.WriteUint32Le(offset, math.Float32bits(x))
-}
-
-// WriteFloat64Le implements api.Memory.
-func (f *Fake) WriteFloat64Le(offset uint32, x float64) bool {
-	return f.WriteUint64Le(offset, math.Float64bits(x))
-}
-
-// Write implements api.Memory.
-func (f *Fake) Write(offset uint32, b []byte) bool { return WriteAt(f, offset, b) == nil }
-
-// WriteString implements api.Memory.
-func (f *Fake) WriteString(offset uint32, s string) bool { return WriteAt(f, offset, []byte(s)) == nil }
-
-func (f *Fake) view() *View { return NewView(f.b) }
+func (m *restless) Free() {}
