@@ -1,3 +1,23 @@
+// Package poll is waiting: what can be waited for ([Pollable]), who waits ([Task]), the one
+// loop in which everything waits ([Block]), and waiting for any of several things, which is
+// poll_oneoff ([Oneoff], [Set]).
+//
+// # The seam
+//
+// A Pollable says what it can do now (Poll) and keeps a list of those to wake when that may have
+// changed (a [Queue]). It knows nothing of threads. A Task is parked and woken; it knows nothing of
+// what it waits for, but is told for the reports. A scheduler makes Tasks, and sees every wait begin
+// and end: that is how virtual time knows that all wait, how one thread at a time can run, and how
+// cancellation reaches whoever waits. [NewTask] makes one without a scheduler, for host code.
+//
+// Nothing is polled in a loop and nothing asks the operating system: whatever becomes ready says so.
+//
+// # Lost wake-ups and locks
+//
+// There are none of the first: a Wake before Park makes that Park return at once, and everybody
+// looks again after it. Wake is called with the lock of the thing waited for held, so the order
+// is: that thing, its Queue, the Task, its scheduler, the clock. Nobody calls the other way round
+// with a lock held.
 package poll
 
 import (
@@ -89,9 +109,39 @@ type Wait struct {
 	Clock clock.Clock
 	// Deadline is the reading of Clock.Monotonic at which the wait ends; [NoDeadline] for none.
 	Deadline int64
+	// By says who can end it otherwise. Block and Set fill it in.
+	By Reach
 }
 
-// Block waits until p is ready in a direction of want, and returns its state then.
+// Reach says how far away those can be who end a wait. A scheduler that looks for deadlocks needs
+// it: that all threads wait is one only if no one else can help.
+type Reach uint8
+
+const (
+	// ByAnyone: host code, or the machine, may end the wait.
+	ByAnyone Reach = iota
+	// ByThreads: only threads of the same scheduler can.
+	ByThreads
+	// ByGroup: only threads of the same guest can.
+	ByGroup
+)
+
+// Reacher is implemented by a Pollable that can tell who makes it ready; the others are ByAnyone. A
+// pipe of which guests have both ends is ByThreads; it is asked at the beginning of each wait.
+type Reacher interface {
+	Reach() Reach
+}
+
+// ReachOf returns who can make p ready.
+func ReachOf(p Pollable) Reach {
+	if r, ok := p.(Reacher); ok {
+		return r.Reach()
+	}
+	return ByAnyone
+}
+
+// Block waits until p is ready in a direction of want, and returns its state then. It fills in w.By. A
+// deadline of w does not end it: that is for the caller's own loop.
 func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	s := p.Poll(want)
 	if s.Ready != 0 {
@@ -100,6 +150,7 @@ func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	waiter := Waiter{Waker: t}
 	p.Subscribe(&waiter)
 	defer p.Unsubscribe(&waiter)
+	w.By = ReachOf(p)
 	for {
 		if s = p.Poll(want); s.Ready != 0 {
 			return s, nil
