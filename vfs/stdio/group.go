@@ -1,0 +1,227 @@
+package stdio
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Group keeps the order of what is written to several outputs (see [InOrder]). Where goroutines
+// write, its outputs share one, and its buffer: when one writer waits, all of the group do, as they
+// would if the guest called the writers itself. The zero value is ready to use.
+type Group struct {
+	direct sync.Mutex // held while a writer is called directly
+	limit  int        // bytes to take ahead; 0 is DefaultBuffer
+
+	mu      sync.Mutex
+	next    batch // what has been taken since the goroutine last looked
+	work    batch // what the goroutine writes; belongs to it while running
+	used    int   // bytes in both
+	running bool
+	waiting []*pumpSink // those that were told there is no room
+}
+
+// batch is a row of writes, of which each is handed on as it came.
+type batch struct {
+	data   []byte
+	writes []write
+}
+
+type write struct {
+	to *pumpSink
+	n  int
+}
+
+func (b *batch) add(to *pumpSink, p []byte) {
+	b.data = append(b.data, p...)
+	b.writes = append(b.writes, write{to, len(p)})
+}
+
+func (b *batch) reset() {
+	clear(b.writes)
+	b.data, b.writes = b.data[:0], b.writes[:0]
+}
+
+func (g *Group) roomLocked() int {
+	limit := g.limit
+	if limit == 0 {
+		limit = DefaultBuffer
+	}
+	return limit - g.used
+}
+
+// run writes until there is nothing left.
+func (g *Group) run() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.next.writes) > 0 {
+		g.next, g.work = g.work, g.next
+		rest := g.work.data
+		for _, w := range g.work.writes {
+			p := rest[:w.n:w.n]
+			rest = rest[w.n:]
+			if w.to.err == nil {
+				g.mu.Unlock()
+				n, err := w.to.w.Write(p)
+				g.mu.Lock()
+				if err == nil && n < len(p) {
+					err = io.ErrShortWrite
+				}
+				if err != nil {
+					w.to.err = err
+				}
+			}
+			g.doneLocked(w)
+		}
+		g.work.reset()
+	}
+	g.running = false
+}
+
+// doneLocked gives back the room of a write, and wakes who waits for that.
+func (g *Group) doneLocked(w write) {
+	g.used -= w.n
+	w.to.left -= w.n
+	w.to.count--
+	if w.to.count == 0 {
+		if w.to.closed {
+			w.to.finishLocked()
+		}
+		w.to.queue.Wake()
+	}
+	if g.roomLocked() >= pipeBuf {
+		for i, s := range g.waiting {
+			s.waits = false
+			s.queue.Wake()
+			g.waiting[i] = nil
+		}
+		g.waiting = g.waiting[:0]
+	}
+}
+
+// pumpSink hands writes to its group's goroutine.
+type pumpSink struct {
+	w     io.Writer
+	group *Group
+	queue *poll.Queue
+	owned bool
+
+	// Guarded by the group's lock.
+	left   int   // bytes taken and not written
+	count  int   // writes taken and not written
+	err    error // why bytes were lost, until it was told
+	waits  bool  // is in group.waiting
+	closed bool
+}
+
+func (s *pumpSink) send(p []byte) (int, error) {
+	g := s.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.closed {
+		return 0, wasip1.EBADF
+	}
+	// Not told while bytes are left that were taken after the ones that were lost: they must go the same way.
+	if s.err != nil && s.count == 0 {
+		err := s.err
+		s.err = nil
+		return 0, err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	room := g.roomLocked()
+	if s.err != nil || room <= 0 || len(p) > room && len(p) <= pipeBuf {
+		s.waitLocked()
+		return 0, wasip1.EAGAIN
+	}
+	p = p[:min(len(p), room)]
+	g.next.add(s, p)
+	g.used += len(p)
+	s.left += len(p)
+	s.count++
+	if !g.running {
+		g.running = true
+		go g.run()
+	}
+	return len(p), nil
+}
+
+func (s *pumpSink) waitLocked() {
+	if !s.waits {
+		s.waits = true
+		s.group.waiting = append(s.group.waiting, s)
+	}
+}
+
+func (s *pumpSink) state() poll.State {
+	g := s.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch room := g.roomLocked(); {
+	case s.closed:
+		return poll.State{Ready: poll.Writable, Err: wasip1.EBADF}
+	case s.err != nil && s.count == 0:
+		return poll.State{Ready: poll.Writable, Err: s.err, Hangup: true}
+	case s.err == nil && room >= pipeBuf:
+		return poll.State{Ready: poll.Writable, Bytes: uint64(room)}
+	}
+	s.waitLocked()
+	return poll.State{}
+}
+
+func (s *pumpSink) pending() int {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.left
+}
+
+func (s *pumpSink) takeErr() error {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	err := s.err
+	s.err = nil
+	return err
+}
+
+// linger is how long a connection that was closed may take to send what its guest had written.
+const linger = 10 * time.Second
+
+func (s *pumpSink) close() error {
+	g := s.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.queue.Wake()
+	if s.count == 0 {
+		s.finishLocked()
+		err := s.err
+		s.err = nil
+		return err
+	}
+	if d, ok := s.w.(writeDeadliner); ok && s.owned {
+		_ = d.SetWriteDeadline(time.Now().Add(linger))
+	}
+	return nil
+}
+
+// finishLocked closes the writer after the last write, without the lock.
+func (s *pumpSink) finishLocked() {
+	c, ok := s.w.(io.Closer)
+	if _, lines := s.w.(*LineWriter); !ok || !s.owned && !lines {
+		return
+	}
+	g := s.group
+	g.mu.Unlock()
+	err := c.Close()
+	g.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+}

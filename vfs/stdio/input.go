@@ -1,0 +1,317 @@
+package stdio
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Reader makes a stream of r that can be read: r itself if it is a stream, [Null] for
+// nil, else an [Input].
+func Reader(r io.Reader, opts ...Option) vfs.Stream {
+	switch r := r.(type) {
+	case nil:
+		return Null{}
+	case vfs.Stream:
+		return r
+	}
+	return NewInput(r, opts...)
+}
+
+// Input is a stream that reads from an io.Reader.
+type Input struct {
+	own   poll.Queue
+	queue *poll.Queue
+	src   source
+	tty   bool
+}
+
+// source is one way of reading without waiting. Its methods may be called by several goroutines.
+type source interface {
+	recv(p []byte, peek bool) (int, error)
+	// state tells whether recv would answer something else than EAGAIN, and if not sees to it that the
+	// queue is woken when it would.
+	state() poll.State
+	buffered() []byte
+	close() error
+}
+
+// NewInput makes a stream of r. See the package's description for how it is read.
+func NewInput(r io.Reader, opts ...Option) *Input {
+	c := newConfig(opts)
+	in := &Input{}
+	in.queue = &in.own
+	if c.queue != nil {
+		in.queue = c.queue
+	}
+	if f, ok := r.(*os.File); ok {
+		in.tty = isTerminal(f)
+	}
+	in.src = newSource(r, c, in.queue, in.tty)
+	return in
+}
+
+func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
+	closer := func() error { return nil }
+	if rc, ok := r.(io.Closer); ok && c.owned {
+		closer = rc.Close
+	}
+	if c.pumped {
+		return newPumpSource(r, c, q, tty)
+	}
+	direct := c.direct
+	switch r := r.(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		direct = true
+	case *os.File:
+		direct = direct || neverWaits(r)
+	}
+	if direct {
+		return &directSource{r: r, closer: closer}
+	}
+	if s := newRawSource(r, c, q, closer); s != nil {
+		return s
+	}
+	return newPumpSource(r, c, q, tty)
+}
+
+// Read reads what there is, at most len(p) bytes, and answers EAGAIN when there is nothing yet,
+// io.EOF at the end and EBADF when the stream is closed. At the end of file that was typed on a terminal it
+// can go on.
+func (in *Input) Read(p []byte) (int, error) { return in.Recv(p, false) }
+
+// Recv reads like Read; with peek what was read stays. Readers that are called directly
+// cannot be peeked into: ENOTSUP.
+func (in *Input) Recv(p []byte, peek bool) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return in.src.recv(p, peek)
+}
+
+// Buffered returns a copy of what has been read ahead from the reader but not by a guest.
+func (in *Input) Buffered() []byte { return in.src.buffered() }
+
+// Write answers EBADF.
+func (in *Input) Write([]byte) (int, error) { return 0, wasip1.EBADF }
+
+// Poll tells whether a read would answer. For writing it is always ready, with EBADF.
+func (in *Input) Poll(want poll.Events) poll.State {
+	if want&poll.Readable == 0 {
+		return refused(want & poll.Writable)
+	}
+	return in.src.state()
+}
+
+// Subscribe adds w to those that are woken when there may be something to read.
+func (in *Input) Subscribe(w *poll.Waiter) { in.queue.Subscribe(w) }
+
+// Unsubscribe takes w away again.
+func (in *Input) Unsubscribe(w *poll.Waiter) { in.queue.Unsubscribe(w) }
+
+// Terminal reports whether the stream is a terminal.
+func (in *Input) Terminal() bool { return in.tty }
+
+// Close ends reading. What was read ahead is gone afterwards.
+func (in *Input) Close() error { return in.src.close() }
+
+// refused is the state of a stream in a direction in which it is not open.
+func refused(want poll.Events) poll.State {
+	if want == 0 {
+		return poll.State{}
+	}
+	return poll.State{Ready: want, Err: wasip1.EBADF}
+}
+
+// directSource calls a reader that does not wait.
+type directSource struct {
+	mu     sync.Mutex
+	r      io.Reader
+	closer func() error
+	err    error // came together with bytes
+	closed bool
+}
+
+func (d *directSource) recv(p []byte, peek bool) (int, error) {
+	if peek {
+		return 0, wasip1.ENOTSUP
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, wasip1.EBADF
+	}
+	if err := d.err; err != nil {
+		d.err = nil
+		return 0, err
+	}
+	n, err := d.r.Read(p)
+	switch {
+	case n < 0 || n > len(p):
+		return 0, errBadCount
+	case n > 0:
+		d.err = err
+		return n, nil
+	case err == nil:
+		return 0, io.ErrNoProgress
+	}
+	return 0, err
+}
+
+func (d *directSource) state() poll.State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := poll.State{Ready: poll.Readable}
+	switch l, ok := d.r.(lener); {
+	case d.closed:
+		s.Err = wasip1.EBADF
+	case ok:
+		s.Bytes = uint64(l.Len())
+		s.Hangup = s.Bytes == 0
+	}
+	return s
+}
+
+func (d *directSource) buffered() []byte { return nil }
+
+func (d *directSource) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.closer()
+}
+
+// pumpSource reads ahead on a goroutine, one Read at a time and only when asked.
+type pumpSource struct {
+	r     io.Reader
+	queue *poll.Queue
+	size  int
+	owned bool
+	tty   bool
+
+	mu      sync.Mutex
+	buf     []byte // belongs to the goroutine while running
+	rest    []byte // what of buf has not been taken
+	err     error  // what comes after rest
+	running bool
+	closed  bool
+}
+
+func newPumpSource(r io.Reader, c config, q *poll.Queue, tty bool) *pumpSource {
+	return &pumpSource{r: r, queue: q, size: c.size, owned: c.owned, tty: tty}
+}
+
+func (s *pumpSource) recv(p []byte, peek bool) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return 0, wasip1.EBADF
+	case len(s.rest) > 0:
+		n := copy(p, s.rest)
+		if !peek {
+			s.rest = s.rest[n:]
+		}
+		return n, nil
+	case s.err != nil:
+		err := s.err
+		if s.tty && err == io.EOF && !peek {
+			s.err = nil
+		}
+		return 0, err
+	}
+	s.startLocked()
+	return 0, wasip1.EAGAIN
+}
+
+func (s *pumpSource) state() poll.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := poll.State{Bytes: uint64(len(s.rest)), Hangup: s.err != nil}
+	switch {
+	case s.closed:
+		st.Err = wasip1.EBADF
+	case len(s.rest) > 0:
+	case s.err == nil:
+		s.startLocked()
+		return st
+	case s.err != io.EOF:
+		st.Err = s.err
+	}
+	st.Ready = poll.Readable
+	return st
+}
+
+func (s *pumpSource) startLocked() {
+	if s.running {
+		return
+	}
+	if s.buf == nil {
+		s.buf = make([]byte, s.size)
+	}
+	s.running = true
+	go s.fill()
+}
+
+// fill does one Read. A Read of no bytes without an error is asked again, a hundred times as bufio does.
+func (s *pumpSource) fill() {
+	var n int
+	var err error
+	for range 100 {
+		if n, err = s.r.Read(s.buf); n != 0 || err != nil {
+			break
+		}
+	}
+	switch {
+	case n < 0 || n > len(s.buf):
+		n, err = 0, errBadCount
+	case n == 0 && err == nil:
+		err = io.ErrNoProgress
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+	s.rest, s.err = s.buf[:n], err
+	if s.closed && !s.owned {
+		if d, ok := s.r.(readDeadliner); ok {
+			_ = d.SetReadDeadline(noTime) // Close set it to end this Read
+		}
+	}
+	s.queue.Wake()
+}
+
+func (s *pumpSource) buffered() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.rest)
+}
+
+func (s *pumpSource) close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	if d, ok := s.r.(readDeadliner); ok && s.running && !s.owned {
+		_ = d.SetReadDeadline(longAgo)
+	}
+	s.queue.Wake()
+	s.mu.Unlock()
+	if c, ok := s.r.(io.Closer); ok && s.owned {
+		return c.Close()
+	}
+	return nil
+}
+
+var errBadCount = errors.New("stdio: reader or writer returned an impossible count")

@@ -1,0 +1,67 @@
+package stdio
+
+import (
+	"io"
+
+	"github.com/wasivirt/wasivirt/poll"
+)
+
+// DefaultBuffer is how many bytes an [Output] takes ahead of a writer that may wait, and
+// how many an [Input] asks a reader for that may wait.
+const DefaultBuffer = 64 << 10
+
+// pipeBuf is the size up to which a write is taken whole or not at all (POSIX: PIPE_BUF).
+const pipeBuf = 4096
+
+// Option changes how a reader or writer becomes a stream.
+type Option func(*config)
+
+type config struct {
+	direct bool
+	pumped bool
+	owned  bool
+	size   int
+	group  *Group
+	queue  *poll.Queue
+}
+
+func newConfig(opts []Option) config {
+	c := config{size: DefaultBuffer}
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+// Direct says that the reader or writer never waits for anything but the machine, so
+// that the guest's own thread can call it. One that waits nevertheless keeps the
+// guest from being cancelled.
+func Direct() Option { return func(c *config) { c.direct = true } }
+
+// Pumped makes a goroutine do all reading or writing, whatever the value is.
+func Pumped() Option { return func(c *config) { c.pumped = true } }
+
+// Owned makes Close of the stream close the reader or writer too, if it is an
+// io.Closer. For an output that happens after all that was taken has been written.
+func Owned() Option { return func(c *config) { c.owned = true } }
+
+// Buffered sets how many bytes the stream takes ahead, at least 4096.
+func Buffered(size int) Option {
+	return func(c *config) { c.size = max(size, pipeBuf) }
+}
+
+// InOrder makes outputs of the same group write in the order in which they were written to.
+func InOrder(g *Group) Option { return func(c *config) { c.group = g } }
+
+// WakeOn makes the stream wake those in q. It is for whoever builds one Pollable of an
+// input and an output, such as a connection; the stream's own Subscribe uses q as well.
+func WakeOn(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
+
+// lener is implemented by the in-memory readers of the standard library.
+type lener interface{ Len() int }
+
+// waitless reports whether a Write to w is known to end without waiting for anybody.
+func waitless(w io.Writer) bool {
+	d, ok := w.(interface{ waitless() bool })
+	return ok && d.waitless()
+}

@@ -1,0 +1,231 @@
+package stdio
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+var (
+	noTime  = time.Time{}
+	longAgo = time.Unix(1, 0)
+)
+
+type readDeadliner interface{ SetReadDeadline(time.Time) error }
+type writeDeadliner interface{ SetWriteDeadline(time.Time) error }
+
+// Writer makes a stream of w that can be written: w itself if it is a stream, [Discard] for nil and
+// for io.Discard, else an [Output].
+func Writer(w io.Writer, opts ...Option) vfs.Stream {
+	switch s := w.(type) {
+	case nil:
+		return Discard{}
+	case vfs.Stream:
+		return s
+	}
+	if w == io.Discard {
+		return Discard{}
+	}
+	return NewOutput(w, opts...)
+}
+
+// Writers makes streams of a guest's standard output and standard error that keep the order
+// in which the guest writes to both. Where both are the same writer, both streams are the same.
+// The options are for both.
+func Writers(stdout, stderr io.Writer, opts ...Option) (vfs.Stream, vfs.Stream) {
+	opts = append(opts[:len(opts):len(opts)], InOrder(&Group{limit: newConfig(opts).size}))
+	out := Writer(stdout, opts...)
+	if same(stdout, stderr) {
+		return out, out
+	}
+	return out, Writer(stderr, opts...)
+}
+
+// same compares two writers, which may be of a type that cannot be compared.
+func same(a, b io.Writer) (equal bool) {
+	defer func() { _ = recover() }()
+	return a != nil && a == b
+}
+
+// Flusher is implemented by streams that take bytes before they are written.
+type Flusher interface {
+	// Flush waits until all that was taken has been written or lost, and returns why it was lost.
+	// It returns the task's error when that has to end before.
+	Flush(t poll.Task) error
+}
+
+// Flush flushes s if it is a [Flusher].
+func Flush(t poll.Task, s vfs.Stream) error {
+	if f, ok := s.(Flusher); ok {
+		return f.Flush(t)
+	}
+	return nil
+}
+
+// Output is a stream that writes to an io.Writer.
+type Output struct {
+	own   poll.Queue
+	queue *poll.Queue
+	snk   sink
+	tty   bool
+}
+
+// sink is one way of writing without waiting. Its methods may be called by several goroutines.
+type sink interface {
+	send(p []byte) (int, error)
+	state() poll.State
+	// pending tells how many bytes have been taken and not been written yet.
+	pending() int
+	// takeErr returns what went wrong with bytes that had been taken, once.
+	takeErr() error
+	close() error
+}
+
+// NewOutput makes a stream of w. See the package's description for how it is written.
+func NewOutput(w io.Writer, opts ...Option) *Output {
+	c := newConfig(opts)
+	o := &Output{}
+	o.queue = &o.own
+	if c.queue != nil {
+		o.queue = c.queue
+	}
+	if f, ok := w.(*os.File); ok {
+		o.tty = isTerminal(f)
+	}
+	o.snk = newSink(w, c, o.queue)
+	return o
+}
+
+func newSink(w io.Writer, c config, q *poll.Queue) sink {
+	closer := func() error { return nil }
+	if wc, ok := w.(io.Closer); ok && c.owned {
+		closer = wc.Close
+	}
+	if c.group == nil {
+		c.group = &Group{limit: c.size}
+	}
+	if c.pumped {
+		return &pumpSink{w: w, group: c.group, queue: q, owned: c.owned}
+	}
+	direct := c.direct || waitless(w)
+	switch w := w.(type) {
+	case *bytes.Buffer, *strings.Builder:
+		direct = true
+	case *LineWriter:
+		closer = w.Close // hands on a last line without an end
+	case *os.File:
+		direct = direct || neverWaits(w)
+	}
+	if direct {
+		return &directSink{mu: &c.group.direct, w: w, closer: closer}
+	}
+	if s := newRawSink(w, c, q, closer); s != nil {
+		return s
+	}
+	return &pumpSink{w: w, group: c.group, queue: q, owned: c.owned}
+}
+
+// Write writes what fits; up to 4096 bytes are written whole or not at all where a goroutine writes them.
+// Errors: EAGAIN; EBADF when the stream is closed; what went wrong with bytes taken before.
+func (o *Output) Write(p []byte) (int, error) { return o.snk.send(p) }
+
+// Read answers EBADF.
+func (o *Output) Read([]byte) (int, error) { return 0, wasip1.EBADF }
+
+// Poll tells whether a write would be taken. For reading it is always ready, with EBADF.
+func (o *Output) Poll(want poll.Events) poll.State {
+	if want&poll.Writable == 0 {
+		return refused(want & poll.Readable)
+	}
+	return o.snk.state()
+}
+
+// Subscribe adds w to those that are woken when there may be room to write.
+func (o *Output) Subscribe(w *poll.Waiter) { o.queue.Subscribe(w) }
+
+// Unsubscribe takes w away again.
+func (o *Output) Unsubscribe(w *poll.Waiter) { o.queue.Unsubscribe(w) }
+
+// Terminal reports whether the stream is a terminal.
+func (o *Output) Terminal() bool { return o.tty }
+
+// Close ends writing. What was taken is still written, by the stream's goroutine.
+func (o *Output) Close() error { return o.snk.close() }
+
+// Flush implements [Flusher].
+func (o *Output) Flush(t poll.Task) error {
+	if _, err := poll.Block(t, drain{o}, poll.Writable, poll.Wait{Op: "flush", Deadline: poll.NoDeadline}); err != nil {
+		return err
+	}
+	return o.snk.takeErr()
+}
+
+// Pending returns how many bytes have been taken and not been written yet.
+func (o *Output) Pending() int { return o.snk.pending() }
+
+// drain is ready when its output has nothing pending.
+type drain struct{ *Output }
+
+func (d drain) Poll(want poll.Events) poll.State {
+	if d.snk.pending() > 0 {
+		return poll.State{}
+	}
+	return poll.State{Ready: want}
+}
+
+// directSink calls a writer that does not wait.
+type directSink struct {
+	mu     *sync.Mutex // of the group, so that two outputs can have one writer
+	w      io.Writer
+	closer func() error
+	closed bool
+}
+
+func (d *directSink) send(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, wasip1.EBADF
+	}
+	n, err := d.w.Write(p)
+	switch {
+	case n < 0 || n > len(p):
+		return 0, errBadCount
+	case n > 0:
+		return n, nil
+	case err == nil && len(p) > 0:
+		// A caller that tries again would never end.
+		return 0, io.ErrShortWrite
+	}
+	return n, err
+}
+
+func (d *directSink) state() poll.State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := poll.State{Ready: poll.Writable}
+	if d.closed {
+		s.Err = wasip1.EBADF
+	}
+	return s
+}
+
+func (d *directSink) pending() int   { return 0 }
+func (d *directSink) takeErr() error { return nil }
+
+func (d *directSink) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.closer()
+}
