@@ -1,0 +1,31 @@
+package process
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Args say what arguments a guest gets, its own name first. The zero Args are none.
+type Args struct {
+	list []string
+	ask  func() ([]string, error)
+}
+
+// FixedArgs are the given arguments.
+func FixedArgs(args ...string) Args { return Args{list: slices.Clone(args)} }
+
+// AskArgs are the arguments that ask returns, once for each guest as it starts.
+func AskArgs(ask func() ([]string, error)) Args { return Args{ask: ask} }
+
+// Snapshot returns the arguments of a guest that starts now. It fails if there is a NUL
+// in one, if all together have more than 4 GiB, or if the function fails that was asked.
+func (a Args) Snapshot() (*Strings, error) {
+	list := a.list
+	if a.ask != nil {
+		var err error
+		if list, err = a.ask(); err != nil {
+			return nil, fmt.Errorf("arguments: %w", err)
+		}
+	}
+	return encode("argument", list)
+}
