@@ -1,0 +1,327 @@
+package aferofs
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/spf13/afero"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// file is a regular file.
+type file struct{ inode }
+
+const (
+	rdonly = os.O_RDONLY
+	rdwr   = os.O_RDWR
+)
+
+// Open opens the store's file, or joins those who have it open: all share one handle, which is
+// exchanged for one that writes when the first of them wants to.
+func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
+	write := mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0
+	if write && f.fs.readOnly {
+		return nil, wasip1.EROFS
+	}
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case write || mode&vfs.OpenRead != 0:
+		if err := f.acquire(write); err != nil {
+			return nil, err
+		}
+	case f.nlink() == 0 && f.opens == 0:
+		return nil, wasip1.ENOENT
+	}
+	f.opens++
+	if mode&vfs.OpenTruncate != 0 {
+		if err := f.resize(0); err != nil {
+			f.release()
+			return nil, err
+		}
+	}
+	return &open{file: f, sync: mode&(vfs.OpenSync|vfs.OpenDsync) != 0}, nil
+}
+
+// acquire sees to it that there is a handle that reads or also writes. FS.mu and mu are held.
+func (n *inode) acquire(write bool) error {
+	if n.h != nil && (n.writable || !write) {
+		return nil
+	}
+	h, err := n.openStore(write)
+	if err != nil {
+		return err
+	}
+	if n.h != nil {
+		n.h.Close()
+	}
+	n.h, n.writable = h, write
+	return nil
+}
+
+// openStore opens the stored file and makes sure that it is the one meant. FS.mu and mu are held.
+func (n *inode) openStore(write bool) (afero.File, error) {
+	var path string
+	switch {
+	case n.at.dir != nil:
+		path = n.path()
+	case n.hidden != "":
+		path = n.hidden
+	case n.h != nil:
+		// Unlinked while it was open for reading, and the store has no way back to it.
+		return nil, wasip1.EACCES
+	default:
+		return nil, wasip1.ENOENT
+	}
+	flag := rdonly
+	if write {
+		flag = rdwr
+	}
+	h, err := n.fs.store.OpenFile(path, flag, 0)
+	if err != nil {
+		return nil, translate(err)
+	}
+	fi, err := h.Stat()
+	switch {
+	case err != nil:
+		err = translate(err)
+	case typeOf(fi) == typeDir, !same(n.info, fi):
+		err = wasip1.ENOENT
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// release undoes one open. FS.mu and mu are held.
+func (n *inode) release() error {
+	if n.opens--; n.opens > 0 {
+		return nil
+	}
+	var err error
+	if n.h != nil {
+		err = n.closeStore(n.h, n.writable)
+		n.h, n.writable = nil, false
+	}
+	if n.hidden != "" {
+		if e := n.fs.store.Remove(n.hidden); err == nil {
+			err = translate(e)
+		}
+		n.hidden = ""
+	}
+	return err
+}
+
+// closeStore closes a handle and puts the times right after it, because closing a handle of MemMapFs
+// sets the time to the system's. FS.mu and mu are held.
+func (n *inode) closeStore(h afero.File, wrote bool) error {
+	if fi, err := h.Stat(); err == nil {
+		n.look(fi)
+	}
+	err := translate(h.Close())
+	if wrote && n.at.dir != nil {
+		if fi, e := n.fs.lstat(n.path()); e == nil && nanos(fi.ModTime()) != n.mtim {
+			n.settle()
+		}
+	}
+	n.dirty = false
+	return err
+}
+
+// resize sets the size, which the limit allows. FS.mu and mu are held.
+func (n *inode) resize(size int64) error {
+	h := n.h
+	if h == nil || !n.writable {
+		var err error
+		if h, err = n.openStore(true); err != nil {
+			return err
+		}
+		defer n.closeStore(h, true)
+	}
+	if err := translate(h.Truncate(size)); err != nil {
+		return err
+	}
+	n.size = size
+	n.wrote()
+	return nil
+}
+
+// wrote notes a change of content. mu is held.
+func (n *inode) wrote() {
+	now := n.fs.now()
+	if !n.timed {
+		n.atim = now
+	}
+	n.mtim, n.ctim, n.timed, n.dirty = now, now, true, true
+}
+
+// open is one opening of a file.
+type open struct {
+	file *file
+	sync bool // every write is stored before it returns
+}
+
+var (
+	_ vfs.File       = (*open)(nil)
+	_ vfs.Appender   = (*open)(nil)
+	_ vfs.VectorFile = (*open)(nil)
+)
+
+// ReadAt reads at an offset.
+func (o *open) ReadAt(p []byte, off int64) (int, error) {
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	return o.file.readAt(p, off)
+}
+
+func (n *inode) readAt(p []byte, off int64) (int, error) {
+	switch {
+	case n.h == nil:
+		return 0, wasip1.EBADF
+	case off < 0:
+		return 0, wasip1.EINVAL
+	case len(p) == 0:
+		return 0, nil
+	}
+	c, err := n.h.ReadAt(p, off)
+	switch {
+	case c > 0 && (err == nil || err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)):
+		return c, nil
+	case err == nil, err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+		return 0, io.EOF
+	}
+	return c, translate(err)
+}
+
+// WriteAt writes at an offset; what the size limit allows is written, then EFBIG.
+func (o *open) WriteAt(p []byte, off int64) (int, error) {
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	n, err := o.file.writeAt(p, off)
+	return n, o.written(err)
+}
+
+func (n *inode) writeAt(p []byte, off int64) (int, error) {
+	switch {
+	case n.h == nil || !n.writable:
+		return 0, wasip1.EBADF
+	case off < 0:
+		return 0, wasip1.EINVAL
+	case len(p) == 0:
+		return 0, nil
+	case off >= n.fs.max:
+		return 0, wasip1.EFBIG
+	}
+	var short error
+	if room := n.fs.max - off; int64(len(p)) > room {
+		p, short = p[:room], wasip1.EFBIG
+	}
+	c, err := n.h.WriteAt(p, off)
+	if c > 0 {
+		n.wrote()
+	}
+	if err != nil {
+		return c, translate(err)
+	}
+	return c, short
+}
+
+// written ends a write: with the store's sync where the opening asked for it. mu is held.
+func (o *open) written(err error) error {
+	if o.sync && err == nil {
+		return translate(o.file.h.Sync())
+	}
+	return err
+}
+
+// ReadVector reads into several buffers in one step.
+func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	total := 0
+	for _, b := range bufs {
+		n, err := o.file.readAt(b, off+int64(total))
+		total += n
+		if err != nil || n < len(b) {
+			if total > 0 {
+				err = nil
+			}
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// WriteVector writes several buffers in one step.
+func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	n, err := o.file.writeVector(bufs, off)
+	return n, o.written(err)
+}
+
+func (n *inode) writeVector(bufs [][]byte, off int64) (int, error) {
+	total := 0
+	for _, b := range bufs {
+		c, err := n.writeAt(b, off+int64(total))
+		total += c
+		if err != nil || c < len(b) {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// Append writes at the end in one step.
+func (o *open) Append(bufs [][]byte) (int, int64, error) {
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	if o.file.h == nil {
+		return 0, 0, wasip1.EBADF
+	}
+	fi, err := o.file.h.Stat()
+	if err != nil {
+		return 0, 0, translate(err)
+	}
+	end := fi.Size()
+	n, err := o.file.writeVector(bufs, end)
+	return n, end + int64(n), o.written(err)
+}
+
+// Sync puts content, and with dataOnly false the times, on the store.
+func (o *open) Sync(dataOnly bool) error {
+	n := &o.file.inode
+	n.mu.Lock()
+	var err error
+	if n.h != nil {
+		err = translate(n.h.Sync())
+	}
+	n.mu.Unlock()
+	if err != nil || dataOnly {
+		return err
+	}
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dirty {
+		n.settle()
+	}
+	return nil
+}
+
+// Close ends the opening.
+func (o *open) Close() error {
+	o.file.fs.mu.Lock()
+	defer o.file.fs.mu.Unlock()
+	o.file.mu.Lock()
+	defer o.file.mu.Unlock()
+	return o.file.release()
+}

@@ -1,0 +1,117 @@
+package aferofs
+
+import (
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/afero"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs"
+)
+
+// DefaultMaxFileSize is the size in bytes beyond which files do not grow unless [MaxFileSize] says otherwise.
+const DefaultMaxFileSize = 1 << 30
+
+// FS is an [afero.Fs] as a [vfs.FS]. See the package comment for what it adds.
+type FS struct {
+	store    afero.Fs
+	base     string // where the root is in the store
+	max      int64
+	readOnly bool
+
+	// keepsOpen: the store's handles outlive the name.
+	keepsOpen bool
+	// relative: the store takes "a" and "/a" for two files in its root, as MemMapFs does.
+	relative bool
+	// counted: listing a directory costs next to nothing, so that its subdirectories can be counted.
+	counted bool
+
+	clock atomic.Pointer[clock.Clock]
+
+	mu      sync.Mutex
+	root    *dir
+	lastIno uint64
+	orphans uint64 // how many hidden names were given out
+	nolinks bool   // the store has no symbolic links that can be used
+}
+
+// Option changes what [New] makes.
+type Option func(*FS)
+
+// MaxFileSize sets the largest size of a file in bytes; a write or a truncation beyond it is answered EFBIG.
+// Values below 1 mean no limit, which a store in memory does not survive when a guest asks for
+// a size of 1<<60.
+func MaxFileSize(n int64) Option {
+	return func(f *FS) {
+		if n < 1 {
+			n = math.MaxInt64
+		}
+		f.max = n
+	}
+}
+
+// ReadOnly makes every change answer EROFS. A store made by [afero.NewReadOnlyFs] needs no such option.
+func ReadOnly() Option { return func(f *FS) { f.readOnly = true } }
+
+// Root makes the directory dir of the store the root, instead of the store's own "/".
+func Root(dir string) Option { return func(f *FS) { f.base = dir } }
+
+// New returns the file system that store holds. It touches the store only when it is used.
+func New(store afero.Fs, opts ...Option) *FS {
+	f := &FS{store: store, base: sep, max: DefaultMaxFileSize}
+	switch store.(type) {
+	case *afero.MemMapFs:
+		f.keepsOpen, f.relative, f.counted, f.nolinks = true, true, true, true
+	case *afero.OsFs:
+		f.keepsOpen = runtime.GOOS != "windows"
+		f.max = math.MaxInt64
+	case *afero.ReadOnlyFs:
+		f.readOnly = true
+	}
+	for _, o := range opts {
+		o(f)
+	}
+	f.base = cleanBase(f.base)
+	f.relative = f.relative && f.base == sep
+	f.root = new(dir)
+	f.initialise(&f.root.inode, typeDir)
+	return f
+}
+
+// Root returns the root directory.
+func (f *FS) Root() vfs.Node { return f.root }
+
+// Attach gives the file system the clock from which it takes times. Before that it uses the system's.
+func (f *FS) Attach(env vfs.Env) {
+	if env.Clock != nil {
+		f.clock.CompareAndSwap(nil, &env.Clock)
+	}
+}
+
+// Store returns the afero.Fs below.
+func (f *FS) Store() afero.Fs { return f.store }
+
+func (f *FS) now() int64 {
+	if c := f.clock.Load(); c != nil {
+		return (*c).Realtime()
+	}
+	return time.Now().UnixNano()
+}
+
+// initialise gives a new inode its number. FS.mu is held.
+func (f *FS) initialise(n *inode, t filetype) {
+	f.lastIno++
+	n.fs, n.ino, n.typ = f, f.lastIno, t
+}
+
+// hiddenPrefix starts the names in the root that hold unlinked files which are open.
+const hiddenPrefix = ".wasivirt-unlinked-"
+
+func (d *dir) hides(name string) bool {
+	return d == d.fs.root && strings.HasPrefix(name, hiddenPrefix)
+}
