@@ -17,6 +17,13 @@ func FixedArgs(args ...string) Args { return Args{list: slices.Clone(args)} }
 // AskArgs are the arguments that ask returns, once for each guest as it starts.
 func AskArgs(ask func() ([]string, error)) Args { return Args{ask: ask} }
 
+// Check reports what Snapshot would find wrong with fixed arguments, without asking a
+// function.
+func (a Args) Check() error {
+	_, err := encode("argument", a.list)
+	return err
+}
+
 // Snapshot returns the arguments of a guest that starts now. It fails if there is a NUL
 // in one, if all together have more than 4 GiB, or if the function fails that was asked.
 func (a Args) Snapshot() (*Strings, error) {

@@ -93,6 +93,13 @@ func (e Env) WithFunc(ask func() ([]string, error)) Env {
 	return e
 }
 
+// Check reports what Snapshot would find wrong with the variables set one by one,
+// without asking a function or the host.
+func (e Env) Check() error {
+	_, err := Env{set: e.set}.Snapshot()
+	return err
+}
+
 // Snapshot returns the environment of a guest that starts now. It fails if a variable
 // has no name, no "=" or a "=" in its name, if there is a NUL in one, if all together
 // have more than 4 GiB, or if the function fails that was asked. Variables of the
