@@ -1,0 +1,163 @@
+package memfs
+
+import (
+	"math/bits"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Contents are kept in chunks of 16 KiB: large enough that walking the tree costs nothing beside
+// copying, small enough that a fork's first write, and a byte in the midst of a hole, is cheap.
+const (
+	chunkBits = 14
+	chunkSize = 1 << chunkBits
+	minChunk  = 64
+)
+
+// chunk is a piece of a file. What lies beyond len(data) reads as zeros, and what lies there in memory
+// means nothing: a chunk is cut short, and grows, without clearing anything twice.
+type chunk struct {
+	owner *owner
+	data  []byte
+}
+
+// chunk returns chunk i, or nil for a hole.
+func (in *inode) chunk(i uint64) *chunk {
+	if i == 0 {
+		return in.first
+	}
+	return in.rest.get(i)
+}
+
+// read reads as much as there is. off is not negative.
+func (in *inode) read(p []byte, off int64) int {
+	if off >= in.size {
+		return 0
+	}
+	if room := in.size - off; int64(len(p)) > room {
+		p = p[:room]
+	}
+	done := 0
+	for done < len(p) {
+		q := p[done:]
+		o := int(off % chunkSize)
+		q = q[:min(len(q), chunkSize-o)]
+		k := 0
+		if c := in.chunk(uint64(off) >> chunkBits); c != nil && o < len(c.data) {
+			k = copy(q, c.data[o:])
+		}
+		clear(q[k:])
+		done += len(q)
+		off += int64(len(q))
+	}
+	return done
+}
+
+// write writes p, or as much of it as fits. The inode is f's own; off is not negative.
+func (f *FS) write(in *inode, p []byte, off int64) (int, error) {
+	var err error
+	if room := f.maxFile - off; int64(len(p)) > room {
+		if room <= 0 {
+			return 0, wasip1.EFBIG
+		}
+		p, err = p[:room], wasip1.EFBIG
+	}
+	done := 0
+	for done < len(p) {
+		i, o := uint64(off)>>chunkBits, int(off%chunkSize)
+		n := min(len(p)-done, chunkSize-o)
+		c := in.chunk(i)
+		if c == nil || c.owner != f.owner || cap(c.data) < o+n {
+			if c, n = f.grow(in, i, o, n); n == 0 {
+				err = wasip1.ENOSPC
+				break
+			}
+		}
+		if have := len(c.data); o+n > have {
+			c.data = c.data[:o+n]
+			if o > have {
+				clear(c.data[have:o])
+			}
+		}
+		copy(c.data[o:], p[done:done+n])
+		done += n
+		off += int64(n)
+	}
+	if done > 0 && off > in.size {
+		in.size = off
+	}
+	return done, err
+}
+
+// grow returns chunk i as one that may be written from o to o+n. If there is not memory enough it
+// returns a smaller n, 0 at the least.
+func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
+	c := in.chunk(i)
+	have := 0
+	if c != nil {
+		have = cap(c.data)
+	}
+	want := have
+	if o+n > have {
+		// Only the first chunk grows by and by: a file that has others is large.
+		want = chunkSize
+		if i == 0 {
+			want = min(chunkSize, max(minChunk, 1<<bits.Len(uint(o+n-1))))
+		}
+		got := f.reserve(int64(want - have))
+		want = have + int(got)
+		if n = min(n, want-o); n <= 0 {
+			f.used.Add(-got)
+			return nil, 0
+		}
+		in.alloc += got
+	}
+	data := make([]byte, 0, want)
+	if c != nil {
+		data = append(data, c.data...)
+		if c.owner == f.owner {
+			c.data = data
+			return c, n
+		}
+	}
+	c = &chunk{f.owner, data}
+	in.setChunk(f.owner, i, c)
+	return c, n
+}
+
+func (in *inode) setChunk(o *owner, i uint64, c *chunk) {
+	if i == 0 {
+		in.first = c
+	} else {
+		in.rest.set(o, i, c)
+	}
+}
+
+// truncate sets the size, which is not negative. The inode is f's own.
+func (f *FS) truncate(in *inode, size int64) {
+	if size >= in.size {
+		in.size = size
+		return
+	}
+	in.size = size
+	freed := 0
+	keep := (uint64(size) + chunkSize - 1) >> chunkBits
+	if keep == 0 && in.first != nil {
+		freed += cap(in.first.data)
+		in.first = nil
+	}
+	in.rest.cut(f.owner, max(keep, 1), func(c *chunk) { freed += cap(c.data) })
+	if o := int(size % chunkSize); o != 0 {
+		if c := in.chunk(keep - 1); c != nil && len(c.data) > o {
+			if c.owner != f.owner {
+				data := append(make([]byte, 0, o), c.data[:o]...)
+				freed += cap(c.data) - cap(data)
+				in.setChunk(f.owner, keep-1, &chunk{f.owner, data})
+			} else {
+				c.data = c.data[:o]
+			}
+		}
+	}
+	in.alloc -= int64(freed)
+	f.used.Add(-int64(freed))
+}

@@ -1,0 +1,248 @@
+package memfs
+
+import (
+	"hash/maphash"
+	"io/fs"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+var _ interface {
+	handle
+	vfs.Directory
+} = (*dirNode)(nil)
+
+const maxName = 255
+
+// checkName refuses what no entry may be called. Walkers never ask for such a name, host code may.
+func checkName(name string) error {
+	switch {
+	case len(name) > maxName:
+		return wasip1.ENAMETOOLONG
+	case name == "" || name == "." || name == ".." || strings.IndexByte(name, '/') >= 0 || strings.IndexByte(name, 0) >= 0:
+		return wasip1.EINVAL
+	}
+	return nil
+}
+
+// Lookup returns the node that name stands for. Errors: ENOENT, ENAMETOOLONG.
+func (d *dirNode) Lookup(name string) (vfs.Node, error) {
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	if c := f.cache.Load(); c != nil {
+		if n := c.lookup(hash, d.ino, name); n != nil {
+			return n.self, nil
+		}
+	}
+	if len(name) > maxName {
+		return nil, wasip1.ENAMETOOLONG
+	}
+	f.mu.rlock(&f.park)
+	e := d.in.dir.find(hash, name)
+	if e == nil {
+		f.mu.runlock(&f.park)
+		return nil, wasip1.ENOENT
+	}
+	n := f.node(e.ino)
+	f.remember(e, n)
+	f.mu.runlock(&f.park)
+	return n.self, nil
+}
+
+// ReadDir lists in the order in which the names were made. A cookie is the place after an entry.
+func (d *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
+	f := d.fs
+	f.mu.rlock(&f.park)
+	order := &d.in.dir.order
+	n := 0
+	for n < len(entries) {
+		seq, e := order.next(cookie)
+		if e == nil {
+			break
+		}
+		cookie = seq + 1
+		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: cookie}
+		n++
+	}
+	unread := d.in.unread
+	f.mu.runlock(&f.park)
+	if unread && len(entries) > 0 {
+		f.mu.lock(&f.park)
+		in := d.own()
+		in.atim, in.unread = f.now(), false
+		f.mu.unlock(&f.park)
+	}
+	return n, nil
+}
+
+// Attr returns the attributes. The size of a directory is 0.
+func (d *dirNode) Attr() (vfs.Attr, error) {
+	f := d.fs
+	f.mu.rlock(&f.park)
+	a := d.in.attr(d.ino)
+	f.mu.runlock(&f.park)
+	return a, nil
+}
+
+// SetAttr changes attributes. Errors: EISDIR for the size.
+func (d *dirNode) SetAttr(a vfs.SetAttr) error {
+	if a.Mask&vfs.SetSize != 0 {
+		return wasip1.EISDIR
+	}
+	f := d.fs
+	f.mu.lock(&f.park)
+	d.own().set(&a, f.now())
+	f.mu.unlock(&f.park)
+	return nil
+}
+
+// Create makes an empty regular file. Errors: EEXIST, ENOSPC; ENOENT in a directory that was
+// removed; ENAMETOOLONG, EINVAL for a name that cannot be.
+func (d *dirNode) Create(name string, perm fs.FileMode) (vfs.Node, error) {
+	return d.add(name, wasip1.FiletypeRegularFile, perm, "")
+}
+
+// Mkdir makes an empty directory. Errors: as Create.
+func (d *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
+	return d.add(name, wasip1.FiletypeDirectory, perm, "")
+}
+
+// Symlink makes a symbolic link. Errors: as Create.
+func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
+	return d.add(name, wasip1.FiletypeSymbolicLink, 0o777, strings.Clone(target))
+}
+
+func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	switch {
+	case d.gone:
+		return nil, wasip1.ENOENT
+	case d.in.dir.find(hash, name) != nil:
+		return nil, wasip1.EEXIST
+	case !f.reserveInode():
+		return nil, wasip1.ENOSPC
+	}
+	n := f.newInode(typ, perm, target, d.ino)
+	in := d.own()
+	in.dir.insert(f.owner, &entry{name: strings.Clone(name), hash: hash, ino: n.ino, parent: d.ino, typ: typ})
+	if typ == wasip1.FiletypeDirectory {
+		in.nlink++
+	}
+	in.changed(n.in.ctim)
+	return n.self, nil
+}
+
+// Link gives a file or symbolic link another name. Errors: EXDEV for a node of another file system, a
+// fork included; EPERM for a directory; EEXIST; ENOENT where the directory or the last name has gone.
+func (d *dirNode) Link(name string, node vfs.Node) error {
+	h, ok := node.(handle)
+	if !ok || h.base().fs != d.fs {
+		return wasip1.EXDEV
+	}
+	n := h.base()
+	if n.typ == wasip1.FiletypeDirectory {
+		return wasip1.EPERM
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	switch {
+	case d.gone:
+		return wasip1.ENOENT
+	case d.in.dir.find(hash, name) != nil:
+		return wasip1.EEXIST
+	}
+	now := f.now()
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.nlink == 0 {
+		l.unlock(&f.park)
+		return wasip1.ENOENT
+	}
+	nin := n.own()
+	nin.nlink++
+	nin.ctim = now
+	l.unlock(&f.park)
+	in := d.own()
+	in.dir.insert(f.owner, &entry{name: strings.Clone(name), hash: hash, ino: n.ino, parent: d.ino, typ: n.typ})
+	in.changed(now)
+	return nil
+}
+
+// Unlink removes a name that is not a directory's. Errors: ENOENT, EISDIR.
+func (d *dirNode) Unlink(name string) error {
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	e := d.in.dir.find(hash, name)
+	switch {
+	case e == nil:
+		return d.absent(name)
+	case e.typ == wasip1.FiletypeDirectory:
+		return wasip1.EISDIR
+	}
+	now := f.now()
+	d.removeEntry(e, now)
+	f.node(e.ino).unlinked(now)
+	return nil
+}
+
+// absent is the answer to a name that is not there.
+func (d *dirNode) absent(name string) error {
+	if len(name) > maxName {
+		return wasip1.ENAMETOOLONG
+	}
+	return wasip1.ENOENT
+}
+
+// removeEntry takes e out of d. FS.mu is held for writing.
+func (d *dirNode) removeEntry(e *entry, now int64) {
+	in := d.own()
+	in.dir.remove(d.fs.owner, e)
+	in.changed(now)
+	d.fs.unremember(e)
+}
+
+// Rmdir removes an empty directory. Errors: ENOENT, ENOTDIR, ENOTEMPTY.
+func (d *dirNode) Rmdir(name string) error {
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	e := d.in.dir.find(hash, name)
+	switch {
+	case e == nil:
+		return d.absent(name)
+	case e.typ != wasip1.FiletypeDirectory:
+		return wasip1.ENOTDIR
+	}
+	child := f.node(e.ino)
+	if child.in.dir.len > 0 {
+		return wasip1.ENOTEMPTY
+	}
+	now := f.now()
+	d.removeEntry(e, now)
+	d.in.nlink--
+	child.removed(now)
+	return nil
+}
+
+// removed makes an empty directory one that was removed. FS.mu is held for writing.
+func (n *node) removed(now int64) {
+	in := n.own()
+	in.nlink, in.ctim = 0, now
+	n.forget()
+}

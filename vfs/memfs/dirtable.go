@@ -1,0 +1,163 @@
+package memfs
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// entry is one name in a directory. It never changes, so that it can be read without a lock.
+type entry struct {
+	name   string
+	hash   uint64
+	seq    uint64 // its place in the order of the directory
+	ino    uint64
+	parent uint64 // the directory's inode number
+	typ    wasip1.Filetype
+}
+
+// dirTable is what a directory has in it: its entries by name and by age. It belongs to its inode and is
+// copied with it.
+//
+// By name it is a linear hash table: buckets are added one at a time, each by splitting one, so that no
+// insertion ever moves more than a bucket and a fork shares all others.
+type dirTable struct {
+	len      int
+	lastSeq  uint64 // the last place given away; places are not used again
+	nbuckets uint64
+	buckets  tree[bucket]
+	order    tree[entry]
+}
+
+// bucketLoad is how many entries a bucket has on average before another is added.
+const bucketLoad = 6
+
+// bucket has the entries of one remainder of the hash.
+type bucket struct {
+	owner *owner
+	slots []slot
+}
+
+type slot struct {
+	hash  uint64
+	entry *entry
+}
+
+// bucketOf returns the number of the bucket for hash; there is at least one.
+func (t *dirTable) bucketOf(hash uint64) uint64 {
+	// Those buckets that were split in this round are told apart by one bit more.
+	m := uint64(1) << (bits.Len64(t.nbuckets) - 1)
+	if i := hash & (2*m - 1); i < t.nbuckets {
+		return i
+	}
+	return hash & (m - 1)
+}
+
+// find returns the entry of name, or nil.
+func (t *dirTable) find(hash uint64, name string) *entry {
+	if t.nbuckets == 0 {
+		return nil
+	}
+	b := t.buckets.get(t.bucketOf(hash))
+	if b == nil {
+		return nil
+	}
+	for i := range b.slots {
+		if s := &b.slots[i]; s.hash == hash && s.entry.name == name {
+			return s.entry
+		}
+	}
+	return nil
+}
+
+// ownBucket returns bucket i as one that o may change, made where there is none.
+func (t *dirTable) ownBucket(o *owner, i uint64) *bucket {
+	b := t.buckets.get(i)
+	switch {
+	case b == nil:
+		b = &bucket{owner: o}
+	case b.owner != o:
+		b = &bucket{owner: o, slots: slices.Clone(b.slots)}
+	default:
+		return b
+	}
+	t.buckets.set(o, i, b)
+	return b
+}
+
+// insert adds e, whose name is new. It gets the next place in the order.
+func (t *dirTable) insert(o *owner, e *entry) {
+	t.lastSeq++
+	e.seq = t.lastSeq
+	t.order.set(o, e.seq, e)
+	if t.nbuckets == 0 {
+		t.nbuckets = 1
+	}
+	b := t.ownBucket(o, t.bucketOf(e.hash))
+	b.slots = append(b.slots, slot{e.hash, e})
+	t.len++
+	if uint64(t.len) > bucketLoad*t.nbuckets {
+		t.split(o)
+	}
+}
+
+// split adds a bucket.
+func (t *dirTable) split(o *owner) {
+	m := uint64(1) << (bits.Len64(t.nbuckets) - 1)
+	i := t.nbuckets
+	t.nbuckets++
+	if t.buckets.get(i-m) == nil {
+		return
+	}
+	from := t.ownBucket(o, i-m)
+	var stay, move []slot
+	stay = from.slots[:0]
+	for _, s := range from.slots {
+		if s.hash&(2*m-1) == i {
+			move = append(move, s)
+		} else {
+			stay = append(stay, s)
+		}
+	}
+	clear(from.slots[len(stay):])
+	from.slots = stay
+	if len(move) > 0 {
+		t.buckets.set(o, i, &bucket{owner: o, slots: move})
+	}
+}
+
+// replace puts e in the place of old, which has the same name. The place in the order stays, so that
+// a reader of the directory meets the name once.
+func (t *dirTable) replace(o *owner, old, e *entry) {
+	e.seq = old.seq
+	t.order.set(o, e.seq, e)
+	b := t.ownBucket(o, t.bucketOf(old.hash))
+	for i := range b.slots {
+		if b.slots[i].entry == old {
+			b.slots[i].entry = e
+			return
+		}
+	}
+}
+
+// remove takes e out.
+func (t *dirTable) remove(o *owner, e *entry) {
+	t.order.del(o, e.seq)
+	t.len--
+	if t.len == 0 && t.nbuckets > 1 {
+		// What a directory needed when it was large is given back at the latest now.
+		t.buckets, t.nbuckets = tree[bucket]{}, 0
+		return
+	}
+	b := t.ownBucket(o, t.bucketOf(e.hash))
+	for i := range b.slots {
+		if b.slots[i].entry == e {
+			last := len(b.slots) - 1
+			b.slots[i] = b.slots[last]
+			b.slots[last] = slot{}
+			b.slots = b.slots[:last]
+			return
+		}
+	}
+}

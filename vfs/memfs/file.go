@@ -1,0 +1,235 @@
+package memfs
+
+import (
+	"io"
+	"math"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// A fileNode is also its own open file.
+var _ interface {
+	handle
+	vfs.RegularFile
+	vfs.File
+	vfs.Appender
+	vfs.VectorFile
+	vfs.Allocator
+} = (*fileNode)(nil)
+
+// Open returns the node itself, which counts how often it is open. Errors: ENOENT
+// for a file whose last name was removed when it was not open.
+func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.gone {
+		l.unlock(&f.park)
+		return nil, wasip1.ENOENT
+	}
+	n.opens++
+	if mode&vfs.OpenTruncate != 0 {
+		in := n.own()
+		f.truncate(in, 0)
+		in.changed(f.now())
+	}
+	l.unlock(&f.park)
+	return n, nil
+}
+
+// Close undoes one Open. What has no name goes with the last.
+func (n *fileNode) Close() error {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	defer l.unlock(&f.park)
+	if n.opens == 0 {
+		return wasip1.EBADF
+	}
+	if n.opens--; n.opens == 0 && n.in.nlink == 0 {
+		n.forget()
+	}
+	return nil
+}
+
+// Sync does nothing: memory is all the store there is.
+func (n *fileNode) Sync(bool) error { return nil }
+
+// ReadAt reads what there is.
+func (n *fileNode) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.rlock(&f.park)
+	k := n.in.read(p, off)
+	unread := n.in.unread
+	l.runlock(&f.park)
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if unread {
+		n.wasRead()
+	}
+	if k < len(p) {
+		return k, io.EOF
+	}
+	return k, nil
+}
+
+// ReadVector is ReadAt for several buffers, read at one moment.
+func (n *fileNode) ReadVector(bufs [][]byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.rlock(&f.park)
+	done, short := 0, false
+	for _, p := range bufs {
+		k := n.in.read(p, off)
+		done += k
+		if k < len(p) {
+			short = true
+			break
+		}
+		off += int64(k)
+	}
+	unread := n.in.unread
+	l.runlock(&f.park)
+	if unread && (done > 0 || short) {
+		n.wasRead()
+	}
+	if short {
+		return done, io.EOF
+	}
+	return done, nil
+}
+
+// wasRead sets the access time after the first read since a change.
+func (n *fileNode) wasRead() {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.unread {
+		in := n.own()
+		in.atim, in.unread = f.now(), false
+	}
+	l.unlock(&f.park)
+}
+
+// WriteAt writes p, or what fits of it. Errors: EFBIG, ENOSPC.
+func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	in := n.own()
+	k, err := f.write(in, p, off)
+	if k > 0 {
+		in.changed(f.now())
+	}
+	l.unlock(&f.park)
+	return k, err
+}
+
+// WriteVector is WriteAt for several buffers, written at one moment.
+func (n *fileNode) WriteVector(bufs [][]byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	k, err := n.writeAll(bufs, off)
+	l.unlock(&f.park)
+	return k, err
+}
+
+// Append writes bufs at the end, at one moment.
+func (n *fileNode) Append(bufs [][]byte) (int, int64, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	k, err := n.writeAll(bufs, n.in.size)
+	end := n.in.size
+	l.unlock(&f.park)
+	return k, end, err
+}
+
+// writeAll writes bufs from off on. The stripe is held for writing.
+func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
+	f := n.fs
+	in := n.own()
+	done := 0
+	var err error
+	for _, p := range bufs {
+		if len(p) == 0 {
+			continue
+		}
+		var k int
+		k, err = f.write(in, p, off)
+		done += k
+		off += int64(k)
+		if err != nil {
+			break
+		}
+	}
+	if done > 0 {
+		in.changed(f.now())
+	}
+	return done, err
+}
+
+// Allocate makes the file at least off+size bytes long. The space stays a hole: memory is taken when
+// it is written, and only a request beyond all that the file system may hold is ENOSPC.
+func (n *fileNode) Allocate(off, size int64) error {
+	if off < 0 || size <= 0 {
+		return wasip1.EINVAL
+	}
+	f := n.fs
+	if off > math.MaxInt64-size || off+size > f.maxFile {
+		return wasip1.EFBIG
+	}
+	if size > f.maxBytes {
+		return wasip1.ENOSPC
+	}
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	defer l.unlock(&f.park)
+	if off+size > n.in.size {
+		in := n.own()
+		in.size = off + size
+		in.changed(f.now())
+	}
+	return nil
+}
+
+// SetAttr changes attributes. Errors: EFBIG for a size beyond the limit, ENOENT for
+// that of a file that has gone.
+func (n *fileNode) SetAttr(a vfs.SetAttr) error {
+	f := n.fs
+	if a.Mask&vfs.SetSize != 0 && a.Size > uint64(f.maxFile) {
+		return wasip1.EFBIG
+	}
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	defer l.unlock(&f.park)
+	if a.Mask&vfs.SetSize != 0 && n.gone {
+		return wasip1.ENOENT
+	}
+	in, now := n.own(), f.now()
+	if a.Mask&vfs.SetSize != 0 {
+		f.truncate(in, int64(a.Size))
+		in.changed(now)
+	}
+	in.set(&a, now)
+	return nil
+}

@@ -1,0 +1,162 @@
+package memfs
+
+import (
+	"hash/maphash"
+	"io/fs"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// rootIno is the inode number of the root of every file system.
+const rootIno = 1
+
+// FS is a file system in memory. Make one with [New] or [FS.Fork]. All its methods may
+// be called from any goroutine.
+type FS struct {
+	limits
+
+	mu    rwlock // names and directories
+	owner *owner // changed under all locks, so that any one is enough to read it
+	root  *dirNode
+	next  uint64 // the next inode number
+
+	stripes [stripeCount]rwlock // files and links
+	park    parking
+
+	tableMu sync.Mutex
+	table   tree[inode]
+	nodes   nodeTable
+	orphans map[uint64]struct{} // inodes in the table that have no name any more, but are open
+
+	used   atomic.Int64 // bytes
+	inodes atomic.Int64
+
+	seed  maphash.Seed
+	cache atomic.Pointer[nameCache]
+	clock atomic.Pointer[clock.Clock]
+
+	identity, origin *identity // of this, and of what it was forked from
+	forkedAt         uint64    // the first inode number that had not been given away then
+}
+
+var _ vfs.EnvFS = (*FS)(nil)
+
+// identity names a file system without holding it: a fork does not keep alive whom it came from.
+type identity struct{ _ byte }
+
+// stripeCount is the number of locks for files. They are most of what a fork copies.
+const stripeCount = 32
+
+func (f *FS) stripe(ino uint64) *rwlock { return &f.stripes[ino%stripeCount] }
+
+// limits are what a file system may hold. See the options.
+type limits struct {
+	maxBytes, maxInodes, maxFile int64
+}
+
+// Option is a choice for [New].
+type Option func(*FS)
+
+// WithMaxBytes limits the memory for contents to n bytes. Then writes answer ENOSPC, after having
+// written what fits. Names, attributes and link targets are not counted; see [WithMaxInodes].
+func WithMaxBytes(n int64) Option { return func(f *FS) { f.maxBytes = max(n, 0) } }
+
+// WithMaxInodes limits the number of files, directories and links, the root among them, to n, at least 1.
+// Making one more answers ENOSPC.
+func WithMaxInodes(n int64) Option { return func(f *FS) { f.maxInodes = max(n, 1) } }
+
+// WithMaxFileSize limits the size of each file to n bytes. Then writes answer EFBIG, after having written
+// what fits.
+func WithMaxFileSize(n int64) Option { return func(f *FS) { f.maxFile = max(n, 0) } }
+
+// WithClock sets the clock that times are taken from, in place of that of the first Host that mounts the
+// file system.
+func WithClock(c clock.Clock) Option { return func(f *FS) { f.Attach(vfs.Env{Clock: c}) } }
+
+// New returns an empty file system. Without options it has no limits but the
+// size of a file, which stays below 1<<63.
+func New(opts ...Option) *FS {
+	f := &FS{
+		limits:   limits{maxBytes: math.MaxInt64, maxInodes: math.MaxInt64, maxFile: math.MaxInt64},
+		owner:    new(owner),
+		next:     rootIno,
+		seed:     maphash.MakeSeed(),
+		identity: new(identity),
+	}
+	f.park.cond.L = &f.park.mu
+	for _, opt := range opts {
+		opt(f)
+	}
+	f.inodes.Store(1)
+	n := f.newInode(wasip1.FiletypeDirectory, 0o777, "", rootIno)
+	f.root = n.self.(*dirNode)
+	return f
+}
+
+// Root returns the root directory.
+func (f *FS) Root() vfs.Node { return f.root }
+
+// Attach takes the clock of env unless there is one.
+func (f *FS) Attach(env vfs.Env) {
+	if env.Clock != nil {
+		f.clock.CompareAndSwap(nil, &env.Clock)
+	}
+}
+
+// now returns the time for times of files, in nanoseconds since 1970.
+func (f *FS) now() int64 {
+	if c := f.clock.Load(); c != nil {
+		return (*c).Realtime()
+	}
+	return 0
+}
+
+// Usage is what a file system holds and may hold.
+type Usage struct {
+	// Bytes is the memory that contents take: holes take none, the end of a file up to a
+	// chunk of 16 KiB more than it holds. What forks share counts in each.
+	Bytes, MaxBytes int64
+	// Inodes counts files, directories and links, those included that are open and have no name.
+	Inodes, MaxInodes int64
+}
+
+// Usage returns what the file system holds and may hold. Without a limit the
+// maximum is math.MaxInt64.
+func (f *FS) Usage() Usage {
+	return Usage{f.used.Load(), f.maxBytes, f.inodes.Load(), f.maxInodes}
+}
+
+// reserve takes want bytes, or as many as there are if that is at least one; it returns how many.
+func (f *FS) reserve(want int64) int64 {
+	for {
+		used := f.used.Load()
+		n := min(want, f.maxBytes-used)
+		if n <= 0 {
+			return 0
+		}
+		if f.used.CompareAndSwap(used, used+n) {
+			return n
+		}
+	}
+}
+
+// reserveInode takes one inode, and reports whether there was one.
+func (f *FS) reserveInode() bool {
+	for {
+		n := f.inodes.Load()
+		if n >= f.maxInodes {
+			return false
+		}
+		if f.inodes.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// modeBits are the mode bits that are kept.
+const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky

@@ -1,0 +1,225 @@
+package memfs
+
+import (
+	"io/fs"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// inode is what a file is. What belongs to one type only stands at the end.
+type inode struct {
+	owner  *owner
+	typ    wasip1.Filetype
+	unread bool // changed since it was read: the next read sets atim
+	mode   fs.FileMode
+	nlink  uint64
+
+	atim, mtim, ctim int64
+
+	// Regular files: chunk 0, which most files are all of, the others, and the memory that all take.
+	size  int64
+	first *chunk
+	rest  tree[chunk]
+	alloc int64
+
+	// Directories.
+	dir    *dirTable
+	parent uint64
+
+	// Symbolic links.
+	target string
+}
+
+func (in *inode) attr(ino uint64) vfs.Attr {
+	a := vfs.Attr{
+		Ino: ino, Type: in.typ, Mode: in.mode, Nlink: in.nlink,
+		Size: uint64(in.size), Atim: in.atim, Mtim: in.mtim, Ctim: in.ctim,
+	}
+	if in.typ == wasip1.FiletypeSymbolicLink {
+		a.Size = uint64(len(in.target))
+	}
+	return a
+}
+
+// changed notes a change of the content.
+func (in *inode) changed(now int64) {
+	in.mtim, in.ctim, in.unread = now, now, true
+}
+
+// node is the handle of an inode in one file system: there is one as long as the inode is in
+// the table. It is what dirNode, fileNode and linkNode have in common.
+type node struct {
+	fs    *FS
+	ino   uint64
+	typ   wasip1.Filetype
+	in    *inode // replaced and changed under the locks of its type
+	self  vfs.Node
+	opens int  // of a file
+	gone  bool // no longer in the table
+}
+
+// dirNode, fileNode and linkNode are the nodes of the three types.
+type (
+	dirNode  struct{ node }
+	fileNode struct{ node }
+	linkNode struct{ node }
+)
+
+// handle is any of them.
+type handle interface {
+	vfs.Node
+	base() *node
+}
+
+func (n *node) base() *node { return n }
+
+// Type returns the type.
+func (n *node) Type() wasip1.Filetype { return n.typ }
+
+// newNode returns a handle for in. It is in no table yet.
+func newNode(f *FS, ino uint64, in *inode) *node {
+	base := node{fs: f, ino: ino, typ: in.typ, in: in}
+	switch in.typ {
+	case wasip1.FiletypeDirectory:
+		n := &dirNode{base}
+		n.self = n
+		return &n.node
+	case wasip1.FiletypeSymbolicLink:
+		n := &linkNode{base}
+		n.self = n
+		return &n.node
+	default:
+		n := &fileNode{base}
+		n.self = n
+		return &n.node
+	}
+}
+
+// newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. FS.mu is
+// held for writing.
+func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, parent uint64) *node {
+	now := f.now()
+	in := &inode{
+		owner: f.owner, typ: typ, unread: true, mode: perm & modeBits, nlink: 1,
+		atim: now, mtim: now, ctim: now, target: target,
+	}
+	if typ == wasip1.FiletypeDirectory {
+		in.nlink, in.dir, in.parent = 2, new(dirTable), parent
+	}
+	n := newNode(f, f.next, in)
+	f.next++
+	f.tableMu.Lock()
+	f.table.set(f.owner, n.ino, in)
+	if n.ino != rootIno { // see FS.root
+		f.nodes.set(n.ino, n)
+	}
+	f.tableMu.Unlock()
+	return n
+}
+
+// node returns the node of an inode that is in the table, else nil. FS.mu is held.
+func (f *FS) node(ino uint64) *node {
+	if n := f.nodes.get(ino); n != nil {
+		return n
+	}
+	if ino == rootIno {
+		return &f.root.node
+	}
+	f.tableMu.Lock()
+	defer f.tableMu.Unlock()
+	if n := f.nodes.get(ino); n != nil {
+		return n
+	}
+	in := f.table.get(ino)
+	if in == nil {
+		return nil
+	}
+	n := newNode(f, ino, in)
+	f.nodes.set(ino, n)
+	return n
+}
+
+// own makes the inode one that its file system may change. The lock of its type is held for writing.
+func (n *node) own() *inode {
+	f := n.fs
+	if n.in.owner == f.owner {
+		return n.in
+	}
+	in := *n.in
+	in.owner = f.owner
+	if in.dir != nil {
+		dir := *in.dir
+		in.dir = &dir
+	}
+	n.in = &in
+	if !n.gone {
+		f.tableMu.Lock()
+		f.table.set(f.owner, n.ino, &in)
+		f.tableMu.Unlock()
+	}
+	return &in
+}
+
+// forget takes an inode without names, that is not open, out of the tables and gives back what it
+// took. Its attributes stay with the node, for whoever still has that. The lock of its type is held for writing.
+func (n *node) forget() {
+	f := n.fs
+	f.tableMu.Lock()
+	f.table.del(f.owner, n.ino)
+	f.nodes.del(n.ino)
+	delete(f.orphans, n.ino)
+	f.tableMu.Unlock()
+	n.gone = true
+	in := n.own()
+	f.used.Add(-in.alloc)
+	f.inodes.Add(-1)
+	in.size, in.alloc, in.first, in.rest = 0, 0, nil, tree[chunk]{}
+}
+
+// unlinked takes one name from a file or link. FS.mu is held.
+func (n *node) unlinked(now int64) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	in := n.own()
+	in.nlink--
+	in.ctim = now
+	if in.nlink == 0 {
+		if n.opens == 0 {
+			n.forget()
+		} else {
+			f.tableMu.Lock()
+			if f.orphans == nil {
+				f.orphans = make(map[uint64]struct{})
+			}
+			f.orphans[n.ino] = struct{}{}
+			f.tableMu.Unlock()
+		}
+	}
+	l.unlock(&f.park)
+}
+
+// Attr returns the attributes of a file or link.
+func (n *node) Attr() (vfs.Attr, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.rlock(&f.park)
+	a := n.in.attr(n.ino)
+	l.runlock(&f.park)
+	return a, nil
+}
+
+// set applies all of a but the size.
+func (in *inode) set(a *vfs.SetAttr, now int64) {
+	if a.Mask&vfs.SetAtim != 0 {
+		in.atim, in.unread = a.Atim, false
+	}
+	if a.Mask&vfs.SetMtim != 0 {
+		in.mtim = a.Mtim
+	}
+	if a.Mask&vfs.SetMode != 0 {
+		in.mode = a.Mode & modeBits
+	}
+	in.ctim = now
+}

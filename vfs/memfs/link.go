@@ -1,0 +1,34 @@
+package memfs
+
+import (
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+var _ interface {
+	handle
+	vfs.Symlink
+} = (*linkNode)(nil)
+
+// Readlink returns the target, which never changes.
+func (n *linkNode) Readlink() (string, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.rlock(&f.park)
+	target := n.in.target
+	l.runlock(&f.park)
+	return target, nil
+}
+
+// SetAttr changes attributes. Errors: EINVAL for the size.
+func (n *linkNode) SetAttr(a vfs.SetAttr) error {
+	if a.Mask&vfs.SetSize != 0 {
+		return wasip1.EINVAL
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	n.own().set(&a, f.now())
+	l.unlock(&f.park)
+	return nil
+}

@@ -1,0 +1,100 @@
+package memfs
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Rename moves name to newName in to, as rename(2) does. Errors, the first that applies: EXDEV where to is not
+// of this file system; ENAMETOOLONG, EINVAL for newName; ENOENT where name is not there or to has been removed;
+// EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY by what newName stands for.
+func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
+	t, ok := to.(*dirNode)
+	if !ok || t.fs != d.fs {
+		return wasip1.EXDEV
+	}
+	if err := checkName(newName); err != nil {
+		return err
+	}
+	f := d.fs
+	hash, newHash := maphash.String(f.seed, name), maphash.String(f.seed, newName)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+
+	e := d.in.dir.find(hash, name)
+	if e == nil {
+		return d.absent(name)
+	}
+	if t.gone {
+		return wasip1.ENOENT
+	}
+	isDir := e.typ == wasip1.FiletypeDirectory
+	if isDir && t != d && f.within(t.ino, e.ino) {
+		return wasip1.EINVAL
+	}
+	old := t.in.dir.find(newHash, newName)
+	if old != nil {
+		oldDir := old.typ == wasip1.FiletypeDirectory
+		switch {
+		case old.ino == e.ino:
+			// POSIX: two names of one file are left as they are.
+			return nil
+		case isDir && !oldDir:
+			return wasip1.ENOTDIR
+		case !isDir && oldDir:
+			return wasip1.EISDIR
+		case oldDir && f.node(old.ino).in.dir.len > 0:
+			return wasip1.ENOTEMPTY
+		}
+	}
+
+	now := f.now()
+	moved := &entry{hash: newHash, ino: e.ino, parent: t.ino, typ: e.typ}
+	d.removeEntry(e, now)
+	tin := t.own()
+	if old == nil {
+		moved.name = strings.Clone(newName)
+		tin.dir.insert(f.owner, moved)
+	} else {
+		moved.name = old.name
+		tin.dir.replace(f.owner, old, moved)
+		f.unremember(old)
+	}
+	tin.changed(now)
+
+	n := f.node(e.ino)
+	if isDir {
+		in := n.own()
+		in.parent, in.ctim = t.ino, now
+		d.in.nlink--
+		tin.nlink++
+	} else {
+		l := f.stripe(n.ino)
+		l.lock(&f.park)
+		n.own().ctim = now
+		l.unlock(&f.park)
+	}
+	if old != nil {
+		if isDir {
+			tin.nlink--
+			f.node(old.ino).removed(now)
+		} else {
+			f.node(old.ino).unlinked(now)
+		}
+	}
+	return nil
+}
+
+// within reports whether directory ino is top or lies below it. FS.mu is held.
+func (f *FS) within(ino, top uint64) bool {
+	for ino != top {
+		if ino == rootIno {
+			return false
+		}
+		ino = f.node(ino).in.parent
+	}
+	return true
+}

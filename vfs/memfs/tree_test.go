@@ -1,0 +1,131 @@
+package memfs
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestTreeAgainstMap does the same at random to trees that share pages and to maps, and compares them.
+func TestTreeAgainstMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	type side struct {
+		tree  tree[int]
+		model map[uint64]*int
+		owner *owner
+	}
+	sides := []*side{{model: map[uint64]*int{}, owner: new(owner)}}
+	ranges := []uint64{3, 70, 5000, 1 << 20, 1 << 49, 1 << 63}
+	last := uint64(0)
+	for step := range 30_000 {
+		s := sides[rng.IntN(len(sides))]
+		key := rng.Uint64N(ranges[rng.IntN(len(ranges))])
+		switch op := rng.IntN(100); {
+		case op < 40:
+			s.tree.set(s.owner, key, &step)
+			s.model[key] = &step
+		case op < 50: // keys that grow, each gone before the next comes
+			for range 5 {
+				last++
+				s.tree.set(s.owner, last, &step)
+				s.tree.del(s.owner, last)
+				delete(s.model, last)
+			}
+		case op < 85:
+			keys := slices.Collect(maps.Keys(s.model))
+			if len(keys) > 0 {
+				slices.Sort(keys)
+				key = keys[rng.IntN(len(keys))]
+			}
+			s.tree.del(s.owner, key)
+			delete(s.model, key)
+		case op < 87:
+			want := 0
+			for k := range s.model {
+				if k >= key {
+					want++
+					delete(s.model, k)
+				}
+			}
+			got := 0
+			s.tree.cut(s.owner, key, func(*int) { got++ })
+			if got != want {
+				t.Fatalf("step %d: cut from %d took %d out, want %d", step, key, got, want)
+			}
+		case op < 88 && len(sides) < 6:
+			s.owner = new(owner)
+			sides = append(sides, &side{s.tree, maps.Clone(s.model), new(owner)})
+		}
+		if step%100 != 0 {
+			continue
+		}
+		for _, s := range sides {
+			var got []uint64
+			for key, v := s.tree.next(0); v != nil; key, v = s.tree.next(key + 1) {
+				if s.model[key] != v || s.tree.get(key) != v {
+					t.Fatalf("step %d: wrong value at %d", step, key)
+				}
+				got = append(got, key)
+			}
+			if len(got) != len(s.model) {
+				t.Fatalf("step %d: %d keys, want %d", step, len(got), len(s.model))
+			}
+		}
+	}
+}
+
+// TestTreeStaysSmall: keys that come and go leave no pages behind.
+func TestTreeStaysSmall(t *testing.T) {
+	var tr tree[int]
+	o := new(owner)
+	v := 0
+	for key := range uint64(1 << 20) {
+		tr.set(o, key, &v)
+		tr.del(o, key)
+	}
+	pages := 0
+	var count func(p *page[int])
+	count = func(p *page[int]) {
+		pages++
+		for _, k := range p.kids {
+			if k != nil {
+				count(k)
+			}
+		}
+	}
+	count(tr.root)
+	if pages > 8 {
+		t.Errorf("%d pages for nothing", pages)
+	}
+}
+
+func TestNodeTable(t *testing.T) {
+	var nt nodeTable
+	for ino := uint64(1); ino < 100_000; ino++ {
+		n := &node{ino: ino}
+		nt.set(ino, n)
+		if nt.get(ino) != n {
+			t.Fatalf("node %d is lost", ino)
+		}
+		if ino%1000 != 0 {
+			nt.del(ino)
+		}
+		if ino > 1000 && nt.get(ino/1000*1000) == nil {
+			t.Fatalf("after %d: node %d is lost", ino, ino/1000*1000)
+		}
+	}
+	leaves := 0
+	for _, mid := range *nt.top.Load() {
+		if mid != nil {
+			for i := range mid.kids {
+				if mid.kids[i].Load() != nil {
+					leaves++
+				}
+			}
+		}
+	}
+	if leaves > 101 {
+		t.Errorf("%d pages for 99 nodes", leaves)
+	}
+}
