@@ -1,0 +1,5 @@
+package hostfs
+
+var backends = map[string]func(string, options) (backend, error){
+	"openat": openHeld,
+}

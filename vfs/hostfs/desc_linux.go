@@ -1,0 +1,82 @@
+package hostfs
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// desc is a descriptor of the machine that is closed when nobody uses it any more: one thread's close can
+// never make another thread's call meet a number that the machine has given to a new file.
+type desc struct {
+	fd   int
+	refs atomic.Int32 // holders and running calls; 0 is closed, for good
+}
+
+// acquire keeps the descriptor open until release. It fails once the descriptor is closed.
+func (d *desc) acquire() bool {
+	for {
+		n := d.refs.Load()
+		if n <= 0 {
+			return false
+		}
+		if d.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// unref reports whether the last reference has gone, so that the caller must close.
+func (d *desc) unref() bool { return d.refs.Add(-1) == 0 }
+
+// handle is a directory's descriptor, shared by its node and the nodes of names in it.
+type handle struct {
+	desc
+	readable bool // not O_PATH: can be listed
+	dev      uint64
+	cleanup  runtime.Cleanup
+}
+
+func newHandle(fd int, dev uint64, readable bool) *handle {
+	h := &handle{desc: desc{fd: fd}, dev: dev, readable: readable}
+	h.refs.Store(1)
+	h.cleanup = runtime.AddCleanup(h, closeFD, fd) // the net for nodes that nobody released
+	return h
+}
+
+func (h *handle) release() {
+	if h.unref() {
+		h.cleanup.Stop()
+		closeFD(h.fd)
+		runtime.KeepAlive(h)
+	}
+}
+
+// entry is what nodes have that are a name in a held directory.
+type entry struct {
+	fs       *held
+	h        *handle // nil where only the open file is known
+	name     string
+	released atomic.Bool
+}
+
+func (e *entry) init(b *held, h *handle, name string) {
+	h.refs.Add(1) // above 0: the caller holds it
+	e.fs, e.h, e.name = b, h, name
+}
+
+// Release implements [vfs.Releaser].
+func (e *entry) Release() {
+	if e.h != nil && !e.released.Swap(true) {
+		e.h.release()
+	}
+}
+
+// use returns the directory's descriptor, good until e.h.release.
+func (e *entry) use() (int, error) {
+	if e.h == nil || e.released.Load() || !e.h.acquire() {
+		return -1, wasip1.EBADF
+	}
+	return e.h.fd, nil
+}

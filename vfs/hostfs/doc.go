@@ -1,0 +1,42 @@
+// Package hostfs mounts a directory of the machine so that nothing leads out of it: no name, no
+// symbolic link, whoever made it, and no race with whoever changes the tree meanwhile.
+//
+//	host, err := hostfs.New("/srv/data")      // or hostfs.New(dir, hostfs.ReadOnly())
+//	defer host.Close()
+//
+// # Confinement
+//
+// On Linux a directory is a held descriptor, and a name is one component that is resolved
+// relative to it with O_NOFOLLOW: there is no path that could be swapped between a check and
+// its use. Symbolic links are text which the walker in package vfs interprets, inside the mount.
+// A path of several components may also be resolved in one step by the kernel, which
+// confines it itself (openat2 with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS); kernels without it
+// are noticed by New. Elsewhere every operation goes through an [os.Root]. The two are never
+// mixed in one file system.
+//
+// Names that are no single component ("", ".", "..", with '/' or NUL) are refused here too,
+// although the walker never passes them on; on Windows also those that the system
+// takes for something else: devices (CON, NUL), streams ("a:b"), trailing dots and spaces.
+//
+// What the machine has mounted below the directory belongs to it. A directory that another process
+// moves out of the tree while a guest has it open stays open to that guest.
+//
+// # What is there and what is not
+//
+// Regular files, directories and symbolic links are what they are. FIFOs, sockets and devices are listed
+// and have attributes, but opening one is refused with ENXIO before it can block (POSIX: "the device
+// associated with this special file does not exist": it does not, for the guest).
+//
+// Permission bits, owners and the umask are the machine's: new files get 0666 and new directories 0777 less
+// the umask. Inode numbers are the machine's, mixed with the device's number where a mount lies below.
+//
+// # Descriptors of the machine
+//
+// A directory node holds one descriptor until Release, two while it is being listed; an open file one.
+// Nodes of other types hold none: they are a name in a held directory and mean what the name means
+// when they are used, except that a node that has been opened means the open file. A name that has meanwhile
+// become another regular file is that file; a symbolic link in its place is ELOOP.
+// Directory nodes that nobody released are closed by the garbage collector in the end.
+//
+// Locks: none is held across two operations; a node's lock comes before a file's.
+package hostfs

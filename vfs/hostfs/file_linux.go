@@ -1,0 +1,290 @@
+package hostfs
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// file is an open regular file: one descriptor, used with offsets only, except that Append leaves the
+// descriptor's own offset at the end that it reports.
+type file struct {
+	desc
+	node   *fileNode
+	next   *file // in node.open
+	mode   vfs.OpenMode
+	closed atomic.Bool
+
+	mu       sync.Mutex // one Append at a time; guards appendFD
+	appendFD int        // opened with O_APPEND, for kernels without RWF_APPEND; -1 is none
+}
+
+var (
+	_ vfs.File       = (*file)(nil)
+	_ vfs.VectorFile = (*file)(nil)
+	_ vfs.Appender   = (*file)(nil)
+	_ vfs.Allocator  = (*file)(nil)
+	_ vfs.Advisor    = (*file)(nil)
+)
+
+// iovMax is how many buffers the kernel takes at once (IOV_MAX).
+const iovMax = 1024
+
+func (f *file) use() error {
+	if f.closed.Load() || !f.acquire() {
+		return wasip1.EBADF
+	}
+	return nil
+}
+
+func (f *file) release() {
+	if f.unref() {
+		closeFD(f.fd)
+	}
+}
+
+// Close returns what the machine has to say about it, such as a write to a network that failed late.
+func (f *file) Close() error {
+	if f.closed.Swap(true) {
+		return wasip1.EBADF
+	}
+	f.node.detach(f)
+	f.mu.Lock()
+	if f.appendFD >= 0 {
+		closeFD(f.appendFD)
+		f.appendFD = -1
+	}
+	f.mu.Unlock()
+	if !f.unref() {
+		return nil // a call in another thread is still using it, and closes it
+	}
+	if err := unix.Close(f.fd); err != nil && err != unix.EINTR {
+		return wasip1.FromError(err)
+	}
+	return nil
+}
+
+// result makes of a count and an error of the kernel those of an io.ReaderAt or io.WriterAt.
+func result(n int, err error) (int, error) {
+	if err != nil {
+		return 0, wasip1.FromError(err)
+	}
+	return n, nil
+}
+
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.use(); err != nil {
+		return 0, err
+	}
+	defer f.release()
+	for {
+		n, err := unix.Pread(f.fd, p, off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 && len(p) > 0 {
+			return 0, io.EOF
+		}
+		return result(n, err)
+	}
+}
+
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.use(); err != nil {
+		return 0, err
+	}
+	defer f.release()
+	done := 0
+	for {
+		n, err := unix.Pwrite(f.fd, p[done:], off+int64(done))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, wasip1.FromError(err)
+		}
+		if done += n; done == len(p) {
+			return done, nil
+		}
+		if n == 0 {
+			return done, wasip1.EIO
+		}
+	}
+}
+
+// ReadVector is one preadv: at most IOV_MAX buffers are filled. At the end it returns 0 and io.EOF.
+func (f *file) ReadVector(bufs [][]byte, off int64) (int, error) {
+	if err := f.use(); err != nil {
+		return 0, err
+	}
+	defer f.release()
+	bufs = bufs[:min(len(bufs), iovMax)]
+	for {
+		n, err := unix.Preadv(f.fd, bufs, off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 && !empty(bufs) {
+			return 0, io.EOF
+		}
+		return result(n, err)
+	}
+}
+
+// WriteVector is one pwritev: it may write less than there is, and says so by the count alone.
+func (f *file) WriteVector(bufs [][]byte, off int64) (int, error) {
+	if err := f.use(); err != nil {
+		return 0, err
+	}
+	defer f.release()
+	bufs = bufs[:min(len(bufs), iovMax)]
+	for {
+		n, err := unix.Pwritev(f.fd, bufs, off)
+		if err == unix.EINTR {
+			continue
+		}
+		return result(n, err)
+	}
+}
+
+func empty(bufs [][]byte) bool {
+	for _, b := range bufs {
+		if len(b) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Append writes at the end as O_APPEND does, indivisible also against other processes.
+func (f *file) Append(bufs [][]byte) (int, int64, error) {
+	if err := f.use(); err != nil {
+		return 0, 0, err
+	}
+	defer f.release()
+	bufs = bufs[:min(len(bufs), iovMax)]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fd := f.fd
+	var n int
+	err := again(func() (err error) {
+		// Offset -1 means the descriptor's own, which is left behind what was written: that is how its end is
+		// known whatever others append meanwhile.
+		n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND)
+		return err
+	})
+	if err == wasip1.ENOTSUP || err == wasip1.ENOSYS {
+		if fd, err = f.appender(); err == nil {
+			err = again(func() (err error) {
+				n, err = unix.Writev(fd, bufs)
+				return err
+			})
+		}
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
+	if err != nil {
+		return n, 0, wasip1.FromError(err)
+	}
+	return n, end, nil
+}
+
+// appender opens the file once more, with O_APPEND: on f.fd that flag would make every
+// write an append. f.mu is held.
+func (f *file) appender() (int, error) {
+	if f.appendFD < 0 {
+		fd, err := openat(unix.AT_FDCWD, procPath(f.fd), unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate), 0)
+		if err != nil {
+			return -1, err
+		}
+		f.appendFD = fd
+	}
+	return f.appendFD, nil
+}
+
+// again opens the same file once more. The descriptor is duplicated if it is read only, because then the
+// shared offset, flags and mode make no difference.
+func (f *file) again(mode vfs.OpenMode) (int, error) {
+	if mode == vfs.OpenRead && f.mode == vfs.OpenRead {
+		fd, err := unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return -1, wasip1.FromError(err)
+		}
+		return fd, nil
+	}
+	return openat(unix.AT_FDCWD, procPath(f.fd), openFlags(mode), 0)
+}
+
+func (f *file) setAttr(s vfs.SetAttr) error {
+	if s.Mask&vfs.SetMode != 0 {
+		err := again(func() error { return unix.Fchmod(f.fd, uint32(s.Mode.Perm())) })
+		if err == wasip1.EBADF { // O_PATH
+			err = again(func() error { return unix.Fchmodat(unix.AT_FDCWD, procPath(f.fd), uint32(s.Mode.Perm()), 0) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	ts, ok := times(s)
+	if !ok {
+		return nil
+	}
+	err := again(func() error { return unix.UtimesNanoAt(f.fd, "", ts[:], unix.AT_EMPTY_PATH) })
+	if err == wasip1.EINVAL || err == wasip1.ENOENT { // before Linux 5.8
+		err = again(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, procPath(f.fd), ts[:], 0) })
+	}
+	return err
+}
+
+func (f *file) Sync(dataOnly bool) error {
+	if err := f.use(); err != nil {
+		return err
+	}
+	defer f.release()
+	if dataOnly {
+		return again(func() error { return unix.Fdatasync(f.fd) })
+	}
+	return again(func() error { return unix.Fsync(f.fd) })
+}
+
+// Allocate answers ENOTSUP where the machine's file system cannot reserve space: imitating it by raising the
+// size could cut a file that grows meanwhile.
+func (f *file) Allocate(off, n int64) error {
+	if off < 0 || n <= 0 {
+		return wasip1.EINVAL
+	}
+	if off > 1<<63-1-n {
+		return wasip1.EFBIG
+	}
+	if err := f.use(); err != nil {
+		return err
+	}
+	defer f.release()
+	return again(func() error { return unix.Fallocate(f.fd, 0, off, n) })
+}
+
+func (f *file) Advise(off, n int64, advice wasip1.Advice) error {
+	if off < 0 || n < 0 || !advice.Valid() {
+		return wasip1.EINVAL
+	}
+	if err := f.use(); err != nil {
+		return err
+	}
+	defer f.release()
+	kernel := [...]int{
+		wasip1.AdviceNormal:     unix.FADV_NORMAL,
+		wasip1.AdviceSequential: unix.FADV_SEQUENTIAL,
+		wasip1.AdviceRandom:     unix.FADV_RANDOM,
+		wasip1.AdviceWillneed:   unix.FADV_WILLNEED,
+		wasip1.AdviceDontneed:   unix.FADV_DONTNEED,
+		wasip1.AdviceNoreuse:    unix.FADV_NOREUSE,
+	}[advice]
+	return again(func() error { return unix.Fadvise(f.fd, off, n, kernel) })
+}
