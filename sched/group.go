@@ -1,0 +1,279 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// MaxThreadID is the largest id of a thread (wasi-threads: ids are 1 to 2^29-1).
+const MaxThreadID = 1<<29 - 1
+
+// ErrClosed is the cause of the end of a group that was closed.
+var ErrClosed = errors.New("closed")
+
+// Config describes a Group.
+type Config struct {
+	// Name stands for the guest in reports.
+	Name string
+	// Clock is the guest's clock. Threads hold it while they run if it is a clock.Holder, and
+	// their CPU time is counted on it.
+	Clock clock.Clock
+	// MaxThreads is how many threads besides the main one may be alive; 0: no limit of the
+	// group's own.
+	MaxThreads int
+}
+
+// Group is the threads of one guest.
+type Group struct {
+	name    string
+	sched   Scheduler
+	clock   clock.Clock
+	holder  clock.Holder // nil if the clock is none
+	settler settler      // nil if the clock is none
+	limit   int
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	ended  atomic.Bool
+
+	unwatch func() bool   // stops watching ctx
+	watched chan struct{} // closed when what watches ctx has done its work
+
+	mu      sync.Mutex
+	gone    sync.Cond // a thread has ended
+	threads roster    // those alive
+	spawned int       // of those, the ones besides main threads
+	ending  int       // threads between leave and finish
+	lastID  uint32
+	spare   *Thread // a main thread to use again
+	cpu     int64   // of those that ended
+
+	external atomic.Int64
+
+	tally tally // the scheduler's, under its lock
+}
+
+// settler is a clock that tells when it has fired all timers of a moment; see clock.Virtual.
+type settler interface {
+	Firing() bool
+	OnSettle(func())
+}
+
+// NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called at last.
+func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
+	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, watched: make(chan struct{})}
+	g.holder, _ = c.Clock.(clock.Holder)
+	g.settler, _ = clock.As[settler](c.Clock)
+	g.gone.L = &g.mu
+	g.ctx, g.cancel = context.WithCancelCause(ctx)
+	g.unwatch = context.AfterFunc(g.ctx, func() {
+		defer close(g.watched)
+		g.end()
+	})
+	return g
+}
+
+// Name returns the name given at the start.
+func (g *Group) Name() string { return g.name }
+
+// Context is done when the group has to end; its cause says why.
+func (g *Group) Context() context.Context { return g.ctx }
+
+// Clock returns the group's clock.
+func (g *Group) Clock() clock.Clock { return g.clock }
+
+// Scheduler returns who decides which threads run.
+func (g *Group) Scheduler() Scheduler { return g.sched }
+
+// Run runs fn as main thread, number 0, on the calling goroutine, when the scheduler gives it a turn,
+// and returns when fn has. The error says that it could not begin: the cause if the group
+// has ended, else what the scheduler says. A panic of fn passes through.
+//
+// Main threads that run at the same time are allowed; the caller decides whether that makes sense.
+func (g *Group) Run(fn func(t *Thread)) error {
+	t, err := g.Main()
+	if err != nil {
+		return err
+	}
+	t.Run(fn)
+	return nil
+}
+
+// Main makes a main thread without running it: the caller gives it to [Thread.Run], once, on whatever
+// goroutine. Where the order of threads must not depend on the order of goroutines, the main
+// threads of several guests are made one after the other and then run.
+func (g *Group) Main() (*Thread, error) { return g.start(true) }
+
+// Go starts a thread: fn runs on a new goroutine when the scheduler gives it a turn. It returns the
+// thread's id. fn is called even if the group has ended meanwhile.
+//
+// Errors: EAGAIN if there are too many threads, the cause if the group has ended. If fn
+// panics, the group is ended with a [PanicError].
+func (g *Group) Go(fn func(t *Thread)) (uint32, error) {
+	t, err := g.start(false)
+	if err != nil {
+		return 0, err
+	}
+	id := t.id
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				g.End(&PanicError{Thread: id, Value: v, Stack: debug.Stack()})
+			}
+			t.end()
+		}()
+		t.takeTurn()
+		fn(t)
+	}()
+	return id, nil
+}
+
+// start adds a thread, which is ready when it returns.
+func (g *Group) start(main bool) (*Thread, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended.Load() || g.ctx.Err() != nil {
+		return nil, context.Cause(g.ctx)
+	}
+	if !main && (g.limit > 0 && g.spawned >= g.limit || g.lastID == MaxThreadID) {
+		return nil, wasip1.EAGAIN
+	}
+	t := g.spare
+	if main && t != nil {
+		g.spare = nil
+	} else {
+		t = newThread(g)
+	}
+	t.main = main
+	if !main {
+		t.id = g.lastID + 1
+	}
+	if err := g.sched.Start(t); err != nil {
+		return nil, err
+	}
+	if !main {
+		g.lastID++
+		g.spawned++
+	}
+	g.threads.add(t, inGroup)
+	t.start()
+	return t, nil
+}
+
+// leave takes t, which is about to end, out. finish follows when it has ended.
+func (g *Group) leave(t *Thread) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.threads.remove(t, inGroup)
+	g.cpu += t.CPUTime()
+	if !t.main {
+		g.spawned--
+	}
+	g.ending++
+}
+
+// finish is the last that t, which has ended, does.
+func (g *Group) finish(t *Thread) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.main {
+		g.spare = t
+	}
+	g.ending--
+	if g.ending == 0 && g.threads.len == 0 {
+		g.gone.Broadcast()
+	}
+}
+
+// End ends the group: its context is done, with cause as the cause unless it had ended before, waits
+// return, and no thread can be started any more. A nil cause stands for context.Canceled. It does not
+// wait for the threads. It must not be called with locks held that a waker of threads might take.
+func (g *Group) End(cause error) {
+	// The goroutine that watches the context would come late: what it does is done here.
+	stopped := g.unwatch()
+	g.cancel(cause)
+	g.end()
+	if stopped {
+		close(g.watched)
+	}
+}
+
+// end tells all threads that the context is done, the oldest first.
+func (g *Group) end() {
+	g.ended.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for t := g.threads.head; t != nil; t = t.inGroup.next {
+		t.Wake()
+	}
+}
+
+// Wait waits until no thread of the group is alive.
+func (g *Group) Wait() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.threads.len > 0 || g.ending > 0 {
+		g.gone.Wait()
+	}
+}
+
+// Close ends the group, with ErrClosed as the cause unless it has ended before, and waits until
+// nothing of it runs. It must not be called by one of its threads.
+func (g *Group) Close() {
+	g.End(ErrClosed)
+	g.Wait()
+	<-g.watched
+}
+
+// External says that host code may do what threads wait for even though their waits do not tell (it
+// may notify an address, say), so that their waiting is no deadlock. It counts; done undoes it,
+// once.
+func (g *Group) External() (done func()) {
+	g.external.Add(1)
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			g.external.Add(-1)
+			g.sched.Next(nil)
+		})
+	}
+}
+
+// Threads tells of the threads alive, the oldest first.
+func (g *Group) Threads() []Info {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	infos := make([]Info, 0, g.threads.len)
+	for t := g.threads.head; t != nil; t = t.inGroup.next {
+		infos = append(infos, t.Info())
+	}
+	return infos
+}
+
+// CPUTime returns the CPU time of all threads, those that ended included, in nanoseconds. It
+// implements clock.CPU.
+func (g *Group) CPUTime() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sum := g.cpu
+	for t := g.threads.head; t != nil; t = t.inGroup.next {
+		sum += t.CPUTime()
+	}
+	return sum
+}
+
+// tally counts the threads of a group, for its scheduler.
+type tally struct {
+	alive, mains int
+	stuck        int // wait for others of the group, without a deadline
+}
+
+var _ clock.CPU = (*Group)(nil)
+var _ poll.Task = (*Thread)(nil)

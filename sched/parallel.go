@@ -1,0 +1,206 @@
+package sched
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Parallel runs every thread on its goroutine at the same time as the others. Its limits can be
+// changed while it runs. The zero value has none and is ready to use.
+type Parallel struct {
+	mu       sync.Mutex
+	census   census
+	limits   Limits
+	stats    Stats
+	spawned  int
+	running  int
+	queue    fifo
+	queued   atomic.Int32 // length of queue
+	crowded  atomic.Bool  // more run than may
+	alive    atomic.Int32
+	deadlock bool
+}
+
+// Limits are the limits of a Parallel; 0 is none.
+type Limits struct {
+	// Threads is how many threads besides main threads may be alive, in all groups.
+	Threads int
+	// Running is how many threads, main threads included, may run at the same time. One that waits does
+	// not run.
+	Running int
+}
+
+// Stats counts the threads of a Parallel, main threads included.
+type Stats struct {
+	Alive   int
+	Running int    // have a turn
+	Ready   int    // would run but for Limits.Running
+	Waiting int    // wait, or are outside
+	Peak    int    // most alive at the same time
+	Started uint64 // in all
+	Refused uint64 // not started because of Limits.Threads
+}
+
+// NewParallel returns a Parallel with limits.
+func NewParallel(limits Limits) *Parallel { return &Parallel{limits: limits} }
+
+// DetectDeadlock makes it end guests whose threads wait for each other; see DeadlockError. It is to be
+// called before threads are started.
+func (p *Parallel) DetectDeadlock() *Parallel {
+	p.deadlock = true
+	return p
+}
+
+// SetLimits changes the limits. Threads that are too many go on existing; of those running, the ones too
+// many lose their turn when they next wait or yield.
+func (p *Parallel) SetLimits(l Limits) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limits = l
+	p.dispatch()
+}
+
+// Limits returns the limits.
+func (p *Parallel) Limits() Limits {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limits
+}
+
+// Stats returns the counts of the moment.
+func (p *Parallel) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Alive = p.census.threads.len
+	s.Running, s.Ready = p.running, p.queue.len()
+	s.Waiting = s.Alive - s.Running - s.Ready
+	return s
+}
+
+// Start implements Scheduler.
+func (p *Parallel) Start(t *Thread) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !t.main {
+		if p.limits.Threads > 0 && p.spawned >= p.limits.Threads {
+			p.stats.Refused++
+			return wasip1.EAGAIN
+		}
+		p.spawned++
+	}
+	p.census.start(t)
+	p.stats.Started++
+	p.stats.Peak = max(p.stats.Peak, p.census.threads.len)
+	p.alive.Store(int32(p.census.threads.len))
+	return nil
+}
+
+// Ready implements Scheduler.
+func (p *Parallel) Ready(t *Thread) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.census.ready(t)
+	p.queue.push(t)
+	p.dispatch()
+}
+
+// Block implements Scheduler.
+func (p *Parallel) Block(t *Thread, w *poll.Wait) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.census.block(t, w)
+	p.running--
+	p.dispatch()
+}
+
+// End implements Scheduler.
+func (p *Parallel) End(t *Thread) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.census.end(t)
+	if !t.main {
+		p.spawned--
+	}
+	p.alive.Store(int32(p.census.threads.len))
+	p.running--
+	p.dispatch()
+}
+
+// Yield implements Scheduler. Calls, notifies and accesses are no switch points: the Go scheduler
+// has the processors in hand.
+func (p *Parallel) Yield(t *Thread, at Point) bool {
+	if at != PointYield && at != PointFuel {
+		return false
+	}
+	if p.queued.Load() == 0 && !p.crowded.Load() {
+		// A guest that yields in a loop waits for another thread, which may lack a processor:
+		// compiled guest code is not preempted.
+		if p.alive.Load() > 1 {
+			runtime.Gosched()
+		}
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queue.len() == 0 {
+		return false
+	}
+	p.running--
+	p.queue.push(t)
+	p.dispatch()
+	return true
+}
+
+// Next implements Scheduler.
+func (p *Parallel) Next(t *Thread) {
+	if !p.deadlock {
+		return
+	}
+	p.mu.Lock()
+	threads := p.census.deadlocked(t)
+	p.mu.Unlock()
+	endDeadlocked(threads)
+}
+
+// dispatch gives turns to those ready as long as there are some to give.
+func (p *Parallel) dispatch() {
+	for p.queue.len() > 0 && (p.limits.Running <= 0 || p.running < p.limits.Running) {
+		p.running++
+		p.queue.pop().Resume()
+	}
+	p.queued.Store(int32(p.queue.len()))
+	p.crowded.Store(p.limits.Running > 0 && p.running > p.limits.Running)
+}
+
+// fifo is a queue of threads.
+type fifo struct {
+	threads []*Thread
+	head    int
+}
+
+func (q *fifo) len() int { return len(q.threads) - q.head }
+
+func (q *fifo) push(t *Thread) {
+	if q.head == len(q.threads) {
+		q.threads, q.head = q.threads[:0], 0
+	} else if q.head > len(q.threads)/2 && len(q.threads) == cap(q.threads) {
+		n := copy(q.threads, q.threads[q.head:])
+		clear(q.threads[n:])
+		q.threads, q.head = q.threads[:n], 0
+	}
+	q.threads = append(q.threads, t)
+}
+
+func (q *fifo) pop() *Thread {
+	t := q.threads[q.head]
+	q.threads[q.head] = nil
+	q.head++
+	return t
+}
+
+var _ Scheduler = (*Parallel)(nil)

@@ -1,0 +1,267 @@
+package sched
+
+import (
+	"context"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/poll"
+)
+
+// Thread is a thread of a guest.
+type Thread struct {
+	group *Group
+	id    uint32
+	main  bool
+	turn  chan struct{} // gets one for each Resume
+	wake  func()        // Wake, made once
+
+	mu     sync.Mutex
+	state  State
+	permit bool      // woken while it ran
+	wait   poll.Wait // what it waits for, in Waiting and Outside
+
+	began  int64 // monotonic when it began
+	waited int64 // nanoseconds spent without a turn, until idle
+	idle   int64 // monotonic since when it has no turn; 0 while it has one
+
+	inGroup links // under the group's lock
+	inSched links // under the scheduler's, as all below
+	stuck   poll.Reach
+	rank    int64 // of the PCT strategy; 0: none yet
+}
+
+func newThread(g *Group) *Thread {
+	t := &Thread{group: g, turn: make(chan struct{}, 1)}
+	t.wake = t.Wake
+	return t
+}
+
+// start makes a thread that the scheduler has admitted ready. It holds time from now on.
+func (t *Thread) start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.group.clock.Monotonic()
+	t.began, t.waited, t.idle = now, 0, now
+	t.permit = false
+	t.state = Ready
+	t.hold()
+	t.group.sched.Ready(t)
+}
+
+// Run runs fn as this thread, which [Group.Main] made, and ends it.
+func (t *Thread) Run(fn func(t *Thread)) {
+	defer t.end()
+	t.takeTurn()
+	fn(t)
+}
+
+// end ends the thread, which has the turn.
+func (t *Thread) end() {
+	t.mu.Lock()
+	t.state = Ended
+	t.mu.Unlock()
+	// All that others can see of the end happens before they get the turn.
+	t.group.leave(t)
+	s := t.group.sched
+	s.End(t)
+	t.letGo()
+	s.Next(t)
+	t.group.finish(t)
+}
+
+// ID returns the thread's number: 0 for main threads, else 1 to MaxThreadID, not used again in
+// its group.
+func (t *Thread) ID() uint32 { return t.id }
+
+// Main reports whether it is a main thread.
+func (t *Thread) Main() bool { return t.main }
+
+// Group returns the threads it belongs to.
+func (t *Thread) Group() *Group { return t.group }
+
+// Context returns the group's context.
+func (t *Thread) Context() context.Context { return t.group.ctx }
+
+// Ended returns nil as long as the thread may go on, then the cause of its group's end. It costs a load.
+func (t *Thread) Ended() error {
+	if t.group.ended.Load() {
+		return context.Cause(t.group.ctx)
+	}
+	return nil
+}
+
+// Yield is a switch point: the turn may go to others, and has come back when Yield returns. It
+// returns the cause if the group has ended. Only the thread itself calls it.
+func (t *Thread) Yield(p Point) error {
+	if t.group.sched.Yield(t, p) {
+		<-t.turn
+	}
+	return t.Ended()
+}
+
+// Park implements [poll.Task].
+func (t *Thread) Park(w poll.Wait) error {
+	if err := t.Ended(); err != nil {
+		return err
+	}
+	if w.Deadline != poll.NoDeadline {
+		if w.Clock.Monotonic() >= w.Deadline {
+			return nil
+		}
+		// The timer may fire at once: the permit keeps that. It is set while this thread still
+		// holds time, so that no deadline is passed by.
+		defer w.Clock.AfterFunc(w.Deadline, t.wake).Stop()
+	}
+	t.mu.Lock()
+	if t.permit {
+		t.permit = false
+		t.mu.Unlock()
+		return t.Ended()
+	}
+	// Once more: who ended the group after this sees the thread waiting.
+	if err := t.Ended(); err != nil {
+		t.mu.Unlock()
+		return err
+	}
+	t.block(Waiting, w)
+	t.mu.Unlock()
+	t.rest()
+	t.takeTurn()
+	return t.Ended()
+}
+
+// Wake implements [poll.Task].
+func (t *Thread) Wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch t.state {
+	case Waiting:
+		t.unblock()
+	case Running, Outside:
+		t.permit = true
+	case Ready, Ended:
+		// It has yet to look at what it waited for, or never will.
+	}
+}
+
+// Outside runs fn, which may wait in ways that the scheduler cannot see: in the machine's calls, or for a
+// guest that this one called. Meanwhile the thread has no turn and does not hold time, and
+// counts as waiting for host code, as w says.
+func (t *Thread) Outside(w poll.Wait, fn func()) {
+	w.Deadline, w.By = poll.NoDeadline, poll.ByAnyone
+	t.mu.Lock()
+	t.block(Outside, w)
+	t.mu.Unlock()
+	t.rest()
+	defer func() {
+		t.mu.Lock()
+		t.unblock()
+		t.mu.Unlock()
+		t.takeTurn()
+	}()
+	fn()
+}
+
+// block ends the thread's turn. mu is held.
+func (t *Thread) block(s State, w poll.Wait) {
+	t.idle = t.group.clock.Monotonic()
+	t.state, t.wait = s, w
+	t.group.sched.Block(t, &t.wait)
+}
+
+// rest follows block, without mu: it lets time pass if nobody else holds it, and somebody else run.
+func (t *Thread) rest() {
+	t.letGo()
+	t.group.sched.Next(t)
+}
+
+// unblock makes the thread ready. mu is held.
+func (t *Thread) unblock() {
+	t.hold()
+	t.state, t.wait = Ready, poll.Wait{}
+	t.group.sched.Ready(t)
+}
+
+// takeTurn waits until the scheduler gives a thread that is ready the turn.
+func (t *Thread) takeTurn() {
+	<-t.turn
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state = Running
+	t.waited += t.group.clock.Monotonic() - t.idle
+	t.idle = 0
+}
+
+// Resume gives the thread the turn. Only its Scheduler calls it.
+func (t *Thread) Resume() { t.turn <- struct{}{} }
+
+func (t *Thread) hold() {
+	if h := t.group.holder; h != nil {
+		h.Hold()
+	}
+}
+
+func (t *Thread) letGo() {
+	if h := t.group.holder; h != nil {
+		h.Release()
+	}
+}
+
+// CPUTime returns how long the thread has existed on its group's monotonic clock without
+// waiting, in nanoseconds. It implements clock.CPU.
+func (t *Thread) CPUTime() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	until := t.idle
+	if until == 0 {
+		until = t.group.clock.Monotonic()
+	}
+	return until - t.began - t.waited
+}
+
+// Info tells what the thread does.
+func (t *Thread) Info() Info {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}
+}
+
+// links are a thread's neighbours in a roster.
+type links struct{ prev, next *Thread }
+
+func inGroup(t *Thread) *links { return &t.inGroup }
+func inSched(t *Thread) *links { return &t.inSched }
+
+// roster is a list of threads by age.
+type roster struct {
+	head, tail *Thread
+	len        int
+}
+
+func (r *roster) add(t *Thread, of func(*Thread) *links) {
+	l := of(t)
+	l.prev, l.next = r.tail, nil
+	if r.tail != nil {
+		of(r.tail).next = t
+	} else {
+		r.head = t
+	}
+	r.tail = t
+	r.len++
+}
+
+func (r *roster) remove(t *Thread, of func(*Thread) *links) {
+	l := of(t)
+	if l.prev != nil {
+		of(l.prev).next = l.next
+	} else {
+		r.head = l.next
+	}
+	if l.next != nil {
+		of(l.next).prev = l.prev
+	} else {
+		r.tail = l.prev
+	}
+	l.prev, l.next = nil, nil
+	r.len--
+}
