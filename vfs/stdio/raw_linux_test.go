@@ -62,7 +62,7 @@ func TestDescriptors(t *testing.T) {
 				// A write that waits is cancelled.
 				ctx, cancel = context.WithCancel(t.Context())
 				guest = newTask(ctx)
-				full := make(chan struct{})
+				full := make(chan struct{}, 1)
 				go func() { read <- guest.writeAll(watched{out, full}, make([]byte, 1<<20)) }()
 				<-full
 				cancel()
@@ -115,7 +115,10 @@ type watched struct {
 func (w watched) Write(p []byte) (int, error) {
 	n, err := w.Output.Write(p)
 	if err == wasip1.EAGAIN {
-		close(w.full)
+		select {
+		case w.full <- struct{}{}:
+		default:
+		}
 	}
 	return n, err
 }

@@ -1,0 +1,242 @@
+// Package pipe has pipes in memory: between guests, and between a guest and host code.
+//
+//	r, w := pipe.New(0)
+//
+// makes one of 64 KiB with an end for reading and an end for writing, both streams that can be given to a
+// guest as descriptors. They behave as a POSIX pipe in non-blocking mode, and the open file
+// description above them waits for a guest that did not ask for that:
+//
+//   - A write of up to 4096 bytes ([Buf]) goes in whole or not at all; of a longer one goes in what fits. The pipe
+//     is ready for writing while 4096 bytes fit.
+//   - A read takes what there is, and is at the end when the pipe is empty and no end for writing is left.
+//   - A write answers EPIPE when no end for reading is left.
+//
+// An end is closed once. For a second guest that is to write to the same pipe, or read from it,
+// make another end: [Writer.Another], [Reader.Another].
+//
+// Host code uses a [Host], which makes of any stream an io.ReadWriteCloser with deadlines that
+// waits. It keeps the rule of virtual time (see [clock.Holder]) by itself: a call that has begun holds
+// time, so that no timer goes off between the moment at which host code
+// writes and the moment at which a waiting guest has been woken; while it waits itself,
+// it lets time go.
+//
+// Lock order: Host, pipe, [poll.Queue], clock.
+package pipe
+
+import (
+	"io"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+const (
+	// Buf is the size up to which writes are indivisible (POSIX: PIPE_BUF).
+	Buf = 4096
+	// DefaultCapacity is how many bytes are in a full pipe unless another size is asked for.
+	DefaultCapacity = 64 << 10
+)
+
+// New makes a pipe that takes up capacity bytes, at least [Buf]; 0 stands for [DefaultCapacity]. Memory
+// is taken when it is needed.
+func New(capacity int) (*Reader, *Writer) {
+	if capacity <= 0 {
+		capacity = DefaultCapacity
+	}
+	p := &core{ring: NewRing(max(capacity, Buf)), readers: 1, writers: 1}
+	return &Reader{p: p}, &Writer{p: p}
+}
+
+// core is what the ends of a pipe share.
+type core struct {
+	toRead, toWrite poll.Queue
+
+	mu      sync.Mutex
+	ring    Ring
+	readers int
+	writers int
+}
+
+// Reader is an end for reading.
+type Reader struct {
+	p      *core
+	closed bool // guarded by p.mu
+}
+
+// Another returns a new end for reading of the same pipe; what one takes the others miss. EBADF
+// when r is closed.
+func (r *Reader) Another() (*Reader, error) {
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.closed {
+		return nil, wasip1.EBADF
+	}
+	p.readers++
+	return &Reader{p: p}, nil
+}
+
+// Read takes what there is. Errors: EAGAIN when the pipe is empty, io.EOF when it will stay so, EBADF after Close.
+func (r *Reader) Read(b []byte) (int, error) {
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case r.closed:
+		return 0, wasip1.EBADF
+	case len(b) == 0:
+		return 0, nil
+	case p.ring.Len() > 0:
+		full := p.ring.Free() < Buf
+		n := p.ring.Read(b)
+		if full && p.ring.Free() >= Buf {
+			p.toWrite.Wake()
+		}
+		return n, nil
+	case p.writers == 0:
+		return 0, io.EOF
+	}
+	return 0, wasip1.EAGAIN
+}
+
+// Write answers EBADF.
+func (r *Reader) Write([]byte) (int, error) { return 0, wasip1.EBADF }
+
+// Poll tells whether a read would answer, and how many bytes there are. Hangup says that no end for writing is left.
+func (r *Reader) Poll(want poll.Events) poll.State {
+	if want&poll.Readable == 0 {
+		return refused(want)
+	}
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.closed {
+		return refused(poll.Readable)
+	}
+	s := poll.State{Bytes: uint64(p.ring.Len()), Hangup: p.writers == 0}
+	if s.Bytes > 0 || s.Hangup {
+		s.Ready = poll.Readable
+	}
+	return s
+}
+
+// Subscribe adds w to those that are woken when there may be something to read.
+func (r *Reader) Subscribe(w *poll.Waiter) { r.p.toRead.Subscribe(w) }
+
+// Unsubscribe takes w away again.
+func (r *Reader) Unsubscribe(w *poll.Waiter) { r.p.toRead.Unsubscribe(w) }
+
+// Close closes this end. Closing it again does nothing.
+func (r *Reader) Close() error {
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	p.readers--
+	p.toRead.Wake()
+	if p.readers == 0 {
+		p.ring.Drop()
+		p.toWrite.Wake()
+	}
+	return nil
+}
+
+// Writer is an end for writing.
+type Writer struct {
+	p      *core
+	closed bool // guarded by p.mu
+}
+
+// Another returns a new end for writing of the same pipe. EBADF when w is closed.
+func (w *Writer) Another() (*Writer, error) {
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.closed {
+		return nil, wasip1.EBADF
+	}
+	p.writers++
+	return &Writer{p: p}, nil
+}
+
+// Write puts in what fits; up to [Buf] bytes whole or not at all. Errors: EAGAIN when that is nothing, EPIPE
+// when no end for reading is left, EBADF after Close.
+func (w *Writer) Write(b []byte) (int, error) {
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch free := p.ring.Free(); {
+	case w.closed:
+		return 0, wasip1.EBADF
+	case p.readers == 0:
+		return 0, wasip1.EPIPE
+	case len(b) == 0:
+		return 0, nil
+	case free == 0, len(b) <= Buf && len(b) > free:
+		return 0, wasip1.EAGAIN
+	}
+	empty := p.ring.Len() == 0
+	n := p.ring.Write(b)
+	if empty {
+		p.toRead.Wake()
+	}
+	return n, nil
+}
+
+// Read answers EBADF.
+func (w *Writer) Read([]byte) (int, error) { return 0, wasip1.EBADF }
+
+// Poll tells whether a write of [Buf] bytes would go in or fail, and how many bytes would. Hangup says that no end
+// for reading is left.
+func (w *Writer) Poll(want poll.Events) poll.State {
+	if want&poll.Writable == 0 {
+		return refused(want)
+	}
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch free := p.ring.Free(); {
+	case w.closed:
+		return refused(poll.Writable)
+	case p.readers == 0:
+		return poll.State{Ready: poll.Writable, Hangup: true, Err: wasip1.EPIPE}
+	case free >= Buf:
+		return poll.State{Ready: poll.Writable, Bytes: uint64(free)}
+	}
+	return poll.State{}
+}
+
+// Subscribe adds wt to those that are woken when there may be room.
+func (w *Writer) Subscribe(wt *poll.Waiter) { w.p.toWrite.Subscribe(wt) }
+
+// Unsubscribe takes wt away again.
+func (w *Writer) Unsubscribe(wt *poll.Waiter) { w.p.toWrite.Unsubscribe(wt) }
+
+// Close closes this end. Closing it again does nothing.
+func (w *Writer) Close() error {
+	p := w.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	p.writers--
+	p.toWrite.Wake()
+	if p.writers == 0 {
+		p.toRead.Wake()
+	}
+	return nil
+}
+
+// refused is the state of an end in a direction in which it is not open.
+func refused(want poll.Events) poll.State {
+	if want == 0 {
+		return poll.State{}
+	}
+	return poll.State{Ready: want, Err: wasip1.EBADF}
+}
