@@ -1,0 +1,340 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// readFile reads at the position and moves it. f has a file.
+func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return 0, wasip1.EBADF
+	}
+	n, err := f.readVector(bufs, f.offset)
+	f.offset += int64(n)
+	f.mu.Unlock()
+	return n, err
+}
+
+// readFileAt reads at off.
+func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
+	if !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	n, err := f.readVector(bufs, off)
+	f.release()
+	return n, err
+}
+
+// readVector fills bufs from the content at off. The end of the file is no error. f is kept open by the caller.
+func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
+	switch {
+	case len(bufs) == 1:
+		n, err = f.file.ReadAt(bufs[0], off)
+	case f.vector != nil:
+		n, err = f.vector.ReadVector(bufs, off)
+	default:
+		for _, b := range bufs {
+			if len(b) == 0 {
+				continue
+			}
+			var k int
+			k, err = f.file.ReadAt(b, off+int64(n))
+			n += k
+			if err != nil || k < len(b) {
+				break
+			}
+		}
+	}
+	if err != nil && (n > 0 || err == io.EOF || errors.Is(err, io.EOF)) {
+		return n, nil
+	}
+	return n, err
+}
+
+// writeFile writes at the position, or with FdAppend at the end, and moves the position behind what was written. f has a file.
+func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
+	flags := wasip1.Fdflags(f.flags.Load())
+	f.mu.Lock()
+	switch {
+	case f.closed:
+		err = wasip1.EBADF
+	case flags&wasip1.FdAppend == 0:
+		n, err = f.writeVector(bufs, f.offset)
+		f.offset += int64(n)
+	case f.append != nil:
+		var end int64
+		n, end, err = f.append.Append(bufs)
+		if n > 0 {
+			f.offset = end
+		}
+	default:
+		n, err = f.writeEnd(bufs)
+	}
+	f.wrote = true
+	f.mu.Unlock()
+	if n == 0 && err != nil {
+		return 0, err
+	}
+	return n, f.written(flags)
+}
+
+// writeEnd appends for a file that cannot do so by itself. f.mu is held.
+func (f *OpenFile) writeEnd(bufs [][]byte) (int, error) {
+	f.m.appendMu.Lock()
+	defer f.m.appendMu.Unlock()
+	a, err := f.node.Attr()
+	if err != nil {
+		return 0, err
+	}
+	if a.Size > math.MaxInt64 {
+		return 0, wasip1.EFBIG
+	}
+	n, err := f.writeVector(bufs, int64(a.Size))
+	f.offset = int64(a.Size) + int64(n)
+	return n, err
+}
+
+// writeFileAt writes at off, also with FdAppend (POSIX: pwrite).
+func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
+	if !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	n, err := f.writeVector(bufs, off)
+	if n > 0 || err == nil {
+		f.mu.Lock()
+		f.wrote = true
+		f.mu.Unlock()
+		err = f.written(f.Flags())
+	}
+	f.release()
+	return n, err
+}
+
+// writeVector writes bufs to the content at off. What was written before an error counts; the next write meets the
+// error again. f is kept open by the caller.
+func (f *OpenFile) writeVector(bufs [][]byte, off int64) (n int, err error) {
+	switch {
+	case len(bufs) == 1:
+		if off > math.MaxInt64-int64(len(bufs[0])) {
+			return 0, wasip1.EFBIG
+		}
+		n, err = f.file.WriteAt(bufs[0], off)
+	case off > math.MaxInt64-total(bufs):
+		return 0, wasip1.EFBIG
+	case f.vector != nil:
+		n, err = f.vector.WriteVector(bufs, off)
+	default:
+		for _, b := range bufs {
+			if len(b) == 0 {
+				continue
+			}
+			var k int
+			k, err = f.file.WriteAt(b, off+int64(n))
+			n += k
+			if err != nil || k < len(b) {
+				break
+			}
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
+}
+
+func total(bufs [][]byte) (n int64) {
+	for _, b := range bufs {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// written does what follows a write: it waits for the store where the flags that were set after opening demand it, and
+// tells those who watch.
+func (f *OpenFile) written(flags wasip1.Fdflags) error {
+	if flags&(wasip1.FdSync|wasip1.FdDsync) != 0 && f.mode&(OpenSync|OpenDsync) == 0 {
+		if err := f.file.Sync(flags&wasip1.FdSync == 0); err != nil {
+			return err
+		}
+	}
+	if f.m.watched() {
+		f.m.tell(Event{Op: Modified, Path: f.Path()})
+	}
+	return nil
+}
+
+// seek moves the position. Errors: EINVAL for a whence that there is not and for a position before the start, EOVERFLOW.
+func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
+	var end uint64
+	if whence == wasip1.WhenceEnd {
+		a, err := f.node.Attr()
+		if err != nil {
+			return 0, err
+		}
+		end = a.Size
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var from int64
+	switch whence {
+	case wasip1.WhenceSet:
+	case wasip1.WhenceCur:
+		from = f.offset
+	case wasip1.WhenceEnd:
+		if end > math.MaxInt64 {
+			return 0, wasip1.EOVERFLOW
+		}
+		from = int64(end)
+	default:
+		return 0, wasip1.EINVAL
+	}
+	if delta > 0 && from > math.MaxInt64-delta {
+		return 0, wasip1.EOVERFLOW
+	}
+	if from+delta < 0 {
+		return 0, wasip1.EINVAL
+	}
+	f.offset = from + delta
+	return f.offset, nil
+}
+
+func (f *OpenFile) position() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.offset
+}
+
+// setSize cuts or lengthens the file.
+func (f *OpenFile) setSize(size uint64) error {
+	if size > math.MaxInt64 {
+		return wasip1.EFBIG
+	}
+	if f.m.readOnly {
+		return wasip1.EROFS
+	}
+	if err := f.node.SetAttr(SetAttr{Mask: SetSize, Size: size}); err != nil {
+		return err
+	}
+	if f.m.watched() {
+		f.m.tell(Event{Op: Modified, Path: f.Path()})
+	}
+	return nil
+}
+
+// allocate makes the file at least off+n bytes long.
+func (f *OpenFile) allocate(off, n int64) error {
+	if f.m.readOnly {
+		return wasip1.EROFS
+	}
+	if !f.acquire() {
+		return wasip1.EBADF
+	}
+	defer f.release()
+	if a, ok := f.file.(Allocator); ok {
+		return a.Allocate(off, n)
+	}
+	a, err := f.node.Attr()
+	if err != nil || a.Size >= uint64(off+n) {
+		return err
+	}
+	return f.setSize(uint64(off + n))
+}
+
+// sync puts the file on the store.
+func (f *OpenFile) sync(dataOnly bool) error {
+	if !f.acquire() {
+		return wasip1.EBADF
+	}
+	defer f.release()
+	if f.file != nil {
+		return f.file.Sync(dataOnly)
+	}
+	if d, ok := f.node.(interface{ Sync(dataOnly bool) error }); ok {
+		return d.Sync(dataOnly)
+	}
+	return nil
+}
+
+// readStream reads what there is into bufs, and waits for something where the description may wait. The end is no
+// error. op and fd are for reports.
+func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		if len(b) == 0 {
+			continue
+		}
+		k, err := f.stream.Read(b)
+		for n == 0 && err != nil && again(err) {
+			if err = c.wait(f, poll.Readable, op, fd); err != nil {
+				return 0, err
+			}
+			k, err = f.stream.Read(b)
+		}
+		n += k
+		if err != nil {
+			if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
+				return n, nil
+			}
+			return 0, err
+		}
+		if k < len(b) {
+			break
+		}
+	}
+	return n, nil
+}
+
+// writeStream writes all of bufs, waiting where the description may wait, or with FdNonblock what fits.
+func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		for len(b) > 0 {
+			k, err := f.stream.Write(b)
+			n += k
+			b = b[k:]
+			if err == nil && k > 0 {
+				continue
+			}
+			if err != nil && !again(err) {
+				if n > 0 {
+					return n, nil
+				}
+				return 0, err
+			}
+			if err := c.wait(f, poll.Writable, op, fd); err != nil {
+				if n > 0 && err == wasip1.EAGAIN {
+					return n, nil
+				}
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// again reports whether err says to wait.
+func again(err error) bool {
+	if e, ok := err.(wasip1.Errno); ok {
+		return e == wasip1.EAGAIN
+	}
+	return err != io.EOF && wasip1.FromError(err) == wasip1.EAGAIN
+}
+
+// wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when the thread has to end.
+func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
+	if c.Task == nil || wasip1.Fdflags(f.flags.Load())&wasip1.FdNonblock != 0 {
+		return wasip1.EAGAIN
+	}
+	_, err := poll.Block(c.Task, f.stream, want, poll.Wait{Op: op, On: uint64(fd), Deadline: poll.NoDeadline})
+	if err != nil {
+		return wasip1.ECANCELED
+	}
+	return nil
+}

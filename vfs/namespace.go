@@ -1,0 +1,359 @@
+package vfs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Namespace says which file system is seen where. It is what a guest starts with; many guests may have
+// the same one. All methods may be called while guests run.
+//
+// A descriptor that is open on a directory shows mounts that were made below it later if it is preopened or
+// was opened on a mount point or on the way to one.
+type Namespace struct {
+	absoluteLinks bool
+	synthetic     *mount // of the directories that stand where there is nothing real
+	root          *place
+	devices       *devices
+
+	watchers atomic.Pointer[[]*watcher]
+
+	mu       sync.Mutex
+	env      Env
+	relative []*place // in the order of mounting
+	lastID   uint64
+}
+
+// devices hands out the device numbers of a Namespace and its clones: one for each file system.
+type devices struct {
+	mu   sync.Mutex
+	last uint64
+	fs   map[FS]uint64
+}
+
+// syntheticDev is the device number of the directories that lead to mount points.
+const syntheticDev = 1
+
+func (d *devices) number(fsys FS) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	comparable := reflect.TypeOf(fsys).Comparable()
+	if comparable {
+		if n, ok := d.fs[fsys]; ok {
+			return n
+		}
+	}
+	d.last++
+	if comparable {
+		d.fs[fsys] = d.last
+	}
+	return d.last
+}
+
+// NamespaceOption is an option of [NewNamespace].
+type NamespaceOption func(*Namespace)
+
+// AllowAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at the root of
+// the absolute mounts. Without it both are EPERM, as the official test suite of preview1 demands.
+func AllowAbsoluteLinks() NamespaceOption {
+	return func(ns *Namespace) { ns.absoluteLinks = true }
+}
+
+// WithEnv attaches env, see [Namespace.Attach].
+func WithEnv(env Env) NamespaceOption { return func(ns *Namespace) { ns.env = env } }
+
+// NewNamespace returns a Namespace in which nothing is mounted.
+func NewNamespace(opts ...NamespaceOption) *Namespace {
+	ns := &Namespace{devices: &devices{last: syntheticDev, fs: map[FS]uint64{}}}
+	for _, opt := range opts {
+		opt(ns)
+	}
+	ns.init()
+	return ns
+}
+
+func (ns *Namespace) init() {
+	ns.synthetic = &mount{volume: &volume{dev: syntheticDev}, ns: ns, readOnly: true}
+	ns.root = ns.newPlace("/", nil)
+	ns.synthetic.root = ns.root
+}
+
+func (ns *Namespace) newPlace(name string, parent *place) *place {
+	ns.lastID++
+	p := &place{name: name, parent: parent, ns: ns, id: ns.lastID}
+	if ns.env.Clock != nil {
+		p.born = ns.env.Clock.Realtime()
+	}
+	return p
+}
+
+// Attach gives env to the file systems that are mounted, and to those that will be, if they want it ([EnvFS]).
+func (ns *Namespace) Attach(env Env) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.env = env
+	ns.each(func(p *place, m *mount) {
+		if e, ok := m.fs.(EnvFS); ok {
+			e.Attach(env)
+		}
+	})
+}
+
+// MountOption is an option of [Namespace.Mount].
+type MountOption func(*mount)
+
+// ReadOnly makes a mount answer EROFS to everything that would change it.
+func ReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
+
+// Mount makes fsys seen at path. An absolute path is a place in the one tree that guests see as "/"; what leads there
+// need not exist. Any other name is the name of a preopened directory of its own, and must be mounted before a guest
+// starts in order to be seen by it. If the root of fsys is no directory it is seen as that file, which an absolute
+// path alone can be.
+//
+// Errors: EINVAL for a path that is empty, contains "..", a NUL byte or, being absolute, an empty or a "." component in
+// its middle; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for a single file at "/" or at a relative name.
+func (ns *Namespace) Mount(path string, fsys FS, opts ...MountOption) error {
+	if err := ns.mount(path, fsys, opts); err != nil {
+		return fmt.Errorf("mount %s: %w", path, err)
+	}
+	return nil
+}
+
+func (ns *Namespace) mount(path string, fsys FS, opts []MountOption) error {
+	parts, err := mountPath(path)
+	if err != nil {
+		return err
+	}
+	if fsys == nil {
+		return wasip1.EINVAL
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if e, ok := fsys.(EnvFS); ok && ns.env.Clock != nil {
+		e.Attach(ns.env)
+	}
+	root := fsys.Root()
+	if root == nil {
+		return wasip1.EINVAL
+	}
+	m := &mount{volume: newVolume(fsys, root, ns.devices.number(fsys)), ns: ns}
+	for _, opt := range opts {
+		opt(m)
+	}
+	if _, isDir := root.(Directory); !isDir && len(parts) == 0 {
+		return wasip1.ENOTDIR
+	}
+	if path[0] != '/' {
+		if slices.ContainsFunc(ns.relative, func(p *place) bool { return p.name == path }) {
+			return wasip1.EBUSY
+		}
+		p := ns.newPlace(path, nil)
+		p.mount.Store(m)
+		ns.relative = append(ns.relative, p)
+		return nil
+	}
+	p := ns.root
+	for _, name := range parts {
+		p = ns.place(p, name)
+	}
+	if !p.mount.CompareAndSwap(nil, m) {
+		return wasip1.EBUSY
+	}
+	for ; p.parent != nil; p = p.parent {
+		p.parent.show(p, true)
+	}
+	return nil
+}
+
+// mountPath splits an absolute path into its components; a relative one has none.
+func mountPath(path string) ([]string, error) {
+	switch {
+	case path == "" || strings.IndexByte(path, 0) >= 0:
+		return nil, wasip1.EINVAL
+	case len(path) > MaxPath:
+		return nil, wasip1.ENAMETOOLONG
+	case path[0] != '/':
+		return nil, nil
+	}
+	trimmed := strings.Trim(path, "/")
+	if trimmed == "" {
+		return nil, nil
+	}
+	parts := strings.Split(trimmed, "/")
+	for _, name := range parts {
+		if err := CheckName(name); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// place returns the place called name below p and makes it if it is not there. ns.mu is held.
+func (ns *Namespace) place(p *place, name string) *place {
+	if c := p.known[name]; c != nil {
+		return c
+	}
+	if p.known == nil {
+		p.known = map[string]*place{}
+	}
+	name = strings.Clone(name)
+	c := ns.newPlace(name, p)
+	p.known[name] = c
+	return c
+}
+
+// show puts c among the children that walkers see, or takes it out. ns.mu is held.
+func (p *place) show(c *place, on bool) {
+	next := map[string]*place{}
+	if old := p.children.Load(); old != nil {
+		for name, o := range *old {
+			next[name] = o
+		}
+	}
+	if on {
+		next[c.name] = c
+	} else {
+		delete(next, c.name)
+	}
+	if len(next) == 0 {
+		p.children.Store(nil)
+		return
+	}
+	p.children.Store(&next)
+}
+
+// Unmount takes away what is mounted at path. Files that are open there stay open; mounts below stay. Errors: EINVAL if
+// nothing is mounted there.
+func (ns *Namespace) Unmount(path string) error {
+	if err := ns.unmount(path); err != nil {
+		return fmt.Errorf("unmount %s: %w", path, err)
+	}
+	return nil
+}
+
+func (ns *Namespace) unmount(path string) error {
+	parts, err := mountPath(path)
+	if err != nil {
+		return err
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if path[0] != '/' {
+		i := slices.IndexFunc(ns.relative, func(p *place) bool { return p.name == path })
+		if i < 0 {
+			return wasip1.EINVAL
+		}
+		ns.relative[i].mount.Store(nil)
+		ns.relative = slices.Delete(ns.relative, i, i+1)
+		return nil
+	}
+	p := ns.root
+	for _, name := range parts {
+		if p = p.known[name]; p == nil {
+			return wasip1.EINVAL
+		}
+	}
+	if p.mount.Swap(nil) == nil {
+		return wasip1.EINVAL
+	}
+	for ; p.parent != nil && !p.live(); p = p.parent {
+		p.parent.show(p, false)
+	}
+	return nil
+}
+
+// Clone returns a Namespace with the same mounts, to which a guest's own can be added. The file systems
+// are shared; watchers are not.
+func (ns *Namespace) Clone() *Namespace {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	c := &Namespace{absoluteLinks: ns.absoluteLinks, devices: ns.devices, env: ns.env}
+	c.init()
+	var copyTree func(from, to *place)
+	copyTree = func(from, to *place) {
+		if m := from.mount.Load(); m != nil {
+			to.mount.Store(&mount{volume: m.volume, ns: c, readOnly: m.readOnly})
+		}
+		for _, child := range from.sorted() {
+			twin := c.place(to, child.name)
+			copyTree(child, twin)
+			to.show(twin, true)
+		}
+	}
+	copyTree(ns.root, c.root)
+	for _, p := range ns.relative {
+		twin := c.newPlace(p.name, nil)
+		copyTree(p, twin)
+		c.relative = append(c.relative, twin)
+	}
+	return c
+}
+
+// sorted returns the children by age.
+func (p *place) sorted() []*place {
+	children := p.children.Load()
+	if children == nil {
+		return nil
+	}
+	list := make([]*place, 0, len(*children))
+	for _, c := range *children {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b *place) int { return int(int64(a.id) - int64(b.id)) })
+	return list
+}
+
+// each calls f for every mount: the absolute ones, parents first, then the relative ones. ns.mu is held.
+func (ns *Namespace) each(f func(*place, *mount)) {
+	var visit func(p *place)
+	visit = func(p *place) {
+		if m := p.mount.Load(); m != nil {
+			f(p, m)
+		}
+		for _, c := range p.sorted() {
+			visit(c)
+		}
+	}
+	visit(ns.root)
+	for _, p := range ns.relative {
+		visit(p)
+	}
+}
+
+// MountInfo tells of one mount.
+type MountInfo struct {
+	Path     string
+	FS       FS
+	ReadOnly bool
+	// Dev is the device number that guests see in filestat, the same for all mounts of one file system.
+	Dev uint64
+}
+
+// Mounts lists the mounts: the absolute ones, parents before what lies below them, then the relative ones in the order of
+// mounting.
+func (ns *Namespace) Mounts() []MountInfo {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	var list []MountInfo
+	ns.each(func(p *place, m *mount) {
+		list = append(list, MountInfo{Path: p.path(), FS: m.fs, ReadOnly: m.readOnly, Dev: m.dev})
+	})
+	return list
+}
+
+// preopens returns the roots of the trees that a guest starts with.
+func (ns *Namespace) preopens() []*place {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	var list []*place
+	if ns.root.live() {
+		list = append(list, ns.root)
+	}
+	return append(list, ns.relative...)
+}

@@ -1,0 +1,291 @@
+package vfs
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// OpenFile is an open file description: a file together with the position, the flags and the rights with which it
+// is used. Duplicated descriptors share one. It is closed when the last descriptor and the last call that
+// uses it are gone.
+//
+// Host code gets one from [Root.Open], [Table.Get] or the New functions and may use its methods, which are those
+// of [os.File], at the same time as guests.
+type OpenFile struct {
+	refs       atomic.Int32 // descriptors, and calls that are using it
+	flags      atomic.Uint32
+	base       atomic.Uint64 // wasip1.Rights
+	inheriting atomic.Uint64
+	kind       wasip1.Filetype
+	mode       OpenMode
+	preopened  bool
+
+	mu     sync.Mutex // guards what follows, and is held while the position is being used
+	closed bool
+	wrote  bool
+	offset int64
+
+	node   Node
+	m      *mount
+	file   File
+	vector VectorFile // file, if it is one
+	append Appender   // file, if it is one
+	stream Stream
+	dir    *openDirectory
+
+	ino     uint64 // of a stream without a node
+	pathLen int
+	path    string // if it is longer than short
+	short   [48]byte
+}
+
+// openDirectory is what an OpenFile of a directory has besides.
+type openDirectory struct {
+	position
+	// parent is where ".." leads, for its inode number; nil where it is not known.
+	parent Directory
+	// origin is the OpenFile whose node this one uses, and which is kept open for that.
+	origin *OpenFile
+	// host says that paths start at this root also where they are absolute.
+	host bool
+}
+
+// directoryFile is an OpenFile with its openDirectory, to be allocated as one.
+type directoryFile struct {
+	OpenFile
+	openDirectory
+}
+
+func newDirectoryFile(pos position, base, inheriting wasip1.Rights) *OpenFile {
+	d := &directoryFile{openDirectory: openDirectory{position: pos}}
+	f := &d.OpenFile
+	f.dir = &d.openDirectory
+	f.kind, f.node, f.m = wasip1.FiletypeDirectory, pos.dir, pos.m
+	f.refs.Store(1)
+	f.setRights(base&wasip1.RightsDirectoryBase, inheriting)
+	return f
+}
+
+// NewDirectory returns an open directory, the root of fsys, for a descriptor that host code hands to a guest. Mounts
+// are not seen in it. Errors: ENOTDIR.
+func NewDirectory(fsys FS) (*OpenFile, error) {
+	root := fsys.Root()
+	dir, ok := root.(Directory)
+	if !ok {
+		return nil, wasip1.ENOTDIR
+	}
+	m := &mount{volume: newVolume(fsys, root, syntheticDev+1)}
+	f := newDirectoryFile(position{dir: dir, m: m}, wasip1.RightsDirectoryBase, wasip1.RightsDirectoryInheriting)
+	f.setPath("", "/")
+	return f, nil
+}
+
+// Typed is implemented by a Stream that knows what it is. One that does not is FiletypeSocketStream if it is a
+// [Socket] or a [Listener], else FiletypeUnknown. A guest takes FiletypeCharacterDevice for a terminal.
+type Typed interface {
+	Type() wasip1.Filetype
+}
+
+// NewStream returns an open stream for a descriptor. mode says what it can be used for: OpenRead, OpenWrite or both. The
+// name stands in listings. The stream is closed when the description is.
+func NewStream(name string, s Stream, mode OpenMode) *OpenFile {
+	f := &OpenFile{stream: s, mode: mode, kind: wasip1.FiletypeUnknown}
+	rights := wasip1.RightsStream
+	switch s.(type) {
+	case Socket, Listener:
+		f.kind = wasip1.FiletypeSocketStream
+		rights = wasip1.RightsSocket
+	}
+	if t, ok := s.(Typed); ok {
+		f.kind = t.Type()
+	}
+	f.refs.Store(1)
+	f.setRights(streamRights(rights, mode), 0)
+	f.setPath("", name)
+	return f
+}
+
+func streamRights(rights wasip1.Rights, mode OpenMode) wasip1.Rights {
+	if mode&OpenRead == 0 {
+		rights &^= wasip1.RightFdRead
+	}
+	if mode&OpenWrite == 0 {
+		rights &^= wasip1.RightFdWrite
+	}
+	return rights
+}
+
+// Type returns the type of the file.
+func (f *OpenFile) Type() wasip1.Filetype { return f.kind }
+
+// Flags returns the flags.
+func (f *OpenFile) Flags() wasip1.Fdflags { return wasip1.Fdflags(f.flags.Load()) }
+
+// SetFlags sets the flags.
+func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { f.flags.Store(uint32(flags)) }
+
+// Rights returns the rights of the description itself and those of what is opened through it.
+func (f *OpenFile) Rights() (base, inheriting wasip1.Rights) {
+	return wasip1.Rights(f.base.Load()), wasip1.Rights(f.inheriting.Load())
+}
+
+func (f *OpenFile) setRights(base, inheriting wasip1.Rights) {
+	f.base.Store(uint64(base))
+	f.inheriting.Store(uint64(inheriting))
+}
+
+// Restrict takes away all rights but those given.
+func (f *OpenFile) Restrict(base, inheriting wasip1.Rights) {
+	f.base.And(uint64(base))
+	f.inheriting.And(uint64(inheriting))
+}
+
+// can reports whether f has all rights of want.
+func (f *OpenFile) can(want wasip1.Rights) bool { return wasip1.Rights(f.base.Load())&want == want }
+
+// Node returns the node, nil for a stream without one.
+func (f *OpenFile) Node() Node { return f.node }
+
+// Stream returns the stream, nil for a file with positions and for a directory.
+func (f *OpenFile) Stream() Stream { return f.stream }
+
+// Preopened returns the name under which a guest finds f among its preopened directories.
+func (f *OpenFile) Preopened() (name string, ok bool) {
+	if !f.preopened {
+		return "", false
+	}
+	return f.Path(), true
+}
+
+// Path returns the path with which f was opened, joined to that of the directory it was opened through. It is not kept
+// up to date when files are renamed.
+func (f *OpenFile) Path() string {
+	if f.pathLen > len(f.short) {
+		return f.path
+	}
+	return string(f.short[:f.pathLen])
+}
+
+// setPath keeps dir/name, without an allocation if it is short.
+func (f *OpenFile) setPath(dir, name string) {
+	sep := ""
+	if dir != "" && dir[len(dir)-1] != '/' {
+		sep = "/"
+	}
+	f.pathLen = len(dir) + len(sep) + len(name)
+	if f.pathLen > len(f.short) {
+		f.path = strings.Join([]string{dir, name}, sep)
+		if dir == "" {
+			f.path = strings.Clone(name) // it may lie in a buffer that the next call overwrites
+		}
+		return
+	}
+	n := copy(f.short[:], dir)
+	n += copy(f.short[n:], sep)
+	copy(f.short[n:], name)
+}
+
+// setPathBelow keeps the path of d with name below it.
+func (f *OpenFile) setPathBelow(d *OpenFile, name string) {
+	if d.pathLen > len(d.short) {
+		f.setPath(d.path, name)
+		return
+	}
+	if n := d.pathLen + 1 + len(name); n <= len(f.short) {
+		k := copy(f.short[:], d.short[:d.pathLen])
+		if k > 0 && f.short[k-1] != '/' {
+			f.short[k] = '/'
+			k++
+		}
+		f.pathLen = k + copy(f.short[k:], name)
+		return
+	}
+	f.setPath(string(d.short[:d.pathLen]), name)
+}
+
+// acquire keeps f open until release. It is false if f has been closed already.
+func (f *OpenFile) acquire() bool {
+	for {
+		n := f.refs.Load()
+		if n <= 0 {
+			return false
+		}
+		if f.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release undoes one acquire, or lets go of one descriptor, and closes f if that was the last.
+func (f *OpenFile) release() error {
+	if f.refs.Add(-1) != 0 {
+		return nil
+	}
+	f.mu.Lock()
+	f.closed = true
+	wrote := f.wrote
+	f.mu.Unlock()
+	var err error
+	switch {
+	case f.file != nil:
+		err = f.file.Close()
+	case f.stream != nil:
+		err = f.stream.Close()
+	}
+	if f.dir != nil && f.dir.origin != nil {
+		f.dir.origin.release()
+	} else if f.m != nil && f.m.releases {
+		f.m.drop(f.node)
+	}
+	if wrote && f.m != nil && f.m.watched() {
+		f.m.tell(Event{Op: Closed, Path: f.Path()})
+	}
+	return err
+}
+
+// attr returns the attributes and the device number.
+func (f *OpenFile) attr() (Attr, uint64, error) {
+	if f.node == nil {
+		return Attr{Ino: f.ino, Type: f.kind, Nlink: 1}, 0, nil
+	}
+	a, err := f.node.Attr()
+	return a, f.m.dev, err
+}
+
+// Poll implements [poll.Pollable]. Files and directories are ready at all times; the bytes of a file are
+// those between the position and the end.
+func (f *OpenFile) Poll(want poll.Events) poll.State {
+	if f.stream != nil {
+		return f.stream.Poll(want)
+	}
+	s := poll.State{Ready: want}
+	if want&poll.Readable != 0 && f.file != nil {
+		if a, err := f.node.Attr(); err == nil {
+			f.mu.Lock()
+			if a.Size <= math.MaxInt64 && int64(a.Size) > f.offset {
+				s.Bytes = a.Size - uint64(f.offset)
+			}
+			f.mu.Unlock()
+		}
+	}
+	return s
+}
+
+// Subscribe implements [poll.Pollable].
+func (f *OpenFile) Subscribe(w *poll.Waiter) {
+	if f.stream != nil {
+		f.stream.Subscribe(w)
+	}
+}
+
+// Unsubscribe implements [poll.Pollable].
+func (f *OpenFile) Unsubscribe(w *poll.Waiter) {
+	if f.stream != nil {
+		f.stream.Unsubscribe(w)
+	}
+}

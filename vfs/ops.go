@@ -1,0 +1,605 @@
+package vfs
+
+import (
+	"io/fs"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// The operations on paths, for guests and host code alike. Each leaves the walker ended.
+
+// opening is how a file is to be opened.
+type opening struct {
+	follow           bool
+	oflags           wasip1.Oflags
+	fdflags          wasip1.Fdflags
+	base, inheriting wasip1.Rights
+	perm             fs.FileMode
+}
+
+// mode returns what the file system is told.
+func (o *opening) mode() OpenMode {
+	var mode OpenMode
+	if o.base&wasip1.RightFdRead != 0 {
+		mode |= OpenRead
+	}
+	if o.base&wasip1.RightFdWrite != 0 {
+		mode |= OpenWrite
+	}
+	if o.oflags&wasip1.OTrunc != 0 {
+		mode |= OpenTruncate
+	}
+	if o.fdflags&wasip1.FdSync != 0 {
+		mode |= OpenSync
+	}
+	if o.fdflags&wasip1.FdDsync != 0 {
+		mode |= OpenDsync
+	}
+	return mode
+}
+
+// open opens what path stands for. Errors: those of the walk; EEXIST and ENOENT as OCreat and OExcl have it; ELOOP for a
+// symbolic link that is not followed, ENOTDIR with ODirectory; EISDIR for a directory that is to be written, cut or
+// made; ENOTDIR for a file with a slash behind it; EROFS; ENXIO for what cannot be opened.
+func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	if o.oflags&(wasip1.OCreat|wasip1.ODirectory) == wasip1.OCreat|wasip1.ODirectory {
+		return nil, wasip1.EINVAL
+	}
+	f, err := w.openPath(base, path, o)
+	if f == nil && err == nil {
+		f, err = w.openWalk(base, path, o)
+	}
+	w.end()
+	if err != nil {
+		return nil, err
+	}
+	f.setPathBelow(base, path)
+	return f, nil
+}
+
+// openPath lets the file system resolve all of path at once if it can and nothing stands against it. It returns nothing where
+// that is for the walker.
+func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	m := base.m
+	if !m.paths || base.dir.at != nil && base.dir.at.children.Load() != nil ||
+		len(path) == 0 || len(path) > MaxPath || path[len(path)-1] == '/' || m.watched() ||
+		m.readOnly && (o.mode()&(OpenWrite|OpenTruncate) != 0 || o.oflags&wasip1.OCreat != 0) {
+		return nil, nil
+	}
+	dir, ok := base.dir.dir.(PathOpener)
+	if !ok {
+		return nil, nil
+	}
+	if !base.acquire() {
+		return nil, wasip1.EBADF
+	}
+	defer base.release()
+	node, file, err := dir.OpenPath(path, o.follow, o.oflags, o.mode(), o.perm)
+	if err != nil {
+		switch e := wasip1.FromError(err); e {
+		case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
+			return nil, nil
+		default:
+			return nil, e
+		}
+	}
+	fd, err := w.describe(found{node: node, m: m}, file, o)
+	if err != nil {
+		m.drop(node)
+	}
+	return fd, err
+}
+
+func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	if err := w.begin(base, path); err != nil {
+		return nil, err
+	}
+	for {
+		name, err := w.last()
+		if err != nil {
+			return nil, err
+		}
+		if name == "" {
+			return w.openTop(o)
+		}
+		f, err := w.lookup(name)
+		if err != nil {
+			if err = w.missing(name, err, o); err != nil {
+				return nil, err
+			}
+			top := w.top()
+			node, err := top.dir.Create(name, o.perm)
+			if err == nil {
+				top.m.happened(Created, base, path)
+				return w.openFound(found{node: node, m: top.m}, o)
+			}
+			if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
+				return nil, err
+			}
+			// Somebody else has just made it.
+			if f, err = w.lookup(name); err != nil {
+				return nil, err
+			}
+		}
+		if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
+			f.m.drop(f.node)
+			return nil, wasip1.EEXIST
+		}
+		if f.node.Type() != wasip1.FiletypeSymbolicLink {
+			return w.openFound(f, o)
+		}
+		if !o.follow && !w.slash {
+			f.m.drop(f.node)
+			if o.oflags&wasip1.ODirectory != 0 {
+				return nil, wasip1.ENOTDIR
+			}
+			return nil, wasip1.ELOOP
+		}
+		if err := w.link(f); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// missing decides whether a file is to be made for name, for which the lookup said err: nil if so.
+func (w *walker) missing(name string, err error, o *opening) error {
+	switch {
+	case o.oflags&wasip1.OCreat == 0 || wasip1.FromError(err) != wasip1.ENOENT:
+		return err
+	case w.slash:
+		return wasip1.EISDIR
+	case w.top().m.readOnly:
+		return wasip1.EROFS
+	}
+	return nil
+}
+
+// openTop opens the directory in which the walk is.
+func (w *walker) openTop(o *opening) (*OpenFile, error) {
+	top := w.top()
+	if err := openDir(o); err != nil {
+		return nil, err
+	}
+	f := newDirectoryFile(*top, o.base, o.inheriting)
+	f.flags.Store(uint32(o.fdflags))
+	n := len(w.stack) - 1
+	if top.m.releases && top.dir != top.m.root {
+		if n == 0 {
+			// The node is that of another open file, which has to live as long as this one.
+			if !w.start.acquire() {
+				return nil, wasip1.EBADF
+			}
+			f.dir.origin = w.start
+		} else {
+			w.stack = w.stack[:n] // the open file has it now
+		}
+	}
+	switch {
+	case n > 0:
+		f.dir.setParent(w.stack[n-1])
+	case w.start.dir.parent != nil && w.start.dir.dir == top.dir:
+		f.dir.parent = w.start.dir.parent
+	}
+	return f, nil
+}
+
+// setParent keeps the directory at pos as the parent, if that holds nothing of the machine.
+func (d *openDirectory) setParent(pos position) {
+	if !pos.m.releases || pos.dir == pos.m.root {
+		d.parent = pos.dir
+	}
+}
+
+// openDir says whether a directory can be opened like that.
+func openDir(o *opening) error {
+	if o.base&wasip1.RightFdWrite != 0 || o.oflags&(wasip1.OTrunc|wasip1.OCreat) != 0 {
+		return wasip1.EISDIR
+	}
+	return nil
+}
+
+// openFound opens f, which is no symbolic link, and takes it over.
+func (w *walker) openFound(f found, o *opening) (*OpenFile, error) {
+	if f.node.Type() != wasip1.FiletypeDirectory && w.slash {
+		f.m.drop(f.node)
+		return nil, wasip1.ENOTDIR
+	}
+	file, err := w.describe(f, nil, o)
+	if err != nil {
+		f.m.drop(f.node)
+		return nil, err
+	}
+	if file.dir != nil {
+		file.dir.setParent(*w.top())
+	}
+	return file, nil
+}
+
+// describe returns the open file description of f. file is its content if it is open already.
+func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
+	kind := f.node.Type()
+	mode := o.mode()
+	switch kind {
+	case wasip1.FiletypeDirectory:
+		dir, ok := f.node.(Directory)
+		if !ok {
+			return nil, wasip1.EIO
+		}
+		if err := openDir(o); err != nil {
+			return nil, err
+		}
+		d := newDirectoryFile(position{dir: dir, m: f.m, at: f.at}, o.base, o.inheriting)
+		d.flags.Store(uint32(o.fdflags))
+		return d, nil
+	case wasip1.FiletypeSymbolicLink:
+		return nil, wasip1.ELOOP
+	}
+	switch {
+	case o.oflags&wasip1.ODirectory != 0:
+		return nil, wasip1.ENOTDIR
+	case f.m.readOnly && mode&(OpenWrite|OpenTruncate) != 0 && kind == wasip1.FiletypeRegularFile:
+		return nil, wasip1.EROFS
+	}
+	d := &OpenFile{kind: kind, node: f.node, m: f.m, mode: mode}
+	rights := wasip1.RightsFile
+	switch node := f.node.(type) {
+	case RegularFile:
+		if file == nil {
+			var err error
+			if file, err = node.Open(mode); err != nil {
+				return nil, err
+			}
+		}
+		d.file = file
+		d.vector, _ = file.(VectorFile)
+		d.append, _ = file.(Appender)
+	case StreamNode:
+		stream, err := node.OpenStream(mode)
+		if err != nil {
+			return nil, err
+		}
+		d.stream = stream
+		rights = wasip1.RightsStream | wasip1.RightFdFilestatSetTimes
+		if kind == wasip1.FiletypeSocketStream || kind == wasip1.FiletypeSocketDgram {
+			rights |= wasip1.RightsSocket
+		}
+	default:
+		return nil, wasip1.ENXIO
+	}
+	d.refs.Store(1)
+	d.flags.Store(uint32(o.fdflags))
+	d.setRights(o.base&rights, o.inheriting)
+	if mode&OpenTruncate != 0 {
+		d.wrote = true
+	}
+	return d, nil
+}
+
+// attr returns the attributes of what path stands for and its device number.
+func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
+	if m := base.m; m.paths && (base.dir.at == nil || base.dir.at.children.Load() == nil) && path != "" {
+		if dir, ok := base.dir.dir.(PathOpener); ok && base.acquire() {
+			a, err := dir.AttrPath(path, follow)
+			base.release()
+			if err == nil {
+				return a, m.dev, nil
+			}
+			switch wasip1.FromError(err) {
+			case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
+			default:
+				return Attr{}, 0, err
+			}
+		}
+	}
+	f, err := w.find(base, path, follow)
+	if err != nil {
+		w.end()
+		return Attr{}, 0, err
+	}
+	a, err := f.node.Attr()
+	dev := f.m.dev
+	w.done(f)
+	return a, dev, err
+}
+
+// setAttr changes the attributes of what path stands for.
+func (w *walker) setAttr(base *OpenFile, path string, follow bool, set SetAttr) error {
+	f, err := w.find(base, path, follow)
+	if err == nil {
+		if f.m.readOnly {
+			err = wasip1.EROFS
+		} else if err = f.node.SetAttr(set); err == nil && set.Mask&SetSize != 0 {
+			f.m.happened(Modified, base, path)
+		}
+	}
+	w.done(f)
+	return err
+}
+
+// readlink returns the target of a symbolic link. Errors: EINVAL for anything else.
+func (w *walker) readlink(base *OpenFile, path string) (string, error) {
+	f, err := w.find(base, path, false)
+	if err != nil {
+		w.end()
+		return "", err
+	}
+	target := ""
+	if link, ok := f.node.(Symlink); ok && f.node.Type() == wasip1.FiletypeSymbolicLink {
+		target, err = link.Readlink()
+	} else {
+		err = wasip1.EINVAL
+	}
+	w.done(f)
+	return target, err
+}
+
+// exists says what stands against adding name to the top directory: EEXIST if it is there, EROFS.
+func (w *walker) exists(name string) error {
+	top := w.top()
+	if top.covered(name) {
+		return wasip1.EEXIST
+	}
+	if !top.m.readOnly {
+		return nil
+	}
+	f, err := w.lookup(name)
+	if err == nil {
+		f.m.drop(f.node)
+		return wasip1.EEXIST
+	}
+	if wasip1.FromError(err) != wasip1.ENOENT {
+		return err
+	}
+	return wasip1.EROFS
+}
+
+// mkdir makes a directory.
+func (w *walker) mkdir(base *OpenFile, path string, perm fs.FileMode) error {
+	name, err := w.target(base, path)
+	if err == nil {
+		err = w.mkdirHere(name, perm)
+	}
+	if err == nil {
+		w.top().m.happened(Created, base, path)
+	}
+	w.end()
+	return err
+}
+
+func (w *walker) mkdirHere(name string, perm fs.FileMode) error {
+	if name == "" {
+		return wasip1.EEXIST
+	}
+	if err := w.exists(name); err != nil {
+		return err
+	}
+	top := w.top()
+	node, err := top.dir.Mkdir(name, perm)
+	if err == nil {
+		top.m.drop(node)
+	}
+	return err
+}
+
+// slashed is the error for adding name where the path has a slash behind it and no directory can come of it: EEXIST for a
+// directory that is there, ENOTDIR for anything else, ENOENT.
+func (w *walker) slashed(name string) error {
+	f, err := w.lookup(name)
+	if err != nil {
+		return err
+	}
+	kind := f.node.Type()
+	f.m.drop(f.node)
+	if kind == wasip1.FiletypeDirectory {
+		return wasip1.EEXIST
+	}
+	return wasip1.ENOTDIR
+}
+
+// symlink makes a symbolic link. Errors: ENOENT for an empty target, ENAMETOOLONG, EPERM for an absolute one where the
+// Namespace does not allow it.
+func (w *walker) symlink(target string, base *OpenFile, path string) error {
+	name, err := w.target(base, path)
+	if err == nil {
+		err = w.symlinkHere(target, name)
+	}
+	if err == nil {
+		w.top().m.happened(Created, base, path)
+	}
+	w.end()
+	return err
+}
+
+func (w *walker) symlinkHere(target, name string) error {
+	top := w.top()
+	switch {
+	case target == "":
+		return wasip1.ENOENT
+	case len(target) > MaxPath:
+		return wasip1.ENAMETOOLONG
+	case target[0] == '/' && !w.start.dir.host && (top.m.ns == nil || !top.m.ns.absoluteLinks):
+		return wasip1.EPERM
+	case name == "":
+		return wasip1.EEXIST
+	case w.slash:
+		return w.slashed(name)
+	}
+	if err := w.exists(name); err != nil {
+		return err
+	}
+	node, err := top.dir.Symlink(name, target)
+	if err == nil {
+		top.m.drop(node)
+	}
+	return err
+}
+
+// unlink removes a name that is not a directory's. Errors: EBUSY for a mount point.
+func (w *walker) unlink(base *OpenFile, path string) error {
+	name, err := w.target(base, path)
+	if err == nil {
+		err = w.unlinkHere(name)
+	}
+	if err == nil {
+		w.top().m.happened(Removed, base, path)
+	}
+	w.end()
+	return err
+}
+
+func (w *walker) unlinkHere(name string) error {
+	top := w.top()
+	switch {
+	case name == "":
+		return wasip1.EISDIR
+	case top.covered(name):
+		return w.busy(name, wasip1.EISDIR)
+	case w.slash:
+		if err := w.slashed(name); err != wasip1.EEXIST {
+			return err
+		}
+		return wasip1.EISDIR
+	case top.m.readOnly:
+		if err := w.exists(name); err != wasip1.EEXIST {
+			return missingOr(err)
+		}
+		return wasip1.EROFS
+	}
+	return top.dir.Unlink(name)
+}
+
+// busy is the error for taking away a mount point: EBUSY, or other if it is a directory and that is not wanted.
+func (w *walker) busy(name string, other error) error {
+	if f, err := w.lookup(name); err == nil && f.node.Type() == wasip1.FiletypeDirectory {
+		f.m.drop(f.node)
+		return other
+	}
+	return wasip1.EBUSY
+}
+
+// missingOr turns what exists says of a name that is not there into ENOENT.
+func missingOr(err error) error {
+	if err == wasip1.EROFS {
+		return wasip1.ENOENT
+	}
+	return err
+}
+
+// rmdir removes an empty directory. Errors: EINVAL for a path that ends in ".", ENOTEMPTY in "..", EBUSY for a mount point, for what
+// leads to one and for the start itself.
+func (w *walker) rmdir(base *OpenFile, path string) error {
+	name, err := w.target(base, path)
+	if err == nil {
+		err = w.rmdirHere(name)
+	}
+	if err == nil {
+		w.top().m.happened(Removed, base, path)
+	}
+	w.end()
+	return err
+}
+
+func (w *walker) rmdirHere(name string) error {
+	top := w.top()
+	switch {
+	case name == "" && w.up:
+		return wasip1.ENOTEMPTY
+	case name == "":
+		return wasip1.EINVAL
+	case top.covered(name):
+		return wasip1.EBUSY
+	case top.m.readOnly:
+		if err := w.exists(name); err != wasip1.EEXIST {
+			return missingOr(err)
+		}
+		return wasip1.EROFS
+	}
+	return top.dir.Rmdir(name)
+}
+
+// link gives what oldPath stands for the name newPath too. w walks the one, to the other. Errors: EPERM for a
+// directory, EXDEV across mounts, ENOENT for a new name with a slash behind it.
+func (w *walker) linkTo(base *OpenFile, path string, follow bool, to *walker, newBase *OpenFile, newPath string) error {
+	f, err := w.find(base, path, follow)
+	if err != nil {
+		w.end()
+		return err
+	}
+	name, err := to.target(newBase, newPath)
+	if err == nil {
+		err = to.linkHere(f, name)
+	}
+	if err == nil {
+		f.m.happened(Created, newBase, newPath)
+	}
+	to.end()
+	w.done(f)
+	return err
+}
+
+func (w *walker) linkHere(f found, name string) error {
+	top := w.top()
+	switch {
+	case name == "":
+		return wasip1.EEXIST
+	case w.slash:
+		return w.slashed(name)
+	case f.node.Type() == wasip1.FiletypeDirectory:
+		return wasip1.EPERM
+	case top.covered(name):
+		return wasip1.EEXIST
+	case f.m != top.m:
+		return wasip1.EXDEV
+	}
+	if err := w.exists(name); err != nil {
+		return err
+	}
+	return top.dir.Link(name, f.node)
+}
+
+// renameTo renames. w walks to the old name, to the new one. Errors: EBUSY for a mount point, for what leads to one and for paths
+// that end in "." or ".."; EXDEV across mounts; ENOTDIR for a slash behind what is no directory.
+func (w *walker) renameTo(base *OpenFile, path string, to *walker, newBase *OpenFile, newPath string) error {
+	name, err := w.target(base, path)
+	if err != nil {
+		w.end()
+		return err
+	}
+	newName, err := to.target(newBase, newPath)
+	if err == nil {
+		err = w.renameHere(name, to, newName)
+	}
+	if m := w.top().m; err == nil && m.watched() {
+		m.tell(Event{Op: Renamed, Path: joined(base, path), NewPath: joined(newBase, newPath)})
+	}
+	to.end()
+	w.end()
+	return err
+}
+
+func (w *walker) renameHere(name string, to *walker, newName string) error {
+	from, into := w.top(), to.top()
+	switch {
+	case name == "" || newName == "" || from.covered(name) || into.covered(newName):
+		return wasip1.EBUSY
+	case from.m != into.m:
+		return wasip1.EXDEV
+	case from.m.readOnly:
+		if err := w.exists(name); err != wasip1.EEXIST {
+			return missingOr(err)
+		}
+		return wasip1.EROFS
+	}
+	if w.slash || to.slash {
+		f, err := w.lookup(name)
+		if err != nil {
+			return err
+		}
+		kind := f.node.Type()
+		f.m.drop(f.node)
+		if kind != wasip1.FiletypeDirectory {
+			return wasip1.ENOTDIR
+		}
+	}
+	return from.dir.Rename(name, into.dir, newName)
+}

@@ -1,0 +1,113 @@
+package vfs
+
+import (
+	"io/fs"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// place is a node in the tree of mount points: a name at which something is mounted, or which leads to
+// one. It is also the directory that a guest sees there when nothing real stands below it: read-only, and
+// empty but for the mount points, which the walker and fd_readdir add.
+type place struct {
+	readOnlyDirectory
+	name   string
+	parent *place // nil for the root of a tree
+	ns     *Namespace
+	id     uint64 // rises with age; orders listings and is the inode number of the synthetic directory
+	born   int64
+
+	mount    atomic.Pointer[mount]
+	children atomic.Pointer[map[string]*place] // those at or below which something is mounted
+
+	known map[string]*place // all children there ever were; guarded by Namespace.mu
+}
+
+// child returns the place called name right below p, nil if no mount lies there or below.
+func (p *place) child(name string) *place {
+	c := p.children.Load()
+	if c == nil {
+		return nil
+	}
+	return (*c)[name]
+}
+
+// live reports whether something is mounted at p or below it.
+func (p *place) live() bool {
+	c := p.children.Load()
+	return p.mount.Load() != nil || c != nil && len(*c) > 0
+}
+
+// position returns where a walk that starts at p, the root of a tree, starts.
+func (p *place) position() position {
+	if m := p.mount.Load(); m != nil {
+		if dir, ok := m.root.(Directory); ok {
+			return position{dir: dir, m: m, at: p}
+		}
+	}
+	return position{dir: p, m: p.ns.synthetic, at: p}
+}
+
+// path returns the name of p from the root of its tree on.
+func (p *place) path() string {
+	if p.parent == nil {
+		return p.name
+	}
+	if parent := p.parent.path(); parent != "/" {
+		return parent + "/" + p.name
+	}
+	return "/" + p.name
+}
+
+// Attr implements [Node].
+func (p *place) Attr() (Attr, error) {
+	return Attr{
+		Ino: p.id, Type: wasip1.FiletypeDirectory, Mode: fs.ModeDir | 0o555, Nlink: 2,
+		Atim: p.born, Mtim: p.born, Ctim: p.born,
+	}, nil
+}
+
+// Lookup implements [Directory]: what is mounted below is found by the walker before it asks.
+func (p *place) Lookup(string) (Node, error) { return nil, wasip1.ENOENT }
+
+// ReadDir implements [Directory].
+func (p *place) ReadDir(uint64, []DirEntry) (int, error) { return 0, nil }
+
+// mount is a file system that is seen at a place.
+type mount struct {
+	*volume
+	ns       *Namespace
+	readOnly bool
+}
+
+// volume is what the mounts of one file system in several Namespaces have in common.
+type volume struct {
+	fs   FS
+	root Node
+	dev  uint64
+	// releases says that nodes of this file system hold something of the machine, and paths that
+	// its directories resolve paths: both are asked of the root once, so that others pay nothing.
+	releases bool
+	paths    bool
+	// appendMu makes appending indivisible for files that are no Appender.
+	appendMu sync.Mutex
+}
+
+func newVolume(fsys FS, root Node, dev uint64) *volume {
+	v := &volume{fs: fsys, root: root, dev: dev}
+	_, v.releases = root.(Releaser)
+	_, v.paths = root.(PathOpener)
+	return v
+}
+
+// drop releases a node that the walker got from m and does not keep.
+func (m *mount) drop(node Node) {
+	if !m.releases || node == m.root {
+		return
+	}
+	if r, ok := node.(Releaser); ok {
+		r.Release()
+	}
+}

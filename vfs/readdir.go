@@ -1,0 +1,180 @@
+package vfs
+
+import (
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Cookies. A guest's are those of the file system plus those of "." and "..", which are not there, and, above all that a file
+// system may use, those of the mount points that a directory has: the ids of their places, which rise.
+const (
+	cookieSelf   = 1
+	cookieParent = 2
+	cookieMounts = 1<<62 + cookieParent
+)
+
+// readEntries fills entries with what follows cookie in the directory f, "." and ".." included.
+func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
+	n := 0
+	if cookie < cookieSelf && n < len(entries) {
+		a, err := f.node.Attr()
+		if err != nil {
+			return 0, err
+		}
+		entries[n] = DirEntry{Name: ".", Ino: a.Ino, Type: wasip1.FiletypeDirectory, Next: cookieSelf}
+		n, cookie = n+1, cookieSelf
+	}
+	if cookie < cookieParent && n < len(entries) {
+		entries[n] = DirEntry{Name: "..", Ino: f.parentIno(), Type: wasip1.FiletypeDirectory, Next: cookieParent}
+		n, cookie = n+1, cookieParent
+	}
+	for n < len(entries) && cookie < cookieMounts {
+		k, err := f.dir.dir.ReadDir(cookie-cookieParent, entries[n:])
+		if err != nil {
+			if n > 0 {
+				return n, nil
+			}
+			return 0, err
+		}
+		if k == 0 {
+			if f.dir.at == nil {
+				return n, nil
+			}
+			cookie = cookieMounts
+			break
+		}
+		cookie = entries[n+k-1].Next + cookieParent
+		if f.dir.at == nil {
+			for i := range entries[n : n+k] {
+				entries[n+i].Next += cookieParent
+			}
+			return n + k, nil
+		}
+		for _, e := range entries[n : n+k] {
+			if !f.dir.covered(e.Name) {
+				e.Next += cookieParent
+				entries[n] = e
+				n++
+			}
+		}
+	}
+	if f.dir.at == nil || cookie < cookieMounts {
+		return n, nil
+	}
+	return n + f.readMounts(cookie-cookieMounts, entries[n:]), nil
+}
+
+// readMounts fills entries with the mount points in f that are younger than the place with the id after.
+func (f *OpenFile) readMounts(after uint64, entries []DirEntry) int {
+	n := 0
+	for _, p := range f.dir.at.sorted() {
+		if p.id <= after {
+			continue
+		}
+		if n == len(entries) {
+			break
+		}
+		w := walker{stack: []position{f.dir.position}}
+		seen, err := w.lookupPlace(w.top(), p)
+		if err != nil {
+			continue
+		}
+		a, err := seen.node.Attr()
+		if err == nil {
+			entries[n] = DirEntry{Name: p.name, Ino: a.Ino, Type: seen.node.Type(), Next: cookieMounts + p.id}
+			n++
+		}
+		seen.m.drop(seen.node)
+	}
+	return n
+}
+
+// parentIno returns the inode number of "..", where it is not known that of the directory itself.
+func (f *OpenFile) parentIno() uint64 {
+	node := f.node
+	if f.dir.parent != nil {
+		node = f.dir.parent
+	}
+	if a, err := node.Attr(); err == nil && a.Ino != 0 {
+		return a.Ino
+	}
+	return 1
+}
+
+// maxEntries is how many entries are asked for at once.
+const maxEntries = 128
+
+// FdReaddir stores the entries that follow cookie, 0 being the start, at buf: a dirent each, with the name behind it. The last one is cut
+// where buf ends. The number of bytes is stored at bufused: fewer than bufLen say that there are no more.
+//
+// Errors: ENOTDIR; EINVAL for a cookie that cannot be.
+func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	switch {
+	case f == nil:
+		return wasip1.EBADF
+	case f.dir == nil:
+		return wasip1.ENOTDIR
+	case !f.can(wasip1.RightFdReaddir):
+		return wasip1.ENOTCAPABLE
+	}
+	b, e := c.View.Window(buf, bufLen)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(bufused, 4) {
+		return wasip1.EFAULT
+	}
+	if !f.acquire() {
+		return wasip1.EBADF
+	}
+	n, err := c.readdir(f, b, cookie)
+	f.release()
+	if err != nil {
+		return errno(err)
+	}
+	c.View.Wrote(buf, uint32(n))
+	return c.View.PutUint32(bufused, uint32(n))
+}
+
+// readdir fills b as FdReaddir has it and returns how much.
+func (c *Caller) readdir(f *OpenFile, b []byte, cookie uint64) (int, error) {
+	if c.entries == nil {
+		c.entries = make([]DirEntry, maxEntries)
+	}
+	used := 0
+	for used < len(b) {
+		want := min((len(b)-used)/(wasip1.SizeDirent+1)+1, maxEntries)
+		entries := c.entries[:want]
+		n, err := f.readEntries(cookie, entries)
+		if err != nil {
+			if used > 0 {
+				return used, nil
+			}
+			return 0, err
+		}
+		if n == 0 {
+			break
+		}
+		for i := range entries[:n] {
+			if used += putEntry(b[used:], &entries[i]); used == len(b) {
+				return used, nil
+			}
+		}
+		cookie = entries[n-1].Next
+	}
+	return used, nil
+}
+
+// putEntry stores as much of e as fits and returns how much that is.
+func putEntry(b []byte, e *DirEntry) int {
+	head := wasip1.Dirent{
+		Next: wasip1.Dircookie(e.Next), Ino: e.Ino, Namlen: uint32(len(e.Name)), Type: e.Type,
+	}
+	if len(b) >= wasip1.SizeDirent {
+		head.Encode(b)
+		return wasip1.SizeDirent + copy(b[wasip1.SizeDirent:], e.Name)
+	}
+	var cut [wasip1.SizeDirent]byte
+	head.Encode(cut[:])
+	return copy(b, cut[:])
+}

@@ -1,0 +1,120 @@
+package vfs
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// MaxName is the longest name of a file, in bytes (POSIX: NAME_MAX).
+const MaxName = 255
+
+// MaxPath is the longest path and the longest target of a symbolic link, in bytes (POSIX: PATH_MAX).
+const MaxPath = 4096
+
+// MaxLinks is how many symbolic links one path may lead through (POSIX: SYMLOOP_MAX).
+const MaxLinks = 40
+
+// CheckName says what is wrong with name as one component of a path: ENAMETOOLONG, EINVAL for one that is empty,
+// "." or "..", or has a '/' or a NUL byte in it. The walker never hands such a name to a file system; others who call
+// one may.
+func CheckName(name string) error {
+	switch {
+	case len(name) > MaxName:
+		return wasip1.ENAMETOOLONG
+	case name == "", name == ".", name == "..":
+		return wasip1.EINVAL
+	case strings.ContainsAny(name, "/\x00"):
+		return wasip1.EINVAL
+	}
+	return nil
+}
+
+// ReadOnlyNode answers EROFS to a change of attributes. Nodes of a read-only file system embed it.
+type ReadOnlyNode struct{}
+
+// SetAttr answers EROFS.
+func (ReadOnlyNode) SetAttr(SetAttr) error { return wasip1.EROFS }
+
+// ReadOnlyDirectory answers for everything that would change a directory, as POSIX has it: EEXIST or ENOENT if
+// the name is there or missing already, else EROFS. The directory of a read-only file system embeds one whose Names
+// is the directory itself; where Names is nil all is EROFS.
+type ReadOnlyDirectory struct {
+	ReadOnlyNode
+	Names interface {
+		Lookup(name string) (Node, error)
+	}
+}
+
+// Type returns FiletypeDirectory.
+func (ReadOnlyDirectory) Type() wasip1.Filetype { return wasip1.FiletypeDirectory }
+
+// adding is the error for a call that would add name, removing for one that would take it away.
+func (d ReadOnlyDirectory) adding(name string) error {
+	if d.has(name) == nil {
+		return wasip1.EEXIST
+	}
+	return wasip1.EROFS
+}
+
+func (d ReadOnlyDirectory) removing(name string) error {
+	if err := d.has(name); err == wasip1.ENOENT {
+		return err
+	}
+	return wasip1.EROFS
+}
+
+func (d ReadOnlyDirectory) has(name string) error {
+	if d.Names == nil {
+		return wasip1.EROFS
+	}
+	node, err := d.Names.Lookup(name)
+	if err != nil {
+		return wasip1.FromError(err)
+	}
+	if r, ok := node.(Releaser); ok {
+		r.Release()
+	}
+	return nil
+}
+
+// Create answers EEXIST or EROFS.
+func (d ReadOnlyDirectory) Create(name string, _ fs.FileMode) (Node, error) {
+	return nil, d.adding(name)
+}
+
+// Mkdir answers EEXIST or EROFS.
+func (d ReadOnlyDirectory) Mkdir(name string, _ fs.FileMode) (Node, error) {
+	return nil, d.adding(name)
+}
+
+// Symlink answers EEXIST or EROFS.
+func (d ReadOnlyDirectory) Symlink(name, _ string) (Node, error) { return nil, d.adding(name) }
+
+// Link answers EEXIST or EROFS.
+func (d ReadOnlyDirectory) Link(name string, _ Node) error { return d.adding(name) }
+
+// Unlink answers ENOENT or EROFS.
+func (d ReadOnlyDirectory) Unlink(name string) error { return d.removing(name) }
+
+// Rmdir answers ENOENT or EROFS.
+func (d ReadOnlyDirectory) Rmdir(name string) error { return d.removing(name) }
+
+// Rename answers ENOENT or EROFS.
+func (d ReadOnlyDirectory) Rename(name string, _ Directory, _ string) error {
+	return d.removing(name)
+}
+
+// readOnlyDirectory is the zero ReadOnlyDirectory without a field, for places.
+type readOnlyDirectory struct{}
+
+func (readOnlyDirectory) Type() wasip1.Filetype                    { return wasip1.FiletypeDirectory }
+func (readOnlyDirectory) SetAttr(SetAttr) error                    { return wasip1.EROFS }
+func (readOnlyDirectory) Create(string, fs.FileMode) (Node, error) { return nil, wasip1.EROFS }
+func (readOnlyDirectory) Mkdir(string, fs.FileMode) (Node, error)  { return nil, wasip1.EROFS }
+func (readOnlyDirectory) Symlink(string, string) (Node, error)     { return nil, wasip1.EROFS }
+func (readOnlyDirectory) Link(string, Node) error                  { return wasip1.EROFS }
+func (readOnlyDirectory) Unlink(string) error                      { return wasip1.ENOENT }
+func (readOnlyDirectory) Rmdir(string) error                       { return wasip1.ENOENT }
+func (readOnlyDirectory) Rename(string, Directory, string) error   { return wasip1.ENOENT }

@@ -1,0 +1,283 @@
+package vfs
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// DefaultDescriptors is how many descriptors a Table holds if it is told nothing else.
+const DefaultDescriptors = 1 << 14
+
+// Table is the descriptors of a guest. Its threads and host code use it at once: finding a descriptor takes no lock.
+//
+// A Table grows by need; no number that a guest supplies sizes it. The zero Table holds DefaultDescriptors.
+type Table struct {
+	slots atomic.Pointer[[]slot]
+
+	mu     sync.Mutex
+	used   []uint64 // a bit for each descriptor that is open
+	open   int
+	limit  int
+	closed bool
+	inos   uint64
+}
+
+type slot = atomic.Pointer[OpenFile]
+
+// NewTable returns an empty Table for up to limit descriptors, or DefaultDescriptors if limit is 0.
+func NewTable(limit int) *Table { return &Table{limit: limit} }
+
+func (t *Table) max() int {
+	if t.limit <= 0 {
+		return DefaultDescriptors
+	}
+	return t.limit
+}
+
+// Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is closed
+// meanwhile; its methods answer EBADF then.
+func (t *Table) Get(fd uint32) *OpenFile {
+	slots := t.slots.Load()
+	if slots == nil || uint64(fd) >= uint64(len(*slots)) {
+		return nil
+	}
+	return (*slots)[fd].Load()
+}
+
+// Insert gives f the lowest free number. The Table takes over the caller's hold on f: it is closed when its last descriptor is.
+// Errors: EMFILE, EBADF after Close.
+func (t *Table) Insert(f *OpenFile) (uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fd, err := t.lowest()
+	if err != nil {
+		return 0, err
+	}
+	t.put(fd, f)
+	return fd, nil
+}
+
+// insertFrom is Insert with numbers below from left out. It is for a table in which none above from is open yet.
+func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fd, err := t.lowest()
+	if err != nil {
+		return 0, err
+	}
+	for ; fd < from || t.Get(fd) != nil; fd++ {
+	}
+	if uint64(fd) >= uint64(t.max()) {
+		return 0, wasip1.EMFILE
+	}
+	t.put(fd, f)
+	return fd, nil
+}
+
+// room reports whether there is a number left, so that nothing is made that cannot be opened.
+func (t *Table) room() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open < t.max()
+}
+
+// lowest returns the lowest free number. t.mu is held.
+func (t *Table) lowest() (uint32, error) {
+	if t.closed {
+		return 0, wasip1.EBADF
+	}
+	if t.open >= t.max() {
+		return 0, wasip1.EMFILE
+	}
+	for i, word := range t.used {
+		if word != ^uint64(0) {
+			return uint32(i*64 + bits.TrailingZeros64(^word)), nil
+		}
+	}
+	return uint32(len(t.used) * 64), nil
+}
+
+// InsertAt gives f the number fd, and closes what had it before. Errors: EBADF for a number that is not below the
+// limit, and after Close.
+func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
+	t.mu.Lock()
+	if t.closed || uint64(fd) >= uint64(t.max()) {
+		t.mu.Unlock()
+		return wasip1.EBADF
+	}
+	old := t.Get(fd)
+	t.put(fd, f)
+	t.mu.Unlock()
+	if old != nil {
+		return old.release()
+	}
+	return nil
+}
+
+// put makes fd, which is below the limit, stand for f. t.mu is held.
+func (t *Table) put(fd uint32, f *OpenFile) {
+	if f.ino == 0 && f.node == nil {
+		t.inos++
+		f.ino = t.inos
+	}
+	slots := t.slots.Load()
+	if slots == nil || int(fd) >= len(*slots) {
+		n := 8
+		if slots != nil {
+			n = 2 * len(*slots)
+		}
+		next := make([]slot, min(max(n, int(fd)+1), t.max()))
+		if slots != nil {
+			for i := range *slots {
+				next[i].Store((*slots)[i].Load())
+			}
+		}
+		t.slots.Store(&next)
+		slots = &next
+	}
+	(*slots)[fd].Store(f)
+	for int(fd/64) >= len(t.used) {
+		t.used = append(t.used, 0)
+	}
+	if bit := uint64(1) << (fd % 64); t.used[fd/64]&bit == 0 {
+		t.used[fd/64] |= bit
+		t.open++
+	}
+}
+
+// take makes fd free and returns what it stood for, or nil. t.mu is held.
+func (t *Table) take(fd uint32) *OpenFile {
+	f := t.Get(fd)
+	if f == nil {
+		return nil
+	}
+	(*t.slots.Load())[fd].Store(nil)
+	t.used[fd/64] &^= 1 << (fd % 64)
+	t.open--
+	return f
+}
+
+// Remove closes fd. Errors: EBADF, and what closing the file says if this was its last descriptor.
+func (t *Table) Remove(fd uint32) error {
+	t.mu.Lock()
+	f := t.take(fd)
+	t.mu.Unlock()
+	if f == nil {
+		return wasip1.EBADF
+	}
+	return f.release()
+}
+
+// Dup gives what fd stands for a second number, the lowest free one. Errors: EBADF, EMFILE.
+func (t *Table) Dup(fd uint32) (uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.Get(fd)
+	if f == nil || !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	to, err := t.lowest()
+	if err != nil {
+		f.refs.Add(-1) // never the last: the descriptor fd has one
+		return 0, err
+	}
+	t.put(to, f)
+	return to, nil
+}
+
+// Renumber moves what from stands for to the number to, which must be open and is closed. Errors: EBADF.
+func (t *Table) Renumber(from, to uint32) error {
+	t.mu.Lock()
+	f, old := t.Get(from), t.Get(to)
+	if f == nil || old == nil {
+		t.mu.Unlock()
+		return wasip1.EBADF
+	}
+	if from == to {
+		t.mu.Unlock()
+		return nil
+	}
+	t.take(from)
+	t.put(to, f)
+	t.mu.Unlock()
+	// What closing the old one says is nobody's business: the guest's numbers have changed.
+	old.release()
+	return nil
+}
+
+// Descriptor tells of one descriptor.
+type Descriptor struct {
+	Fd               uint32
+	Type             wasip1.Filetype
+	Path             string
+	Preopened        bool
+	Flags            wasip1.Fdflags
+	Rights           wasip1.Rights
+	RightsInheriting wasip1.Rights
+	Offset           int64
+	File             *OpenFile
+}
+
+// Len returns how many descriptors are open.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
+}
+
+// List returns the open descriptors by number.
+func (t *Table) List() []Descriptor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []Descriptor
+	for i, word := range t.used {
+		for ; word != 0; word &= word - 1 {
+			fd := uint32(i*64 + bits.TrailingZeros64(word))
+			f := t.Get(fd)
+			base, inheriting := f.Rights()
+			list = append(list, Descriptor{
+				Fd: fd, Type: f.kind, Path: f.Path(), Preopened: f.preopened, Flags: f.Flags(),
+				Rights: base, RightsInheriting: inheriting, Offset: f.position(), File: f,
+			})
+		}
+	}
+	return list
+}
+
+// Close closes all descriptors; nothing can be inserted any more. It returns the first error.
+func (t *Table) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	var files []*OpenFile
+	for i, word := range t.used {
+		for ; word != 0; word &= word - 1 {
+			files = append(files, t.take(uint32(i*64+bits.TrailingZeros64(word))))
+		}
+	}
+	t.mu.Unlock()
+	var first error
+	for _, f := range files {
+		if err := f.release(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// Pollable returns what can be waited for at fd. Errors: EBADF, ENOTCAPABLE without RightPollFdReadwrite.
+func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Errno) {
+	f := t.Get(fd)
+	switch {
+	case f == nil:
+		return nil, wasip1.EBADF
+	case !f.can(wasip1.RightPollFdReadwrite):
+		return nil, wasip1.ENOTCAPABLE
+	case f.stream != nil:
+		return f.stream, wasip1.ESUCCESS
+	}
+	return f, wasip1.ESUCCESS
+}

@@ -1,0 +1,482 @@
+package vfs
+
+import (
+	"math"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// The fd_* functions of WASI preview1 in the order of the specification, with its parameters. What all
+// have in common is not repeated:
+//
+//   - EBADF: fd is not open;
+//   - ENOTCAPABLE: fd lacks the right that is named after the function;
+//   - EFAULT: a pointer does not lead to guest memory, for as many bytes as are read or written there. Results are
+//     checked before anything is done;
+//   - EISDIR: fd is a directory and the function needs a file; ESPIPE: fd is a stream and it needs a position.
+//
+// What the file system says is passed on.
+
+// file returns the regular file that fd stands for. stream is the error for a stream.
+func (c *Caller) file(fd uint32, rights wasip1.Rights, stream wasip1.Errno) (*OpenFile, wasip1.Errno) {
+	f := c.Table.Get(fd)
+	switch {
+	case f == nil:
+		return nil, wasip1.EBADF
+	case f.file == nil && f.dir != nil:
+		return nil, wasip1.EISDIR
+	case f.file == nil:
+		return nil, stream
+	case !f.can(rights):
+		return nil, wasip1.ENOTCAPABLE
+	}
+	return f, wasip1.ESUCCESS
+}
+
+// any returns what fd stands for.
+func (c *Caller) any(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) {
+	f := c.Table.Get(fd)
+	switch {
+	case f == nil:
+		return nil, wasip1.EBADF
+	case !f.can(rights):
+		return nil, wasip1.ENOTCAPABLE
+	}
+	return f, wasip1.ESUCCESS
+}
+
+// FdAdvise announces how a part of a file will be used; len 0 is up to the end. A file that has no use for it takes no
+// notice.
+//
+// Errors: EINVAL for an advice that there is not and for a range beyond 1<<63-1; ESPIPE.
+func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	switch {
+	case f == nil:
+		return wasip1.EBADF
+	case f.stream != nil:
+		return wasip1.ESPIPE
+	case !f.can(wasip1.RightFdAdvise):
+		return wasip1.ENOTCAPABLE
+	case advice > math.MaxUint8 || !wasip1.Advice(advice).Valid():
+		return wasip1.EINVAL
+	case offset > math.MaxInt64 || length > math.MaxInt64-offset:
+		return wasip1.EINVAL
+	}
+	a, ok := f.file.(Advisor)
+	if !ok {
+		return wasip1.ESUCCESS
+	}
+	if !f.acquire() {
+		return wasip1.EBADF
+	}
+	err := a.Advise(int64(offset), int64(length), wasip1.Advice(advice))
+	f.release()
+	return errno(err)
+}
+
+// FdAllocate makes sure that there is room for a part of a file, which becomes at least offset+len bytes long.
+//
+// Errors: EINVAL for a length of 0 (POSIX: posix_fallocate); EFBIG beyond 1<<63-1; ESPIPE, EISDIR, EROFS, ENOSPC.
+func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
+	f, e := c.file(fd, wasip1.RightFdAllocate, wasip1.ESPIPE)
+	switch {
+	case e != wasip1.ESUCCESS:
+		return e
+	case length == 0:
+		return wasip1.EINVAL
+	case offset > math.MaxInt64 || length > math.MaxInt64-offset:
+		return wasip1.EFBIG
+	}
+	return errno(f.allocate(int64(offset), int64(length)))
+}
+
+// FdClose closes fd. The number is free in any case. Errors: EBADF, and what storing pending writes says.
+func FdClose(c *Caller, fd uint32) wasip1.Errno { return errno(c.Table.Remove(fd)) }
+
+// FdDatasync puts the content of a file on the store. Errors: EINVAL for a stream (POSIX: fdatasync).
+func FdDatasync(c *Caller, fd uint32) wasip1.Errno {
+	return c.sync(fd, wasip1.RightFdDatasync, true)
+}
+
+func (c *Caller) sync(fd uint32, right wasip1.Rights, dataOnly bool) wasip1.Errno {
+	f := c.Table.Get(fd)
+	switch {
+	case f == nil:
+		return wasip1.EBADF
+	case f.stream != nil:
+		return wasip1.EINVAL
+	case !f.can(right):
+		return wasip1.ENOTCAPABLE
+	}
+	return errno(f.sync(dataOnly))
+}
+
+// FdFdstatGet stores the fdstat of fd at result: type, flags, rights.
+func FdFdstatGet(c *Caller, fd, result uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil {
+		return wasip1.EBADF
+	}
+	b, e := c.View.Write(result, wasip1.SizeFdstat)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	base, inheriting := f.Rights()
+	s := wasip1.Fdstat{Filetype: f.kind, Flags: f.Flags(), RightsBase: base, RightsInheriting: inheriting}
+	s.Encode(b)
+	return wasip1.ESUCCESS
+}
+
+// FdFdstatSetFlags sets the flags of fd, all of them, as F_SETFL does. FdSync and FdDsync hold for the writes that
+// follow; FdRsync has nothing to add, because reads see all writes. Errors: EINVAL for a flag that there is not.
+func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
+	f, e := c.any(fd, wasip1.RightFdFdstatSetFlags)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if flags&^uint32(wasip1.FdflagsAll) != 0 {
+		return wasip1.EINVAL
+	}
+	f.SetFlags(wasip1.Fdflags(flags))
+	return wasip1.ESUCCESS
+}
+
+// FdFdstatSetRights sets the rights of fd, which can only become fewer. Errors: ENOTCAPABLE for a right that fd
+// does not have.
+func FdFdstatSetRights(c *Caller, fd uint32, base, inheriting uint64) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil {
+		return wasip1.EBADF
+	}
+	hasBase, hasInheriting := f.Rights()
+	if base&^uint64(hasBase) != 0 || inheriting&^uint64(hasInheriting) != 0 {
+		return wasip1.ENOTCAPABLE
+	}
+	f.Restrict(wasip1.Rights(base), wasip1.Rights(inheriting))
+	return wasip1.ESUCCESS
+}
+
+// FdFilestatGet stores the filestat of fd at result.
+func FdFilestatGet(c *Caller, fd, result uint32) wasip1.Errno {
+	f, e := c.any(fd, wasip1.RightFdFilestatGet)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(result, wasip1.SizeFilestat) {
+		return wasip1.EFAULT
+	}
+	a, dev, err := f.attr()
+	if err != nil {
+		return errno(err)
+	}
+	return c.putFilestat(result, &a, dev)
+}
+
+func (c *Caller) putFilestat(result uint32, a *Attr, dev uint64) wasip1.Errno {
+	b, e := c.View.Write(result, wasip1.SizeFilestat)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	s := wasip1.Filestat{
+		Dev: dev, Ino: a.Ino, Filetype: a.Type, Nlink: a.Nlink, Size: a.Size,
+		Atim: uint64(a.Atim), Mtim: uint64(a.Mtim), Ctim: uint64(a.Ctim),
+	}
+	s.Encode(b)
+	return wasip1.ESUCCESS
+}
+
+// FdFilestatSetSize cuts or lengthens a file. Errors: EINVAL for a stream, EISDIR, EFBIG, EROFS, ENOSPC.
+func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
+	f, e := c.file(fd, wasip1.RightFdFilestatSetSize, wasip1.EINVAL)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	return errno(f.setSize(size))
+}
+
+// FdFilestatSetTimes sets the times of last access and of last change, in nanoseconds since 1970, as flags say.
+//
+// Errors: EINVAL for a flag that there is not, and for a time that is to be set and to be now; EROFS; ENOTSUP for a
+// stream that has no times.
+func FdFilestatSetTimes(c *Caller, fd uint32, atim, mtim uint64, flags uint32) wasip1.Errno {
+	f, e := c.any(fd, wasip1.RightFdFilestatSetTimes)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	set, e := c.times(atim, mtim, flags)
+	switch {
+	case e != wasip1.ESUCCESS:
+		return e
+	case f.node == nil:
+		return wasip1.ENOTSUP
+	case set.Mask == 0:
+		return wasip1.ESUCCESS
+	case f.m.readOnly:
+		return wasip1.EROFS
+	}
+	return errno(f.node.SetAttr(set))
+}
+
+// times decodes the parameters of the *_set_times functions.
+func (c *Caller) times(atim, mtim uint64, flags uint32) (SetAttr, wasip1.Errno) {
+	const (
+		atims = uint32(wasip1.FstAtim | wasip1.FstAtimNow)
+		mtims = uint32(wasip1.FstMtim | wasip1.FstMtimNow)
+		nows  = uint32(wasip1.FstAtimNow | wasip1.FstMtimNow)
+	)
+	if flags&^uint32(wasip1.FstflagsAll) != 0 || flags&atims == atims || flags&mtims == mtims {
+		return SetAttr{}, wasip1.EINVAL
+	}
+	set := SetAttr{Atim: int64(atim), Mtim: int64(mtim)}
+	if flags&nows != 0 {
+		if c.Clock == nil {
+			return SetAttr{}, wasip1.ENOTSUP
+		}
+		now := c.Clock.Realtime()
+		if flags&uint32(wasip1.FstAtimNow) != 0 {
+			set.Atim = now
+		}
+		if flags&uint32(wasip1.FstMtimNow) != 0 {
+			set.Mtim = now
+		}
+	}
+	if flags&atims != 0 {
+		set.Mask |= SetAtim
+	}
+	if flags&mtims != 0 {
+		set.Mask |= SetMtim
+	}
+	return set, wasip1.ESUCCESS
+}
+
+// offset returns an offset that a guest gave as a filesize. Errors: EINVAL beyond 1<<63-1.
+func offset(off uint64) (int64, wasip1.Errno) {
+	if off > math.MaxInt64 {
+		return 0, wasip1.EINVAL
+	}
+	return int64(off), wasip1.ESUCCESS
+}
+
+// FdPread reads at an offset and leaves the position alone. iovs is an array of iovsLen iovecs; the number of bytes is stored at
+// nread. At the end of the file it is 0.
+//
+// Errors: EINVAL for too many iovecs and for an offset beyond 1<<63-1; EISDIR; ESPIPE.
+func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasip1.Errno {
+	f, e := c.file(fd, wasip1.RightFdRead|wasip1.RightFdSeek, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	at, e := offset(off)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	list, e := c.View.Iovecs(iovs, iovsLen, &c.scratch, true)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(nread, 4) {
+		return wasip1.EFAULT
+	}
+	n, err := f.readFileAt(list.Bufs, at)
+	if err != nil {
+		return errno(err)
+	}
+	list.Wrote(uint64(n))
+	return c.View.PutUint32(nread, uint32(n))
+}
+
+// FdPrestatGet stores at result what is known of a preopened directory. Errors: EBADF also for what is not preopened: it
+// ends the search for more.
+func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil || !f.preopened {
+		return wasip1.EBADF
+	}
+	b, e := c.View.Write(result, wasip1.SizePrestat)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	s := wasip1.Prestat{Tag: wasip1.PreopentypeDir, NameLen: uint32(f.pathLen)}
+	s.Encode(b)
+	return wasip1.ESUCCESS
+}
+
+// FdPrestatDirName stores the name of a preopened directory at path, without a NUL. Errors: ENAMETOOLONG if it has more
+// than pathLen bytes.
+func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil || !f.preopened {
+		return wasip1.EBADF
+	}
+	if int64(pathLen) < int64(f.pathLen) {
+		return wasip1.ENAMETOOLONG
+	}
+	b, e := c.View.Write(path, uint32(f.pathLen))
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if f.pathLen > len(f.short) {
+		copy(b, f.path)
+	} else {
+		copy(b, f.short[:])
+	}
+	return wasip1.ESUCCESS
+}
+
+// FdPwrite writes at an offset and leaves the position alone, also with FdAppend (POSIX: pwrite). See FdPread.
+func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) wasip1.Errno {
+	f, e := c.file(fd, wasip1.RightFdWrite|wasip1.RightFdSeek, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	at, e := offset(off)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	list, e := c.View.Iovecs(iovs, iovsLen, &c.scratch, false)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(nwritten, 4) {
+		return wasip1.EFAULT
+	}
+	n := 0
+	if list.Total > 0 {
+		var err error
+		if n, err = f.writeFileAt(list.Bufs, at); err != nil {
+			return errno(err)
+		}
+	}
+	list.DidRead(uint64(n))
+	return c.View.PutUint32(nwritten, uint32(n))
+}
+
+// FdRead reads at the position and moves it, or reads what a stream has, waiting for something unless FdNonblock is set. iovs is
+// an array of iovsLen iovecs; the number of bytes is stored at nread. At the end it is 0.
+//
+// Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil {
+		return wasip1.EBADF
+	}
+	if !f.can(wasip1.RightFdRead) {
+		if f.dir != nil {
+			return wasip1.EISDIR
+		}
+		return wasip1.ENOTCAPABLE
+	}
+	list, e := c.View.Iovecs(iovs, iovsLen, &c.scratch, true)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(nread, 4) {
+		return wasip1.EFAULT
+	}
+	var n int
+	var err error
+	switch {
+	case f.file != nil:
+		n, err = f.readFile(list.Bufs)
+	case f.stream != nil:
+		n, err = c.readStream(f, list.Bufs, "fd_read", fd)
+	default:
+		return wasip1.EISDIR
+	}
+	if err != nil {
+		return errno(err)
+	}
+	list.Wrote(uint64(n))
+	return c.View.PutUint32(nread, uint32(n))
+}
+
+// FdRenumber moves fd to the number to, which is closed before; any two open descriptors can be meant, standard streams and
+// preopened directories included. Errors: EBADF if one of them is not open.
+func FdRenumber(c *Caller, fd, to uint32) wasip1.Errno { return errno(c.Table.Renumber(fd, to)) }
+
+// FdSeek moves the position to delta bytes from what whence says, and stores it at result. RightFdTell is enough for asking,
+// with delta 0 and WhenceCur.
+//
+// Errors: EINVAL for a whence that there is not and a position before the start; EOVERFLOW; ESPIPE; EISDIR.
+func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Errno {
+	right := wasip1.RightFdSeek
+	if delta == 0 && whence == uint32(wasip1.WhenceCur) {
+		right = wasip1.RightFdTell
+		if f := c.Table.Get(fd); f != nil && f.can(wasip1.RightFdSeek) {
+			right = wasip1.RightFdSeek
+		}
+	}
+	f, e := c.file(fd, right, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if whence > math.MaxUint8 || !wasip1.Whence(whence).Valid() {
+		return wasip1.EINVAL
+	}
+	if !c.View.Has(result, 8) {
+		return wasip1.EFAULT
+	}
+	at, err := f.seek(int64(delta), wasip1.Whence(whence))
+	if err != nil {
+		return errno(err)
+	}
+	return c.View.PutUint64(result, uint64(at))
+}
+
+// FdSync puts content and attributes of a file on the store. Errors: EINVAL for a stream (POSIX: fsync).
+func FdSync(c *Caller, fd uint32) wasip1.Errno { return c.sync(fd, wasip1.RightFdSync, false) }
+
+// FdTell stores the position at result. Errors: ESPIPE, EISDIR.
+func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
+	f, e := c.file(fd, 0, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !f.can(wasip1.RightFdTell) && !f.can(wasip1.RightFdSeek) {
+		return wasip1.ENOTCAPABLE
+	}
+	if !c.View.Has(result, 8) {
+		return wasip1.EFAULT
+	}
+	return c.View.PutUint64(result, uint64(f.position()))
+}
+
+// FdWrite writes at the position, with FdAppend at the end, and moves it; to a stream it writes all, waiting for room unless
+// FdNonblock is set. iovs is an array of iovsLen ciovecs; the number of bytes is stored at nwritten.
+//
+// Errors: EINVAL for too many ciovecs; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
+	f := c.Table.Get(fd)
+	if f == nil {
+		return wasip1.EBADF
+	}
+	if !f.can(wasip1.RightFdWrite) {
+		if f.dir != nil {
+			return wasip1.EISDIR
+		}
+		return wasip1.ENOTCAPABLE
+	}
+	list, e := c.View.Iovecs(iovs, iovsLen, &c.scratch, false)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(nwritten, 4) {
+		return wasip1.EFAULT
+	}
+	var n int
+	var err error
+	switch {
+	case f.stream != nil:
+		n, err = c.writeStream(f, list.Bufs, "fd_write", fd)
+	case f.file == nil:
+		return wasip1.EISDIR
+	case list.Total > 0:
+		n, err = f.writeFile(list.Bufs)
+	}
+	if err != nil {
+		return errno(err)
+	}
+	list.DidRead(uint64(n))
+	return c.View.PutUint32(nwritten, uint32(n))
+}

@@ -1,0 +1,187 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// The sock_* functions of WASI preview1 in the order of the specification, with its parameters. What all have in
+// common is not repeated: EBADF if fd is not open, ENOTSOCK if it is not a socket, ENOTCAPABLE if it lacks the right,
+// EFAULT for a pointer that does not lead to guest memory.
+
+// socket returns the open socket that fd stands for.
+func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno) {
+	f := c.Table.Get(fd)
+	if f == nil {
+		return nil, wasip1.EBADF
+	}
+	switch f.stream.(type) {
+	case Socket, Listener:
+	default:
+		return nil, wasip1.ENOTSOCK
+	}
+	if !f.can(right) {
+		return nil, wasip1.ENOTCAPABLE
+	}
+	return f, wasip1.ESUCCESS
+}
+
+// SockAccept accepts a connection and stores its descriptor at result, waiting for one unless FdNonblock is set on
+// fd. flags are those of the new descriptor.
+//
+// Errors: EINVAL for a socket that does not listen, and for a flag other than FdNonblock; EAGAIN with FdNonblock; EMFILE;
+// ECANCELED when the thread has to end.
+func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
+	f, e := c.socket(fd, wasip1.RightSockAccept)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	l, ok := f.stream.(Listener)
+	if !ok || flags&^uint32(wasip1.FdNonblock) != 0 {
+		return wasip1.EINVAL
+	}
+	if !c.View.Has(result, 4) {
+		return wasip1.EFAULT
+	}
+	if !c.Table.room() {
+		return wasip1.EMFILE
+	}
+	conn, err := l.Accept()
+	for err != nil && again(err) {
+		if err = c.wait(f, poll.Readable, "sock_accept", fd); err != nil {
+			break
+		}
+		conn, err = l.Accept()
+	}
+	if err != nil {
+		return errno(err)
+	}
+	s := NewStream(f.Path(), conn, OpenRead|OpenWrite)
+	s.SetFlags(wasip1.Fdflags(flags))
+	number, err := c.Table.Insert(s)
+	if err != nil {
+		s.release()
+		return errno(err)
+	}
+	return c.View.PutUint32(result, number)
+}
+
+// SockRecv receives into the riDataLen iovecs at riData what there is, waiting for something unless FdNonblock is set. RecvPeek
+// leaves it there; RecvWaitall waits until the buffers are full. The number of bytes is stored at roDatalen, 0 at the end,
+// and the flags at roFlags, which are always 0: streams cut no messages.
+//
+// Errors: EINVAL for a flag that there is not; ENOTCONN; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint32) wasip1.Errno {
+	f, e := c.socket(fd, wasip1.RightFdRead)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if riFlags&^uint32(wasip1.RiflagsAll) != 0 {
+		return wasip1.EINVAL
+	}
+	list, e := c.View.Iovecs(riData, riDataLen, &c.scratch, true)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(roDatalen, 4) || !c.View.Has(roFlags, 2) {
+		return wasip1.EFAULT
+	}
+	s, ok := f.stream.(Socket)
+	if !ok {
+		return wasip1.ENOTCONN
+	}
+	n, err := c.receive(f, s, list.Bufs, wasip1.Riflags(riFlags), fd)
+	if err != nil {
+		return errno(err)
+	}
+	list.Wrote(uint64(n))
+	c.View.PutUint16(roFlags, 0)
+	return c.View.PutUint32(roDatalen, uint32(n))
+}
+
+// receive fills bufs for SockRecv. A peek looks into the first buffer that is not empty: what it has seen stays, so that a second
+// one would see the same again.
+func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Riflags, fd uint32) (int, error) {
+	peek, all := flags&wasip1.RecvPeek != 0, flags&wasip1.RecvWaitall != 0
+	n := 0
+	for _, b := range bufs {
+		for len(b) > 0 {
+			k, err := s.Recv(b, peek)
+			if err != nil && again(err) {
+				if n > 0 && !all {
+					return n, nil
+				}
+				if err = c.wait(f, poll.Readable, "sock_recv", fd); err == nil {
+					continue
+				}
+				if n > 0 && err == wasip1.EAGAIN {
+					return n, nil
+				}
+				return 0, err
+			}
+			n += k
+			if err != nil {
+				if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
+					return n, nil
+				}
+				return 0, err
+			}
+			if peek || k == 0 || k < len(b) && !all {
+				return n, nil
+			}
+			b = b[k:]
+		}
+	}
+	return n, nil
+}
+
+// SockSend sends the siDataLen ciovecs at siData, waiting for room unless FdNonblock is set, and stores the number of
+// bytes at soDatalen. There are no flags.
+//
+// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip1.Errno {
+	f, e := c.socket(fd, wasip1.RightFdWrite)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if siFlags != 0 {
+		return wasip1.EINVAL
+	}
+	list, e := c.View.Iovecs(siData, siDataLen, &c.scratch, false)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if !c.View.Has(soDatalen, 4) {
+		return wasip1.EFAULT
+	}
+	if _, ok := f.stream.(Socket); !ok {
+		return wasip1.ENOTCONN
+	}
+	n, err := c.writeStream(f, list.Bufs, "sock_send", fd)
+	if err != nil {
+		return errno(err)
+	}
+	list.DidRead(uint64(n))
+	return c.View.PutUint32(soDatalen, uint32(n))
+}
+
+// SockShutdown ends one or both directions of a connection. Errors: EINVAL for a how that is neither ShutRd, ShutWr nor
+// both; ENOTCONN.
+func SockShutdown(c *Caller, fd, how uint32) wasip1.Errno {
+	f, e := c.socket(fd, wasip1.RightSockShutdown)
+	if e != wasip1.ESUCCESS {
+		return e
+	}
+	if how == 0 || how > math.MaxUint8 || wasip1.Sdflags(how)&^wasip1.SdflagsAll != 0 {
+		return wasip1.EINVAL
+	}
+	s, ok := f.stream.(Socket)
+	if !ok {
+		return wasip1.ENOTCONN
+	}
+	return errno(s.Shutdown(wasip1.Sdflags(how)))
+}
