@@ -54,9 +54,11 @@ func (c *census) count(t *Thread, by int) {
 // if there are none. t has blocked or ended, or is nil.
 func (c *census) deadlocked(t *Thread) []*Thread {
 	if t != nil {
-		if g := t.group; g.closed() && g.tally.stuck == g.tally.alive && g.tally.alive > 0 {
-			return c.list(func(t *Thread) bool { return t.group == g })
+		if t.group.deadlocked() {
+			return c.list(func(o *Thread) bool { return o.group == t.group })
 		}
+	} else if dead := c.list(func(t *Thread) bool { return t.group.deadlocked() }); dead != nil {
+		return dead
 	}
 	if c.threads.len == 0 || c.stuck != c.threads.len {
 		return nil
@@ -77,6 +79,11 @@ func (c *census) list(in func(*Thread) bool) []*Thread {
 		}
 	}
 	return list
+}
+
+// deadlocked reports whether all threads of the group wait for others of the group.
+func (g *Group) deadlocked() bool {
+	return g.tally.alive > 0 && g.tally.stuck == g.tally.alive && g.closed()
 }
 
 // closed reports whether no host code can help the group's threads: none has said that it might, and

@@ -18,6 +18,7 @@ type Thread struct {
 	mu     sync.Mutex
 	state  State
 	permit bool      // woken while it ran
+	woken  bool      // in Ready: by a Wake, and so about to look at what it waited for
 	wait   poll.Wait // what it waits for, in Waiting and Outside
 
 	began  int64 // monotonic when it began
@@ -42,7 +43,7 @@ func (t *Thread) start() {
 	defer t.mu.Unlock()
 	now := t.group.clock.Monotonic()
 	t.began, t.waited, t.idle = now, 0, now
-	t.permit = false
+	t.permit, t.woken = false, false
 	t.state = Ready
 	t.hold()
 	t.group.sched.Ready(t)
@@ -137,10 +138,11 @@ func (t *Thread) Wake() {
 	switch t.state {
 	case Waiting:
 		t.unblock()
+		t.woken = true
 	case Running, Outside:
 		t.permit = true
-	case Ready, Ended:
-		// It has yet to look at what it waited for, or never will.
+	case Ready:
+		t.permit = t.permit || !t.woken
 	}
 }
 
@@ -178,7 +180,7 @@ func (t *Thread) rest() {
 // unblock makes the thread ready. mu is held.
 func (t *Thread) unblock() {
 	t.hold()
-	t.state, t.wait = Ready, poll.Wait{}
+	t.state, t.wait, t.woken = Ready, poll.Wait{}, false
 	t.group.sched.Ready(t)
 }
 

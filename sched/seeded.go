@@ -1,0 +1,291 @@
+package sched
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Seeded runs one thread at a time, of all groups that it serves; who is next is drawn from a seed. If
+// the groups share a virtual clock and nothing outside wakes their threads, all runs with the
+// same seed are the same.
+//
+// Whenever every thread waits for others without a deadline, the guests are ended with a
+// [DeadlockError], unless host code may help; see poll.Reach and [Group.External].
+type Seeded struct {
+	config SeededConfig
+	picker Picker
+
+	mu       sync.Mutex
+	census   census
+	spawned  int
+	current  *Thread   // has the turn
+	leaving  *Thread   // has blocked or ended but not called Next; nobody has the turn
+	last     Point     // how the last turn ended
+	from     *Thread   // who had it
+	ready    []*Thread // can run, in the order in which they became ready
+	queued   atomic.Int32
+	paused   int
+	settlers map[settler]bool
+	step     uint64
+	threads  []*Thread // room for Choice.Threads
+	choices  []byte    // as encode says
+	kept     uint64    // zeros not in choices yet
+}
+
+// SeededConfig describes a Seeded.
+type SeededConfig struct {
+	Seed uint64
+	// Strategy is how to choose; nil is Uniform.
+	Strategy Strategy
+	// Choices are given back in place of the first choices of the strategy, which is asked all the
+	// same, so that the choices of a run lead to the same run. A number too large counts as the
+	// largest possible.
+	Choices []uint32
+	// Keep makes Choices return those that were made. It costs about a byte for each that was not 0.
+	Keep bool
+	// MaxThreads is how many threads besides main threads may be alive, in all groups; 0 is no
+	// limit.
+	MaxThreads int
+	// OnSwitch, if not nil, is called for every choice, and each time that the turn goes to another
+	// thread, before that one runs. It must not call the scheduler, threads or groups.
+	OnSwitch func(Switch)
+	// IgnoreDeadlock makes threads that wait for each other wait for ever.
+	IgnoreDeadlock bool
+}
+
+// Switch tells how the turn went from one thread to another.
+type Switch struct {
+	Step   uint64  // how many choices came before
+	Point  Point   // where From was
+	From   *Thread // nil if nobody had the turn yet
+	To     *Thread // From if it kept the turn
+	Of     int     // among how many To was chosen; no choice if it is 1
+	Choice uint32  // the number of the choice; 0 keeps the turn where From can
+}
+
+// NewSeeded returns a Seeded.
+func NewSeeded(c SeededConfig) *Seeded {
+	if c.Strategy == nil {
+		c.Strategy = Uniform()
+	}
+	return &Seeded{config: c, picker: c.Strategy.New(c.Seed), last: PointIdle, settlers: make(map[settler]bool)}
+}
+
+// Pause makes no thread get the turn any more until resume is called; who has it goes on until its
+// next switch point. Host code that starts several guests pauses meanwhile, so that
+// they all are there when the first choice is made. It counts.
+func (s *Seeded) Pause() (resume func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused++
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			s.mu.Lock()
+			s.paused--
+			s.mu.Unlock()
+			s.Next(nil)
+		})
+	}
+}
+
+// Steps returns how many choices were made.
+func (s *Seeded) Steps() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.step
+}
+
+// Choices returns the choices that were made, if they were kept.
+func (s *Seeded) Choices() []uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []uint32
+	zeros := func(n uint64) {
+		for range n {
+			list = append(list, 0)
+		}
+	}
+	for b := s.choices; len(b) > 0; {
+		n, size := binary.Uvarint(b)
+		choice, more := binary.Uvarint(b[size:])
+		b = b[size+more:]
+		zeros(n)
+		list = append(list, uint32(choice))
+	}
+	zeros(s.kept)
+	return list
+}
+
+// encode keeps a choice. Most are 0 with most strategies, so that what is stored is pairs of
+// varints: how many zeros, then what is not.
+func (s *Seeded) encode(choice uint32) {
+	if choice == 0 {
+		s.kept++
+		return
+	}
+	s.choices = binary.AppendUvarint(s.choices, s.kept)
+	s.choices = binary.AppendUvarint(s.choices, uint64(choice))
+	s.kept = 0
+}
+
+// Start implements Scheduler.
+func (s *Seeded) Start(t *Thread) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.main {
+		if s.config.MaxThreads > 0 && s.spawned >= s.config.MaxThreads {
+			return wasip1.EAGAIN
+		}
+		s.spawned++
+	}
+	// A clock that fires several timers at one moment wakes threads one after the other. If
+	// nobody runs then, the choice is put off until all of them are ready.
+	if c := t.group.settler; c != nil && !s.settlers[c] {
+		s.settlers[c] = true
+		c.OnSettle(func() { s.Next(nil) })
+	}
+	t.rank = 0
+	s.census.start(t)
+	return nil
+}
+
+// Ready implements Scheduler.
+func (s *Seeded) Ready(t *Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.census.ready(t)
+	s.push(t)
+	if c := t.group.settler; c == nil || !c.Firing() {
+		s.dispatch()
+	}
+}
+
+// Block implements Scheduler.
+func (s *Seeded) Block(t *Thread, w *poll.Wait) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.census.block(t, w)
+	s.leave(t, PointWait)
+}
+
+// End implements Scheduler.
+func (s *Seeded) End(t *Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.census.end(t)
+	if !t.main {
+		s.spawned--
+	}
+	s.leave(t, PointEnd)
+}
+
+func (s *Seeded) leave(t *Thread, p Point) {
+	s.current, s.leaving, s.from, s.last = nil, t, t, p
+}
+
+// Next implements Scheduler.
+func (s *Seeded) Next(t *Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaving != t && s.leaving != nil {
+		return // it calls Next itself, when all that its leaving wakes is ready
+	}
+	if !s.config.IgnoreDeadlock && s.current == nil {
+		if dead := s.census.deadlocked(t); dead != nil {
+			// All are woken before one is chosen.
+			s.paused++
+			s.mu.Unlock()
+			endDeadlocked(dead)
+			s.mu.Lock()
+			s.paused--
+		}
+	}
+	s.leaving = nil
+	s.dispatch()
+}
+
+// Yield implements Scheduler. Every point is a switch point.
+func (s *Seeded) Yield(t *Thread, p Point) bool {
+	if s.queued.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ready) == 0 {
+		return false
+	}
+	if s.paused > 0 {
+		s.current, s.from, s.last = nil, t, p
+		s.push(t)
+		return true
+	}
+	s.threads = append(append(s.threads[:0], t), s.ready...)
+	i := s.choose(p, t, true)
+	if i == 0 {
+		return false
+	}
+	next := s.take(i - 1)
+	s.push(t)
+	s.from, s.last = t, p
+	s.give(next)
+	return true
+}
+
+func (s *Seeded) push(t *Thread) {
+	s.ready = append(s.ready, t)
+	s.queued.Store(int32(len(s.ready)))
+}
+
+// take removes the i-th of those ready.
+func (s *Seeded) take(i int) *Thread {
+	t := s.ready[i]
+	last := len(s.ready) - 1
+	copy(s.ready[i:], s.ready[i+1:])
+	s.ready[last] = nil
+	s.ready = s.ready[:last]
+	s.queued.Store(int32(last))
+	return t
+}
+
+func (s *Seeded) give(t *Thread) {
+	s.current = t
+	t.Resume()
+}
+
+// dispatch gives the turn to one of those ready if nobody has it.
+func (s *Seeded) dispatch() {
+	if s.current != nil || s.leaving != nil || s.paused > 0 || len(s.ready) == 0 {
+		return
+	}
+	s.threads = append(s.threads[:0], s.ready...)
+	s.give(s.take(s.choose(s.last, s.from, false)))
+}
+
+// choose returns an index into s.threads.
+func (s *Seeded) choose(p Point, from *Thread, current bool) int {
+	i, of := 0, len(s.threads)
+	step := s.step
+	if of > 1 {
+		i = s.picker.Pick(&Choice{Step: step, Point: p, Threads: s.threads, Current: current})
+		if step < uint64(len(s.config.Choices)) {
+			i = int(min(s.config.Choices[step], math.MaxInt32))
+		}
+		i = min(max(i, 0), of-1)
+		if s.config.Keep {
+			s.encode(uint32(i))
+		}
+		s.step++
+	}
+	if s.config.OnSwitch != nil && (of > 1 || s.threads[i] != from) {
+		s.config.OnSwitch(Switch{Step: step, Point: p, From: from, To: s.threads[i], Of: of, Choice: uint32(i)})
+	}
+	return i
+}
+
+var _ Scheduler = (*Seeded)(nil)
