@@ -1,0 +1,63 @@
+package virt
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// unwind leaves the guest's code for good. What it is left with is decided by then.
+func unwind() { panic(sys.NewExitError(0)) }
+
+// adapt makes a row of the table a host function.
+func (h *Host) adapt(f *Function) api.GoModuleFunc {
+	call := f.call
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		t, ok := ctx.(*thread)
+		if !ok || t.mod != mod {
+			t = h.threadOf(ctx, mod)
+		}
+		t.attach()
+		var errno wasip1.Errno
+		if t.around == nil {
+			errno = call(t, stack)
+		} else {
+			errno = t.around(t, f, stack)
+		}
+		if t.guest.ended.Load() {
+			unwind()
+		}
+		stack[0] = uint64(errno)
+	}
+}
+
+// export adds the functions to a host module.
+func (h *Host) export(b wazero.HostModuleBuilder) {
+	for i := range preview1 {
+		f := &preview1[i]
+		params, results, names := f.signature()
+		b.NewFunctionBuilder().
+			WithGoModuleFunction(h.adapt(f), params, results).
+			WithName(f.Name).
+			WithParameterNames(names...).
+			Export(f.Name)
+	}
+}
+
+// threadOf finds the thread that called where the context does not tell: a call that did not come through
+// [Guest.Call], or the first of a module that the embedder instantiated itself.
+func (h *Host) threadOf(ctx context.Context, mod api.Module) *thread {
+	if t, ok := h.threads.Load(mod); ok {
+		return t.(*thread)
+	}
+	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.mod == nil && t.guest.host == h {
+		// A start function: wazero has not handed out the instance yet.
+		t.mod = mod
+		return t
+	}
+	return h.adopt(ctx, mod)
+}

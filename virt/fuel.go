@@ -1,0 +1,56 @@
+package virt
+
+import (
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// fuelSlice is how many instructions a thread runs between two looks at the Host where others run beside it.
+const fuelSlice = 100_000
+
+// fuelCell is the global that holds the fuel of an instance whose module counts it, or nil.
+func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
+	if m.report == nil || m.report.FuelGlobal == "" {
+		return nil
+	}
+	cell, _ := mod.ExportedGlobal(m.report.FuelGlobal).(api.MutableGlobal)
+	return cell
+}
+
+// refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that threads can share a
+// budget and take turns; what a slice was overdrawn by is owed from the next.
+func (t *thread) refuel() {
+	if t.fuel == nil {
+		return
+	}
+	left := int64(t.fuel.Get())
+	slice := int64(fuelSlice)
+	if t.guest.config.fuel != 0 {
+		// A negative rest is owed: the guest has used it already.
+		owed := min(left, 0)
+		slice = t.guest.fuel.take(fuelSlice - owed)
+		if slice+owed < 0 || slice == 0 {
+			t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
+			return
+		}
+	}
+	t.fuel.Set(uint64(left + slice))
+	t.yield(sched.PointFuel)
+}
+
+// fuelPool is what is left of a guest's fuel.
+type fuelPool struct{ left atomic.Int64 }
+
+// take takes up to n out of the pool.
+func (p *fuelPool) take(n int64) int64 {
+	for {
+		left := p.left.Load()
+		got := min(n, left)
+		if p.left.CompareAndSwap(left, left-got) {
+			return got
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+)
+
+// Guest is a process of a Host: an instance of a module with descriptors, arguments and an end.
+type Guest struct {
+	host   *Host
+	module *Module
+	config config
+
+	files   *vfs.Table
+	random  random.Source
+	hooks   *process.Hooks
+	main    *thread
+	group   *sched.Group
+	base    context.Context // for what is not part of a call: its values are those of Instantiate's
+	shared  *shared         // nil where the module has no shared memory
+	fuel    fuelPool
+	adopted bool // the embedder instantiated the module itself
+	timer   *time.Timer
+
+	calls chan struct{} // holds one token while an export runs
+	ended atomic.Bool
+
+	mu     sync.Mutex
+	result *Result
+	closed bool
+}
+
+// Instantiate makes a guest of a module, with what opts change for this one. A reactor's _initialize has run when
+// it returns; a command waits for [Guest.Run].
+//
+// The guest's values come from ctx; its end does not, so that a request's context may make a guest that
+// outlives the request.
+func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *Guest, err error) {
+	if m.host != h {
+		return nil, errors.New("the module was compiled by another Host: compile it with this one")
+	}
+	g, err := h.newGuest(ctx, m, opts)
+	if err != nil {
+		return nil, fmt.Errorf("make a guest: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close(ctx))
+		}
+	}()
+	if err := h.add(g); err != nil {
+		return nil, err
+	}
+	if err := g.instantiate(ctx); err != nil {
+		return nil, err
+	}
+	if d := g.config.timeout; d > 0 {
+		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
+	}
+	if !m.Command() && m.exportsFunc("_initialize") {
+		if _, err := g.Call(ctx, "_initialize"); err != nil {
+			return nil, fmt.Errorf("_initialize: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// instantiate makes the WebAssembly instance of the first thread.
+func (g *Guest) instantiate(ctx context.Context) error {
+	if err := g.checkMemory(); err != nil {
+		return err
+	}
+	g.base = context.WithoutCancel(ctx)
+	if m := sharedMemory(g.module.info); m != nil {
+		if err := g.share(g.base, m, g.limit()); err != nil {
+			return err
+		}
+	}
+	var err error
+	// The module's start function runs now, as the first thread.
+	started := g.group.Run(func(task *sched.Thread) {
+		g.main.bind(task)
+		err = g.instance(ctx, g.main)
+	})
+	if err = errors.Join(started, err); err == nil {
+		return nil
+	}
+	if r := resultOf(err); r.Outcome != Failed {
+		g.decide(r)
+		return &ExitError{Result: g.Result()}
+	}
+	return fmt.Errorf("instantiate the module: %w", err)
+}
+
+// Run runs a command's _start to its end. A guest runs once.
+//
+// The end of ctx is the end of the guest, with a Result that says [Canceled].
+func (g *Guest) Run(ctx context.Context) (*Result, error) {
+	if !g.module.Command() {
+		return nil, errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
+	}
+	_, err := g.Call(ctx, "_start")
+	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return nil, err
+	}
+	g.decide(&Result{Outcome: Exited})
+	g.group.Wait()
+	return g.Result(), nil
+}
+
+// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function].
+//
+// Where the call is the guest's end, by proc_exit, a trap, the end of ctx or a budget, the error is an
+// [*ExitError].
+func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
+	nested, err := g.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !nested {
+		defer func() { <-g.calls }()
+	}
+	if r := g.Result(); r.Outcome != Running {
+		return nil, &ExitError{Result: r}
+	}
+	fn := g.main.mod.ExportedFunction(name)
+	if fn == nil {
+		return nil, fmt.Errorf("the module exports no function %q", name)
+	}
+	if want := len(fn.Definition().ParamTypes()); want != len(params) {
+		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, want, len(params))
+	}
+	if nested {
+		return g.invoke(g.main, fn, params)
+	}
+	outer := g.main.Context
+	g.main.Context = ctx
+	defer func() { g.main.Context = outer }()
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)}) })
+		defer stop()
+	}
+	started := g.group.Run(func(task *sched.Thread) {
+		g.main.bind(task)
+		results, err = g.invoke(g.main, fn, params)
+	})
+	if started != nil {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	return results, err
+}
+
+// enter waits for, or refuses, a second call of the guest's exports. A call from a host function that
+// the guest itself called is nested, and goes on.
+func (g *Guest) enter(ctx context.Context) (nested bool, err error) {
+	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g {
+		return true, nil
+	}
+	select {
+	case g.calls <- struct{}{}:
+		return false, nil
+	default:
+	}
+	if !g.config.serialize {
+		return false, ErrBusy
+	}
+	select {
+	case g.calls <- struct{}{}:
+		return false, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// invoke runs a function of the guest on thread t, and makes what ended it the guest's end.
+func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, error) {
+	results, err := fn.Call(t, params...)
+	if err == nil && !g.ended.Load() {
+		return results, nil
+	}
+	if r := resultOf(err); r != nil {
+		if r.Outcome == Trapped && g.config.resume {
+			return nil, &ExitError{Result: r}
+		}
+		r.Thread = t.id()
+		g.decide(r)
+	}
+	return nil, &ExitError{Result: g.Result()}
+}
+
+// finish ends the guest because of the typed error with which process_exit or proc_raise answered.
+func (g *Guest) finish(t *thread, err error) {
+	r := &Result{Outcome: Failed, Err: err, Thread: t.id()}
+	if exit, ok := errors.AsType[process.Exit](err); ok {
+		r = &Result{Outcome: Exited, ExitCode: exit.Code, Thread: t.id()}
+	} else if raised, ok := errors.AsType[process.Raised](err); ok {
+		r = &Result{Outcome: Signaled, Signal: raised.Signal, Thread: t.id()}
+	}
+	g.decide(r)
+}
+
+// decide makes r the guest's end, unless that has been decided, and makes every thread leave.
+func (g *Guest) decide(r *Result) {
+	g.mu.Lock()
+	first := g.result == nil
+	if first {
+		g.result = r
+	}
+	g.mu.Unlock()
+	if first {
+		g.ended.Store(true)
+		g.group.End(&ExitError{Result: r})
+	}
+}
+
+// Result tells how the guest ended; its Outcome is [Running] where it has not.
+func (g *Guest) Result() *Result {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.result == nil {
+		return &Result{}
+	}
+	return g.result
+}
+
+// Files returns the guest's descriptors, which host code may look at and change while the guest runs.
+func (g *Guest) Files() *vfs.Table { return g.files }
+
+// Instance returns the guest's WebAssembly instance, for its memory and globals. Exports are
+// called with [Guest.Call], which knows what the guest may do.
+func (g *Guest) Instance() api.Module { return g.main.mod }
+
+// Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors and lets go of
+// its memory. Closing it again does nothing.
+func (g *Guest) Close(ctx context.Context) error {
+	g.mu.Lock()
+	closed := g.closed
+	g.closed = true
+	g.mu.Unlock()
+	if closed {
+		return nil
+	}
+	g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
+	g.group.Close()
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	err := g.files.Close()
+	if g.main.mod != nil {
+		err = errors.Join(err, g.main.mod.Close(ctx))
+	}
+	g.host.remove(g)
+	return errors.Join(err, g.unshare(ctx))
+}

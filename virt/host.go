@@ -1,0 +1,221 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// features are what the Host's own runtime offers to guests: all that wazero has.
+const features = api.CoreFeaturesV2 | experimental.CoreFeaturesThreads | experimental.CoreFeaturesTailCall |
+	experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesExceptionHandling |
+	experimental.CoreFeaturesTypedFunctionReferences
+
+// Errors of guests and Hosts.
+var (
+	// ErrBusy: another call of the guest's exports is under way. See [WithSerializedCalls].
+	ErrBusy = errors.New("another call of this guest is under way: wait for it, or make the guest WithSerializedCalls")
+	// ErrClosed: the Host or guest has been closed.
+	ErrClosed = errors.New("closed")
+)
+
+// Builder collects the options of a [Host]. It never changes: With returns another.
+type Builder struct {
+	opts []Option
+}
+
+// NewBuilder returns a Builder with options for the Host and for all its guests.
+func NewBuilder(opts ...Option) *Builder { return (&Builder{}).With(opts...) }
+
+// With returns a copy of the Builder with further options, which win over earlier ones.
+func (b *Builder) With(opts ...Option) *Builder {
+	return &Builder{opts: append(b.opts[:len(b.opts):len(b.opts)], opts...)}
+}
+
+// Build makes the Host. The error reports every mistake in the options at once.
+func (b *Builder) Build(ctx context.Context) (*Host, error) {
+	c, err := b.config()
+	if err != nil {
+		return nil, err
+	}
+	return newHost(ctx, c)
+}
+
+// config applies the options and reports every mistake in them.
+func (b *Builder) config() (config, error) {
+	var c config
+	errs := c.apply(false, b.opts)
+	if c.runtime != nil && c.runtimeConfig != nil {
+		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return config{}, fmt.Errorf("build a Host: %w", err)
+	}
+	return c, nil
+}
+
+// Host is a world and the kernel that answers for it. It is safe for concurrent use.
+type Host struct {
+	config    config
+	runtime   wazero.Runtime
+	owned     bool
+	modules   map[string]api.Module // what guests import from the Host, by name
+	clock     clock.Clock
+	scheduler sched.Scheduler
+	seeded    *random.SeededSource
+	plain     wazero.ModuleConfig
+	resolve   experimental.ImportResolver
+
+	made    atomic.Uint64
+	adopted adopted
+	threads sync.Map // api.Module → *thread: those that a context did not name
+
+	mu     sync.Mutex
+	guests map[*Guest]struct{}
+	closed bool
+}
+
+// prepareHost makes a Host that exports nothing yet.
+func prepareHost(ctx context.Context, c config) *Host {
+	h := &Host{config: c, runtime: c.runtime, clock: c.clock, scheduler: c.scheduler,
+		guests: map[*Guest]struct{}{}, modules: map[string]api.Module{}}
+	if h.clock == nil {
+		h.clock = clock.Real()
+	}
+	if h.scheduler == nil {
+		h.scheduler = sched.NewParallel(sched.Limits{})
+	}
+	if c.seed != nil {
+		h.seeded = random.Seeded(*c.seed)
+	}
+	if h.runtime == nil {
+		rc := c.runtimeConfig
+		if rc == nil {
+			rc = wazero.NewRuntimeConfig()
+		}
+		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
+	}
+	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	h.resolve = func(name string) api.Module {
+		m, ok := h.modules[name]
+		if !ok {
+			return nil // not a nil api.Module in disguise
+		}
+		return m
+	}
+	return h
+}
+
+func newHost(ctx context.Context, c config) (_ *Host, err error) {
+	h := prepareHost(ctx, c)
+	defer func() {
+		if err != nil && h.owned {
+			err = errors.Join(err, h.runtime.Close(ctx))
+		}
+	}()
+	for _, instantiate := range c.modules {
+		if _, err := instantiate(h.runtime); err != nil {
+			return nil, fmt.Errorf("WithModules: %w", err)
+		}
+	}
+	preview1 := h.runtime.NewHostModuleBuilder(ModuleName)
+	h.export(preview1)
+	builders := map[string]wazero.HostModuleBuilder{
+		ModuleName:     preview1,
+		threadsModule:  h.kernelModule(threadsModule, threadFunctions),
+		reservedModule: h.kernelModule(reservedModule, kernel),
+	}
+	for name, b := range builders {
+		compiled, err := b.Compile(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("compile the host module %s: %w", name, err)
+		}
+		// It has no name in the runtime, so that many Hosts, and wazero's own WASI, can stand side by side.
+		h.modules[name], err = h.runtime.InstantiateModule(ctx, compiled, h.plain)
+		if err != nil {
+			return nil, fmt.Errorf("instantiate the host module %s: %w", name, err)
+		}
+	}
+	return h, nil
+}
+
+// Runtime returns the wazero runtime that the Host's guests run in.
+func (h *Host) Runtime() wazero.Runtime { return h.runtime }
+
+// Clock returns the clock that all guests of the Host see.
+func (h *Host) Clock() clock.Clock { return h.clock }
+
+// Run compiles a command, runs it to its end and lets go of it. The error says that this was not possible; how the
+// guest ended is in the Result. Whoever runs a module more than once compiles it once, with [Host.Compile].
+func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result, err error) {
+	m, err := h.Compile(ctx, wasm)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close(ctx)) }()
+	return h.RunModule(ctx, m, opts...)
+}
+
+// RunModule makes a guest of a compiled command, runs it to its end and closes it.
+func (h *Host) RunModule(ctx context.Context, m *Module, opts ...Option) (_ *Result, err error) {
+	g, err := h.Instantiate(ctx, m, opts...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.Close(ctx)) }()
+	return g.Run(ctx)
+}
+
+// Close ends all guests of the Host, waits until nothing of them runs, and frees what the Host made. A runtime that
+// the embedder gave stays open.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	guests := make([]*Guest, 0, len(h.guests))
+	for g := range h.guests {
+		guests = append(guests, g)
+	}
+	h.mu.Unlock()
+	var errs []error
+	for _, g := range guests {
+		errs = append(errs, g.Close(ctx))
+	}
+	h.threads.Range(func(_, t any) bool {
+		errs = append(errs, t.(*thread).guest.Close(ctx))
+		return true
+	})
+	if h.owned {
+		errs = append(errs, h.runtime.Close(ctx))
+	} else {
+		for _, m := range h.modules {
+			errs = append(errs, m.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) add(g *Guest) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("make a guest: the Host is %w", ErrClosed)
+	}
+	h.guests[g] = struct{}{}
+	return nil
+}
+
+func (h *Host) remove(g *Guest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.guests, g)
+}

@@ -1,0 +1,88 @@
+package virt
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+const (
+	// reservedModule is the module name of what rewritten guests import from the Host.
+	reservedModule = "wasivirt"
+	// threadsModule is the module that guests with threads import thread-spawn from (wasi-threads).
+	threadsModule = "wasi"
+)
+
+const (
+	i32 = api.ValueTypeI32
+	i64 = api.ValueTypeI64
+)
+
+// kernelFunction is a row of the table of a module other than preview1.
+type kernelFunction struct {
+	name            string
+	params, results []api.ValueType
+	call            func(t *thread, p []uint64)
+}
+
+// threadFunctions is the whole of wasi-threads.
+var threadFunctions = []kernelFunction{
+	{"thread-spawn", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).spawn},
+}
+
+// kernel is what the rewriter puts calls of into a module. See package internal/wasmbin for when each is called.
+var kernel = []kernelFunction{
+	{"check", nil, nil, func(*thread, []uint64) {}},
+	{"fuel", nil, nil, func(t *thread, _ []uint64) { t.refuel() }},
+	{"depth", nil, nil, func(t *thread, _ []uint64) {
+		t.guest.decide(&Result{Outcome: Exhausted, Budget: CallDepth, Thread: t.id()})
+	}},
+	{"wait32", []api.ValueType{i32, i32, i64, i32}, []api.ValueType{i32}, func(t *thread, p []uint64) {
+		t.futex(p, func(addr uint64) (uint32, error) {
+			return t.guest.shared.futex.Wait32(t.task, t.guest.host.clock, t.view.Bytes(), addr, uint32(p[1]), int64(p[2]))
+		})
+	}},
+	{"wait64", []api.ValueType{i32, i64, i64, i32}, []api.ValueType{i32}, func(t *thread, p []uint64) {
+		t.futex(p, func(addr uint64) (uint32, error) {
+			return t.guest.shared.futex.Wait64(t.task, t.guest.host.clock, t.view.Bytes(), addr, p[1], int64(p[2]))
+		})
+	}},
+	{"notify", []api.ValueType{i32, i32, i32}, []api.ValueType{i32}, (*thread).notify},
+	{"access", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointAccess) }},
+}
+
+// kernelModule makes the host module of a table other than preview1's.
+func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModuleBuilder {
+	b := h.runtime.NewHostModuleBuilder(name)
+	for _, f := range table {
+		call := f.call
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
+			t, ok := ctx.(*thread)
+			if !ok || t.mod != mod {
+				t = h.threadOf(ctx, mod)
+			}
+			if !t.guest.ended.Load() {
+				call(t, stack)
+			}
+			if t.guest.ended.Load() {
+				unwind()
+			}
+		}), f.params, f.results).WithName(f.name).Export(f.name)
+	}
+	return b
+}
+
+// yield is a switch point of the scheduler. A thread that waits while its module is being instantiated has no
+// turn to give.
+func (t *thread) yield(p sched.Point) {
+	if t.task != nil {
+		_ = t.task.Yield(p) // the end of the group is the end of the guest, which the caller looks at
+	}
+}
+
+// errno is what thread-spawn answers for an error: its negative.
+func spawnErrno(e wasip1.Errno) uint64 { return uint64(uint32(-int32(e))) }

@@ -1,0 +1,137 @@
+package virt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+)
+
+// Module is a compiled WebAssembly module, of which any number of guests can be made.
+type Module struct {
+	host     *Host
+	compiled wazero.CompiledModule
+	info     *wasmbin.Module
+	report   *wasmbin.Report // nil where the module was not rewritten
+	name     string
+}
+
+// Name is the module's name from its name section, or "".
+func (m *Module) Name() string { return m.name }
+
+// Command reports whether the module is a command, which has a _start, rather than a reactor.
+func (m *Module) Command() bool { return m.exportsFunc("_start") }
+
+func (m *Module) exportsFunc(name string) bool {
+	_, ok := m.compiled.ExportedFunctions()[name]
+	return ok
+}
+
+// Close frees the module's code. Guests made of it must have been closed before.
+func (m *Module) Close(ctx context.Context) error { return m.compiled.Close(ctx) }
+
+// Compile checks a module and compiles it for this Host.
+//
+// Its errors say what is wrong with the bytes, and which import nothing provides.
+func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	info, err := wasmbin.Inspect(wasm)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.checkImports(info); err != nil {
+		return nil, err
+	}
+	wasm, report, err := wasmbin.Rewrite(wasm, h.rewriting(info))
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := h.runtime.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, fmt.Errorf("compile the module: %w", err)
+	}
+	return &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name()}, nil
+}
+
+// rewriting says what has to be changed in a module before it is compiled.
+func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
+	return wasmbin.Options{
+		ImportModule: reservedModule,
+		Stop:         !h.config.noPreempt,
+		Fuel:         h.config.fuel != 0,
+		Waits:        sharedMemory(info) != nil,
+	}
+}
+
+// checkImports reports every import that neither the Host nor another module of its runtime answers.
+func (h *Host) checkImports(info *wasmbin.Module) error {
+	var missing []string
+	pointers := false
+	for _, im := range info.Imports {
+		if im.Kind != wasmbin.KindFunc {
+			continue
+		}
+		switch {
+		case im.Module == ModuleName:
+			row := functionNamed(im.Name)
+			if row == nil {
+				missing = append(missing, fmt.Sprintf("%s.%s, which is no function of preview1", im.Module, im.Name))
+			} else if row.pointers() {
+				pointers = true
+			}
+		case im.Module == "wasi_unstable":
+			return fmt.Errorf("the module imports wasi_unstable, the preview that came before %s and laid out its structures differently: build it with a toolchain of 2020 or later", ModuleName)
+		case strings.HasPrefix(im.Module, "wasi:"):
+			return fmt.Errorf("the module imports %q, which is preview 2: build it for preview 1 (wasm32-wasip1)", im.Module)
+		case im.Module == reservedModule:
+			return fmt.Errorf("the module imports from %q, which is reserved for the Host", reservedModule)
+		case im.Module == "wasi" && im.Name == "thread-spawn":
+		default:
+			if m := h.runtime.Module(im.Module); m == nil || !exports(m, im.Name) {
+				missing = append(missing, im.Module+"."+im.Name)
+			}
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", strings.Join(missing, "; "))
+	}
+	if pointers && !exportsMemory(info) {
+		return fmt.Errorf(`the module exports no memory named "memory", which %s needs for its pointers`, ModuleName)
+	}
+	return nil
+}
+
+func exports(m api.Module, name string) bool {
+	_, ok := m.ExportedFunctionDefinitions()[name]
+	return ok
+}
+
+// functionNamed finds a function of preview1.
+func functionNamed(name string) *Function {
+	for i := range preview1 {
+		if preview1[i].Name == name {
+			return &preview1[i]
+		}
+	}
+	return nil
+}
+
+// pointers reports whether the function reaches into guest memory.
+func (f *Function) pointers() bool {
+	for _, p := range f.Params {
+		if p.Kind >= KindPath {
+			return true
+		}
+	}
+	return false
+}
+
+func exportsMemory(info *wasmbin.Module) bool {
+	return slices.ContainsFunc(info.Exports, func(e wasmbin.Export) bool {
+		return e.Name == "memory" && e.Kind == wasmbin.KindMemory
+	})
+}

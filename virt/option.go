@@ -1,0 +1,361 @@
+package virt
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+)
+
+// Option is one decision about a world. See [NewBuilder], [Host.Run] and [Host.Instantiate].
+type Option struct {
+	name string
+	host bool // for the Builder only
+	set  func(*config) error
+}
+
+// config is all decisions about a Host, or, as a changed copy, about one guest.
+type config struct {
+	runtime       wazero.Runtime
+	runtimeConfig wazero.RuntimeConfig
+	modules       []func(wazero.Runtime) (api.Module, error)
+	clock         clock.Clock
+	scheduler     sched.Scheduler
+	seed          *uint64
+	serialize     bool
+	noPreempt     bool
+	resume        bool
+
+	argv0   string
+	args    []string
+	argsFn  func() ([]string, error)
+	env     process.Env
+	stdin   io.Reader
+	output  [2]io.Writer  // of descriptors 1 and 2
+	streams [3]vfs.Stream // win over the readers and writers above
+	mounts  []mount
+	links   bool
+	given   []vfs.Stream
+	random  random.Source
+	hooks   process.Hooks
+
+	timeout time.Duration
+	fuel    uint64
+	memory  uint64
+	fds     int
+	threads int
+}
+
+// mount is one WithMount.
+type mount struct {
+	path string
+	make func() (vfs.FS, error)
+	opts []vfs.MountOption
+}
+
+// apply makes the changes that opts ask for, and collects what is wrong with them.
+func (c *config) apply(guest bool, opts []Option) (errs []error) {
+	for _, o := range opts {
+		switch {
+		case o.set == nil:
+			errs = append(errs, fmt.Errorf("an Option that no function of virt made"))
+		case guest && o.host:
+			errs = append(errs, fmt.Errorf("%s is the Host's: give it to NewBuilder", o.name))
+		default:
+			if err := o.set(c); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", o.name, err))
+			}
+		}
+	}
+	return errs
+}
+
+func hostOption(name string, set func(*config) error) Option {
+	return Option{name: name, host: true, set: set}
+}
+
+func guestOption(name string, set func(*config) error) Option {
+	return Option{name: name, set: set}
+}
+
+// Options joins several options into one.
+func Options(opts ...Option) Option {
+	o := Option{name: "Options"}
+	for _, each := range opts {
+		o.host = o.host || each.host
+	}
+	o.set = func(c *config) error {
+		for _, err := range c.apply(false, opts) {
+			return err
+		}
+		return nil
+	}
+	return o
+}
+
+// WithRuntime makes the Host use the embedder's runtime, with the host modules that stand there, instead
+// of making one. The embedder closes it, after the Host. It decides about engine and WebAssembly features; guests
+// with threads need [experimental.CoreFeaturesThreads].
+func WithRuntime(r wazero.Runtime) Option {
+	return hostOption("WithRuntime", func(c *config) error {
+		if r == nil {
+			return fmt.Errorf("the runtime is nil")
+		}
+		c.runtime = r
+		return nil
+	})
+}
+
+// WithRuntimeConfig says how the Host makes its runtime: engine, cache, debug information. The
+// features that the Host needs are switched on in it.
+func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
+	return hostOption("WithRuntimeConfig", func(c *config) error {
+		if rc == nil {
+			return fmt.Errorf("the configuration is nil")
+		}
+		c.runtimeConfig = rc
+		return nil
+	})
+}
+
+// WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
+func WithInterpreter() Option {
+	return hostOption("WithInterpreter", func(c *config) error {
+		c.runtimeConfig = wazero.NewRuntimeConfigInterpreter()
+		return nil
+	})
+}
+
+// WithModules adds what else guests may import: instantiate is called with the runtime once, when the Host
+// is built, and makes the embedder's own host modules there.
+func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) Option {
+	return hostOption("WithModules", func(c *config) error {
+		c.modules = append(c.modules, instantiate)
+		return nil
+	})
+}
+
+// WithClock sets the Host's clock, which all time in its guests comes from. Default: [clock.Real].
+func WithClock(k clock.Clock) Option {
+	return hostOption("WithClock", func(c *config) error {
+		if k == nil {
+			return fmt.Errorf("the clock is nil")
+		}
+		c.clock = k
+		return nil
+	})
+}
+
+// WithScheduler sets who runs the guests' threads. Default: a parallel scheduler.
+func WithScheduler(s sched.Scheduler) Option {
+	return hostOption("WithScheduler", func(c *config) error {
+		if s == nil {
+			return fmt.Errorf("the scheduler is nil")
+		}
+		c.scheduler = s
+		return nil
+	})
+}
+
+// WithSeed makes all randomness of the Host come from seed: each guest gets a stream of its own that
+// depends on the seed and on how many guests the Host had made before it.
+func WithSeed(seed uint64) Option {
+	return hostOption("WithSeed", func(c *config) error {
+		c.seed = &seed
+		return nil
+	})
+}
+
+// WithSerializedCalls makes a second call of an export, while another of the same guest runs, wait for
+// its turn. Without it the second is refused with [ErrBusy].
+func WithSerializedCalls() Option {
+	return guestOption("WithSerializedCalls", func(c *config) error { c.serialize = true; return nil })
+}
+
+// WithoutPreemption runs modules as they are: a few percent faster, but a loop in a guest can be neither stopped
+// nor limited, and holds up Go's garbage collector.
+func WithoutPreemption() Option {
+	return hostOption("WithoutPreemption", func(c *config) error { c.noPreempt = true; return nil })
+}
+
+// WithCallsAfterTrap lets exports of a guest be called again after a trap. Without it a trap is the
+// guest's end, because WebAssembly does not say in what state it leaves the guest's memory.
+func WithCallsAfterTrap() Option {
+	return guestOption("WithCallsAfterTrap", func(c *config) error { c.resume = true; return nil })
+}
+
+// WithName sets the guest's argument 0, its name. Default: the name in the module, else "guest".
+func WithName(argv0 string) Option {
+	return guestOption("WithName", func(c *config) error { c.argv0 = argv0; return nil })
+}
+
+// WithArgs sets the guest's arguments after its name. None may contain a NUL byte.
+func WithArgs(args ...string) Option {
+	return guestOption("WithArgs", func(c *config) error {
+		c.args, c.argsFn = append([]string(nil), args...), nil
+		return nil
+	})
+}
+
+// WithArgsFunc asks f for the arguments after the name, once a guest, when it is made.
+func WithArgsFunc(f func() ([]string, error)) Option {
+	return guestOption("WithArgsFunc", func(c *config) error { c.argsFn = f; return nil })
+}
+
+// WithEnv sets an environment variable. It wins over one of the same name from elsewhere.
+func WithEnv(name, value string) Option {
+	return guestOption("WithEnv", func(c *config) error { c.env = c.env.With(name, value); return nil })
+}
+
+// WithEnvFunc asks f for environment variables, each "NAME=value", once a guest, when it is made.
+func WithEnvFunc(f func() ([]string, error)) Option {
+	return guestOption("WithEnvFunc", func(c *config) error { c.env = c.env.WithFunc(f); return nil })
+}
+
+// WithHostEnv lets those variables of the host's environment in that pass lets through: [process.PassAll],
+// [process.PassAllow], [process.PassDeny]. Without it none is.
+func WithHostEnv(pass process.Pass) Option {
+	return guestOption("WithHostEnv", func(c *config) error { c.env = c.env.WithHost(pass); return nil })
+}
+
+// WithStdin sets what the guest reads from descriptor 0. See [stdio.Reader] about readers that wait.
+func WithStdin(r io.Reader) Option {
+	return guestOption("WithStdin", func(c *config) error {
+		if r == nil {
+			return fmt.Errorf("the reader is nil")
+		}
+		c.stdin, c.streams[0] = r, nil
+		return nil
+	})
+}
+
+// WithStdout sets where the guest's descriptor 1 goes. See [stdio.Writer].
+func WithStdout(w io.Writer) Option { return withOutput("WithStdout", 1, w) }
+
+// WithStderr sets where the guest's descriptor 2 goes.
+func WithStderr(w io.Writer) Option { return withOutput("WithStderr", 2, w) }
+
+func withOutput(name string, fd int, w io.Writer) Option {
+	return guestOption(name, func(c *config) error {
+		if w == nil {
+			return fmt.Errorf("the writer is nil")
+		}
+		c.output[fd-1], c.streams[fd] = w, nil
+		return nil
+	})
+}
+
+// WithStream sets descriptor 0, 1 or 2 to any stream: a pipe, a buffer with a cap, a terminal, a closed one. It is
+// closed with the guest's last descriptor for it; [stdio.Shared] keeps it open.
+func WithStream(fd int, s vfs.Stream) Option {
+	return guestOption("WithStream", func(c *config) error {
+		if fd < 0 || fd > 2 {
+			return fmt.Errorf("descriptor %d: want 0, 1 or 2; WithPreopened gives others", fd)
+		}
+		c.streams[fd] = s
+		return nil
+	})
+}
+
+// WithPreopened gives the guest a stream, such as a listener or a connection, as the next descriptor
+// after those of its mounts.
+func WithPreopened(s vfs.Stream) Option {
+	return guestOption("WithPreopened", func(c *config) error {
+		c.given = append(c.given[:len(c.given):len(c.given)], s)
+		return nil
+	})
+}
+
+// WithMount mounts a file system. All absolute paths form one tree, which the guest sees through one
+// preopened "/"; a relative path is a preopened directory of its own, by that name. The deepest mount wins. A
+// file system given to the Builder is shared by all guests of the Host.
+func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) Option {
+	return withMount("WithMount", path, func() (vfs.FS, error) { return fs, nil }, fs == nil, opts)
+}
+
+// WithMountFunc mounts a file system that is made anew for each guest.
+func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) Option {
+	return withMount("WithMountFunc", path, make, make == nil, opts)
+}
+
+func withMount(name, path string, make func() (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
+	return guestOption(name, func(c *config) error {
+		if missing {
+			return fmt.Errorf("%q: the file system is nil", path)
+		}
+		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path, make, opts})
+		return nil
+	})
+}
+
+// WithAbsoluteLinks lets symbolic links have absolute targets, which then start at the guest's root.
+// Without it such a link is refused with EPERM where it is followed, as the specification's suite demands.
+func WithAbsoluteLinks() Option {
+	return guestOption("WithAbsoluteLinks", func(c *config) error { c.links = true; return nil })
+}
+
+// WithRandom sets where random_get comes from. Default: the system, or the Host's seed.
+func WithRandom(s random.Source) Option {
+	return guestOption("WithRandom", func(c *config) error {
+		if s == nil {
+			return fmt.Errorf("the source is nil")
+		}
+		c.random = s
+		return nil
+	})
+}
+
+// WithExitHook has f called with the exit code when a guest calls proc_exit, before the guest ends.
+func WithExitHook(f func(code uint32)) Option {
+	return guestOption("WithExitHook", func(c *config) error { c.hooks.Exit = f; return nil })
+}
+
+// WithTimeout ends the guest after d of real time, with a Result that says [Exhausted] and [WallTime].
+// 0 is no limit.
+func WithTimeout(d time.Duration) Option {
+	return guestOption("WithTimeout", func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("%v is negative", d)
+		}
+		c.timeout = d
+		return nil
+	})
+}
+
+// WithMemoryLimit bounds a guest's linear memory, in bytes. A guest that starts with more is refused, growth
+// beyond it fails in the guest. 0 is no limit but the module's own and WebAssembly's 4 GiB.
+func WithMemoryLimit(bytes uint64) Option {
+	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
+}
+
+// WithMaxDescriptors bounds the descriptors that are open at once; opening another is then EMFILE.
+// 0 is the default, 1024.
+func WithMaxDescriptors(n int) Option {
+	return guestOption("WithMaxDescriptors", func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("%d is negative", n)
+		}
+		c.fds = n
+		return nil
+	})
+}
+
+// WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first; spawning
+// another is then EAGAIN. The default is 0.
+func WithMaxThreads(n int) Option {
+	return guestOption("WithMaxThreads", func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("%d is negative", n)
+		}
+		c.threads = n
+		return nil
+	})
+}

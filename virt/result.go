@@ -1,0 +1,219 @@
+package virt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Outcome is the way in which a guest ended.
+type Outcome uint8
+
+const (
+	// Running: it has not ended.
+	Running Outcome = iota
+	// Exited: it returned from its entry point, or called proc_exit. See Result.ExitCode.
+	Exited
+	// Signaled: it raised a signal that ends a process. See Result.Signal.
+	Signaled
+	// Trapped: WebAssembly stopped it. See Result.Trap.
+	Trapped
+	// Canceled: its context ended, or it was closed while it ran. See Result.Err.
+	Canceled
+	// Exhausted: a budget ran out that has no errno. See Result.Budget.
+	Exhausted
+	// Deadlocked: all threads waited for something that could never happen. See Result.Err.
+	Deadlocked
+	// Failed: code of the Host or of the embedder that the guest called panicked or failed. See Result.Err.
+	Failed
+)
+
+var outcomeNames = [...]string{"running", "exited", "signaled", "trapped", "canceled", "exhausted", "deadlocked", "failed"}
+
+// String returns the outcome in one lower-case word.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("outcome %d", uint8(o))
+}
+
+// Result tells how a guest ended.
+type Result struct {
+	Outcome Outcome
+	// ExitCode is meant where the Outcome is Exited.
+	ExitCode uint32
+	// Signal is meant where the Outcome is Signaled.
+	Signal wasip1.Signal
+	// Trap is set where the Outcome is Trapped.
+	Trap *Trap
+	// Budget names what ran out, where the Outcome is Exhausted.
+	Budget Budget
+	// Thread is the thread that decided the end: 0 is the first.
+	Thread uint32
+	// Err says more where the Outcome is Canceled, Deadlocked or Failed.
+	Err error
+}
+
+// Success reports whether the guest exited with code 0.
+func (r *Result) Success() bool { return r.Outcome == Exited && r.ExitCode == 0 }
+
+// String returns the result in one line.
+func (r *Result) String() string {
+	switch r.Outcome {
+	case Exited:
+		return fmt.Sprintf("exit %d", r.ExitCode)
+	case Signaled:
+		return "signal " + r.Signal.String()
+	case Trapped:
+		return "trap: " + r.Trap.Kind.String()
+	case Exhausted:
+		return "out of " + string(r.Budget)
+	}
+	if r.Err != nil {
+		return r.Outcome.String() + ": " + r.Err.Error()
+	}
+	return r.Outcome.String()
+}
+
+// Budget names what a guest may use up.
+type Budget string
+
+// The budgets whose end ends the guest. Others answer with an errno.
+const (
+	WallTime  Budget = "wall time"
+	Fuel      Budget = "fuel"
+	HostCalls Budget = "host calls"
+	CallDepth Budget = "call depth"
+)
+
+// ExitError is what an export's caller gets when the call ended the guest.
+type ExitError struct {
+	Result *Result
+}
+
+func (e *ExitError) Error() string { return "the guest ended: " + e.Result.String() }
+
+// Unwrap returns what stands behind the end: the trap, or the cause of a cancellation.
+func (e *ExitError) Unwrap() error {
+	if e.Result.Trap != nil {
+		return e.Result.Trap
+	}
+	return e.Result.Err
+}
+
+// TrapKind is the reason for which WebAssembly stopped a guest.
+type TrapKind uint8
+
+// The kinds of traps.
+const (
+	TrapUnknown TrapKind = iota
+	TrapUnreachable
+	TrapMemoryOutOfBounds
+	TrapDivideByZero
+	TrapIntegerOverflow
+	TrapInvalidConversion
+	TrapTableOutOfBounds
+	TrapIndirectCall
+	TrapStackOverflow
+	TrapUnalignedAtomic
+	TrapNotShared
+	TrapException
+	TrapNullReference
+)
+
+var trapKinds = [...]struct{ name, text string }{
+	TrapUnknown:           {"unknown trap", ""},
+	TrapUnreachable:       {"unreachable", "unreachable"},
+	TrapMemoryOutOfBounds: {"out of bounds memory access", "out of bounds memory access"},
+	TrapDivideByZero:      {"integer divide by zero", "integer divide by zero"},
+	TrapIntegerOverflow:   {"integer overflow", "integer overflow"},
+	TrapInvalidConversion: {"invalid conversion to integer", "invalid conversion to integer"},
+	TrapTableOutOfBounds:  {"invalid table access", "invalid table access"},
+	TrapIndirectCall:      {"indirect call type mismatch", "indirect call type mismatch"},
+	TrapStackOverflow:     {"stack overflow", "stack overflow"},
+	TrapUnalignedAtomic:   {"unaligned atomic", "unaligned atomic"},
+	TrapNotShared:         {"expected shared memory", "expected shared memory"},
+	TrapException:         {"uncaught exception", "uncaught exception"},
+	TrapNullReference:     {"null reference", "null reference"},
+}
+
+// String returns the kind in the words of the WebAssembly specification's tests.
+func (k TrapKind) String() string {
+	if int(k) < len(trapKinds) {
+		return trapKinds[k].name
+	}
+	return trapKinds[TrapUnknown].name
+}
+
+// Trap says where and why WebAssembly stopped a guest.
+type Trap struct {
+	Kind TrapKind
+	// Message is the engine's own.
+	Message string
+	// Stack holds the WebAssembly functions that were active, innermost first, one a line.
+	Stack string
+}
+
+func (t *Trap) Error() string {
+	if t.Stack == "" {
+		return "trap: " + t.Message
+	}
+	return "trap: " + t.Message + "\n" + t.Stack
+}
+
+const (
+	wasmErrorPrefix = "wasm error: "
+	stackHeader     = "wasm stack trace:"
+	goPanicMark     = "(recovered by wazero)"
+)
+
+// parseTrap makes a Trap of an error with which wazero answered a call. It returns nil if the error
+// is not a trap, but a panic of Go code that the guest called.
+func parseTrap(err error) *Trap {
+	text := err.Error()
+	message, stack, _ := strings.Cut(text, stackHeader)
+	message = strings.TrimSpace(message)
+	message, prefixed := strings.CutPrefix(message, wasmErrorPrefix)
+	// The compiler answers a stack overflow with the bare reason, and no stack.
+	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trapKinds[TrapStackOverflow].text {
+		return nil
+	}
+	stack, _, _ = strings.Cut(stack, "\n\nGo runtime stack trace:")
+	t := &Trap{Message: message}
+	for line := range strings.Lines(stack) {
+		if line = strings.TrimSpace(line); line != "" {
+			t.Stack += line + "\n"
+		}
+	}
+	for k, kind := range trapKinds {
+		if kind.text != "" && strings.Contains(message, kind.text) {
+			t.Kind = TrapKind(k)
+			break
+		}
+	}
+	return t
+}
+
+// resultOf is the result that an error of a call of the guest's code stands for. It is nil if there is
+// no error.
+func resultOf(err error) *Result {
+	if err == nil {
+		return nil
+	}
+	if exit, ok := errors.AsType[*sys.ExitError](err); ok {
+		switch exit.ExitCode() {
+		case sys.ExitCodeContextCanceled, sys.ExitCodeDeadlineExceeded:
+			return &Result{Outcome: Canceled, Err: err}
+		}
+		return &Result{Outcome: Exited, ExitCode: exit.ExitCode()}
+	}
+	if trap := parseTrap(err); trap != nil {
+		return &Result{Outcome: Trapped, Trap: trap}
+	}
+	return &Result{Outcome: Failed, Err: err}
+}

@@ -1,0 +1,147 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// threadStart is what a module with threads exports (wasi-threads).
+const threadStart = "wasi_thread_start"
+
+// spawn is thread-spawn: it starts a thread, a new instance of the guest's module on the same memory, and
+// answers the thread's id, or a negative errno: EAGAIN where there are too many, ENOTSUP where the module is not
+// made for threads.
+func (t *thread) spawn(p []uint64) {
+	g, arg := t.guest, p[0]
+	switch {
+	case !g.module.exportsFunc(threadStart) || g.shared == nil || t.task == nil:
+		p[0] = spawnErrno(wasip1.ENOTSUP)
+		return
+	case g.config.threads == 0:
+		p[0] = spawnErrno(wasip1.EAGAIN)
+		return
+	}
+	id, err := g.group.Go(func(task *sched.Thread) { g.runThread(t, task, arg) })
+	if err != nil {
+		p[0] = spawnErrno(wasip1.FromError(err))
+		return
+	}
+	p[0] = uint64(id)
+	t.yield(sched.PointSpawn)
+}
+
+// runThread is the life of a thread that parent spawned.
+func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
+	if g.ended.Load() {
+		return
+	}
+	ctx := context.WithoutCancel(g.base)
+	t := g.newThread(parent.args, parent.env)
+	t.bind(task)
+	if err := g.instance(ctx, t); err != nil {
+		g.decide(failure(err, t))
+		return
+	}
+	// The instance's end frees nothing that others use; an error of it has nobody left to go to but the result.
+	defer func() {
+		if err := t.mod.Close(ctx); err != nil {
+			g.decide(failure(err, t))
+		}
+	}()
+	t.Context = ctx
+	if _, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg); err != nil {
+		r := resultOf(err)
+		r.Thread = t.id()
+		g.decide(r)
+	}
+}
+
+func failure(err error, t *thread) *Result {
+	return &Result{Outcome: Failed, Err: err, Thread: t.id()}
+}
+
+// instance makes the WebAssembly instance of thread t.
+func (g *Guest) instance(ctx context.Context, t *thread) error {
+	resolve := g.host.resolve
+	if s := g.shared; s != nil && s.module != nil {
+		resolve = func(name string) api.Module {
+			if name == s.from {
+				return s.module
+			}
+			return g.host.resolve(name)
+		}
+	}
+	t.Context = experimental.WithImportResolver(g.allocating(ctx), resolve)
+	mod, err := g.host.runtime.InstantiateModule(t, g.module.compiled, g.host.plain)
+	if err != nil {
+		return err
+	}
+	t.mod = mod
+	t.fuel = fuelCell(mod, g.module)
+	return nil
+}
+
+// allocating makes instances take their memory from the guest's.
+func (g *Guest) allocating(ctx context.Context) context.Context {
+	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
+		if g.shared != nil {
+			return g.shared
+		}
+		g.main.lin = &linear{limit: g.limit()}
+		return g.main.lin
+	}))
+}
+
+// limit is how large the guest's memory may become, in bytes.
+func (g *Guest) limit() uint64 {
+	if g.config.memory != 0 {
+		return g.config.memory
+	}
+	return 1 << 32
+}
+
+// checkMemory refuses a module that starts with more than its limit, before anything is allocated.
+func (g *Guest) checkMemory() error {
+	for _, m := range g.module.info.Memories {
+		if min := m.Min * pageSize; min > g.limit() {
+			return fmt.Errorf("the module starts with %d bytes of memory, and its limit is %d", min, g.limit())
+		}
+	}
+	return nil
+}
+
+// futex answers wait32 and wait64, whose last parameter is the offset that the instruction adds to its address.
+func (t *thread) futex(p []uint64, wait func(addr uint64) (uint32, error)) {
+	if t.guest.shared == nil || t.task == nil {
+		panic(errWaitUnshared)
+	}
+	r, err := wait(uint64(uint32(p[0])) + uint64(uint32(p[3])))
+	if err != nil && !t.guest.ended.Load() {
+		t.trap(err)
+	}
+	p[0] = uint64(r)
+}
+
+var errWaitUnshared = errors.New("a wait on memory that is not shared")
+
+// notify answers memory.atomic.notify.
+func (t *thread) notify(p []uint64) {
+	addr := uint64(uint32(p[0])) + uint64(uint32(p[2]))
+	if t.guest.shared == nil {
+		p[0] = 0
+		return
+	}
+	n, err := t.guest.shared.futex.Notify(t.view.Bytes(), addr, uint32(p[1]))
+	if err != nil {
+		t.trap(err)
+	}
+	p[0] = uint64(n)
+	t.yield(sched.PointNotify)
+}

@@ -1,0 +1,121 @@
+package virt
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// thread is one thread of a guest: an instance of its module, and all that a call from there needs. It is the
+// outermost context of every call into the instance, so that a host function finds it with one
+// type assertion.
+type thread struct {
+	context.Context
+
+	mod   api.Module
+	guest *Guest
+	task  *sched.Thread
+	lin   *linear // the instance's memory where the Host allocated it, else nil
+	view  memory.View
+
+	files  vfs.Caller
+	poller poll.Set
+	fuel   api.MutableGlobal // nil where the module counts none
+	times  clock.Times
+	args   *process.Strings
+	env    *process.Strings
+
+	// around, where not nil, is called instead of a function's handler: middleware, switch points, counters.
+	around func(t *thread, f *Function, p []uint64) wasip1.Errno
+}
+
+// descriptors is a table as poll_oneoff looks into it.
+type descriptors struct{ table *vfs.Table }
+
+func (d descriptors) LookupPoll(fd uint32, want poll.Events) (poll.Pollable, wasip1.Errno) {
+	return d.table.Pollable(fd, want)
+}
+
+// newThread makes a thread of the guest without an instance or a place in the scheduler.
+func (g *Guest) newThread(args, env *process.Strings) *thread {
+	t := &thread{guest: g, args: args, env: env}
+	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
+	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
+	t.times.Clock, t.times.Process = g.host.clock, g.group
+	return t
+}
+
+// bind makes task what the thread waits with.
+func (t *thread) bind(task *sched.Thread) {
+	t.task, t.files.Task, t.poller.Task, t.times.Thread = task, task, task, task
+}
+
+func (t *thread) id() uint32 {
+	if t.task == nil {
+		return 0
+	}
+	return t.task.ID()
+}
+
+// threadKey finds the innermost thread in a context that was derived from one.
+type threadKey struct{}
+
+func (t *thread) Value(key any) any {
+	if key == (threadKey{}) {
+		return t
+	}
+	return t.Context.Value(key)
+}
+
+// attach points the view at the memory as it is now.
+func (t *thread) attach() {
+	if t.lin != nil {
+		t.view.Reset(t.lin.buf)
+	} else {
+		t.attachOther()
+	}
+}
+
+func (t *thread) attachOther() {
+	if s := t.guest.shared; s != nil {
+		t.view.Reset(s.mapped.Bytes())
+	} else if m := t.mod.Memory(); m != nil {
+		t.view.Reset(memory.FromModule(m))
+	} else {
+		t.view.Reset(nil)
+	}
+}
+
+// end ends the guest because of err, which is what proc_exit or proc_raise answered; nil does not. The
+// errno is for the adapter, which sees that the guest has ended.
+func (t *thread) end(err error) wasip1.Errno {
+	if err == nil {
+		return wasip1.ESUCCESS
+	}
+	if errno, ok := err.(wasip1.Errno); ok {
+		return errno
+	}
+	t.guest.finish(t, err)
+	return wasip1.ECANCELED
+}
+
+// trap stops the guest's code as WebAssembly itself would.
+func (t *thread) trap(err error) { panic(err) }
+
+// schedYield is sched_yield.
+func (t *thread) schedYield() wasip1.Errno {
+	if t.task == nil {
+		runtime.Gosched()
+		return wasip1.ESUCCESS
+	}
+	return sched.SchedYield(t.task)
+}

@@ -1,0 +1,66 @@
+package virt_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// goGuest compiles a Go program below testdata/go to WebAssembly. Go caches the result.
+func goGuest(tb testing.TB, dir string, flags ...string) []byte {
+	tb.Helper()
+	out := filepath.Join(tb.TempDir(), "guest.wasm")
+	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./"+filepath.Join("testdata", "go", dir))...)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("build the guest %s: %v\n%s", dir, err, text)
+	}
+	wasm, err := os.ReadFile(out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return wasm
+}
+
+func TestGoGuestReadsAndWritesFiles(t *testing.T) {
+	files := memfs.New()
+	if err := files.WriteFile("in.txt", []byte("hello, world")); err != nil {
+		t.Fatal(err)
+	}
+	host := newHost(t, virt.WithMount("/", files))
+	var stdout, stderr bytes.Buffer
+	result, err := host.Run(t.Context(), goGuest(t, "hello"), virt.WithArgs("a", "b"), virt.WithEnv("GREETING", "hi"),
+		virt.WithStdout(&stdout), virt.WithStderr(&stderr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Outcome != virt.Exited || result.ExitCode != 3 {
+		t.Errorf("%v, want exit 3\n%s", result, stderr.String())
+	}
+	if got, want := stdout.String(), "12 bytes, [a b] hi\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+	if got, err := files.ReadFile("out.txt"); string(got) != "HELLO, WORLD" {
+		t.Errorf("wrote %q, %v", got, err)
+	}
+}
+
+func newHost(tb testing.TB, opts ...virt.Option) *virt.Host {
+	tb.Helper()
+	host, err := virt.NewBuilder(opts...).Build(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := host.Close(context.Background()); err != nil {
+			tb.Errorf("close the Host: %v", err)
+		}
+	})
+	return host
+}

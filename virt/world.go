@@ -1,0 +1,150 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/stdio"
+)
+
+// maxDescriptors is how many descriptors a guest has at most unless told otherwise.
+const maxDescriptors = 1024
+
+// newGuest makes the world of one guest, before its module is instantiated.
+func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, error) {
+	g := &Guest{host: h, module: m, config: h.config, calls: make(chan struct{}, 1)}
+	c := &g.config
+	if err := errors.Join(c.apply(true, opts)...); err != nil {
+		return nil, err
+	}
+	args, err := c.arguments(m)
+	if err != nil {
+		return nil, err
+	}
+	env, err := c.env.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	g.random = c.random
+	if g.random == nil && h.seeded != nil {
+		g.random = h.seeded.Stream(h.made.Add(1) - 1)
+	} else if g.random == nil {
+		g.random = random.System()
+	}
+	g.hooks = &c.hooks
+	if c.fds == 0 {
+		c.fds = maxDescriptors
+	}
+	g.files = vfs.NewTable(c.fds)
+	if err := g.open(); err != nil {
+		return nil, errors.Join(err, g.files.Close())
+	}
+	g.group = sched.NewGroup(context.WithoutCancel(ctx), h.scheduler, sched.Config{Name: args.List()[0], Clock: h.clock, MaxThreads: c.threads})
+	g.main = g.newThread(args, env)
+	return g, nil
+}
+
+// arguments are the guest's, its name first.
+func (c *config) arguments(m *Module) (*process.Strings, error) {
+	name := c.argv0
+	if name == "" {
+		name = m.Name()
+	}
+	if name == "" {
+		name = "guest"
+	}
+	args := c.args
+	if c.argsFn != nil {
+		var err error
+		if args, err = c.argsFn(); err != nil {
+			return nil, fmt.Errorf("WithArgsFunc: %w", err)
+		}
+	}
+	return process.FixedArgs(append([]string{name}, args...)...).Snapshot()
+}
+
+// open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
+// hands over.
+func (g *Guest) open() error {
+	ns, err := g.namespace()
+	if err != nil {
+		return err
+	}
+	streams := g.config.streams
+	if streams[0] == nil && g.config.stdin != nil {
+		streams[0] = stdio.Reader(g.config.stdin)
+	} else if streams[0] == nil {
+		streams[0] = stdio.Discard{}
+	}
+	g.outputs(&streams)
+	p := vfs.Preopens{
+		Stdin:     vfs.NewStream("<stdin>", streams[0], vfs.OpenRead),
+		Stdout:    vfs.NewStream("<stdout>", streams[1], vfs.OpenWrite),
+		Stderr:    vfs.NewStream("<stderr>", streams[2], vfs.OpenWrite),
+		Namespace: ns,
+	}
+	for i, s := range g.config.given {
+		p.Files = append(p.Files, vfs.NewStream(fmt.Sprintf("<preopened %d>", i), s, vfs.OpenRead|vfs.OpenWrite))
+	}
+	return p.Install(g.files)
+}
+
+// outputs makes the streams of descriptors 1 and 2.
+func (g *Guest) outputs(streams *[3]vfs.Stream) {
+	out, err := g.config.output[0], g.config.output[1]
+	if streams[1] == nil && streams[2] == nil && out != nil && err != nil {
+		streams[1], streams[2] = stdio.Writers(out, err)
+		return
+	}
+	for i, w := range g.config.output {
+		switch {
+		case streams[i+1] != nil:
+		case w != nil:
+			streams[i+1] = stdio.Writer(w)
+		default:
+			streams[i+1] = stdio.Discard{}
+		}
+	}
+}
+
+// namespace mounts what the options say or, where they say nothing, the default world.
+func (g *Guest) namespace() (*vfs.Namespace, error) {
+	opts := []vfs.NamespaceOption{vfs.WithEnv(vfs.Env{Clock: g.host.clock, Random: g.fill})}
+	if g.config.links {
+		opts = append(opts, vfs.AllowAbsoluteLinks())
+	}
+	ns := vfs.NewNamespace(opts...)
+	if g.config.mounts == nil {
+		files := memfs.New()
+		if err := files.MkdirAll("tmp"); err != nil {
+			return nil, err
+		}
+		return ns, ns.Mount("/", files)
+	}
+	for _, m := range g.config.mounts {
+		fsys, err := m.make()
+		if err != nil {
+			return nil, fmt.Errorf("mount %s: %w", m.path, err)
+		}
+		if err := ns.Mount(m.path, fsys, m.opts...); err != nil {
+			if strings.HasPrefix(m.path, "./") || strings.HasPrefix(m.path, "../") {
+				err = fmt.Errorf("%w: a guest's path is absolute, or a name of its own", err)
+			}
+			return nil, err
+		}
+	}
+	return ns, nil
+}
+
+// fill is randomness for devices.
+func (g *Guest) fill(p []byte) error {
+	_, err := g.random.Read(p)
+	return err
+}
