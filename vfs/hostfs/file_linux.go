@@ -21,7 +21,7 @@ type file struct {
 	closed atomic.Bool
 
 	mu       sync.Mutex // one Append at a time; guards appendFD
-	appendFD int        // opened with O_APPEND, for kernels without RWF_APPEND; -1 is none
+	appendFD int        // opened with O_APPEND where the kernel has no RWF_APPEND; -1 is none
 }
 
 var (
@@ -171,23 +171,24 @@ func (f *file) Append(bufs [][]byte) (int, int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fd := f.fd
-	var n int
-	err := again(func() (err error) {
+	n, err := 0, error(wasip1.ENOTSUP)
+	if f.appendFD < 0 {
 		// Offset -1 means the descriptor's own, which is left behind what was written: that is how its end is
 		// known whatever others append meanwhile.
-		n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND)
-		return err
-	})
-	if err == wasip1.ENOTSUP || err == wasip1.ENOSYS {
-		if fd, err = f.appender(); err == nil {
-			err = again(func() (err error) {
-				n, err = unix.Writev(fd, bufs)
-				return err
-			})
+		for n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND); err == unix.EINTR; {
+			n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND)
+		}
+	}
+	if err == wasip1.ENOTSUP || err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+		if fd, err = f.appender(); err != nil {
+			return 0, 0, err
+		}
+		for n, err = unix.Writev(fd, bufs); err == unix.EINTR; {
+			n, err = unix.Writev(fd, bufs)
 		}
 	}
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, wasip1.FromError(err)
 	}
 	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
 	if err != nil {

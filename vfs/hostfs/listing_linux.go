@@ -33,6 +33,7 @@ type listing struct {
 	pos   int    // the next entry in buf
 	start int64  // the position before buf's first entry
 	end   int64  // and behind the last one, where the kernel goes on
+	fresh bool   // own was just opened, and stands at its start
 	table cookieTable
 }
 
@@ -64,7 +65,8 @@ func (n *dirNode) openListing(dir int) (*listing, error) {
 		l.own = newHandle(fd, n.h.dev, true)
 		l.fd = fd
 	}
-	l.end = -1 // unknown: seek first
+	l.fresh = l.own != nil
+	l.end = 0
 	return l, nil
 }
 
@@ -95,11 +97,14 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	if !ok {
 		return 0, wasip1.EINVAL
 	}
-	if cookie == 0 || !l.within(off) {
+	if l.fresh && off == 0 {
+		l.fresh = false
+	} else if cookie == 0 || !l.within(off) {
 		if _, err := unix.Seek(l.fd, off, unix.SEEK_SET); err != nil {
 			return 0, wasip1.FromError(err)
 		}
 		l.buf, l.text, l.pos, l.start, l.end = l.buf[:0], "", 0, off, off
+		l.fresh = false
 	}
 	count := 0
 	for count < len(entries) {
@@ -123,7 +128,7 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 // within moves to the position off if it lies in what was fetched last.
 func (l *listing) within(off int64) bool {
 	if len(l.buf) == 0 {
-		return off == l.end
+		return off == l.end && !l.fresh && off != 0
 	}
 	if off == l.start {
 		l.pos = 0
