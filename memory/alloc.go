@@ -37,7 +37,7 @@ type Allocator struct {
 // does nothing.
 func NewAllocator(mod api.Module, names ...string) (*Allocator, error) {
 	a := &Allocator{mem: mod.Memory()}
-	if a.mem == nil {
+	if Absent(a.mem) {
 		return nil, fmt.Errorf("guest %q has no memory to allocate from", mod.Name())
 	}
 	explicit := len(names) > 0

@@ -40,8 +40,11 @@ func (v *View) String(ptr, n uint32) (string, wasip1.Errno) {
 	if errno != wasip1.ESUCCESS {
 		return "", errno
 	}
-	s := string(b)
-	return s, checkText(unsafe.Slice(unsafe.StringData(s), len(s)))
+	s := string(b) // first the copy: another thread may change b
+	if errno := checkText(unsafe.Slice(unsafe.StringData(s), len(s))); errno != wasip1.ESUCCESS {
+		return "", errno
+	}
+	return s, wasip1.ESUCCESS
 }
 
 // Path returns the n bytes at ptr as a path. It is EFAULT if they do not lie in the

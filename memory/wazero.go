@@ -12,14 +12,22 @@ const PageSize = 1 << 16
 // maxPages is the most that a 32-bit memory has: 4 GiB.
 const maxPages = 1 << 16
 
+// Absent reports whether mem is nil or what wazero's Module.Memory returns for a module
+// without a memory: an interface that is not nil around a pointer that is.
+func Absent(mem api.Memory) bool {
+	// The second word of an interface is the pointer. This is asked at every host
+	// call, where package reflect would cost as much as the call.
+	return (*[2]unsafe.Pointer)(unsafe.Pointer(&mem))[1] == nil
+}
+
 // FromModule returns the whole memory of a guest, to write to and read from, and nil
-// if mem is nil or has no bytes. The slice is the memory itself. It is good until the
+// if mem is Absent or has no bytes. The slice is the memory itself. It is good until the
 // memory grows: fetch it for each host call, and again after a call into the guest.
 //
 // It is for memories that one thread grows at a time. The length of a shared memory
 // may change while it is read here.
 func FromModule(mem api.Memory) []byte {
-	if mem == nil {
+	if Absent(mem) {
 		return nil
 	}
 	n := mem.Size()
@@ -54,9 +62,9 @@ func full(b []byte) []byte {
 }
 
 // Pages tells how many pages of 64 KiB a guest's memory has now and how many it may
-// grow to, 65,536 at most. Both are 0 if mem is nil.
+// grow to, 65,536 at most. Both are 0 if mem is Absent.
 func Pages(mem api.Memory) (now, limit uint32) {
-	if mem == nil {
+	if Absent(mem) {
 		return 0, 0
 	}
 	now, _ = mem.Grow(0)
