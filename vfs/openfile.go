@@ -55,6 +55,14 @@ type openDirectory struct {
 	host bool
 }
 
+// now returns where the directory is. The root of a tree of mounts follows what is mounted there.
+func (d *openDirectory) now() position {
+	if d.at != nil && d.at.parent == nil && d.at.mount.Load() != d.m {
+		return d.at.position()
+	}
+	return d.position
+}
+
 // directoryFile is an OpenFile with its openDirectory, to be allocated as one.
 type directoryFile struct {
 	OpenFile
@@ -68,6 +76,13 @@ func newDirectoryFile(pos position, base, inheriting wasip1.Rights) *OpenFile {
 	f.kind, f.node, f.m = wasip1.FiletypeDirectory, pos.dir, pos.m
 	f.refs.Store(1)
 	f.setRights(base&wasip1.RightsDirectoryBase, inheriting)
+	return f
+}
+
+// newRootFile returns an open directory for the root of a tree of mounts.
+func newRootFile(p *place) *OpenFile {
+	f := newDirectoryFile(p.position(), wasip1.RightsDirectoryBase, wasip1.RightsDirectoryInheriting)
+	f.setPath("", p.name)
 	return f
 }
 
@@ -86,7 +101,7 @@ func NewDirectory(fsys FS) (*OpenFile, error) {
 }
 
 // Typed is implemented by a Stream that knows what it is. One that does not is FiletypeSocketStream if it is a
-// [Socket] or a [Listener], else FiletypeUnknown. A guest takes FiletypeCharacterDevice for a terminal.
+// [Socket] or a [Listener], else FiletypeUnknown. A guest takes a Typed stream of FiletypeCharacterDevice for a terminal.
 type Typed interface {
 	Type() wasip1.Filetype
 }

@@ -60,13 +60,14 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 // openPath lets the file system resolve all of path at once if it can and nothing stands against it. It returns nothing where
 // that is for the walker.
 func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, error) {
-	m := base.m
-	if !m.paths || base.dir.at != nil && base.dir.at.children.Load() != nil ||
+	pos := base.dir.now()
+	m := pos.m
+	if !m.paths || pos.at != nil && pos.at.children.Load() != nil ||
 		len(path) == 0 || len(path) > MaxPath || path[len(path)-1] == '/' || m.watched() ||
 		m.readOnly && (o.mode()&(OpenWrite|OpenTruncate) != 0 || o.oflags&wasip1.OCreat != 0) {
 		return nil, nil
 	}
-	dir, ok := base.dir.dir.(PathOpener)
+	dir, ok := pos.dir.(PathOpener)
 	if !ok {
 		return nil, nil
 	}
@@ -259,10 +260,7 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 			return nil, err
 		}
 		d.stream = stream
-		rights = wasip1.RightsStream | wasip1.RightFdFilestatSetTimes
-		if kind == wasip1.FiletypeSocketStream || kind == wasip1.FiletypeSocketDgram {
-			rights |= wasip1.RightsSocket
-		}
+		rights = nodeStreamRights(kind, stream)
 	default:
 		return nil, wasip1.ENXIO
 	}
@@ -275,20 +273,32 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 	return d, nil
 }
 
+// nodeStreamRights are the rights of a stream that was opened by a path. A device that is no terminal has those for
+// positions, by which C programs tell the two apart, and answers that it stands at 0.
+func nodeStreamRights(kind wasip1.Filetype, s Stream) wasip1.Rights {
+	rights := wasip1.RightsStream | wasip1.RightFdFilestatSetTimes
+	switch kind {
+	case wasip1.FiletypeSocketStream, wasip1.FiletypeSocketDgram:
+		rights |= wasip1.RightsSocket
+	case wasip1.FiletypeCharacterDevice, wasip1.FiletypeBlockDevice:
+		if _, ok := s.(Typed); !ok {
+			rights |= wasip1.RightFdSeek | wasip1.RightFdTell
+		}
+	}
+	return rights
+}
+
 // attr returns the attributes of what path stands for and its device number.
 func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
-	if m := base.m; m.paths && (base.dir.at == nil || base.dir.at.children.Load() == nil) && path != "" {
-		if dir, ok := base.dir.dir.(PathOpener); ok && base.acquire() {
-			a, err := dir.AttrPath(path, follow)
-			base.release()
-			if err == nil {
-				return a, m.dev, nil
-			}
-			switch wasip1.FromError(err) {
-			case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
-			default:
-				return Attr{}, 0, err
-			}
+	if base.m.paths {
+		a, dev, err := attrPath(base, path, follow)
+		if err == nil {
+			return a, dev, nil
+		}
+		switch wasip1.FromError(err) {
+		case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
+		default:
+			return Attr{}, 0, err
 		}
 	}
 	f, err := w.find(base, path, follow)
@@ -300,6 +310,21 @@ func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, e
 	dev := f.m.dev
 	w.done(f)
 	return a, dev, err
+}
+
+// attrPath is attr for a file system that resolves paths by itself; ENOSYS says to walk.
+func attrPath(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
+	pos := base.dir.now()
+	dir, ok := pos.dir.(PathOpener)
+	if !ok || pos.at != nil && pos.at.children.Load() != nil || path == "" || len(path) > MaxPath {
+		return Attr{}, 0, wasip1.ENOSYS
+	}
+	if !base.acquire() {
+		return Attr{}, 0, wasip1.EBADF
+	}
+	a, err := dir.AttrPath(path, follow)
+	base.release()
+	return a, pos.m.dev, err
 }
 
 // setAttr changes the attributes of what path stands for.

@@ -1,7 +1,5 @@
 package vfs
 
-import "github.com/wasivirt/wasivirt/wasip1"
-
 // Preopens is what a guest finds open when it starts.
 type Preopens struct {
 	// Stdin, Stdout and Stderr become the descriptors 0, 1 and 2. Where one is nil the number stays closed.
@@ -50,9 +48,8 @@ func (p *Preopens) Install(t *Table) error {
 func (ns *Namespace) Preopens() []*OpenFile {
 	var list []*OpenFile
 	for _, p := range ns.preopens() {
-		f := newDirectoryFile(p.position(), wasip1.RightsDirectoryBase, wasip1.RightsDirectoryInheriting)
+		f := newRootFile(p)
 		f.preopened = true
-		f.setPath("", p.name)
 		list = append(list, f)
 	}
 	return list

@@ -14,9 +14,9 @@ const (
 
 // readEntries fills entries with what follows cookie in the directory f, "." and ".." included.
 func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
-	n := 0
+	n, pos := 0, f.dir.now()
 	if cookie < cookieSelf && n < len(entries) {
-		a, err := f.node.Attr()
+		a, err := pos.dir.Attr()
 		if err != nil {
 			return 0, err
 		}
@@ -28,7 +28,7 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 		n, cookie = n+1, cookieParent
 	}
 	for n < len(entries) && cookie < cookieMounts {
-		k, err := f.dir.dir.ReadDir(cookie-cookieParent, entries[n:])
+		k, err := pos.dir.ReadDir(cookie-cookieParent, entries[n:])
 		if err != nil {
 			if n > 0 {
 				return n, nil
@@ -36,44 +36,44 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 			return 0, err
 		}
 		if k == 0 {
-			if f.dir.at == nil {
+			if pos.at == nil {
 				return n, nil
 			}
 			cookie = cookieMounts
 			break
 		}
 		cookie = entries[n+k-1].Next + cookieParent
-		if f.dir.at == nil {
+		if pos.at == nil {
 			for i := range entries[n : n+k] {
 				entries[n+i].Next += cookieParent
 			}
 			return n + k, nil
 		}
 		for _, e := range entries[n : n+k] {
-			if !f.dir.covered(e.Name) {
+			if !pos.covered(e.Name) {
 				e.Next += cookieParent
 				entries[n] = e
 				n++
 			}
 		}
 	}
-	if f.dir.at == nil || cookie < cookieMounts {
+	if pos.at == nil || cookie < cookieMounts {
 		return n, nil
 	}
-	return n + f.readMounts(cookie-cookieMounts, entries[n:]), nil
+	return n + pos.readMounts(cookie-cookieMounts, entries[n:]), nil
 }
 
-// readMounts fills entries with the mount points in f that are younger than the place with the id after.
-func (f *OpenFile) readMounts(after uint64, entries []DirEntry) int {
+// readMounts fills entries with the mount points in the directory that are younger than the place with the id after.
+func (pos position) readMounts(after uint64, entries []DirEntry) int {
 	n := 0
-	for _, p := range f.dir.at.sorted() {
+	for _, p := range pos.at.sorted() {
 		if p.id <= after {
 			continue
 		}
 		if n == len(entries) {
 			break
 		}
-		w := walker{stack: []position{f.dir.position}}
+		w := walker{stack: []position{pos}}
 		seen, err := w.lookupPlace(w.top(), p)
 		if err != nil {
 			continue

@@ -61,8 +61,8 @@ func (w *walker) begin(base *OpenFile, path string) error {
 		}
 		w.held = true
 	}
-	w.stack = append(w.stack[:0], base.dir.position)
-	w.links, w.slash, w.up, w.clamp = 0, false, false, false
+	w.stack = append(w.stack[:0], base.dir.now())
+	w.links, w.slash, w.up, w.clamp = 0, false, false, base.dir.host
 	if len(w.pending) > 0 {
 		w.pending = w.pending[:0]
 	}
@@ -252,7 +252,7 @@ func (w *walker) link(f found) error {
 
 // restart goes to the root of the guest, where absolute targets of links start.
 func (w *walker) restart() error {
-	root := w.start.dir.position
+	root := w.start.dir.now()
 	if !w.start.dir.host {
 		if root.m.ns == nil || !root.m.ns.absoluteLinks {
 			return wasip1.EPERM

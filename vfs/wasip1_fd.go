@@ -408,6 +408,9 @@ func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Er
 		}
 	}
 	f, e := c.file(fd, right, wasip1.ESPIPE)
+	if e == wasip1.ESPIPE {
+		return c.device(fd, result)
+	}
 	if e != wasip1.ESUCCESS {
 		return e
 	}
@@ -424,12 +427,23 @@ func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Er
 	return c.View.PutUint64(result, uint64(at))
 }
 
+// device answers fd_seek and fd_tell for a stream: ESPIPE, but a device that is no terminal stands at 0 (Linux: lseek).
+func (c *Caller) device(fd, result uint32) wasip1.Errno {
+	if f := c.Table.Get(fd); f == nil || !f.can(wasip1.RightFdSeek) {
+		return wasip1.ESPIPE
+	}
+	return c.View.PutUint64(result, 0)
+}
+
 // FdSync puts content and attributes of a file on the store. Errors: EINVAL for a stream (POSIX: fsync).
 func FdSync(c *Caller, fd uint32) wasip1.Errno { return c.sync(fd, wasip1.RightFdSync, false) }
 
 // FdTell stores the position at result. Errors: ESPIPE, EISDIR.
 func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
 	f, e := c.file(fd, 0, wasip1.ESPIPE)
+	if e == wasip1.ESPIPE {
+		return c.device(fd, result)
+	}
 	if e != wasip1.ESUCCESS {
 		return e
 	}

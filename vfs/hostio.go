@@ -1,0 +1,226 @@
+package vfs
+
+import (
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// What host code does with an open file, in the manner of os.File. Streams do not wait: they answer EAGAIN.
+
+// Read reads at the position and moves it. It returns io.EOF at the end. Errors: EBADF if f is not open for reading or closed; EISDIR;
+// EAGAIN.
+func (f *OpenFile) Read(p []byte) (int, error) {
+	if err := f.usable(wasip1.RightFdRead); err != nil {
+		return 0, err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if f.stream != nil {
+		return f.stream.Read(p)
+	}
+	n, err := f.readFile([][]byte{p})
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// usable says what stands against reading or writing.
+func (f *OpenFile) usable(right wasip1.Rights) error {
+	switch {
+	case f.dir != nil:
+		return wasip1.EISDIR
+	case !f.can(right):
+		return wasip1.EBADF
+	}
+	return nil
+}
+
+// ReadAt reads at off and leaves the position alone. Errors: as Read; ESPIPE for a stream; EINVAL for a negative offset.
+func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.usable(wasip1.RightFdRead); err != nil {
+		return 0, err
+	}
+	if f.stream != nil {
+		return 0, wasip1.ESPIPE
+	}
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	n := 0
+	for n < len(p) {
+		k, err := f.readFileAt([][]byte{p[n:]}, off+int64(n))
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if k == 0 {
+			return n, io.EOF
+		}
+	}
+	return n, nil
+}
+
+// Write writes at the position, with FdAppend at the end. Errors: EBADF if f is not open for writing or closed; EISDIR; EFBIG, ENOSPC, EDQUOT;
+// EPIPE, EAGAIN.
+func (f *OpenFile) Write(p []byte) (int, error) {
+	if err := f.usable(wasip1.RightFdWrite); err != nil {
+		return 0, err
+	}
+	n := 0
+	for n < len(p) {
+		var k int
+		var err error
+		if f.stream != nil {
+			k, err = f.stream.Write(p[n:])
+		} else {
+			k, err = f.writeFile([][]byte{p[n:]})
+		}
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if k == 0 {
+			return n, io.ErrShortWrite
+		}
+	}
+	return n, nil
+}
+
+// WriteAt writes at off and leaves the position alone. Errors: as Write; ESPIPE for a stream; EINVAL for a negative offset.
+func (f *OpenFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.usable(wasip1.RightFdWrite); err != nil {
+		return 0, err
+	}
+	if f.stream != nil {
+		return 0, wasip1.ESPIPE
+	}
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	n := 0
+	for n < len(p) {
+		k, err := f.writeFileAt([][]byte{p[n:]}, off+int64(n))
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if k == 0 {
+			return n, io.ErrShortWrite
+		}
+	}
+	return n, nil
+}
+
+// Seek moves the position. Errors: EINVAL for a whence that there is not and a position before the start; ESPIPE; EISDIR.
+func (f *OpenFile) Seek(offset int64, whence int) (int64, error) {
+	switch {
+	case f.stream != nil:
+		return 0, wasip1.ESPIPE
+	case f.dir != nil:
+		return 0, wasip1.EISDIR
+	case whence < 0 || whence > int(wasip1.WhenceEnd):
+		return 0, wasip1.EINVAL
+	}
+	return f.seek(offset, wasip1.Whence(whence))
+}
+
+// Attr returns the attributes. Those of a stream without a node are its type and a number.
+func (f *OpenFile) Attr() (Attr, error) {
+	a, _, err := f.attr()
+	return a, err
+}
+
+// SetAttr changes attributes. Errors: EROFS; ENOTSUP for a stream without a node; EBADF for a size if f is not open for
+// writing.
+func (f *OpenFile) SetAttr(set SetAttr) error {
+	switch {
+	case f.node == nil:
+		return wasip1.ENOTSUP
+	case f.m.readOnly:
+		return wasip1.EROFS
+	case set.Mask&SetSize != 0:
+		if err := f.usable(wasip1.RightFdWrite); err != nil {
+			return err
+		}
+		if err := f.setSize(set.Size); err != nil {
+			return err
+		}
+		if set.Mask &^= SetSize; set.Mask == 0 {
+			return nil
+		}
+	}
+	return f.node.SetAttr(set)
+}
+
+// Sync puts the file on the store.
+func (f *OpenFile) Sync() error {
+	if f.stream != nil {
+		return wasip1.EINVAL
+	}
+	return f.sync(false)
+}
+
+// ReadDir fills entries with the names that follow cookie, as [Directory] has it, mount points included. Errors: ENOTDIR.
+func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
+	if f.dir == nil {
+		return 0, wasip1.ENOTDIR
+	}
+	if !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	defer f.release()
+	n, err := f.readEntries(cookie+cookieParent, entries)
+	for i := range entries[:n] {
+		entries[i].Next -= cookieParent
+	}
+	return n, err
+}
+
+// Close lets go of f. It is for who opened f and did not give it to a Table; the file is closed when nobody else has
+// hold of it.
+func (f *OpenFile) Close() error { return f.release() }
+
+// FileMode returns the type and the permissions as io/fs has them.
+func (a Attr) FileMode() fs.FileMode {
+	mode := a.Mode.Perm() | a.Mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)
+	switch a.Type {
+	case wasip1.FiletypeDirectory:
+		mode |= fs.ModeDir
+	case wasip1.FiletypeRegularFile:
+	case wasip1.FiletypeSymbolicLink:
+		mode |= fs.ModeSymlink
+	case wasip1.FiletypeCharacterDevice:
+		mode |= fs.ModeDevice | fs.ModeCharDevice
+	case wasip1.FiletypeBlockDevice:
+		mode |= fs.ModeDevice
+	case wasip1.FiletypeSocketDgram, wasip1.FiletypeSocketStream:
+		mode |= fs.ModeSocket
+	default:
+		mode |= fs.ModeIrregular
+	}
+	return mode
+}
+
+// FileInfo returns a as an [fs.FileInfo] with the last component of name. Its Sys is the Attr.
+func (a Attr) FileInfo(name string) fs.FileInfo { return fileInfo{path.Base(name), a} }
+
+type fileInfo struct {
+	name string
+	attr Attr
+}
+
+func (i fileInfo) Name() string               { return i.name }
+func (i fileInfo) Size() int64                { return int64(min(i.attr.Size, 1<<63-1)) }
+func (i fileInfo) Mode() fs.FileMode          { return i.attr.FileMode() }
+func (i fileInfo) ModTime() time.Time         { return time.Unix(0, i.attr.Mtim).UTC() }
+func (i fileInfo) IsDir() bool                { return i.attr.Type == wasip1.FiletypeDirectory }
+func (i fileInfo) Sys() any                   { return i.attr }
+func (i fileInfo) Type() fs.FileMode          { return i.Mode().Type() }
+func (i fileInfo) Info() (fs.FileInfo, error) { return i, nil }
+func (i fileInfo) String() string             { return fs.FormatFileInfo(i) }

@@ -1,0 +1,324 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Root is a tree of files as host code sees it, in the manner of os.Root: the same walker as a guest's, with
+// the same mounts, but nothing is out of reach by rights and absolute targets of links start at the root.
+//
+// Paths are separated by slashes; a slash at the start is left out, so that "/", "." and "" are the root itself. ".."
+// leads no further than that. Errors are *fs.PathError with a [wasip1.Errno] in them. All methods may
+// be called by many goroutines and while guests run.
+type Root struct {
+	base *OpenFile
+}
+
+// NewRoot returns the tree of fsys. Errors: ENOTDIR if fsys is a single file.
+func NewRoot(fsys FS) (*Root, error) {
+	f, err := NewDirectory(fsys)
+	if err != nil {
+		return nil, err
+	}
+	f.dir.host = true
+	return &Root{f}, nil
+}
+
+// Root returns the tree of the absolute mounts.
+func (ns *Namespace) Root() *Root { return ns.rootAt(ns.root) }
+
+// Preopen returns the tree below a relative name. Errors: ENOENT.
+func (ns *Namespace) Preopen(name string) (*Root, error) {
+	for _, p := range ns.preopens() {
+		if p.name == name {
+			return ns.rootAt(p), nil
+		}
+	}
+	return nil, &fs.PathError{Op: "preopen", Path: name, Err: wasip1.ENOENT}
+}
+
+func (ns *Namespace) rootAt(p *place) *Root {
+	f := newRootFile(p)
+	f.dir.host = true
+	return &Root{f}
+}
+
+// rel returns path as the walker takes it.
+func rel(path string) (string, error) {
+	if strings.IndexByte(path, 0) >= 0 {
+		return "", wasip1.EINVAL
+	}
+	if path = strings.TrimLeft(path, "/"); path == "" {
+		return ".", nil
+	}
+	return path, nil
+}
+
+// do calls op with a walker and the path, and gives its error the name of what was being done.
+func (r *Root) do(name, path string, op func(w *walker, path string) error) error {
+	p, err := rel(path)
+	if err == nil {
+		w := &walker{}
+		err = op(w, p)
+	}
+	return pathError(name, path, err)
+}
+
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// Lookup returns the node that path stands for. follow says what happens to a symbolic link in the last place. The node is
+// good until release is called, once; release is nil where err is not.
+func (r *Root) Lookup(path string, follow bool) (node Node, release func(), err error) {
+	w := &walker{}
+	err = r.do("lookup", path, func(_ *walker, path string) error {
+		f, err := w.find(r.base, path, follow)
+		if err != nil {
+			w.end()
+			return err
+		}
+		node, release = f.node, func() { w.done(f) }
+		return nil
+	})
+	return node, release, err
+}
+
+// Stat returns the attributes of what path stands for.
+func (r *Root) Stat(path string) (Attr, error) { return r.stat("stat", path, true) }
+
+// Lstat returns the attributes of what path stands for, and does not follow a symbolic link in the last place.
+func (r *Root) Lstat(path string) (Attr, error) { return r.stat("lstat", path, false) }
+
+func (r *Root) stat(op, path string, follow bool) (a Attr, err error) {
+	err = r.do(op, path, func(w *walker, path string) error {
+		a, _, err = w.attr(r.base, path, follow)
+		return err
+	})
+	return a, err
+}
+
+// Open opens a file for reading, or a directory.
+func (r *Root) Open(path string) (*OpenFile, error) { return r.OpenFile(path, os.O_RDONLY, 0) }
+
+// OpenFile opens a file as os.OpenFile does, with its flags. perm is that of a file that is made.
+func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, error) {
+	o := opening{follow: true, base: wasip1.RightsFile | wasip1.RightsDirectoryBase, inheriting: wasip1.RightsDirectoryInheriting, perm: perm}
+	switch flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR) {
+	case os.O_RDONLY:
+		o.base &^= wasip1.RightFdWrite
+	case os.O_WRONLY:
+		o.base &^= wasip1.RightFdRead
+	}
+	for _, m := range []struct {
+		flag int
+		o    wasip1.Oflags
+		fdfl wasip1.Fdflags
+	}{
+		{os.O_CREATE, wasip1.OCreat, 0}, {os.O_EXCL, wasip1.OExcl, 0}, {os.O_TRUNC, wasip1.OTrunc, 0},
+		{os.O_APPEND, 0, wasip1.FdAppend}, {os.O_SYNC, 0, wasip1.FdSync},
+	} {
+		if flag&m.flag == m.flag {
+			o.oflags |= m.o
+			o.fdflags |= m.fdfl
+		}
+	}
+	var f *OpenFile
+	err := r.do("open", path, func(w *walker, path string) (err error) {
+		f, err = w.open(r.base, path, &o)
+		return err
+	})
+	return f, err
+}
+
+// Mkdir makes a directory.
+func (r *Root) Mkdir(path string, perm fs.FileMode) error {
+	return r.do("mkdir", path, func(w *walker, path string) error { return w.mkdir(r.base, path, perm) })
+}
+
+// MkdirAll makes a directory and those that lead to it where they are missing.
+func (r *Root) MkdirAll(path string, perm fs.FileMode) error {
+	for i := 0; i <= len(path); i++ {
+		if i < len(path) && (path[i] != '/' || i == 0) {
+			continue
+		}
+		err := r.Mkdir(path[:i], perm)
+		if errors.Is(err, wasip1.EEXIST) || errors.Is(err, wasip1.EROFS) {
+			a, err := r.Stat(path[:i])
+			if err == nil && a.Type == wasip1.FiletypeDirectory {
+				continue
+			}
+			if err == nil {
+				err = wasip1.ENOTDIR
+			}
+			return pathError("mkdir", path[:i], err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove removes a file or an empty directory.
+func (r *Root) Remove(path string) error {
+	return r.do("remove", path, func(w *walker, path string) error {
+		err := w.unlink(r.base, path)
+		if wasip1.FromError(err) == wasip1.EISDIR {
+			return w.rmdir(r.base, path)
+		}
+		return err
+	})
+}
+
+// RemoveAll removes path and all below it. That it is not there is no error. Mount points stay, and are EBUSY.
+func (r *Root) RemoveAll(path string) error {
+	err := r.Remove(path)
+	if err == nil || errors.Is(err, wasip1.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, wasip1.ENOTEMPTY) {
+		return err
+	}
+	entries, listErr := r.ReadDir(path)
+	if listErr != nil {
+		return listErr
+	}
+	for _, e := range entries {
+		if err := r.RemoveAll(strings.TrimRight(path, "/") + "/" + e.Name); err != nil {
+			return err
+		}
+	}
+	return r.Remove(path)
+}
+
+// Rename renames a file or a directory. Errors: EXDEV across mounts.
+func (r *Root) Rename(oldPath, newPath string) error {
+	return r.do("rename", oldPath, func(w *walker, path string) error {
+		to, err := rel(newPath)
+		if err != nil {
+			return err
+		}
+		return w.renameTo(r.base, path, &walker{}, r.base, to)
+	})
+}
+
+// Link gives a file another name. Errors: EXDEV across mounts.
+func (r *Root) Link(oldPath, newPath string) error {
+	return r.do("link", oldPath, func(w *walker, path string) error {
+		to, err := rel(newPath)
+		if err != nil {
+			return err
+		}
+		return w.linkTo(r.base, path, false, &walker{}, r.base, to)
+	})
+}
+
+// Symlink makes a symbolic link.
+func (r *Root) Symlink(target, path string) error {
+	return r.do("symlink", path, func(w *walker, path string) error { return w.symlink(target, r.base, path) })
+}
+
+// Readlink returns the target of a symbolic link.
+func (r *Root) Readlink(path string) (target string, err error) {
+	err = r.do("readlink", path, func(w *walker, path string) error {
+		target, err = w.readlink(r.base, path)
+		return err
+	})
+	return target, err
+}
+
+// SetAttr changes the attributes of what path stands for. follow says what happens to a symbolic link in the last place.
+func (r *Root) SetAttr(path string, follow bool, set SetAttr) error {
+	return r.do("setattr", path, func(w *walker, path string) error { return w.setAttr(r.base, path, follow, set) })
+}
+
+// Chtimes sets the times of last access and last change. A zero time leaves what is there.
+func (r *Root) Chtimes(path string, atime, mtime time.Time) error {
+	var set SetAttr
+	if !atime.IsZero() {
+		set.Mask, set.Atim = SetAtim, atime.UnixNano()
+	}
+	if !mtime.IsZero() {
+		set.Mask, set.Mtim = set.Mask|SetMtim, mtime.UnixNano()
+	}
+	return r.SetAttr(path, true, set)
+}
+
+// Chmod sets the permissions.
+func (r *Root) Chmod(path string, mode fs.FileMode) error {
+	return r.SetAttr(path, true, SetAttr{Mask: SetMode, Mode: mode})
+}
+
+// Truncate cuts or lengthens a file.
+func (r *Root) Truncate(path string, size int64) error {
+	if size < 0 {
+		return pathError("truncate", path, wasip1.EINVAL)
+	}
+	return r.SetAttr(path, true, SetAttr{Mask: SetSize, Size: uint64(size)})
+}
+
+// ReadDir returns the entries of a directory by name, mount points included. Their Next is without meaning.
+func (r *Root) ReadDir(path string) ([]DirEntry, error) {
+	f, err := r.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var list []DirEntry
+	var buf [64]DirEntry
+	for cookie := uint64(0); ; {
+		n, err := f.ReadDir(cookie, buf[:])
+		if err != nil {
+			return nil, pathError("readdir", path, err)
+		}
+		if n == 0 {
+			break
+		}
+		cookie = buf[n-1].Next
+		for _, e := range buf[:n] {
+			e.Name = strings.Clone(e.Name)
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b DirEntry) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// ReadFile returns the content of a file.
+func (r *Root) ReadFile(path string) ([]byte, error) {
+	f, err := r.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	return b, pathError("read", path, err)
+}
+
+// WriteFile makes b the content of a file, which is made if it is missing.
+func (r *Root) WriteFile(path string, b []byte, perm fs.FileMode) error {
+	f, err := r.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return pathError("write", path, err)
+}
