@@ -90,11 +90,34 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 		if err == nil && n == 0 && len(p) > 0 {
 			return 0, io.EOF
 		}
-		return result(n, err)
+		return f.read(n, off, err)
 	}
 }
 
+// read is the result of reading at off: the kernel calls an offset near 1<<63 invalid, although it is
+// only beyond the end.
+func (f *file) read(n int, off int64, err error) (int, error) {
+	if err == unix.EINVAL && off > 0 {
+		var st unix.Stat_t
+		if fstat(f.fd, &st) == nil && off >= st.Size {
+			return 0, io.EOF
+		}
+	}
+	return result(n, err)
+}
+
+// tooLarge is EFBIG where n bytes at off would end beyond 1<<63-1, which the kernel calls EINVAL.
+func tooLarge(off int64, n int) error {
+	if off >= 0 && off > 1<<63-1-int64(n) {
+		return wasip1.EFBIG
+	}
+	return nil
+}
+
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	if err := tooLarge(off, len(p)); err != nil {
+		return 0, err
+	}
 	if err := f.use(); err != nil {
 		return 0, err
 	}
@@ -132,17 +155,24 @@ func (f *file) ReadVector(bufs [][]byte, off int64) (int, error) {
 		if err == nil && n == 0 && !empty(bufs) {
 			return 0, io.EOF
 		}
-		return result(n, err)
+		return f.read(n, off, err)
 	}
 }
 
 // WriteVector is one pwritev: it may write less than there is, and says so by the count alone.
 func (f *file) WriteVector(bufs [][]byte, off int64) (int, error) {
+	bufs = bufs[:min(len(bufs), iovMax)]
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	if err := tooLarge(off, total); err != nil {
+		return 0, err
+	}
 	if err := f.use(); err != nil {
 		return 0, err
 	}
 	defer f.release()
-	bufs = bufs[:min(len(bufs), iovMax)]
 	for {
 		n, err := unix.Pwritev(f.fd, bufs, off)
 		if err == unix.EINTR {

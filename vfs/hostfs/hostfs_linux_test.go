@@ -251,6 +251,18 @@ func TestFileOperations(t *testing.T) {
 	wantErrno(t, "advise", file.(vfs.Advisor).Advise(0, 0, 99), wasip1.EINVAL)
 	_, err := file.ReadAt(make([]byte, 1), -1)
 	wantErrno(t, "read", err, wasip1.EINVAL)
+	for _, off := range []int64{1 << 40, 1<<63 - 1} {
+		if n, err := file.ReadAt(make([]byte, 9), off); n != 0 || err != io.EOF {
+			t.Error(n, err)
+		}
+		if n, err := v.ReadVector([][]byte{make([]byte, 9)}, off); n != 0 || err != io.EOF {
+			t.Error(n, err)
+		}
+	}
+	_, err = file.WriteAt(make([]byte, 9), 1<<63-5)
+	wantErrno(t, "write", err, wasip1.EFBIG)
+	_, err = v.WriteVector([][]byte{make([]byte, 9)}, 1<<63-5)
+	wantErrno(t, "write", err, wasip1.EFBIG)
 	for _, dataOnly := range []bool{true, false} {
 		if err := file.Sync(dataOnly); err != nil {
 			t.Error(err)

@@ -1,0 +1,106 @@
+package iofs
+
+import (
+	"io/fs"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// FS is an io/fs.FS as a file system for guests.
+type FS struct {
+	fsys   fs.FS
+	links  fs.ReadLinkFS // fsys, if it is one
+	root   vfs.Node
+	budget atomic.Int64 // bytes of content that may still be kept
+
+	mu   sync.Mutex
+	inos map[string]uint64 // of every path that was met
+}
+
+var _ vfs.FS = (*FS)(nil)
+
+// DefaultBuffer is how many bytes of content are kept in memory at most, unless WithBuffer says otherwise.
+const DefaultBuffer = 64 << 20
+
+// Option changes what [New] makes.
+type Option func(*FS)
+
+// WithBuffer limits the content of files without random access that is kept in memory, in bytes for
+// all open files together. 0 keeps none: such a file is then read again from its start for each step back.
+func WithBuffer(bytes int64) Option {
+	return func(f *FS) { f.budget.Store(max(bytes, 0)) }
+}
+
+// New returns fsys as a file system. If the root of fsys is a file, which io/fs does not forbid, so is the
+// root here.
+func New(fsys fs.FS, opts ...Option) *FS {
+	f := &FS{fsys: fsys, inos: map[string]uint64{".": 1}}
+	f.links, _ = fsys.(fs.ReadLinkFS)
+	f.budget.Store(DefaultBuffer)
+	for _, opt := range opts {
+		opt(f)
+	}
+	f.root = &dir{node: node{fs: f, path: ".", ino: 1}}
+	if info, err := f.stat("."); err == nil && info.Mode().IsRegular() {
+		f.root = &file{node{fs: f, path: ".", ino: 1}}
+	}
+	return f
+}
+
+// Root returns the node of ".".
+func (f *FS) Root() vfs.Node { return f.root }
+
+// stat does not follow a symbolic link where the file system can tell.
+func (f *FS) stat(path string) (fs.FileInfo, error) {
+	if f.links != nil {
+		return f.links.Lstat(path)
+	}
+	return fs.Stat(f.fsys, path)
+}
+
+// ino returns the inode number of path.
+func (f *FS) ino(path string) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ino, ok := f.inos[path]
+	if !ok {
+		ino = uint64(len(f.inos)) + 1
+		f.inos[path] = ino
+	}
+	return ino
+}
+
+// node returns the node of a path that was found to be of type t.
+func (f *FS) node(path string, t wasip1.Filetype) vfs.Node {
+	n := node{fs: f, path: path, ino: f.ino(path)}
+	switch t {
+	case wasip1.FiletypeDirectory:
+		return &dir{node: n}
+	case wasip1.FiletypeRegularFile:
+		return &file{n}
+	case wasip1.FiletypeSymbolicLink:
+		return &link{n}
+	}
+	return &special{n, t}
+}
+
+func filetype(m fs.FileMode) wasip1.Filetype {
+	switch m.Type() {
+	case 0:
+		return wasip1.FiletypeRegularFile
+	case fs.ModeDir:
+		return wasip1.FiletypeDirectory
+	case fs.ModeSymlink:
+		return wasip1.FiletypeSymbolicLink
+	case fs.ModeDevice:
+		return wasip1.FiletypeBlockDevice
+	case fs.ModeDevice | fs.ModeCharDevice, fs.ModeCharDevice:
+		return wasip1.FiletypeCharacterDevice
+	case fs.ModeSocket:
+		return wasip1.FiletypeSocketStream
+	}
+	return wasip1.FiletypeUnknown
+}
