@@ -43,8 +43,8 @@ type Group struct {
 	cancel context.CancelCauseFunc
 	ended  atomic.Bool
 
-	unwatch func() bool   // stops watching ctx
-	watched chan struct{} // closed when what watches ctx has done its work
+	unwatch func() bool   // stops watching the context that this one comes from
+	watched chan struct{} // closed when nothing watches it any more
 
 	mu      sync.Mutex
 	gone    sync.Cond // a thread has ended
@@ -73,8 +73,14 @@ func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
 	g.settler, _ = clock.As[settler](c.Clock)
 	g.gone.L = &g.mu
 	g.ctx, g.cancel = context.WithCancelCause(ctx)
-	g.unwatch = context.AfterFunc(g.ctx, func() {
+	if ctx.Done() == nil {
+		close(g.watched)
+		g.unwatch = func() bool { return false }
+		return g
+	}
+	g.unwatch = context.AfterFunc(ctx, func() {
 		defer close(g.watched)
+		g.cancel(context.Cause(ctx))
 		g.end()
 	})
 	return g

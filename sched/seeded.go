@@ -33,6 +33,7 @@ type Seeded struct {
 	settlers map[settler]bool
 	step     uint64
 	threads  []*Thread // room for Choice.Threads
+	choice   Choice    // handed to the picker, here so that it is not allocated
 	choices  []byte    // as encode says
 	kept     uint64    // zeros not in choices yet
 }
@@ -272,7 +273,8 @@ func (s *Seeded) choose(p Point, from *Thread, current bool) int {
 	i, of := 0, len(s.threads)
 	step := s.step
 	if of > 1 {
-		i = s.picker.Pick(&Choice{Step: step, Point: p, Threads: s.threads, Current: current})
+		s.choice = Choice{Step: step, Point: p, Threads: s.threads, Current: current}
+		i = s.picker.Pick(&s.choice)
 		if step < uint64(len(s.config.Choices)) {
 			i = int(min(s.config.Choices[step], math.MaxInt32))
 		}
