@@ -1,0 +1,371 @@
+package overlayfs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Kind says how a path differs from the lower layer.
+type Kind uint8
+
+const (
+	Added    Kind = iota + 1 // the lower has nothing there
+	Modified                 // the lower has it, with other content, another type or other attributes
+	Removed                  // only the lower has it
+)
+
+// String returns "added", "modified" or "removed".
+func (k Kind) String() string {
+	switch k {
+	case Added:
+		return "added"
+	case Modified:
+		return "modified"
+	case Removed:
+		return "removed"
+	}
+	return "unknown"
+}
+
+// Change is one path that differs from the lower layer.
+type Change struct {
+	// Path is the path from the root on, without a slash at its start.
+	Path string
+	Kind Kind
+	// Type is what is there now; of what was removed, what was there.
+	Type wasip1.Filetype
+	// Replaced says of a Modified path that another file has taken the place of the lower's. Nothing that the lower
+	// has below it is seen any more.
+	Replaced bool
+	// Attributes says of a Modified path that only times or permissions were changed.
+	Attributes bool
+}
+
+// delta is a Change with what it is made of.
+type delta struct {
+	Change
+	node    node // not of what was removed
+	wasType wasip1.Filetype
+}
+
+// Diff returns what differs from the lower layer, sorted by path. A directory that was removed stands for all that was
+// in it; of one that was added or moved everything is listed. A directory whose names alone
+// were changed is not listed for its times. A file with several names is listed under each. Renames are
+// told as what was removed and what was added.
+func (f *FS) Diff() ([]Change, error) {
+	deltas, err := f.deltas()
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]Change, len(deltas))
+	for i, d := range deltas {
+		changes[i] = d.Change
+	}
+	return changes, nil
+}
+
+func (f *FS) deltas() ([]delta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var c collector
+	if err := c.merged(f.root, ""); err != nil {
+		return nil, err
+	}
+	if c.unmet != nil {
+		// A file that was changed has names in the lower that nobody has asked for yet.
+		if err := f.root.meet(c.unmet); err != nil {
+			return nil, err
+		}
+		c = collector{}
+		if err := c.merged(f.root, ""); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(c.deltas, func(a, b delta) int { return strings.Compare(a.Path, b.Path) })
+	return c.deltas, nil
+}
+
+// collector gathers what differs. FS.mu is held during its work.
+type collector struct {
+	deltas []delta
+	unmet  map[uint64]bool // changed files with names that are not known
+}
+
+func (c *collector) add(n node, ch Change, was wasip1.Filetype) {
+	c.deltas = append(c.deltas, delta{Change: ch, node: n, wasType: was})
+}
+
+func childPath(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// merged goes through a directory that stands where the lower has the same.
+func (c *collector) merged(d *dir, path string) error {
+	if d.hasUpper {
+		if err := d.list(); err != nil {
+			return err
+		}
+	}
+	for _, e := range d.known() {
+		p := childPath(path, e.name)
+		if e.white {
+			l, err := d.lowerDir().Lookup(e.name)
+			if err != nil {
+				return err
+			}
+			c.add(nil, Change{Path: p, Kind: Removed, Type: l.Type()}, l.Type())
+			release(l)
+			continue
+		}
+		if e.node == nil && !e.inUpper {
+			continue
+		}
+		if _, err := d.resolve(e.name); err != nil {
+			return err
+		}
+		l, err := find(d.lowerDir(), e.name)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			err = c.added(e.node, p)
+		} else {
+			err = c.compare(e.node, l, p)
+			release(l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// known returns the entries there are, in an order that does not matter.
+func (d *dir) known() []*entry {
+	all := make([]*entry, 0, len(d.names))
+	for _, e := range d.names {
+		all = append(all, e)
+	}
+	return all
+}
+
+// compare finds out whether n differs from what the lower has in its place.
+func (c *collector) compare(n node, l vfs.Node, path string) error {
+	in := n.in()
+	a, err := l.Attr()
+	if err != nil {
+		return err
+	}
+	ch := Change{Path: path, Kind: Modified, Type: in.typ}
+	same := in.from == layerIno{ino: a.Ino}
+	d, isDir := n.(*dir)
+	switch {
+	case !same:
+		ch.Replaced = true
+		c.add(n, ch, a.Type)
+		if isDir {
+			return c.below(d, path)
+		}
+	case isDir:
+		if d.set.explicit {
+			ch.Attributes = true
+			c.add(n, ch, a.Type)
+		}
+		return c.merged(d, path)
+	case in.hasUpper:
+		c.add(n, ch, a.Type)
+		c.links(in)
+	case in.set.explicit:
+		ch.Attributes = true
+		c.add(n, ch, a.Type)
+		c.links(in)
+	}
+	return nil
+}
+
+// links notes a changed file some of whose names are not known.
+func (c *collector) links(in *inode) {
+	if in.nlink > uint64(len(in.names)) {
+		if c.unmet == nil {
+			c.unmet = make(map[uint64]bool)
+		}
+		c.unmet[in.ino] = true
+	}
+}
+
+// added adds n, and everything below it, as new.
+func (c *collector) added(n node, path string) error {
+	c.add(n, Change{Path: path, Kind: Added, Type: n.Type()}, wasip1.FiletypeUnknown)
+	if d, ok := n.(*dir); ok {
+		return c.below(d, path)
+	}
+	return nil
+}
+
+func (c *collector) below(d *dir, path string) error {
+	if err := d.list(); err != nil {
+		return err
+	}
+	for _, e := range d.known() {
+		if e.white {
+			continue
+		}
+		if _, err := d.resolve(e.name); err != nil {
+			return err
+		}
+		if err := c.added(e.node, childPath(path, e.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meet looks for further names of files, by their numbers, in all that is seen below d.
+func (d *dir) meet(wanted map[uint64]bool) error {
+	if err := d.list(); err != nil {
+		return err
+	}
+	for _, e := range d.known() {
+		if e.white || e.node == nil && e.typ != wasip1.FiletypeDirectory && !wanted[e.ino] {
+			continue
+		}
+		if _, err := d.resolve(e.name); err != nil {
+			return err
+		}
+		if sub, ok := e.node.(*dir); ok {
+			if err := sub.meet(wanted); err != nil {
+				return err
+			}
+			if d.fs.releases {
+				sub.idle()
+			}
+		}
+	}
+	return nil
+}
+
+// Discard throws all changes away: it empties the upper and shows the lower as it is. Files that are open stay usable,
+// with the content they have, and are found under no name any more; so is what was made or moved.
+func (f *FS) Discard() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var err error
+	if u := f.root.upperDir(); u != nil {
+		err = removeBelow(u)
+	}
+	f.root.reset()
+	return err
+}
+
+// removeBelow removes everything in a directory of a layer.
+func removeBelow(d vfs.Directory) error {
+	var all []vfs.DirEntry
+	err := each(d, func(e vfs.DirEntry) error {
+		e.Name = strings.Clone(e.Name)
+		all = append(all, e)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if err := removeAll(d, e.Name, e.Type == wasip1.FiletypeDirectory); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeAll(d vfs.Directory, name string, isDir bool) error {
+	if !isDir {
+		return d.Unlink(name)
+	}
+	n, err := d.Lookup(name)
+	if err != nil {
+		return err
+	}
+	defer release(n)
+	if sub, ok := n.(vfs.Directory); ok {
+		if err := removeBelow(sub); err != nil {
+			return err
+		}
+	}
+	return d.Rmdir(name)
+}
+
+// reset makes a directory, and what is below it, what the lower has. FS.mu is held.
+func (d *dir) reset() {
+	for _, e := range d.known() {
+		switch {
+		case e.white:
+			delete(d.names, e.name)
+		case e.node == nil:
+			d.hide(e, false)
+		case d.unmoved(e):
+			e.inUpper = false
+			if sub, ok := e.node.(*dir); ok {
+				sub.reset()
+			}
+		default:
+			n := e.node
+			d.hide(e, false)
+			n.in().detach()
+		}
+	}
+	d.listed, d.changed = false, false
+	d.set = override{}
+	if d != d.fs.root {
+		if d.upper != nil {
+			release(d.upper)
+		}
+		d.upper, d.hasUpper, d.pinned = nil, false, false
+	}
+}
+
+// unmoved reports whether an entry is what the lower has there, with its content. It takes back what was changed of
+// the attributes. FS.mu is held.
+func (d *dir) unmoved(e *entry) bool {
+	in := e.node.in()
+	if in.from.upper || in.lower == nil || in.typ != wasip1.FiletypeDirectory && in.hasUpper {
+		return false
+	}
+	l, err := find(d.lowerDir(), e.name)
+	if err != nil || l == nil {
+		return false
+	}
+	defer release(l)
+	a, err := l.Attr()
+	if err != nil || in.from != (layerIno{ino: a.Ino}) {
+		return false
+	}
+	in.set, in.nlink = override{}, a.Nlink
+	return true
+}
+
+// detach makes an inode one without names. FS.mu is held.
+func (n *inode) detach() {
+	if len(n.names) > 0 {
+		return
+	}
+	delete(n.fs.shared, n.from)
+	n.nlink, n.stash = 0, ""
+	if d, ok := n.self.(*dir); ok {
+		d.gone = true
+		for _, e := range d.known() {
+			if e.white {
+				continue
+			}
+			c := e.node
+			d.hide(e, false)
+			if c != nil {
+				c.in().detach()
+			}
+		}
+	}
+}

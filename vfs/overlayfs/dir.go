@@ -1,0 +1,331 @@
+package overlayfs
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// dir is a directory: of the lower, of the upper, or both merged.
+type dir struct {
+	inode
+
+	names   map[string]*entry
+	order   []*entry // those that show, by seq; the dead stay until they are the most
+	dead    int
+	seq     uint64
+	cached  int  // entries with a node
+	listed  bool // names has all that the layers have
+	subdirs int  // entries that show and are directories; right once listed
+	changed bool // names differ from what the layers would show
+	gone    bool
+}
+
+// entry is a name in a directory. One that is white hides a name of the lower.
+type entry struct {
+	name    string
+	seq     uint64
+	typ     wasip1.Filetype
+	ino     uint64
+	node    node // nil if it was only listed
+	white   bool
+	inUpper bool // the upper has the file under this name
+	dead    bool
+}
+
+// show adds a name to those that are seen.
+func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper bool) *entry {
+	if d.names == nil {
+		d.names = make(map[string]*entry)
+	}
+	d.seq++
+	e := &entry{name: strings.Clone(name), seq: d.seq, typ: typ, ino: ino, node: n, inUpper: inUpper}
+	d.names[e.name] = e
+	d.order = append(d.order, e)
+	if typ == wasip1.FiletypeDirectory {
+		d.subdirs++
+	}
+	if n != nil {
+		d.cached++
+		in := n.in()
+		in.names = append(in.names, place{d, e.name})
+	}
+	return e
+}
+
+// hide takes a name away from those that are seen, and leaves a whiteout where the lower has it.
+func (d *dir) hide(e *entry, white bool) {
+	e.dead = true
+	delete(d.names, e.name)
+	if e.typ == wasip1.FiletypeDirectory {
+		d.subdirs--
+	}
+	if e.node != nil {
+		d.cached--
+		in := e.node.in()
+		for i, p := range in.names {
+			if p.dir == d && p.name == e.name {
+				in.names = append(in.names[:i:i], in.names[i+1:]...)
+				break
+			}
+		}
+	}
+	d.dead++
+	if d.dead > 32 && d.dead > len(d.order)/2 {
+		live := make([]*entry, 0, len(d.order)-d.dead)
+		for _, o := range d.order {
+			if !o.dead {
+				live = append(live, o)
+			}
+		}
+		d.order, d.dead = live, 0
+	}
+	if white {
+		d.names[e.name] = &entry{name: e.name, white: true}
+	}
+	d.changed = true
+}
+
+// lowerDir and upperDir return the layers' directories, nil where there is none.
+func (d *dir) lowerDir() vfs.Directory {
+	l, _ := d.lower.(vfs.Directory)
+	return l
+}
+
+func (d *dir) upperDir() vfs.Directory {
+	u, _ := d.upper.(vfs.Directory)
+	return u
+}
+
+// inLower reports whether the lower has a name here. FS.mu is held.
+func (d *dir) inLower(name string) (bool, error) {
+	l := d.lowerDir()
+	if l == nil {
+		return false, nil
+	}
+	n, err := l.Lookup(name)
+	switch {
+	case err == nil:
+		release(n)
+		return true, nil
+	case wasip1.FromError(err) == wasip1.ENOENT:
+		return false, nil
+	}
+	return false, err
+}
+
+func find(d vfs.Directory, name string) (vfs.Node, error) {
+	if d == nil {
+		return nil, nil
+	}
+	n, err := d.Lookup(name)
+	if err != nil && wasip1.FromError(err) == wasip1.ENOENT {
+		return nil, nil
+	}
+	return n, err
+}
+
+// resolve returns the entry of a name, with its node. FS.mu is held.
+func (d *dir) resolve(name string) (*entry, error) {
+	if d.gone || d.hides(name) {
+		return nil, wasip1.ENOENT
+	}
+	e := d.names[name]
+	switch {
+	case e != nil && e.white, e == nil && d.listed:
+		return nil, wasip1.ENOENT
+	case e != nil && e.node != nil:
+		return e, nil
+	}
+	u, err := find(d.upperDir(), name)
+	if err != nil {
+		return nil, err
+	}
+	var l vfs.Node
+	if u == nil || u.Type() == wasip1.FiletypeDirectory {
+		if l, err = find(d.lowerDir(), name); err != nil {
+			return nil, err
+		}
+	}
+	if u != nil && l != nil && l.Type() != wasip1.FiletypeDirectory {
+		release(l)
+		l = nil
+	}
+	if u == nil && l == nil {
+		return nil, wasip1.ENOENT
+	}
+	n, err := d.fs.met(l, u)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return d.show(name, n.Type(), n.in().ino, n, u != nil), nil
+	}
+	e.node = n
+	d.cached++
+	n.in().names = append(n.in().names, place{d, e.name})
+	return e, nil
+}
+
+// met returns the node of what the layers have at one name: a new one, or the one it has under another name. FS.mu
+// is held.
+func (f *FS) met(l, u vfs.Node) (node, error) {
+	from := l
+	if from == nil {
+		from = u
+	}
+	a, err := from.Attr()
+	if err != nil {
+		return nil, err
+	}
+	key := layerIno{upper: l == nil, ino: a.Ino}
+	if n := f.shared[key]; n != nil {
+		if l != nil {
+			release(l)
+		}
+		if u != nil {
+			release(u)
+		}
+		return n, nil
+	}
+	n := f.newNode(from.Type(), l, u)
+	in := n.in()
+	in.ino, in.nlink, in.from = f.number(key), a.Nlink, key
+	if a.Nlink > 1 && in.typ != wasip1.FiletypeDirectory {
+		f.shared[key] = n
+	}
+	return n, nil
+}
+
+// Lookup returns what a name stands for.
+func (d *dir) Lookup(name string) (vfs.Node, error) {
+	if err := vfs.CheckName(name); err != nil {
+		return nil, err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	e, err := d.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	e.node.in().hold()
+	return e.node, nil
+}
+
+// list makes sure that all names are known. FS.mu is held.
+func (d *dir) list() error {
+	if d.listed || d.gone {
+		return nil
+	}
+	err := each(d.upperDir(), func(u vfs.DirEntry) error {
+		if d.names[u.Name] != nil || d.hides(u.Name) {
+			return nil
+		}
+		key := layerIno{upper: true, ino: u.Ino}
+		if u.Type == wasip1.FiletypeDirectory {
+			// A merged directory goes by the number of the lower.
+			l, err := find(d.lowerDir(), u.Name)
+			if err != nil {
+				return err
+			}
+			if l != nil {
+				a, err := l.Attr()
+				release(l)
+				if err != nil {
+					return err
+				}
+				if a.Type == wasip1.FiletypeDirectory {
+					key = layerIno{ino: a.Ino}
+				}
+			}
+		}
+		d.show(u.Name, u.Type, d.fs.number(key), nil, true)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = each(d.lowerDir(), func(l vfs.DirEntry) error {
+		if d.names[l.Name] == nil && !d.hides(l.Name) {
+			d.show(l.Name, l.Type, d.fs.number(layerIno{ino: l.Ino}), nil, false)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.listed = true
+	return nil
+}
+
+// each calls f for every name in a directory, which may be nil.
+func each(d vfs.Directory, f func(vfs.DirEntry) error) error {
+	if d == nil {
+		return nil
+	}
+	var buf [64]vfs.DirEntry
+	cookie := uint64(0)
+	for {
+		n, err := d.ReadDir(cookie, buf[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil
+		}
+		for _, e := range buf[:n] {
+			if err := f(e); err != nil {
+				return err
+			}
+		}
+		cookie = buf[n-1].Next
+	}
+}
+
+// ReadDir lists the names of both layers.
+func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	if d.gone {
+		return 0, nil
+	}
+	if err := d.list(); err != nil {
+		return 0, err
+	}
+	n := 0
+	first := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cookie })
+	for _, e := range d.order[first:] {
+		if n == len(entries) {
+			break
+		}
+		if !e.dead {
+			entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.seq}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// empty reports whether no name shows. FS.mu is held.
+func (d *dir) empty() (bool, error) {
+	if err := d.list(); err != nil {
+		return false, err
+	}
+	return len(d.order) == d.dead, nil
+}
+
+// nlinks returns the link count, given that of the layer that attributes are taken from. FS.mu is held.
+func (d *dir) nlinks(layer uint64) (uint64, error) {
+	switch {
+	case d.gone:
+		return 0, nil
+	case layer < 2, !d.changed && (d.lower == nil || !d.hasUpper):
+		return layer, nil
+	}
+	if err := d.list(); err != nil {
+		return 0, err
+	}
+	return uint64(d.subdirs) + 2, nil
+}

@@ -1,0 +1,43 @@
+// Package overlayfs shows two file systems as one: what is read comes from the lower, what is changed goes to
+// the upper, and the lower is never touched. It takes any [vfs.FS] for either: a directory of the host below and
+// memory above gives a guest a tree that it may change as it likes, and host code the difference ([FS.Diff]).
+//
+// # What is where
+//
+// New files, and files of the lower whose content was changed, stand in the upper under the names that guests see.
+// Content is copied up with the first write, not when a file is opened for writing, in chunks and without the
+// lock on names; who has the file open for reading then sees the new content, as POSIX demands. A truncation
+// copies only what stays.
+//
+// Everything else about the difference is kept in memory by the FS, so that no whiteout file is ever seen by
+// anybody and nothing is copied that need not be:
+//
+//   - removed names of the lower (whiteouts), and directories that hide one of the lower of the same name (opaque);
+//   - renames: a file or a whole tree of the lower under a new name is still read from where it is in the lower;
+//   - further names of a file of the lower (hard links);
+//   - changed times and permissions of what was not copied up.
+//
+// The upper alone is therefore not the whole difference. [FS.Diff] lists it, [FS.ExportTar] writes it as a layer of
+// an OCI image, [FS.Apply] makes the same changes to another file system (or to the lower itself), and
+// [FS.Discard] throws it away. An upper that is not empty at the start is shown merged, and belongs to the
+// difference.
+//
+// Names in the root of the upper that start with ".wasivirt-overlay-" are the overlay's own, for files that are being
+// copied or that have lost the name they had.
+//
+// # Identities
+//
+// Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and all names that a
+// file has in the lower keep showing one file.
+//
+// # What is assumed
+//
+// Neither layer is changed behind the overlay's back. Memory is kept for each name that was met, and descriptors
+// of the layers (nodes that are [vfs.Releaser]) for the directories that were changed.
+//
+// # Locks
+//
+// In this order: file.copying (one copy-up of a file at a time), FS.mu (names, attributes), file.io (the open
+// layers of a file, held for reading during reads and writes). Layers are called with any of them held and
+// never call back.
+package overlayfs

@@ -1,0 +1,100 @@
+package overlayfs
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// FS is two file systems seen as one. Make one with [New].
+type FS struct {
+	lower, upper vfs.FS
+	releases     bool // nodes of a layer hold something of the machine
+	clock        atomic.Pointer[clock.Clock]
+
+	mu      sync.Mutex
+	root    *dir
+	lastIno uint64
+	inos    map[layerIno]uint64
+	shared  map[layerIno]node // files of a layer with several names there
+	scratch uint64            // names given out for files that are being copied or have lost theirs
+}
+
+// layerIno is an inode number in a layer.
+type layerIno struct {
+	upper bool
+	ino   uint64
+}
+
+var _ vfs.EnvFS = (*FS)(nil)
+
+// New returns upper over lower. Both roots have to be directories, else everything answers ENOTDIR.
+func New(lower, upper vfs.FS) *FS {
+	f := &FS{lower: lower, upper: upper, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
+	l, u := lower.Root(), upper.Root()
+	_, lr := l.(vfs.Releaser)
+	_, ur := u.(vfs.Releaser)
+	f.releases = lr || ur
+	f.root = &dir{}
+	f.root.start(f, wasip1.FiletypeDirectory)
+	f.root.lower, f.root.upper = l, u
+	f.root.hasUpper, f.root.pinned = true, true
+	return f
+}
+
+// Root returns the root directory.
+func (f *FS) Root() vfs.Node { return f.root }
+
+// Lower returns the lower layer.
+func (f *FS) Lower() vfs.FS { return f.lower }
+
+// Upper returns the upper layer.
+func (f *FS) Upper() vfs.FS { return f.upper }
+
+// Attach hands the Host's time and randomness on to both layers.
+func (f *FS) Attach(env vfs.Env) {
+	if env.Clock != nil {
+		f.clock.CompareAndSwap(nil, &env.Clock)
+	}
+	for _, l := range []vfs.FS{f.lower, f.upper} {
+		if e, ok := l.(vfs.EnvFS); ok {
+			e.Attach(env)
+		}
+	}
+}
+
+func (f *FS) now() int64 {
+	if c := f.clock.Load(); c != nil {
+		return (*c).Realtime()
+	}
+	return time.Now().UnixNano()
+}
+
+// number returns the overlay's number of a layer's inode. mu is held.
+func (f *FS) number(l layerIno) uint64 {
+	n, ok := f.inos[l]
+	if !ok {
+		f.lastIno++
+		n = f.lastIno
+		f.inos[l] = n
+	}
+	return n
+}
+
+// scratchPrefix starts names in the root of the upper that guests do not see.
+const scratchPrefix = ".wasivirt-overlay-"
+
+func (d *dir) hides(name string) bool {
+	return d == d.fs.root && strings.HasPrefix(name, scratchPrefix)
+}
+
+func release(n vfs.Node) {
+	if r, ok := n.(vfs.Releaser); ok {
+		r.Release()
+	}
+}

@@ -1,0 +1,312 @@
+package overlayfs
+
+import (
+	"io/fs"
+	"math"
+	"sync/atomic"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// inode is a file of any type. All but refs is guarded by FS.mu.
+type inode struct {
+	fs   *FS
+	ino  uint64
+	typ  wasip1.Filetype
+	self node
+
+	// lower is nil where nothing of the lower shows, or, of a file, after its content was copied up.
+	lower vfs.Node
+	// upper is nil where nothing stands in the upper, or, with hasUpper, where its node was released.
+	upper    vfs.Node
+	hasUpper bool
+	from     layerIno // what it was met as, if it was not made here
+	stash    string   // the name in the root of the upper, of a file none of whose own names is known
+
+	names []place // those that are known
+	// nlink counts names, those in the lower that were not met included. Directories have theirs counted.
+	nlink uint64
+	// pinned inodes differ from what the layers would show at their place, and so have to be remembered.
+	pinned bool
+	set    override
+
+	refs atomic.Int64 // nodes given out and not released; only where FS.releases
+}
+
+// place is a name in a directory.
+type place struct {
+	dir  *dir
+	name string
+}
+
+// override is what was changed of the attributes of an inode that is not in the upper, and the times of directories.
+type override struct {
+	mask       vfs.SetMask
+	explicit   bool // asked for by a guest, not the trace of another change
+	ctim       bool
+	mode       fs.FileMode
+	atim, mtim int64
+	changed    int64
+}
+
+// node is implemented by the types of nodes.
+type node interface {
+	vfs.Node
+	in() *inode
+}
+
+func (n *inode) in() *inode            { return n }
+func (n *inode) Type() wasip1.Filetype { return n.typ }
+
+func (n *inode) start(f *FS, typ wasip1.Filetype) {
+	f.lastIno++
+	n.fs, n.ino, n.typ = f, f.lastIno, typ
+}
+
+// link is a symbolic link, device any node without content of its own.
+type (
+	link   struct{ inode }
+	device struct{ inode }
+)
+
+// newNode makes the node of what one or both layers have. FS.mu is held.
+func (f *FS) newNode(typ wasip1.Filetype, lower, upper vfs.Node) node {
+	var n node
+	switch typ {
+	case wasip1.FiletypeDirectory:
+		n = new(dir)
+	case wasip1.FiletypeRegularFile:
+		n = new(file)
+	case wasip1.FiletypeSymbolicLink:
+		n = new(link)
+	default:
+		n = new(device)
+	}
+	in := n.in()
+	in.fs, in.typ, in.self = f, typ, n
+	in.lower, in.upper, in.hasUpper = lower, upper, upper != nil
+	return n
+}
+
+// hold counts a node that is given out.
+func (n *inode) hold() {
+	if n.fs.releases {
+		n.refs.Add(1)
+	}
+}
+
+// Release gives back what the layers hold for a node that nobody uses.
+func (n *inode) Release() {
+	if !n.fs.releases || n.refs.Add(-1) > 0 {
+		return
+	}
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	n.idle()
+}
+
+// idle lets go of an inode, or of its layers' nodes, as far as nothing is lost by it. FS.mu is held.
+func (n *inode) idle() {
+	if n.refs.Load() > 0 || n == &n.fs.root.inode {
+		return
+	}
+	switch s := n.self.(type) {
+	case *file:
+		if s.busy() {
+			return
+		}
+	case *dir:
+		if s.changed || s.cached > 0 {
+			return
+		}
+	}
+	if n.pinned || n.hasUpper {
+		if n.typ != wasip1.FiletypeDirectory && n.hasUpper && len(n.names) > 0 && n.upper != nil {
+			release(n.upper)
+			n.upper = nil
+		}
+		return
+	}
+	if n.lower != nil {
+		release(n.lower)
+	}
+	delete(n.fs.shared, n.from)
+	for _, p := range n.names {
+		if e := p.dir.names[p.name]; e != nil && e.node == n.self {
+			e.node = nil
+			p.dir.cached--
+			p.dir.idle()
+		}
+	}
+	n.names = nil
+}
+
+// up returns the upper's node, looking it up again if it was released. FS.mu is held.
+func (n *inode) up() (vfs.Node, error) {
+	if n.upper != nil || !n.hasUpper {
+		return n.upper, nil
+	}
+	if n.stash != "" {
+		u, err := n.fs.root.upperDir().Lookup(n.stash)
+		if err == nil {
+			n.upper = u
+		}
+		return u, err
+	}
+	for _, p := range n.names {
+		e := p.dir.names[p.name]
+		if e == nil || !e.inUpper || p.dir.upper == nil {
+			continue
+		}
+		u, err := p.dir.upper.(vfs.Directory).Lookup(p.name)
+		if err != nil {
+			return nil, err
+		}
+		n.upper = u
+		return u, nil
+	}
+	return nil, wasip1.ESTALE
+}
+
+// Attr returns the attributes.
+func (n *inode) Attr() (vfs.Attr, error) {
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	return n.attr()
+}
+
+// attr is Attr. FS.mu is held.
+func (n *inode) attr() (vfs.Attr, error) {
+	src, err := n.source()
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	a, err := src.Attr()
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	a.Ino = n.ino
+	if d, ok := n.self.(*dir); ok {
+		if a.Nlink, err = d.nlinks(a.Nlink); err != nil {
+			return vfs.Attr{}, err
+		}
+	} else {
+		a.Nlink = n.nlink
+	}
+	n.set.apply(&a)
+	return a, nil
+}
+
+// source is the layer's node that attributes are taken from. FS.mu is held.
+func (n *inode) source() (vfs.Node, error) {
+	if n.hasUpper {
+		return n.up()
+	}
+	return n.lower, nil
+}
+
+func (o *override) apply(a *vfs.Attr) {
+	if o.mask&vfs.SetMode != 0 {
+		a.Mode = o.mode
+	}
+	if o.mask&vfs.SetAtim != 0 {
+		a.Atim = o.atim
+	}
+	if o.mask&vfs.SetMtim != 0 {
+		a.Mtim = o.mtim
+	}
+	if o.ctim {
+		a.Ctim = o.changed
+	}
+}
+
+func (o *override) change(s vfs.SetAttr, now int64) {
+	s.Mask &^= vfs.SetSize
+	o.mask |= s.Mask
+	if s.Mask&vfs.SetMode != 0 {
+		o.mode = s.Mode.Perm()
+	}
+	if s.Mask&vfs.SetAtim != 0 {
+		o.atim = s.Atim
+	}
+	if s.Mask&vfs.SetMtim != 0 {
+		o.mtim = s.Mtim
+	}
+	o.ctim, o.changed = true, now
+}
+
+// SetAttr changes attributes; where nothing was copied up it copies nothing.
+func (n *inode) SetAttr(s vfs.SetAttr) error {
+	if s.Mask&vfs.SetSize != 0 {
+		f, ok := n.self.(*file)
+		switch {
+		case n.typ == wasip1.FiletypeDirectory:
+			return wasip1.EISDIR
+		case !ok:
+			return wasip1.EINVAL
+		case s.Size > math.MaxInt64:
+			return wasip1.EFBIG
+		}
+		if err := f.copyUp(int64(s.Size)); err != nil {
+			return err
+		}
+	}
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	if !n.hasUpper || n.typ == wasip1.FiletypeDirectory {
+		n.set.change(s, n.fs.now())
+		n.set.explicit = true
+		n.pinned = true
+		if n.typ != wasip1.FiletypeDirectory || n.upper == nil {
+			return nil
+		}
+	}
+	u, err := n.up()
+	if err != nil {
+		return err
+	}
+	return u.SetAttr(s)
+}
+
+// touch makes the times of a directory whose names were changed now, or the change time alone of anything else. FS.mu
+// is held.
+func (n *inode) touch(now int64) {
+	var s vfs.SetAttr
+	if n.typ == wasip1.FiletypeDirectory {
+		s = vfs.SetAttr{Mask: vfs.SetMtim, Mtim: now}
+	}
+	if n.typ == wasip1.FiletypeDirectory || !n.hasUpper {
+		n.set.change(s, now)
+	}
+}
+
+// Readlink returns the target.
+func (l *link) Readlink() (string, error) {
+	l.fs.mu.Lock()
+	defer l.fs.mu.Unlock()
+	src, err := l.source()
+	if err != nil {
+		return "", err
+	}
+	s, ok := src.(vfs.Symlink)
+	if !ok {
+		return "", wasip1.EINVAL
+	}
+	return s.Readlink()
+}
+
+// OpenStream opens the layer's node, if it is one that can be.
+func (n *device) OpenStream(mode vfs.OpenMode) (vfs.Stream, error) {
+	n.fs.mu.Lock()
+	src, err := n.source()
+	n.fs.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	s, ok := src.(vfs.StreamNode)
+	if !ok {
+		return nil, wasip1.ENXIO
+	}
+	return s.OpenStream(mode)
+}

@@ -1,0 +1,428 @@
+package overlayfs
+
+import (
+	"io/fs"
+	"strconv"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// vacant prepares for a new name: it must be free, and the upper needs the directory. FS.mu is held.
+func (d *dir) vacant(name string) error {
+	switch {
+	case d.gone:
+		return wasip1.ENOENT
+	case d.hides(name):
+		return wasip1.EACCES
+	}
+	switch _, err := d.resolve(name); {
+	case err == nil:
+		return wasip1.EEXIST
+	case wasip1.FromError(err) != wasip1.ENOENT:
+		return err
+	}
+	return nil
+}
+
+// raise makes sure that the upper has the directory. FS.mu is held.
+func (d *dir) raise() error {
+	if d.upper != nil {
+		return nil
+	}
+	if len(d.inode.names) == 0 {
+		return wasip1.ENOENT
+	}
+	p := d.inode.names[0]
+	if err := p.dir.raise(); err != nil {
+		return err
+	}
+	a, err := d.attr()
+	if err != nil {
+		return err
+	}
+	parent := p.dir.upperDir()
+	if parent == nil {
+		return wasip1.ENOTDIR
+	}
+	u, err := parent.Mkdir(p.name, a.Mode.Perm())
+	if err != nil {
+		return err
+	}
+	set := vfs.SetAttr{Mask: vfs.SetMode | vfs.SetAtim | vfs.SetMtim, Mode: a.Mode.Perm(), Atim: a.Atim, Mtim: a.Mtim}
+	if err := u.SetAttr(set); err != nil {
+		release(u)
+		if e := parent.Rmdir(p.name); e != nil {
+			return e
+		}
+		return err
+	}
+	// What is not in the upper's attributes, the change time, and what later changes in the upper must not
+	// move, stays on top.
+	d.set.change(set, a.Ctim)
+	d.upper, d.hasUpper = u, true
+	if e := p.dir.names[p.name]; e != nil {
+		e.inUpper = true
+	}
+	return nil
+}
+
+// place makes the entry of a file that was just made in the upper. FS.mu is held.
+func (d *dir) place(name string, u vfs.Node) vfs.Node {
+	n := d.fs.newNode(u.Type(), nil, u)
+	in := n.in()
+	d.fs.lastIno++
+	in.ino, in.nlink, in.pinned = d.fs.lastIno, 1, true
+	d.uncover(name)
+	d.show(name, in.typ, in.ino, n, true)
+	d.modified()
+	in.hold()
+	return n
+}
+
+// uncover takes the whiteout of a name away that is about to be shown.
+func (d *dir) uncover(name string) {
+	if e := d.names[name]; e != nil && e.white {
+		delete(d.names, name)
+	}
+}
+
+func (d *dir) modified() {
+	d.changed = true
+	d.touch(d.fs.now())
+}
+
+// make does what is common to the calls that make a file.
+func (d *dir) make(name string, in func(upper vfs.Directory) (vfs.Node, error)) (vfs.Node, error) {
+	if err := vfs.CheckName(name); err != nil {
+		return nil, err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	if err := d.vacant(name); err != nil {
+		return nil, err
+	}
+	if err := d.raise(); err != nil {
+		return nil, err
+	}
+	upper := d.upperDir()
+	if upper == nil {
+		return nil, wasip1.ENOTDIR
+	}
+	u, err := in(upper)
+	if err != nil {
+		return nil, err
+	}
+	return d.place(name, u), nil
+}
+
+// Create makes an empty regular file in the upper.
+func (d *dir) Create(name string, perm fs.FileMode) (vfs.Node, error) {
+	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Create(name, perm) })
+}
+
+// Mkdir makes an empty directory in the upper. One of the lower that was removed does not shine through.
+func (d *dir) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
+	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Mkdir(name, perm) })
+}
+
+// Symlink makes a symbolic link in the upper.
+func (d *dir) Symlink(name, target string) (vfs.Node, error) {
+	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Symlink(name, target) })
+}
+
+// Link gives a file another name. The upper has it too if the file is there and the upper knows links.
+func (d *dir) Link(name string, to vfs.Node) error {
+	n, ok := to.(node)
+	if !ok || n.in().fs != d.fs {
+		return wasip1.EXDEV
+	}
+	if n.Type() == wasip1.FiletypeDirectory {
+		return wasip1.EPERM
+	}
+	if err := vfs.CheckName(name); err != nil {
+		return err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	if err := d.vacant(name); err != nil {
+		return err
+	}
+	in := n.in()
+	if in.nlink == 0 {
+		return wasip1.ENOENT
+	}
+	inUpper := false
+	if in.hasUpper {
+		u, err := in.up()
+		if err != nil {
+			return err
+		}
+		if err := d.raise(); err != nil {
+			return err
+		}
+		switch err := d.upperDir().Link(name, u); wasip1.FromError(err) {
+		case wasip1.ESUCCESS:
+			inUpper = true
+		case wasip1.ENOTSUP, wasip1.EMLINK, wasip1.EPERM, wasip1.ENOSYS:
+		default:
+			return err
+		}
+	}
+	d.uncover(name)
+	d.show(name, in.typ, in.ino, n, inUpper)
+	in.nlink++
+	in.pinned = true
+	d.modified()
+	in.touch(d.fs.now())
+	return nil
+}
+
+// Unlink removes a name that is not a directory's.
+func (d *dir) Unlink(name string) error {
+	if err := vfs.CheckName(name); err != nil {
+		return err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	e, err := d.resolve(name)
+	if err != nil {
+		return err
+	}
+	if e.typ == wasip1.FiletypeDirectory {
+		return wasip1.EISDIR
+	}
+	white, err := d.inLower(name)
+	if err != nil {
+		return err
+	}
+	if err := d.vacate(e); err != nil {
+		return err
+	}
+	if e.inUpper {
+		if err := d.upperDir().Unlink(name); err != nil {
+			return err
+		}
+	}
+	d.lose(e, white)
+	d.modified()
+	return nil
+}
+
+// lose takes a name, which the upper does not have any more, from what is not a directory. FS.mu is held.
+func (d *dir) lose(e *entry, white bool) {
+	in := e.node.in()
+	d.hide(e, white)
+	if in.nlink--; in.nlink > 0 {
+		in.pinned = true
+	} else {
+		delete(d.fs.shared, in.from)
+		if f, ok := e.node.(*file); ok {
+			f.unstash()
+		}
+	}
+	in.touch(d.fs.now())
+}
+
+// vacate sees to it that the upper loses no file that has other names when it loses this one: the file is given
+// one of those, or one of the overlay's own if they are not known. FS.mu is held.
+func (d *dir) vacate(e *entry) error {
+	in := e.node.in()
+	if !e.inUpper || in.nlink == 1 {
+		return nil
+	}
+	u, err := in.up()
+	if err != nil {
+		return err
+	}
+	a, err := u.Attr()
+	if err != nil || a.Nlink > 1 {
+		return err
+	}
+	for _, p := range in.names {
+		if p.dir == d && p.name == e.name {
+			continue
+		}
+		if err := p.dir.raise(); err != nil {
+			return err
+		}
+		if err := d.upperDir().Rename(e.name, p.dir.upperDir(), p.name); err != nil {
+			return err
+		}
+		e.inUpper, p.dir.names[p.name].inUpper = false, true
+		return nil
+	}
+	f, ok := e.node.(*file)
+	if !ok {
+		return nil
+	}
+	stash := d.fs.scratchName()
+	if err := d.upperDir().Rename(e.name, d.fs.root.upperDir(), stash); err != nil {
+		return err
+	}
+	e.inUpper, f.stash = false, stash
+	return nil
+}
+
+// scratchName returns a name for the root of the upper that was not used before. FS.mu is held.
+func (f *FS) scratchName() string {
+	f.scratch++
+	return scratchPrefix + strconv.FormatUint(f.scratch, 10)
+}
+
+// Rmdir removes an empty directory.
+func (d *dir) Rmdir(name string) error {
+	if err := vfs.CheckName(name); err != nil {
+		return err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	e, err := d.resolve(name)
+	if err != nil {
+		return err
+	}
+	sub, ok := e.node.(*dir)
+	if !ok {
+		return wasip1.ENOTDIR
+	}
+	switch empty, err := sub.empty(); {
+	case err != nil:
+		return err
+	case !empty:
+		return wasip1.ENOTEMPTY
+	}
+	white, err := d.inLower(name)
+	if err != nil {
+		return err
+	}
+	if e.inUpper {
+		if err := d.upperDir().Rmdir(name); err != nil {
+			return err
+		}
+	}
+	d.hide(e, white)
+	sub.gone = true
+	d.modified()
+	return nil
+}
+
+// Rename moves a name. What stands in the lower only is not copied: it is found where it is.
+func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
+	t, ok := to.(*dir)
+	if !ok || t.fs != d.fs {
+		return wasip1.EXDEV
+	}
+	if err := vfs.CheckName(name); err != nil {
+		return err
+	}
+	if err := vfs.CheckName(newName); err != nil {
+		return err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	src, err := d.resolve(name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.gone:
+		return wasip1.ENOENT
+	case t.hides(newName):
+		return wasip1.EACCES
+	}
+	dst, err := t.resolve(newName)
+	if err != nil && wasip1.FromError(err) != wasip1.ENOENT {
+		return err
+	}
+	if dst != nil && dst.node == src.node {
+		return nil
+	}
+	if err := replaceable(src, t, dst); err != nil {
+		return err
+	}
+	white, err := d.inLower(name)
+	if err != nil {
+		return err
+	}
+	if err := d.renameUpper(src, t, dst, newName); err != nil {
+		return err
+	}
+	if dst != nil {
+		if sub, ok := dst.node.(*dir); ok {
+			t.hide(dst, false)
+			sub.gone = true
+		} else {
+			t.lose(dst, false)
+		}
+	}
+	n := src.node.in()
+	d.hide(src, white)
+	t.uncover(newName)
+	t.show(newName, n.typ, n.ino, src.node, src.inUpper)
+	n.pinned = true
+	d.modified()
+	t.modified()
+	n.touchName(d.fs.now())
+	return nil
+}
+
+// touchName sets the change time of what was renamed. FS.mu is held.
+func (n *inode) touchName(now int64) {
+	if n.typ != wasip1.FiletypeDirectory {
+		n.touch(now)
+	}
+}
+
+// replaceable applies the rules of rename(2) to what stands at the new name. FS.mu is held.
+func replaceable(src *entry, t *dir, dst *entry) error {
+	moved, isDir := src.node.(*dir)
+	for up := t; isDir && up != nil; {
+		if up == moved {
+			return wasip1.EINVAL
+		}
+		if len(up.inode.names) == 0 {
+			break
+		}
+		up = up.inode.names[0].dir
+	}
+	if dst == nil {
+		return nil
+	}
+	old, ontoDir := dst.node.(*dir)
+	switch {
+	case isDir && !ontoDir:
+		return wasip1.ENOTDIR
+	case !isDir && ontoDir:
+		return wasip1.EISDIR
+	case isDir:
+		empty, err := old.empty()
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return wasip1.ENOTEMPTY
+		}
+	}
+	return nil
+}
+
+// renameUpper does in the upper what a rename wants there. FS.mu is held.
+func (d *dir) renameUpper(src *entry, t *dir, dst *entry, newName string) error {
+	if dst != nil && dst.typ != wasip1.FiletypeDirectory {
+		if err := t.vacate(dst); err != nil {
+			return err
+		}
+	}
+	switch {
+	case src.inUpper:
+		if err := t.raise(); err != nil {
+			return err
+		}
+		return d.upperDir().Rename(src.name, t.upperDir(), newName)
+	case dst == nil || !dst.inUpper:
+		return nil
+	case dst.typ == wasip1.FiletypeDirectory:
+		return t.upperDir().Rmdir(newName)
+	}
+	return t.upperDir().Unlink(newName)
+}
