@@ -14,19 +14,6 @@ var _ interface {
 	vfs.Directory
 } = (*dirNode)(nil)
 
-const maxName = 255
-
-// checkName refuses what no entry may be called. Walkers never ask for such a name, host code may.
-func checkName(name string) error {
-	switch {
-	case len(name) > maxName:
-		return wasip1.ENAMETOOLONG
-	case name == "" || name == "." || name == ".." || strings.IndexByte(name, '/') >= 0 || strings.IndexByte(name, 0) >= 0:
-		return wasip1.EINVAL
-	}
-	return nil
-}
-
 // Lookup returns the node that name stands for. Errors: ENOENT, ENAMETOOLONG.
 func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 	f := d.fs
@@ -36,7 +23,7 @@ func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 			return n.self, nil
 		}
 	}
-	if len(name) > maxName {
+	if len(name) > vfs.MaxName {
 		return nil, wasip1.ENAMETOOLONG
 	}
 	f.mu.rlock(&f.park)
@@ -115,7 +102,7 @@ func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 }
 
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
-	if err := checkName(name); err != nil {
+	if err := vfs.CheckName(name); err != nil {
 		return nil, err
 	}
 	f := d.fs
@@ -151,7 +138,7 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 	if n.typ == wasip1.FiletypeDirectory {
 		return wasip1.EPERM
 	}
-	if err := checkName(name); err != nil {
+	if err := vfs.CheckName(name); err != nil {
 		return err
 	}
 	f := d.fs
@@ -202,7 +189,7 @@ func (d *dirNode) Unlink(name string) error {
 
 // absent is the answer to a name that is not there.
 func (d *dirNode) absent(name string) error {
-	if len(name) > maxName {
+	if len(name) > vfs.MaxName {
 		return wasip1.ENAMETOOLONG
 	}
 	return wasip1.ENOENT

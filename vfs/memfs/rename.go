@@ -16,7 +16,7 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	if !ok || t.fs != d.fs {
 		return wasip1.EXDEV
 	}
-	if err := checkName(newName); err != nil {
+	if err := vfs.CheckName(newName); err != nil {
 		return err
 	}
 	f := d.fs
