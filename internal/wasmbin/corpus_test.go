@@ -133,7 +133,13 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("%s, %+v: %v", name, opts, err)
 				continue
 			}
-			if err := compiles(ctx, r, got); (err == nil) != (bad == nil) {
+			err = compiles(ctx, r, got)
+			if err == nil && bad != nil && strings.Contains(bad.Error(), "] init: const expression type mismatch") {
+				// wazero takes a null in a table's initial value for a reference to
+				// function 0 if there is a function, which check adds.
+				continue
+			}
+			if (err == nil) != (bad == nil) {
 				t.Errorf("%s, %+v: wazero says %v, and of the original %v", name, opts, err, bad)
 			}
 		}

@@ -5,27 +5,46 @@ type emitter struct {
 	*rewriter
 	p      patcher
 	body   *body
-	labels []opcode // what opened each label that is open
+	labels []label  // those that are open
 	costs  []uint32 // what each point costs in fuel; point i stands before instruction i
+
+	loops       []loop
+	nextLoop    int
+	open        []int // scan: the loops that are open
+	outer       []uint64
+	entryWeight uint32
+	atLoop      bool // no check is needed at the entry, a loop follows
 
 	locals    []byte // groups of locals to add
 	nlocals   uint32
 	wrapped   bool // the body stands in a block, so that it has one way out
 	hasTry    bool
 	fuelLocal int64 // the local that holds the fuel, -1: the global is used
+	stopLocal int64 // the same for the stop counter
 	saved     uint32
+}
+
+// label is a label that is open.
+type label struct {
+	op    opcode // what opened it
+	extra uint32 // how many labels of ours stand around it
 }
 
 func (e *emitter) emit(b *body) []byte {
 	e.body = b
 	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0]}
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
-	e.labels = append(e.labels[:0], opBlock)
+	e.labels = append(e.labels[:0], label{op: opBlock})
 	e.scan()
 	entry := e.prologue()
 	e.writeLocals()
 	e.p.out = append(e.p.out, entry...)
-	for i := range b.instrs {
+	for i := 0; i < len(b.instrs); i++ {
+		if l := e.loopAt(i); l != nil && l.copies > 1 {
+			e.unroll(l)
+			i = l.end
+			continue
+		}
 		e.instr(i, &b.instrs[i])
 	}
 	e.p.copyTo(b.end)
@@ -56,33 +75,118 @@ func (e *emitter) writeLocals() {
 	}
 }
 
+// loop is what is known of a loop before it is written.
+type loop struct {
+	start, end int    // the instructions loop and end
+	weight     uint32 // instructions in it, loops inside and checked functions not counted
+	tight      bool   // without loops, calls and waits inside
+	copies     int    // how often its body is written
+}
+
 // scan finds out what has to be known before the first instruction is written.
 func (e *emitter) scan() {
-	e.wrapped, e.hasTry, e.fuelLocal = false, false, -1
-	for i := range e.body.instrs {
-		if e.body.instrs[i].op == opTryTable {
-			e.hasTry = true
-			break
-		}
+	e.wrapped, e.hasTry, e.fuelLocal, e.stopLocal = false, false, -1, -1
+	e.loops, e.nextLoop, e.entryWeight = e.loops[:0], 0, 0
+	if e.calls == nil {
+		return
 	}
-	if e.opts.Fuel {
+	tight, calls := false, false
+	weight := uint64(0)
+	e.open = e.open[:0]
+	for i := range e.body.instrs {
+		in := &e.body.instrs[i]
+		add := uint64(in.op.cost())
+		switch op := in.op; {
+		case op == opLoop:
+			if n := len(e.open); n > 0 {
+				e.loops[e.open[n-1]].tight = false
+			}
+			e.open = append(e.open, len(e.loops))
+			e.outer = append(e.outer, weight)
+			weight = 0
+			e.loops = append(e.loops, loop{start: i, tight: true, copies: 1})
+		case op == opEnd && len(e.open) > 0 && e.body.instrs[e.loops[e.open[len(e.open)-1]].start].depth == in.depth-1:
+			l := &e.loops[e.open[len(e.open)-1]]
+			l.end, l.weight = i, e.capped(weight)
+			weight, e.outer = e.outer[len(e.outer)-1], e.outer[:len(e.outer)-1]
+			e.open = e.open[:len(e.open)-1]
+			tight = tight || l.tight
+		case op == opTryTable:
+			e.hasTry = true
+		case op == opCall || op == opReturnCall:
+			add += uint64(e.calls.weight[in.index])
+			calls = true
+			e.notTight()
+		case op.isCall():
+			add += uint64(e.calls.weight[len(e.calls.weight)-1])
+			calls = true
+			e.notTight()
+		case op == opWait32 || op == opWait64 || op == opNotify:
+			calls = true
+			e.notTight()
+		}
+		weight += add
+	}
+	e.entryWeight = e.capped(weight)
+	e.atLoop = e.startsAtLoop()
+	switch {
+	case e.opts.Fuel:
 		e.scanFuel()
+		if tight && !e.hasTry && !e.opts.SharedAccess {
+			e.fuelLocal = int64(e.addLocal(ValueI64))
+			e.wrapped = true
+		}
+	case e.opts.Stop && !e.hasTry && !e.opts.SharedAccess:
+		for i := range e.loops {
+			if l := &e.loops[i]; l.tight {
+				l.copies = e.copies(l)
+			}
+		}
+		if tight && !calls {
+			e.stopLocal = int64(e.addLocal(ValueI32))
+			e.wrapped = true
+		}
 	}
 }
 
-// scanFuel computes what each point of the body costs, and chooses where the
-// fuel is held.
+// maxWeight is the most that one check counts. Of a large body, the dispatch
+// loop of an interpreter or of a Go function, each turn runs a small part; to
+// count all of it would call the host every few microseconds.
+const maxWeight = 512
+
+func (e *emitter) capped(weight uint64) uint32 {
+	return uint32(min(weight, maxWeight, uint64(e.opts.Period)))
+}
+
+// startsAtLoop reports whether every call of the function comes to the header
+// of a loop before it calls anything, so that the check there serves the entry
+// too.
+func (e *emitter) startsAtLoop() bool {
+	for i := range e.body.instrs {
+		switch op := e.body.instrs[i].op; {
+		case op == opLoop:
+			return true
+		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
+			op.isCall(), op.endsPath():
+			return false
+		}
+	}
+	return false
+}
+
+// notTight says of the innermost open loop that it contains a call.
+func (e *emitter) notTight() {
+	if n := len(e.open); n > 0 {
+		e.loops[e.open[n-1]].tight = false
+	}
+}
+
+// scanFuel computes what each point of the body costs.
 func (e *emitter) scanFuel() {
 	ins := e.body.instrs
 	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
-	var (
-		labels  = []opcode{opBlock}
-		point   = 0 // where the current segment is paid, -1: it cannot be reached
-		calls   = 0 // calls so far
-		loops   []int
-		tight   = false // a loop without calls and loops inside
-		lastEnd = 0
-	)
+	labels := append(e.labels[:0:0], label{op: opBlock})
+	point := 0 // where the current segment is paid, -1: it cannot be reached
 	for i := range ins {
 		op := ins[i].op
 		if point >= 0 {
@@ -90,48 +194,29 @@ func (e *emitter) scanFuel() {
 		}
 		switch {
 		case op == opBlock || op == opTryTable:
-			labels = append(labels, op)
-		case op == opLoop:
-			labels = append(labels, op)
-			loops = append(loops, calls)
-			lastEnd = 0
-			point = i + 1
-		case op == opIf:
-			labels = append(labels, op)
+			labels = append(labels, label{op: op})
+		case op == opLoop || op == opIf:
+			labels = append(labels, label{op: op})
 			point = i + 1
 		case op == opElse:
 			point = i + 1
 		case op == opEnd:
-			opened := labels[len(labels)-1]
-			labels = labels[:len(labels)-1]
-			if opened == opLoop {
-				if lastEnd == 0 && loops[len(loops)-1] == calls {
-					tight = true
-				}
-				loops = loops[:len(loops)-1]
-				lastEnd = 1
-			} else {
+			if labels[len(labels)-1].op != opLoop {
 				point = i + 1
 			}
+			labels = labels[:len(labels)-1]
 		case op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
 			point = i + 1
 		case op.endsPath():
 			point = -1
 		}
-		if op.isCall() || op == opNotify || op == opWait32 || op == opWait64 {
-			calls++
-		}
-	}
-	if tight && !e.hasTry && !(e.opts.SharedAccess) {
-		e.fuelLocal = int64(e.addLocal(ValueI64))
-		e.wrapped = true
 	}
 }
 
 // prologue is the code at the function's entry.
 func (e *emitter) prologue() []byte {
 	var a asm
-	checked := e.checked != nil && e.checked[e.body.fn]
+	checked := e.calls != nil && e.calls.checked[e.body.fn]
 	if e.opts.CallDepth > 0 && checked {
 		a.op(opGlobalGet, e.depthGlobal)
 		a.i32Const(1)
@@ -148,7 +233,8 @@ func (e *emitter) prologue() []byte {
 		a.ifCall(e.callDepth)
 		e.wrapped = true
 	}
-	if checked {
+	checked = checked && !e.atLoop
+	if checked && (e.opts.Stop || e.opts.Fuel) {
 		e.report.Entries++
 	}
 	switch {
@@ -158,8 +244,11 @@ func (e *emitter) prologue() []byte {
 			a.op(opLocalSet, uint32(e.fuelLocal))
 		}
 		e.charge(&a, e.costs[0], checked)
+	case e.opts.Stop && e.stopLocal >= 0:
+		a.op(opGlobalGet, e.stopGlobal)
+		a.op(opLocalSet, uint32(e.stopLocal))
 	case e.opts.Stop && checked:
-		e.check(&a)
+		e.check(&a, e.entryWeight)
 	}
 	if e.wrapped {
 		a.ops(opBlock)
@@ -231,10 +320,25 @@ func (e *emitter) loadFuel(a *asm) {
 	}
 }
 
-// check counts a unit and calls the host when the count is used up.
-func (e *emitter) check(a *asm) {
+// check counts weight instructions and calls the host when the count is used
+// up.
+func (e *emitter) check(a *asm, weight uint32) {
+	if e.stopLocal >= 0 {
+		local := uint32(e.stopLocal)
+		a.op(opLocalGet, local)
+		a.i32Const(int32(max(weight, 1)))
+		a.ops(opI32Sub)
+		a.op(opLocalTee, local)
+		a.i32Const(0)
+		a.ops(opI32LtS, opIf, blockEmpty)
+		a.op(opCall, e.callCheck)
+		a.op(opGlobalGet, e.stopGlobal)
+		a.op(opLocalSet, local)
+		a.ops(opEnd)
+		return
+	}
 	a.op(opGlobalGet, e.stopGlobal)
-	a.i32Const(1)
+	a.i32Const(int32(max(weight, 1)))
 	a.ops(opI32Sub)
 	a.op(opGlobalSet, e.stopGlobal)
 	a.op(opGlobalGet, e.stopGlobal)
@@ -248,7 +352,11 @@ func (e *emitter) leave(a *asm) {
 	if e.opts.Fuel {
 		e.storeFuel(a)
 	}
-	if e.opts.CallDepth > 0 && e.checked[e.body.fn] {
+	if e.stopLocal >= 0 {
+		a.op(opLocalGet, uint32(e.stopLocal))
+		a.op(opGlobalSet, e.stopGlobal)
+	}
+	if e.opts.CallDepth > 0 && e.calls.checked[e.body.fn] {
 		if e.hasTry {
 			a.op(opLocalGet, e.saved)
 		} else {
@@ -290,12 +398,27 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 	case op == opReturn && e.wrapped:
 		e.p.skip(in.at, in.end)
-		e.asm(func(a *asm) { a.op(opBr, uint32(in.depth-1)) })
+		e.asm(func(a *asm) { a.op(opBr, e.shiftLabel(uint32(in.depth-1))) })
 		return
 	case op == opBlock || op == opTryTable || op == opIf || op == opLoop:
-		e.labels = append(e.labels, op)
+		if op == opTryTable {
+			e.shiftCatches(in)
+		}
+		e.labels = append(e.labels, label{op: op})
 	case op == opElse:
-		e.labels[len(e.labels)-1] = opElse
+		e.labels[len(e.labels)-1].op = opElse
+	case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
+		e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
+	case op == opBrTable:
+		c := cursor{data: e.data, pos: in.indexAt, end: in.end}
+		for n := c.u32(); ; n-- {
+			at := c.pos
+			k := c.u32()
+			e.p.u32(at, c.pos, e.shiftLabel(k))
+			if n == 0 {
+				break
+			}
+		}
 	case e.opts.SharedAccess && op.isAccess():
 		e.report.Accesses++
 		e.p.copyTo(in.at)
@@ -315,14 +438,14 @@ func (e *emitter) after(i int, in *instr) {
 	switch {
 	case in.op == opLoop:
 		e.report.Loops++
-		if e.opts.CallDepth > 0 && e.hasTry && e.checked[e.body.fn] {
+		if e.opts.CallDepth > 0 && e.hasTry && e.calls.checked[e.body.fn] {
 			e.restoreDepth(&a)
 		}
 		switch {
 		case e.opts.Fuel:
 			e.charge(&a, e.costs[i+1], true)
 		case e.opts.Stop:
-			e.check(&a)
+			e.check(&a, e.loopAt(i).weight)
 		}
 	case e.opts.Fuel && e.costs[i+1] > 0:
 		e.charge(&a, e.costs[i+1], false)
@@ -335,7 +458,8 @@ func (e *emitter) after(i int, in *instr) {
 
 // end writes the end of a block, or of the function.
 func (e *emitter) end(i int, in *instr) {
-	opened := e.labels[len(e.labels)-1]
+	top := e.labels[len(e.labels)-1]
+	opened := top.op
 	e.labels = e.labels[:len(e.labels)-1]
 	if len(e.labels) == 0 {
 		if e.wrapped {
@@ -347,7 +471,7 @@ func (e *emitter) end(i int, in *instr) {
 		}
 		return
 	}
-	if e.opts.CallDepth > 0 && e.hasTry && opened != opLoop && e.checked[e.body.fn] {
+	if e.opts.CallDepth > 0 && e.hasTry && opened != opLoop && e.calls.checked[e.body.fn] {
 		e.p.copyTo(in.end)
 		e.asm(e.restoreDepth)
 	}
@@ -395,4 +519,26 @@ func (e *emitter) wait(in *instr) {
 		a.op(opCall, f)
 		e.loadFuel(a)
 	})
+}
+
+// shiftLabel is the label k in the rewritten function.
+func (e *emitter) shiftLabel(k uint32) uint32 {
+	shifted := k
+	for _, l := range e.labels[len(e.labels)-int(k):] {
+		shifted += l.extra
+	}
+	return shifted
+}
+
+// shiftCatches shifts the labels of the catch clauses of a try_table.
+func (e *emitter) shiftCatches(in *instr) {
+	c := cursor{data: e.data, pos: in.indexAt, end: in.end}
+	for n := c.u32(); n > 0; n-- {
+		if c.byte() <= 1 {
+			c.u32()
+		}
+		at := c.pos
+		k := c.u32()
+		e.p.u32(at, c.pos, e.shiftLabel(k))
+	}
 }

@@ -1,0 +1,273 @@
+package wasmbin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+var engines = []struct {
+	name   string
+	config func() wazero.RuntimeConfig
+}{{"compiler", compilerConfig}, {"interpreter", interpreterConfig}}
+
+// TestSameResults runs the kernels with every change.
+func TestSameResults(t *testing.T) {
+	ctx := context.Background()
+	module := kernels()
+	for _, engine := range engines {
+		plain := newGuest(t, engine.config(), module, nil)
+		want, _ := plain.start(t)
+		for _, opts := range everything {
+			g := newGuest(t, engine.config(), module, &opts)
+			got, _ := g.start(t)
+			for _, name := range []string{"empty", "muladd", "sieve", "fib"} {
+				for _, n := range []uint64{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 18} {
+					w, err := want.ExportedFunction(name).Call(ctx, n)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r, err := got.ExportedFunction(name).Call(ctx, n)
+					if err != nil || r[0] != w[0] {
+						t.Errorf("%s, %s(%d), %+v: %v, %v; want %v", engine.name, name, n, opts, r, err, w)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestGoGuest(t *testing.T) {
+	module := goGuest(t, "work")
+	_, want := newGuest(t, compilerConfig(), module, nil).start(t, "work", "1", "1500")
+	for _, engine := range engines {
+		for _, opts := range everything {
+			g := newGuest(t, engine.config(), module, &opts)
+			if _, got := g.start(t, "work", "1", "1500"); got != want {
+				t.Errorf("%s, %+v: %q, want %q", engine.name, opts, got, want)
+			}
+		}
+	}
+}
+
+// TestStop ends loops and recursions from the check, and counts how far they
+// came: the unit of the period is an instruction.
+func TestStop(t *testing.T) {
+	ctx := context.Background()
+	for _, engine := range engines {
+		for _, k := range []struct {
+			name string
+			n    uint64
+		}{{"empty", 1 << 31}, {"muladd", 1 << 31}, {"sieve", 2_000_000}, {"fib", 60}} {
+			g := newGuest(t, engine.config(), kernels(), &Options{Stop: true, Period: 1000})
+			mod, _ := g.start(t)
+			g.host.onCheck = func(api.Module) {
+				if g.host.checks == 10 {
+					panic(sys.NewExitError(77))
+				}
+			}
+			_, err := mod.ExportedFunction(k.name).Call(ctx, k.n)
+			var exit *sys.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 77 {
+				t.Errorf("%s, %s: %v", engine.name, k.name, err)
+			}
+		}
+	}
+}
+
+// TestFuelIsExact compares the fuel that a program takes in both engines, and
+// the position of every call for more.
+func TestFuelIsExact(t *testing.T) {
+	ctx := context.Background()
+	for _, k := range []struct {
+		name string
+		n    uint64
+		fuel int64 // by hand, 0: only compared
+	}{
+		{"empty", 100, 100*7 + 2},
+		{"muladd", 100, 100*14 + 1},
+		{"sieve", 1000, 0},
+		{"fib", 1, 6},
+		{"fib", 15, 0},
+	} {
+		var traces []string
+		for _, engine := range engines {
+			g := newGuest(t, engine.config(), kernels(), &Options{Fuel: true})
+			mod, _ := g.start(t)
+			cell := mod.ExportedGlobal(g.report.FuelGlobal).(api.MutableGlobal)
+			left := func() int64 { return int64(cell.Get()) }
+			trace, given := "", int64(500)
+			g.host.onFuel = func(api.Module) {
+				trace += fmt.Sprint(left(), " ")
+				given += 700
+				cell.Set(uint64(left() + 700))
+			}
+			cell.Set(uint64(given))
+			if _, err := mod.ExportedFunction(k.name).Call(ctx, k.n); err != nil {
+				t.Fatal(err)
+			}
+			used := given - left()
+			if k.fuel > 0 && used != k.fuel {
+				t.Errorf("%s, %s(%d) took %d, want %d", engine.name, k.name, k.n, used, k.fuel)
+			}
+			traces = append(traces, fmt.Sprint(trace, used))
+		}
+		if traces[0] != traces[1] {
+			t.Errorf("%s: compiler %s, interpreter %s", k.name, traces[0], traces[1])
+		}
+	}
+}
+
+// TestCallDepth calls depth when the limit is passed, and counts back down
+// however functions are left.
+func TestCallDepth(t *testing.T) {
+	ctx := context.Background()
+	for _, engine := range engines {
+		g := newGuest(t, engine.config(), kernels(), &Options{CallDepth: 20})
+		mod, _ := g.start(t)
+		g.host.onDepth = func(api.Module) { panic(sys.NewExitError(3)) }
+		f := mod.ExportedFunction("fib")
+		if _, err := f.Call(ctx, 20); err != nil { // fib(20) down to fib(1)
+			t.Errorf("%s: %v", engine.name, err)
+		}
+		cell := mod.ExportedGlobal(g.report.DepthGlobal)
+		if d := cell.Get(); d != 0 {
+			t.Errorf("%s: depth %d after the call", engine.name, d)
+		}
+		var exit *sys.ExitError
+		if _, err := f.Call(ctx, 21); !errors.As(err, &exit) {
+			t.Errorf("%s: %v", engine.name, err)
+		}
+	}
+}
+
+// catcher is a module whose function "catch" calls "deep", which calls itself as
+// often as its argument says and then throws; catch answers 5.
+func catcher() []byte {
+	i32 := ValueI32
+	var m testModule
+	m.types = [][]byte{[]byte("\x60\x00\x00")}
+	m.tags = [][]byte{{0, 0}}
+	var deep asm // function 0
+	deep.op(opLocalGet, 0)
+	deep.ops(opI32Eqz, opIf, blockEmpty)
+	deep.op(opThrow, 0)
+	deep.ops(opEnd)
+	deep.op(opLocalGet, 0)
+	deep.i32Const(1)
+	deep.ops(opI32Sub)
+	deep.op(opCall, 0)
+	deep.ops(opEnd)
+	m.add(testFunc{params: []ValueType{i32}, code: deep.code})
+	var catch asm // function 1, which is made part of a cycle by calling itself for 0
+	catch.op(opLocalGet, 0)
+	catch.ops(opI32Eqz, opIf, blockEmpty)
+	catch.i32Const(1)
+	catch.op(opCall, 1)
+	catch.ops(opDrop, opEnd)
+	catch.ops(opLoop, blockEmpty)
+	catch.ops(opBlock, blockEmpty, opTryTable, blockEmpty)
+	catch.code = append(catch.code, 2, 0, 0, 0, 2, 0) // two clauses to the block: tag 0, all
+	catch.op(opLocalGet, 0)
+	catch.op(opCall, 0)
+	catch.ops(opEnd, opEnd)
+	catch.ops(opEnd)
+	catch.i32Const(5)
+	catch.ops(opEnd)
+	m.add(testFunc{export: "catch", params: []ValueType{i32}, results: []ValueType{i32}, code: catch.code})
+	return m.bytes()
+}
+
+func TestExceptions(t *testing.T) {
+	ctx := context.Background()
+	var fuel []uint64
+	for _, engine := range engines {
+		for _, opts := range append([]Options{{Fuel: true, CallDepth: 50}}, everything...) {
+			g := newGuest(t, engine.config(), catcher(), &opts)
+			mod, _ := g.start(t)
+			for _, n := range []uint64{10, 0} {
+				if got, err := mod.ExportedFunction("catch").Call(ctx, n); err != nil || got[0] != 5 {
+					t.Errorf("%s, %+v: %v, %v", engine.name, opts, got, err)
+				}
+				if g.report.DepthGlobal != "" {
+					if d := mod.ExportedGlobal(g.report.DepthGlobal).Get(); d != 0 {
+						t.Errorf("%s, %+v: depth %d after catch(%d)", engine.name, opts, int32(d), n)
+					}
+				}
+			}
+			if opts.CallDepth == 50 {
+				fuel = append(fuel, mod.ExportedGlobal(g.report.FuelGlobal).Get())
+			}
+		}
+	}
+	if fuel[0] != fuel[1] {
+		t.Errorf("fuel left: %d", fuel)
+	}
+}
+
+// TestWaits hands operands and offset to the host functions.
+func TestWaits(t *testing.T) {
+	ctx := context.Background()
+	i32, i64 := ValueI32, ValueI64
+	var m testModule
+	m.memories = [][]byte{{3, 1, 1}}
+	add := func(name string, op opcode, align byte, params ...ValueType) {
+		var a asm
+		for i := range params {
+			a.op(opLocalGet, uint32(i))
+		}
+		a.code = append(a.code, prefixAtomic, byte(op), align)
+		a.code = appendU32(a.code, 0xfffffff0, 1)
+		a.ops(opEnd)
+		m.add(testFunc{export: name, params: params, results: []ValueType{i32}, code: a.code})
+	}
+	add("wait32", opWait32, 2, i32, i32, i64)
+	add("wait64", opWait64, 3, i32, i64, i64)
+	add("notify", opNotify, 2, i32, i32)
+	var load asm
+	load.op(opLocalGet, 0)
+	load.code = append(load.code, prefixAtomic, 0x10, 2, 0)
+	load.ops(opEnd)
+	m.add(testFunc{export: "load", params: []ValueType{i32}, results: []ValueType{i32}, code: load.code})
+	for _, engine := range engines {
+		for _, fuel := range []bool{false, true} {
+			record := func(n int) api.GoModuleFunc {
+				return func(_ context.Context, _ api.Module, stack []uint64) {
+					sum := uint64(0)
+					for i, v := range stack[:n] {
+						sum += v * uint64(i+1)
+					}
+					stack[0] = sum & 0xffffffff
+				}
+			}
+			g := newGuestWith(t, engine.config(), m.bytes(), Options{Waits: true, SharedAccess: true, Fuel: fuel}, host{
+				wait32: record(4), wait64: record(4), notifyFunc: record(3),
+			})
+			mod, _ := g.start(t)
+			offset := uint64(0xfffffff0)
+			for _, c := range []struct {
+				name string
+				args []uint64
+				want uint64
+			}{
+				{"wait32", []uint64{8, 1, 1 << 40}, 8 + 2 + 3<<40 + 4*offset},
+				{"wait64", []uint64{8, 1 << 33, 5}, 8 + 2<<33 + 15 + 4*offset},
+				{"notify", []uint64{8, 7}, 8 + 14 + 3*offset},
+				{"load", []uint64{0}, 0},
+			} {
+				got, err := mod.ExportedFunction(c.name).Call(ctx, c.args...)
+				if err != nil || got[0] != c.want&0xffffffff {
+					t.Errorf("%s: %s: %v, %v; want %d", engine.name, c.name, got, err, c.want&0xffffffff)
+				}
+			}
+			if g.host.accesses != 4 || g.report.Accesses != 4 || g.report.Waits != 3 {
+				t.Errorf("%s: %d accesses, report %+v", engine.name, g.host.accesses, g.report)
+			}
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package wasmbin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// FuzzRewrite mutates modules. Nothing panics, errors are typed, what wazero
+// compiles is read and compiles after every change, and what it does not compile
+// it does not compile afterwards either.
+func FuzzRewrite(f *testing.F) {
+	f.Add(kernels())
+	f.Add(numbers())
+	f.Add(catcher())
+	names := make([]string, 0, 8000)
+	all := modules(f)
+	for name, module := range all {
+		if len(module) < 2000 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for i := 0; i < len(names); i += 60 {
+		f.Add(all[names[i]])
+	}
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, interpreterConfig())
+	f.Fuzz(func(t *testing.T, module []byte) {
+		if len(module) > 1<<16 {
+			return
+		}
+		_, err := Inspect(module)
+		var format *FormatError
+		if err != nil {
+			if !errors.As(err, &format) || format.Offset < 0 || format.Offset > len(module) {
+				t.Fatalf("%#v", err)
+			}
+		}
+		same, _, rewriteErr := Rewrite(module, Options{})
+		if rewriteErr == nil && string(same) != string(module) {
+			t.Fatal("not the same bytes")
+		}
+		if errors.As(rewriteErr, &format) && strings.Contains(format.Msg, "locals, more than") {
+			return // wazero allocates what such a module says
+		}
+		bad := compiles(ctx, r, module)
+		if rewriteErr != nil {
+			if bad == nil && !strings.Contains(rewriteErr.Error(), "unknown vector opcode") {
+				t.Fatalf("wazero compiles what is refused: %v", rewriteErr)
+			}
+			return
+		}
+		for _, opts := range everything {
+			rewritten, _, err := Rewrite(module, opts)
+			var reserved *ReservedError
+			if errors.As(err, &reserved) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = compiles(ctx, r, rewritten)
+			if bad == nil && err != nil {
+				t.Fatalf("%+v: does not compile any more: %v", opts, err)
+			}
+			if bad != nil && err == nil && !strings.Contains(bad.Error(), "] init: const expression type mismatch") {
+				t.Fatalf("%+v: compiles now, and did not: %v", opts, bad)
+			}
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package wasmbin
+
+// A check costs as much as three or four instructions, which is little in most
+// loops and half of a small one. So the body of a small loop without calls is
+// written several times and the check stands before the first:
+//
+//	block $exit
+//	  loop $again
+//	    check
+//	    block $next
+//	      body, where a branch to the loop leads to $next
+//	      br $exit
+//	    end
+//	    body, where it leads to $again
+//	  end
+//	end
+//
+// The engine sees one straight line where the loop had its branch back, and
+// keeps what it knows (base and length of memory, bounds that were checked).
+
+// copies is how often the body of a tight loop is written.
+func (e *emitter) copies(l *loop) int {
+	in := &e.body.instrs[l.start]
+	if in.end-in.at != 2 || e.data[in.at+1] < 0x40 {
+		return 1 // a type index: the loop may have parameters
+	}
+	switch {
+	case l.weight <= 16:
+		return 8
+	case l.weight <= 32:
+		return 4
+	case l.weight <= 64:
+		return 2
+	}
+	return 1
+}
+
+// loopAt returns the loop that instruction i opens, nil if it opens none.
+func (e *emitter) loopAt(i int) *loop {
+	for e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start < i {
+		e.nextLoop++
+	}
+	if e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start == i {
+		return &e.loops[e.nextLoop]
+	}
+	return nil
+}
+
+// unroll writes a whole loop.
+func (e *emitter) unroll(l *loop) {
+	ins := e.body.instrs
+	in := &ins[l.start]
+	blockType := e.data[in.at+1]
+	e.report.Loops++
+	e.p.copyTo(in.at)
+	e.asm(func(a *asm) {
+		a.ops(opBlock)
+		a.byte(blockType)
+		a.ops(opLoop)
+		a.byte(blockType)
+		e.check(a, l.weight*uint32(l.copies))
+	})
+	for i := range l.copies {
+		last := i == l.copies-1
+		extra := uint32(1)
+		if !last {
+			extra = 2
+			e.asm(func(a *asm) { a.ops(opBlock, blockEmpty) })
+		}
+		e.labels = append(e.labels, label{op: opLoop, extra: extra})
+		e.p.last = ins[l.start].end
+		for j := l.start + 1; j < l.end; j++ {
+			e.instr(j, &ins[j])
+		}
+		e.p.copyTo(ins[l.end].at)
+		e.labels = e.labels[:len(e.labels)-1]
+		if !last {
+			e.asm(func(a *asm) {
+				a.op(opBr, 2)
+				a.ops(opEnd)
+			})
+		}
+	}
+	e.asm(func(a *asm) { a.ops(opEnd, opEnd) })
+	e.p.last = ins[l.end].end
+}
