@@ -46,7 +46,7 @@ func ReadString(mem api.Memory, ptr, n uint32) (string, error) {
 func ReadCString(mem api.Memory, ptr, limit uint32) (string, error) {
 	b := FromModule(mem)
 	if uint64(ptr) >= uint64(len(b)) {
-		return "", fmt.Errorf("C string at %#x of the guest: %w", ptr, wasip1.EFAULT)
+		return "", fmt.Errorf("reading a C string at %#x of the guest: %w", ptr, wasip1.EFAULT)
 	}
 	b = b[ptr:]
 	cut := uint64(len(b)) > uint64(limit)
@@ -58,9 +58,9 @@ func ReadCString(mem api.Memory, ptr, limit uint32) (string, error) {
 	case i >= 0:
 		return string(b[:i]), nil
 	case cut:
-		return "", fmt.Errorf("C string at %#x of the guest has no NUL in %d bytes: %w", ptr, limit, wasip1.EOVERFLOW)
+		return "", fmt.Errorf("reading a C string at %#x of the guest has no NUL in %d bytes: %w", ptr, limit, wasip1.EOVERFLOW)
 	}
-	return "", fmt.Errorf("C string at %#x of the guest runs out of its memory: %w", ptr, wasip1.EFAULT)
+	return "", fmt.Errorf("reading a C string at %#x of the guest runs out of its memory: %w", ptr, wasip1.EFAULT)
 }
 
 // WriteAt copies b to ptr of a guest. The error matches wasip1.EFAULT, and nothing is
