@@ -55,13 +55,14 @@ func (v *View) String(ptr, n uint32) (string, wasip1.Errno) {
 // Scratch: two paths of one call live side by side. It is a copy because another
 // thread may change guest memory while the path is being walked.
 func (v *View) Path(ptr, n uint32, s *Scratch) (string, wasip1.Errno) {
-	b, errno := v.Read(ptr, n)
+	b, errno := v.Window(ptr, n)
 	if errno != wasip1.ESUCCESS {
 		return "", errno
 	}
 	if n > MaxPath {
 		return "", wasip1.ENAMETOOLONG
 	}
+	v.DidRead(ptr, n)
 	if n == 0 {
 		return "", wasip1.ESUCCESS
 	}
