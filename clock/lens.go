@@ -2,6 +2,7 @@ package clock
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -90,6 +91,11 @@ type stopped struct{}
 
 func (stopped) Stop() bool { return false }
 
+// never is a Timer for a time that the clock below cannot reach.
+type never struct{ stopped atomic.Bool }
+
+func (n *never) Stop() bool { return !n.stopped.Swap(true) }
+
 // Offset returns c with its realtime moved by d.
 func Offset(c Clock, d time.Duration) Clock { return &offset{lens{c}, int64(d)} }
 
@@ -145,7 +151,7 @@ func (s *scaled) AfterFunc(at int64, f func()) Timer {
 	}
 	below := float64(want) / s.factor
 	if below >= math.MaxInt64 {
-		return s.Clock.AfterFunc(math.MaxInt64, f)
+		return new(never)
 	}
 	d := int64(math.Ceil(below))
 	// The division is rounded; a timer must not fire while the clock still reads less than at.
