@@ -1,7 +1,9 @@
 package aferofs
 
 import (
+	"cmp"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 
@@ -42,6 +44,20 @@ func (d *dir) add(name string, n node, local bool) *entry {
 	d.names[e.name] = e
 	d.order = append(d.order, e)
 	return e
+}
+
+// keepPlace gives the newest entry the place of one that it replaced, so that who is reading the directory meets the
+// name once.
+func (d *dir) keepPlace(e *entry, seq uint64) {
+	d.order = d.order[:len(d.order)-1]
+	e.seq = seq
+	i, found := slices.BinarySearchFunc(d.order, seq, func(o *entry, seq uint64) int { return cmp.Compare(o.seq, seq) })
+	if found {
+		d.order[i] = e
+		d.dead--
+		return
+	}
+	d.order = slices.Insert(d.order, i, e)
 }
 
 // del takes a name away from what is known, not from the store.
@@ -134,7 +150,7 @@ func (d *dir) resolve(name string) (*entry, error) {
 		p.rel = e.node.in().at.rel
 	}
 	fi, err := d.fs.lstat(p.path())
-	if err != nil && gone(err) && d.fs.relative && d == d.fs.root {
+	if err != nil && gone(err) && d.fs.memory && d == d.fs.root && d.fs.base == sep {
 		p.rel = !p.rel
 		fi, err = d.fs.lstat(p.path())
 	}
@@ -269,7 +285,7 @@ func (d *dir) relist() error {
 		seen[name] = true
 		e := d.names[name]
 		p := place{dir: d, name: name}
-		if d.fs.relative && d == d.fs.root {
+		if d.fs.memory && d == d.fs.root && d.fs.base == sep {
 			if m, ok := fi.(*mem.FileInfo); ok {
 				p.rel = !strings.HasPrefix(m.FileData.Name(), sep)
 			}
@@ -310,7 +326,7 @@ func (d *dir) Attr() (vfs.Attr, error) {
 	switch {
 	case err == nil:
 		nlink = 1
-		if d.fs.counted {
+		if d.fs.memory {
 			infos, err := d.fs.list(d.path())
 			if err != nil {
 				return vfs.Attr{}, err
@@ -333,6 +349,9 @@ func (d *dir) Attr() (vfs.Attr, error) {
 			return vfs.Attr{}, err
 		}
 		d.look(fi)
+		if d.dirty {
+			d.settle()
+		}
 	}
 	a := d.attr(nlink)
 	// What stores say of a directory's size has no meaning that two of them share.

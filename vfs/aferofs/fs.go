@@ -26,10 +26,9 @@ type FS struct {
 
 	// keepsOpen: the store's handles outlive the name.
 	keepsOpen bool
-	// relative: the store takes "a" and "/a" for two files in its root, as MemMapFs does.
-	relative bool
-	// counted: listing a directory costs next to nothing, so that its subdirectories can be counted.
-	counted bool
+	// memory: the store is a MemMapFs, which takes "a" and "/a" for two files, lists fast, and has no times of its own
+	// for directories.
+	memory bool
 
 	clock atomic.Pointer[clock.Clock]
 
@@ -66,7 +65,7 @@ func New(store afero.Fs, opts ...Option) *FS {
 	f := &FS{store: store, base: sep, max: DefaultMaxFileSize}
 	switch store.(type) {
 	case *afero.MemMapFs:
-		f.keepsOpen, f.relative, f.counted, f.nolinks = true, true, true, true
+		f.keepsOpen, f.memory, f.nolinks = true, true, true
 	case *afero.OsFs:
 		f.keepsOpen = runtime.GOOS != "windows"
 		f.max = math.MaxInt64
@@ -77,7 +76,6 @@ func New(store afero.Fs, opts ...Option) *FS {
 		o(f)
 	}
 	f.base = cleanBase(f.base)
-	f.relative = f.relative && f.base == sep
 	f.root = new(dir)
 	f.initialise(&f.root.inode, typeDir)
 	return f

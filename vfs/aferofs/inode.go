@@ -78,15 +78,18 @@ func (n *inode) look(fi os.FileInfo) {
 	}
 }
 
-// stamp makes mtim and ctim now and tells the store. FS.mu is held.
+// stamp makes mtim and ctim now and tells the store, one that has times of its own only when somebody asks. FS.mu is
+// held.
 func (n *inode) stamp(now int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.timed {
 		n.atim = now
 	}
-	n.mtim, n.ctim, n.timed = now, now, true
-	n.settle()
+	n.mtim, n.ctim, n.timed, n.dirty = now, now, true, true
+	if n.fs.memory {
+		n.settle()
+	}
 }
 
 // settle gives the store the times and notes what it made of them. FS.mu and mu are held.

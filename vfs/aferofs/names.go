@@ -358,7 +358,7 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 			return err
 		}
 	}
-	return d.move(src, t, newName)
+	return d.move(src, t, newName, dst)
 }
 
 // replaceable applies the rules of rename(2) to what stands at the new name. FS.mu is held.
@@ -409,8 +409,9 @@ func (d *dir) clear(dst, src *entry) error {
 	return d.drop(dst)
 }
 
-// move renames a name to one where nothing stands but perhaps a file to be replaced. FS.mu is held.
-func (d *dir) move(src *entry, t *dir, newName string) error {
+// move renames a name to one where nothing stands but perhaps a file to be replaced; old, if not nil, is or was the
+// entry there. FS.mu is held.
+func (d *dir) move(src *entry, t *dir, newName string, old *entry) error {
 	n := src.node.in()
 	p := place{dir: t, name: strings.Clone(newName)}
 	if src.local {
@@ -427,7 +428,10 @@ func (d *dir) move(src *entry, t *dir, newName string) error {
 	if !src.local {
 		n.at = p
 	}
-	t.add(newName, src.node, src.local)
+	e := t.add(newName, src.node, src.local)
+	if old != nil {
+		t.keepPlace(e, old.seq)
+	}
 	now := d.fs.now()
 	n.changed(now)
 	if d != t {

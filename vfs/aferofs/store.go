@@ -59,7 +59,7 @@ func checkName(name string) error {
 type place struct {
 	dir  *dir
 	name string
-	rel  bool // stored without the leading separator (FS.relative)
+	rel  bool // stored without the leading separator (FS.memory)
 }
 
 func (p place) path() string {

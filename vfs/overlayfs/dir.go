@@ -1,6 +1,8 @@
 package overlayfs
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -53,6 +55,20 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 		in.names = append(in.names, place{d, e.name})
 	}
 	return e
+}
+
+// keepPlace gives the newest entry the place of one that it replaced, so that who is reading the directory meets the
+// name once.
+func (d *dir) keepPlace(e *entry, seq uint64) {
+	d.order = d.order[:len(d.order)-1]
+	e.seq = seq
+	i, found := slices.BinarySearchFunc(d.order, seq, func(o *entry, seq uint64) int { return cmp.Compare(o.seq, seq) })
+	if found {
+		d.order[i] = e
+		d.dead--
+		return
+	}
+	d.order = slices.Insert(d.order, i, e)
 }
 
 // hide takes a name away from those that are seen, and leaves a whiteout where the lower has it.

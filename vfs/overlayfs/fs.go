@@ -40,10 +40,9 @@ func New(lower, upper vfs.FS) *FS {
 	_, lr := l.(vfs.Releaser)
 	_, ur := u.(vfs.Releaser)
 	f.releases = lr || ur
-	f.root = &dir{}
-	f.root.start(f, wasip1.FiletypeDirectory)
-	f.root.lower, f.root.upper = l, u
-	f.root.hasUpper, f.root.pinned = true, true
+	f.lastIno = 1
+	f.root = f.newNode(wasip1.FiletypeDirectory, l, u).(*dir)
+	f.root.ino, f.root.pinned = f.lastIno, true
 	return f
 }
 

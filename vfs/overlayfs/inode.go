@@ -59,11 +59,6 @@ type node interface {
 func (n *inode) in() *inode            { return n }
 func (n *inode) Type() wasip1.Filetype { return n.typ }
 
-func (n *inode) start(f *FS, typ wasip1.Filetype) {
-	f.lastIno++
-	n.fs, n.ino, n.typ = f, f.lastIno, typ
-}
-
 // link is a symbolic link, device any node without content of its own.
 type (
 	link   struct{ inode }

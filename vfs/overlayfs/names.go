@@ -358,7 +358,10 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 	n := src.node.in()
 	d.hide(src, white)
 	t.uncover(newName)
-	t.show(newName, n.typ, n.ino, src.node, src.inUpper)
+	e := t.show(newName, n.typ, n.ino, src.node, src.inUpper)
+	if dst != nil {
+		t.keepPlace(e, dst.seq)
+	}
 	n.pinned = true
 	d.modified()
 	t.modified()
