@@ -108,19 +108,15 @@ func (h *Host) Do(dir poll.Events, f func() error) error {
 		h.holder.Hold()
 		defer h.holder.Release()
 	}
-	subscribed := false
+	if h.passed(d) {
+		return os.ErrDeadlineExceeded
+	}
+	if err := f(); err != wasip1.EAGAIN {
+		return err
+	}
+	h.stream.Subscribe(&d.waiter)
+	defer h.stream.Unsubscribe(&d.waiter)
 	for {
-		if h.passed(d) {
-			return os.ErrDeadlineExceeded
-		}
-		if err := f(); err != wasip1.EAGAIN {
-			return err
-		}
-		if !subscribed {
-			subscribed = true
-			h.stream.Subscribe(&d.waiter)
-			defer h.stream.Unsubscribe(&d.waiter)
-		}
 		for h.stream.Poll(dir).Ready == 0 {
 			if h.passed(d) {
 				return os.ErrDeadlineExceeded
@@ -128,6 +124,9 @@ func (h *Host) Do(dir poll.Events, f func() error) error {
 			if err := d.task.Park(poll.Wait{Op: "host", Clock: h.clock, Deadline: d.deadline.Load()}); err != nil {
 				return err
 			}
+		}
+		if err := f(); err != wasip1.EAGAIN {
+			return err
 		}
 	}
 }
@@ -143,6 +142,9 @@ func (h *Host) Close() error {
 		h.holder.Hold()
 		defer h.holder.Release()
 	}
+	// That it is closed counts before a deadline that has passed.
+	h.read.deadline.Store(poll.NoDeadline)
+	h.write.deadline.Store(poll.NoDeadline)
 	err := h.stream.Close()
 	h.read.task.Wake()
 	h.write.task.Wake()

@@ -116,8 +116,8 @@ func (in *Input) Subscribe(w *poll.Waiter) { in.queue.Subscribe(w) }
 // Unsubscribe takes w away again.
 func (in *Input) Unsubscribe(w *poll.Waiter) { in.queue.Unsubscribe(w) }
 
-// Terminal reports whether the stream is a terminal.
-func (in *Input) Terminal() bool { return in.tty }
+// Type says whether the stream is a terminal, a character device to a guest, or of unknown type.
+func (in *Input) Type() wasip1.Filetype { return filetype(in.tty) }
 
 // Close ends reading. What was read ahead is gone afterwards.
 func (in *Input) Close() error { return in.src.close() }

@@ -153,8 +153,8 @@ func (o *Output) Subscribe(w *poll.Waiter) { o.queue.Subscribe(w) }
 // Unsubscribe takes w away again.
 func (o *Output) Unsubscribe(w *poll.Waiter) { o.queue.Unsubscribe(w) }
 
-// Terminal reports whether the stream is a terminal.
-func (o *Output) Terminal() bool { return o.tty }
+// Type says whether the stream is a terminal, a character device to a guest, or of unknown type.
+func (o *Output) Type() wasip1.Filetype { return filetype(o.tty) }
 
 // Close ends writing. What was taken is still written, by the stream's goroutine.
 func (o *Output) Close() error { return o.snk.close() }

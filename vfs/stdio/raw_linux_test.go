@@ -175,7 +175,7 @@ func TestNullDeviceIsDirect(t *testing.T) {
 	}
 	defer f.Close()
 	in, out := NewInput(f), NewOutput(f)
-	if in.Terminal() || out.Terminal() {
+	if IsTerminal(in) || IsTerminal(out) {
 		t.Error("/dev/null is a terminal")
 	}
 	if n, err := in.Read(make([]byte, 1)); n != 0 || err != io.EOF {
@@ -256,7 +256,7 @@ func TestTerminal(t *testing.T) {
 	tty := os.NewFile(uintptr(fd), "tty")
 	defer tty.Close()
 	in, out := NewInput(tty), NewOutput(tty)
-	if !in.Terminal() || !out.Terminal() {
+	if !IsTerminal(in) || !IsTerminal(out) {
 		t.Error("not taken for a terminal")
 	}
 	guest := newTask(t.Context())

@@ -50,31 +50,42 @@ func (Closed) Close() error { return nil }
 // wrapped is a stream of which some answers are replaced.
 type wrapped struct {
 	vfs.Stream
-	tty    bool
+	kind   wasip1.Filetype
 	shared bool
 }
 
-// Terminal returns s as a terminal: a guest's isatty says yes.
-func Terminal(s vfs.Stream) vfs.Stream { return wrapped{Stream: s, tty: true} }
+// Terminal returns s as a terminal: a guest's isatty says yes, because to a guest a terminal
+// is a character device on which it cannot seek.
+func Terminal(s vfs.Stream) vfs.Stream {
+	return wrapped{Stream: s, kind: wasip1.FiletypeCharacterDevice}
+}
 
-// NotTerminal returns s as no terminal, whatever it is.
-func NotTerminal(s vfs.Stream) vfs.Stream { return wrapped{Stream: s} }
+// NotTerminal returns s as a stream of unknown type, whatever it is.
+func NotTerminal(s vfs.Stream) vfs.Stream {
+	return wrapped{Stream: s, kind: wasip1.FiletypeUnknown}
+}
 
 // Shared returns s without its Close, for a stream that is used by several guests, together or
-// one after the other. Its owner closes s itself.
+// one after the other. Its owner closes s itself. A socket is a plain stream afterwards.
 func Shared(s vfs.Stream) vfs.Stream {
-	return wrapped{Stream: s, tty: IsTerminal(s), shared: true}
+	return wrapped{Stream: s, kind: filetype(IsTerminal(s)), shared: true}
 }
 
-// IsTerminal reports whether s has a method Terminal that says so. To a guest a terminal is a
-// character device on which it cannot seek, which is what isatty looks at; other streams
-// are of unknown type.
+// IsTerminal reports whether a guest takes s for a terminal.
 func IsTerminal(s vfs.Stream) bool {
-	t, ok := s.(interface{ Terminal() bool })
-	return ok && t.Terminal()
+	t, ok := s.(interface{ Type() wasip1.Filetype })
+	return ok && t.Type() == wasip1.FiletypeCharacterDevice
 }
 
-func (w wrapped) Terminal() bool { return w.tty }
+func filetype(tty bool) wasip1.Filetype {
+	if tty {
+		return wasip1.FiletypeCharacterDevice
+	}
+	return wasip1.FiletypeUnknown
+}
+
+// Type implements vfs.Typed.
+func (w wrapped) Type() wasip1.Filetype { return w.kind }
 
 func (w wrapped) Flush(t poll.Task) error { return Flush(t, w.Stream) }
 

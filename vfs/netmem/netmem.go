@@ -1,0 +1,231 @@
+// Package netmem is a network in memory: names, connections and listeners for guests and for host code, with
+// latency, bandwidth, partitions and resets on a Host's clock. Nothing of it leaves the process.
+//
+//	n := netmem.New(clock)
+//	l, err := n.Listen("server:80", 128) // a vfs.Listener: give it to a guest as a descriptor
+//	client := http.Client{Transport: &http.Transport{DialContext: n.DialContext}}
+//	client.Get("http://server/")
+//
+// An address is a site and a port, "server:80". Sites need not be declared. Each end of a connection is a
+// [Socket], which never waits and is what a guest gets: from a [Listener] that it accepts on, or connected
+// by [Dialer.Connect] and given as a descriptor. For host code [Conn] and [Listener.Net] wait in its place.
+//
+// A connection behaves as TCP does: bytes in order, half-close, EPIPE after the other end has
+// closed, ECONNRESET after a reset. What is under way and what is not read yet share one bounded
+// buffer, so that a writer waits for its reader. Connecting takes the time to the other site and back,
+// and is done when the connection lies in the backlog.
+//
+// # Time
+//
+// Between two sites there is a [Link]. A partition keeps what is on its way; healing it sends that
+// again from the beginning, in order, as retransmission would.
+//
+// Where the clock is a [clock.Holder], its time may jump when everybody waits. What host
+// code begins here holds time by itself: from the call of Dial until the connection lies in the backlog and
+// whoever waits there has been woken, from the call of Write until the bytes are where the guest
+// can read them and it has been woken; each woken thread then holds time in its own name. While something is on
+// a link with latency, time is not held: it is what the latency consists of. Nor is it
+// while a call waits for the other end to accept or to read, which may sleep. Between two calls, host code
+// holds time by itself if it must not be outrun.
+//
+// Everything happens in one order: what arrives at the same time arrives in the order in which it was
+// sent, and ports are given in the order in which they are asked for.
+//
+// Lock order: Network, [poll.Queue], clock. No clock is asked to set a timer, and no Hold is
+// released, under the Network's lock.
+package netmem
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Network is a set of sites that can reach each other.
+type Network struct {
+	clock  clock.Clock
+	holder clock.Holder // nil where the clock is none
+	link   Link         // unless set otherwise
+	refuse bool
+
+	mu        sync.Mutex
+	listeners map[string]*Listener
+	wires     map[route]*wire
+	conns     map[*connection]struct{}
+	serial    uint64
+	port      int
+	arm       []*packet // those that want a timer when mu is let go
+}
+
+// Option changes how [New] makes a network.
+type Option func(*Network)
+
+// WithLink sets the link between all sites for which [Network.SetLink] sets no other.
+func WithLink(l Link) Option { return func(n *Network) { n.link = l } }
+
+// RefuseWhenFull makes a listener with a full backlog refuse connections. Otherwise those
+// that connect wait, as they do on Linux.
+func RefuseWhenFull() Option { return func(n *Network) { n.refuse = true } }
+
+// New makes a network. A nil clock stands for real time.
+func New(c clock.Clock, opts ...Option) *Network {
+	if c == nil {
+		c = clock.Real()
+	}
+	n := &Network{
+		clock:     c,
+		listeners: make(map[string]*Listener),
+		wires:     make(map[route]*wire),
+		conns:     make(map[*connection]struct{}),
+		port:      firstPort,
+	}
+	n.holder, _ = c.(clock.Holder)
+	for _, o := range opts {
+		o(n)
+	}
+	return n
+}
+
+// firstPort is the first that is given to who asks for none (IANA: dynamic ports).
+const firstPort = 49152
+
+// enter takes the network's lock, and hold of time.
+func (n *Network) enter() {
+	if n.holder != nil {
+		n.holder.Hold()
+	}
+	n.mu.Lock()
+}
+
+// leave undoes enter and sets the timers that were wanted meanwhile.
+func (n *Network) leave() {
+	arm := n.arm
+	n.arm = nil
+	n.mu.Unlock()
+	for _, p := range arm {
+		timers := []clock.Timer{n.clock.AfterFunc(p.at, p.wire.due)}
+		if p.reply != 0 {
+			timers = append(timers, n.clock.AfterFunc(p.reply, p.conn.answered))
+		}
+		n.mu.Lock()
+		if p.gone {
+			stop(timers)
+		} else {
+			p.timers = timers
+		}
+		n.mu.Unlock()
+	}
+	if n.holder != nil {
+		n.holder.Release()
+	}
+}
+
+func stop(timers []clock.Timer) {
+	for _, t := range timers {
+		t.Stop()
+	}
+}
+
+// Addr is an address, "site:port".
+type Addr string
+
+// Network returns "mem".
+func (Addr) Network() string { return "mem" }
+
+// String returns the address.
+func (a Addr) String() string { return string(a) }
+
+// Site returns what stands before the last colon: who is there.
+func (a Addr) Site() string {
+	if i := strings.LastIndexByte(string(a), ':'); i >= 0 {
+		return string(a[:i])
+	}
+	return string(a)
+}
+
+// portLocked returns a new address of a site.
+func (n *Network) portLocked(site string) Addr {
+	for {
+		a := site + ":" + strconv.Itoa(n.port)
+		n.port++
+		if _, taken := n.listeners[a]; !taken {
+			return Addr(a)
+		}
+	}
+}
+
+// Listen makes a listener with room for backlog connections that nobody has accepted yet, at least 1. Port 0
+// stands for the next free one. Errors: EADDRINUSE.
+func (n *Network) Listen(address string, backlog int) (*Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := Addr(address)
+	if strings.HasSuffix(address, ":0") {
+		a = n.portLocked(a.Site())
+	}
+	if _, taken := n.listeners[string(a)]; taken {
+		return nil, &net.OpError{Op: "listen", Net: a.Network(), Addr: a, Err: wasip1.EADDRINUSE}
+	}
+	l := &Listener{network: n, addr: a, backlog: max(backlog, 1)}
+	n.listeners[string(a)] = l
+	return l, nil
+}
+
+// SetLink sets the link between two sites, in both directions. What is on its way already is not changed.
+func (n *Network) SetLink(a, b string, l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wireLocked(route{a, b}).link = l
+	n.wireLocked(route{b, a}).link = l
+}
+
+// Partition parts two sites: what one sends, and what is on its way, does not arrive until [Network.Heal].
+func (n *Network) Partition(a, b string) {
+	n.enter()
+	defer n.leave()
+	n.wireLocked(route{a, b}).cut()
+	n.wireLocked(route{b, a}).cut()
+}
+
+// Heal ends a partition.
+func (n *Network) Heal(a, b string) {
+	n.enter()
+	defer n.leave()
+	for _, r := range []route{{a, b}, {b, a}} {
+		n.wireLocked(r).heal()
+	}
+	for _, c := range n.betweenLocked(a, b) {
+		c.retryLocked()
+	}
+}
+
+// Reset breaks all connections between two sites at once: ECONNRESET at both ends. It returns how many
+// there were.
+func (n *Network) Reset(a, b string) int {
+	n.enter()
+	defer n.leave()
+	conns := n.betweenLocked(a, b)
+	for _, c := range conns {
+		c.breakLocked(wasip1.ECONNRESET)
+	}
+	return len(conns)
+}
+
+// betweenLocked returns the connections between two sites, the oldest first.
+func (n *Network) betweenLocked(a, b string) []*connection {
+	var conns []*connection
+	for c := range n.conns {
+		from, to := c.ends[0].local.Site(), c.ends[1].local.Site()
+		if from == a && to == b || from == b && to == a {
+			conns = append(conns, c)
+		}
+	}
+	slices.SortFunc(conns, func(x, y *connection) int { return cmp.Compare(x.serial, y.serial) })
+	return conns
+}

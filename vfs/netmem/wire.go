@@ -1,0 +1,166 @@
+package netmem
+
+import (
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+)
+
+// Link is what lies between two sites. The zero value delivers at once.
+type Link struct {
+	// Latency is the time from one end to the other.
+	Latency time.Duration
+	// Bandwidth is in bytes a second, in each direction, for all connections together; 0 is without limit.
+	Bandwidth int64
+	// Buffer is how many bytes of a connection may be on their way or unread, in each
+	// direction; 0 stands for 64 KiB.
+	Buffer int
+}
+
+// route is a direction.
+type route struct{ from, to string }
+
+// wire is one direction of the link between two sites, with what is on it. All is guarded by the network's lock.
+type wire struct {
+	network *Network
+	link    Link
+	free    int64     // when all that has been sent has left
+	packets []*packet // on their way, in order
+	down    bool
+	due     func() // deliverDue, made once
+}
+
+// packet is what arrives at once.
+type packet struct {
+	wire   *wire
+	conn   *connection
+	kind   packetKind
+	to     int // the end of conn
+	n      int // bytes
+	at     int64
+	reply  int64 // when the answer to a connect arrives, else 0
+	timers []clock.Timer
+	gone   bool // delivered, or waiting for a partition's end: needs no timer
+}
+
+type packetKind uint8
+
+const (
+	packetData packetKind = iota
+	packetConnect
+	packetAccept
+	packetEnd   // of a direction
+	packetClose // of both
+)
+
+// segment is what a write is cut into where sending takes time.
+const segment = 4096
+
+func (n *Network) wireLocked(r route) *wire {
+	w := n.wires[r]
+	if w == nil {
+		w = &wire{network: n, link: n.link}
+		w.due = w.deliverDue
+		n.wires[r] = w
+	}
+	return w
+}
+
+// send puts a packet on the wire, or delivers it where that takes no time.
+func (w *wire) send(c *connection, to int, kind packetKind, n int) {
+	if w.link.Bandwidth > 0 {
+		for n > segment {
+			w.put(&packet{wire: w, conn: c, kind: kind, to: to, n: segment})
+			n -= segment
+		}
+	}
+	now := w.network.clock.Monotonic()
+	if len(w.packets) == 0 && !w.down && w.link.Latency <= 0 && w.link.Bandwidth <= 0 {
+		c.arriveLocked(to, kind, n)
+		return
+	}
+	if last := len(w.packets) - 1; kind == packetData && last >= 0 && w.link.Bandwidth <= 0 {
+		p := w.packets[last]
+		if p.conn == c && p.to == to && p.kind == kind && (w.down || p.at == now+int64(w.link.Latency)) {
+			p.n += n
+			return
+		}
+	}
+	w.put(&packet{wire: w, conn: c, kind: kind, to: to, n: n})
+}
+
+func (w *wire) put(p *packet) {
+	w.packets = append(w.packets, p)
+	w.schedule(p)
+}
+
+// schedule sets when p arrives: after what was sent before it.
+func (w *wire) schedule(p *packet) {
+	if w.down {
+		p.gone = true
+		return
+	}
+	leave := max(w.network.clock.Monotonic(), w.free)
+	if w.link.Bandwidth > 0 {
+		leave += int64(p.n) * int64(time.Second) / w.link.Bandwidth
+	}
+	w.free = leave
+	p.at = leave + int64(w.link.Latency)
+	for i := len(w.packets) - 1; i > 0; i-- {
+		if w.packets[i] == p {
+			p.at = max(p.at, w.packets[i-1].at)
+			break
+		}
+	}
+	if p.kind == packetConnect {
+		back := w.network.wireLocked(route{p.conn.ends[1].local.Site(), p.conn.ends[0].local.Site()})
+		p.reply = p.at + int64(back.link.Latency)
+	}
+	p.gone = false
+	w.network.arm = append(w.network.arm, p)
+}
+
+// deliverDue is called by the clock: it sets no timers.
+func (w *wire) deliverDue() {
+	n := w.network
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.clock.Monotonic()
+	k := 0
+	for ; k < len(w.packets) && !w.down && w.packets[k].at <= now; k++ {
+		p := w.packets[k]
+		w.packets[k] = nil
+		p.gone = true
+		p.conn.arriveLocked(p.to, p.kind, p.n)
+	}
+	w.packets = w.packets[k:]
+}
+
+// cut stops everything on the wire where it is.
+func (w *wire) cut() {
+	w.down = true
+	for _, p := range w.packets {
+		p.gone = true
+		stop(p.timers)
+		p.timers = nil
+	}
+}
+
+// heal sends everything again.
+func (w *wire) heal() {
+	if !w.down {
+		return
+	}
+	w.down = false
+	w.free = 0
+	packets := w.packets
+	w.packets = nil
+	for _, p := range packets {
+		again := *p // a timer of the old one that is about to be set is stopped
+		if again.kind == packetData {
+			w.send(p.conn, p.to, p.kind, p.n)
+		} else {
+			w.put(&again)
+		}
+	}
+}
