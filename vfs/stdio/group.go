@@ -3,7 +3,6 @@ package stdio
 import (
 	"io"
 	"sync"
-	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -104,10 +103,10 @@ func (g *Group) doneLocked(w write) {
 
 // pumpSink hands writes to its group's goroutine.
 type pumpSink struct {
-	w     io.Writer
-	group *Group
-	queue *poll.Queue
-	owned bool
+	w      io.Writer
+	group  *Group
+	queue  *poll.Queue
+	closer func() error
 
 	// Guarded by the group's lock.
 	left   int   // bytes taken and not written
@@ -187,9 +186,6 @@ func (s *pumpSink) takeErr() error {
 	return err
 }
 
-// linger is how long a connection that was closed may take to send what its guest had written.
-const linger = 10 * time.Second
-
 func (s *pumpSink) close() error {
 	g := s.group
 	g.mu.Lock()
@@ -205,21 +201,17 @@ func (s *pumpSink) close() error {
 		s.err = nil
 		return err
 	}
-	if d, ok := s.w.(writeDeadliner); ok && s.owned {
-		_ = d.SetWriteDeadline(time.Now().Add(linger))
-	}
 	return nil
 }
 
 // finishLocked closes the writer after the last write, without the lock.
 func (s *pumpSink) finishLocked() {
-	c, ok := s.w.(io.Closer)
-	if _, lines := s.w.(*LineWriter); !ok || !s.owned && !lines {
+	if s.closer == nil {
 		return
 	}
 	g := s.group
 	g.mu.Unlock()
-	err := c.Close()
+	err := s.closer()
 	g.mu.Lock()
 	if s.err == nil {
 		s.err = err

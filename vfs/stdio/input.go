@@ -59,12 +59,10 @@ func NewInput(r io.Reader, opts ...Option) *Input {
 }
 
 func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
-	closer := func() error { return nil }
-	if rc, ok := r.(io.Closer); ok && c.owned {
-		closer = rc.Close
-	}
+	closer := c.closerOf(r)
+	pump := &pumpSource{r: r, queue: q, size: c.size, closer: closer, tty: tty}
 	if c.pumped {
-		return newPumpSource(r, c, q, tty)
+		return pump
 	}
 	direct := c.direct
 	switch r := r.(type) {
@@ -76,10 +74,10 @@ func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
 	if direct {
 		return &directSource{r: r, closer: closer}
 	}
-	if s := newRawSource(r, c, q, closer); s != nil {
+	if s := newRawSource(r, q, closer); s != nil {
 		return s
 	}
-	return newPumpSource(r, c, q, tty)
+	return pump
 }
 
 // Read reads what there is, at most len(p) bytes, and answers EAGAIN when there is nothing yet,
@@ -188,16 +186,16 @@ func (d *directSource) close() error {
 		return nil
 	}
 	d.closed = true
-	return d.closer()
+	return call(d.closer)
 }
 
 // pumpSource reads ahead on a goroutine, one Read at a time and only when asked.
 type pumpSource struct {
-	r     io.Reader
-	queue *poll.Queue
-	size  int
-	owned bool
-	tty   bool
+	r      io.Reader
+	queue  *poll.Queue
+	size   int
+	closer func() error
+	tty    bool
 
 	mu      sync.Mutex
 	buf     []byte // belongs to the goroutine while running
@@ -205,10 +203,6 @@ type pumpSource struct {
 	err     error  // what comes after rest
 	running bool
 	closed  bool
-}
-
-func newPumpSource(r io.Reader, c config, q *poll.Queue, tty bool) *pumpSource {
-	return &pumpSource{r: r, queue: q, size: c.size, owned: c.owned, tty: tty}
 }
 
 func (s *pumpSource) recv(p []byte, peek bool) (int, error) {
@@ -282,7 +276,7 @@ func (s *pumpSource) fill() {
 	defer s.mu.Unlock()
 	s.running = false
 	s.rest, s.err = s.buf[:n], err
-	if s.closed && !s.owned {
+	if s.closed {
 		if d, ok := s.r.(readDeadliner); ok {
 			_ = d.SetReadDeadline(noTime) // Close set it to end this Read
 		}
@@ -303,15 +297,12 @@ func (s *pumpSource) close() error {
 		return nil
 	}
 	s.closed = true
-	if d, ok := s.r.(readDeadliner); ok && s.running && !s.owned {
+	if d, ok := s.r.(readDeadliner); ok && s.running {
 		_ = d.SetReadDeadline(longAgo)
 	}
 	s.queue.Wake()
 	s.mu.Unlock()
-	if c, ok := s.r.(io.Closer); ok && s.owned {
-		return c.Close()
-	}
-	return nil
+	return call(s.closer)
 }
 
 var errBadCount = errors.New("stdio: reader or writer returned an impossible count")

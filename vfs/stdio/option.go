@@ -20,6 +20,7 @@ type config struct {
 	direct bool
 	pumped bool
 	owned  bool
+	closer func() error
 	size   int
 	group  *Group
 	queue  *poll.Queue
@@ -45,6 +46,9 @@ func Pumped() Option { return func(c *config) { c.pumped = true } }
 // io.Closer. For an output that happens after all that was taken has been written.
 func Owned() Option { return func(c *config) { c.owned = true } }
 
+// OnClose makes Close of the stream call f, for an output after all that was taken has been written.
+func OnClose(f func() error) Option { return func(c *config) { c.closer = f } }
+
 // Buffered sets how many bytes the stream takes ahead, at least 4096.
 func Buffered(size int) Option {
 	return func(c *config) { c.size = max(size, pipeBuf) }
@@ -56,6 +60,22 @@ func InOrder(g *Group) Option { return func(c *config) { c.group = g } }
 // WakeOn makes the stream wake those in q. It is for whoever builds one Pollable of an
 // input and an output, such as a connection; the stream's own Subscribe uses q as well.
 func WakeOn(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
+
+// closerOf returns what closing a stream of v is to call, nil for nothing.
+func (c *config) closerOf(v any) func() error {
+	if vc, ok := v.(io.Closer); ok && c.owned {
+		return vc.Close
+	}
+	return c.closer
+}
+
+// call calls f if there is one.
+func call(f func() error) error {
+	if f == nil {
+		return nil
+	}
+	return f()
+}
 
 // lener is implemented by the in-memory readers of the standard library.
 type lener interface{ Len() int }

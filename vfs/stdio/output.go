@@ -19,7 +19,6 @@ var (
 )
 
 type readDeadliner interface{ SetReadDeadline(time.Time) error }
-type writeDeadliner interface{ SetWriteDeadline(time.Time) error }
 
 // Writer makes a stream of w that can be written: w itself if it is a stream, [Discard] for nil and
 // for io.Discard, else an [Output].
@@ -104,32 +103,31 @@ func NewOutput(w io.Writer, opts ...Option) *Output {
 }
 
 func newSink(w io.Writer, c config, q *poll.Queue) sink {
-	closer := func() error { return nil }
-	if wc, ok := w.(io.Closer); ok && c.owned {
-		closer = wc.Close
+	closer := c.closerOf(w)
+	if l, ok := w.(*LineWriter); ok {
+		closer = l.Close // hands on a last line without an end
 	}
 	if c.group == nil {
 		c.group = &Group{limit: c.size}
 	}
+	pump := &pumpSink{w: w, group: c.group, queue: q, closer: closer}
 	if c.pumped {
-		return &pumpSink{w: w, group: c.group, queue: q, owned: c.owned}
+		return pump
 	}
 	direct := c.direct || waitless(w)
 	switch w := w.(type) {
 	case *bytes.Buffer, *strings.Builder:
 		direct = true
-	case *LineWriter:
-		closer = w.Close // hands on a last line without an end
 	case *os.File:
 		direct = direct || neverWaits(w)
 	}
 	if direct {
 		return &directSink{mu: &c.group.direct, w: w, closer: closer}
 	}
-	if s := newRawSink(w, c, q, closer); s != nil {
+	if s := newRawSink(w, q, closer); s != nil {
 		return s
 	}
-	return &pumpSink{w: w, group: c.group, queue: q, owned: c.owned}
+	return pump
 }
 
 // Write writes what fits; up to 4096 bytes are written whole or not at all where a goroutine writes them.
@@ -227,5 +225,5 @@ func (d *directSink) close() error {
 		return nil
 	}
 	d.closed = true
-	return d.closer()
+	return call(d.closer)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -188,7 +189,7 @@ func (r *rawFD) close() error {
 	}
 	r.queue.Wake()
 	r.mu.Unlock()
-	return r.closer()
+	return call(r.closer)
 }
 
 func (r *rawFD) recv(p []byte, peek bool) (int, error) {
@@ -203,14 +204,14 @@ func (r *rawFD) buffered() []byte           { return nil }
 func (r *rawFD) pending() int               { return 0 }
 func (r *rawFD) takeErr() error             { return nil }
 
-func newRawSource(v io.Reader, _ config, q *poll.Queue, closer func() error) source {
+func newRawSource(v io.Reader, q *poll.Queue, closer func() error) source {
 	if r := newRawFD(v, unix.POLLIN, q, closer); r != nil {
 		return r
 	}
 	return nil
 }
 
-func newRawSink(v io.Writer, _ config, q *poll.Queue, closer func() error) sink {
+func newRawSink(v io.Writer, q *poll.Queue, closer func() error) sink {
 	if r := newRawFD(v, unix.POLLOUT, q, closer); r != nil {
 		return r
 	}
@@ -221,7 +222,7 @@ func newRawSink(v io.Writer, _ config, q *poll.Queue, closer func() error) sink 
 type pollable interface {
 	syscall.Conn
 	readDeadliner
-	writeDeadliner
+	SetWriteDeadline(time.Time) error
 }
 
 // newRawFD returns nil where v has no descriptor, or none that the runtime can wait for.
@@ -244,7 +245,7 @@ func newRawFD(v any, events int16, q *poll.Queue, closer func() error) *rawFD {
 		}
 		if ours {
 			theirs := closer
-			closer = func() error { return errors.Join(f.Close(), theirs()) }
+			closer = func() error { return errors.Join(f.Close(), call(theirs)) }
 		}
 		p, socket = f, false
 	default:

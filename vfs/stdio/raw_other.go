@@ -13,8 +13,8 @@ import (
 // Elsewhere than on Linux a goroutine reads and writes descriptors: /dev/fd does not open a file a second
 // time there, and the runtime's poller does not take terminals.
 
-func newRawSource(io.Reader, config, *poll.Queue, func() error) source { return nil }
-func newRawSink(io.Writer, config, *poll.Queue, func() error) sink     { return nil }
+func newRawSource(io.Reader, *poll.Queue, func() error) source { return nil }
+func newRawSink(io.Writer, *poll.Queue, func() error) sink     { return nil }
 
 // neverWaits reports whether reading and writing f waits for nobody: a regular file, or the null device.
 func neverWaits(f *os.File) bool {
