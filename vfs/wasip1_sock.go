@@ -10,13 +10,13 @@ import (
 )
 
 // The sock_* functions of WASI preview1 in the order of the specification, with its parameters. What all have in
-// common is not repeated: EBADF if fd is not open, ENOTSOCK if it is not a socket, ENOTCAPABLE if it lacks the right,
+// common is not repeated: EBADF if fd is not open or, as wasmtime has it, a directory; ENOTSOCK if it is another thing that is no socket; ENOTCAPABLE if it lacks the right,
 // EFAULT for a pointer that does not lead to guest memory.
 
 // socket returns the open socket that fd stands for.
 func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno) {
 	f := c.Table.Get(fd)
-	if f == nil {
+	if f == nil || f.kind == wasip1.FiletypeDirectory {
 		return nil, wasip1.EBADF
 	}
 	switch f.stream.(type) {

@@ -66,6 +66,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 				t = h.threadOf(ctx, mod)
 			}
 			if !t.guest.ended.Load() {
+				t.attach()
 				call(t, stack)
 			}
 			if t.guest.ended.Load() {

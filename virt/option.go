@@ -281,6 +281,12 @@ func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) Option {
 	return withMount("WithMount", path, func() (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
+// WithoutFiles leaves the guest without any preopened directory: the mounts that were given before, and the default
+// world, are not there.
+func WithoutFiles() Option {
+	return guestOption("WithoutFiles", func(c *config) error { c.mounts = []mount{}; return nil })
+}
+
 // WithMountFunc mounts a file system that is made anew for each guest.
 func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) Option {
 	return withMount("WithMountFunc", path, make, make == nil, opts)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -169,6 +170,7 @@ func (t *Trap) Error() string {
 const (
 	wasmErrorPrefix = "wasm error: "
 	stackHeader     = "wasm stack trace:"
+	goStackHeader   = "Go runtime stack trace:"
 	goPanicMark     = "(recovered by wazero)"
 )
 
@@ -183,13 +185,7 @@ func parseTrap(err error) *Trap {
 	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trapKinds[TrapStackOverflow].text {
 		return nil
 	}
-	stack, _, _ = strings.Cut(stack, "\n\nGo runtime stack trace:")
-	t := &Trap{Message: message}
-	for line := range strings.Lines(stack) {
-		if line = strings.TrimSpace(line); line != "" {
-			t.Stack += line + "\n"
-		}
-	}
+	t := &Trap{Message: message, Stack: stackLines(stack)}
 	for k, kind := range trapKinds {
 		if kind.text != "" && strings.Contains(message, kind.text) {
 			t.Kind = TrapKind(k)
@@ -197,6 +193,32 @@ func parseTrap(err error) *Trap {
 		}
 	}
 	return t
+}
+
+// waitTrap makes a Trap of an error of a wait or notify, which the Host answers in WebAssembly's place. It returns
+// nil if err is none.
+func waitTrap(err error) *Trap {
+	reason, ok := errors.AsType[sched.Trap](err)
+	if !ok {
+		return nil
+	}
+	_, stack, _ := strings.Cut(err.Error(), stackHeader)
+	kind := TrapMemoryOutOfBounds
+	if reason == sched.TrapUnaligned {
+		kind = TrapUnalignedAtomic
+	}
+	return &Trap{Kind: kind, Message: kind.String(), Stack: stackLines(stack)}
+}
+
+// stackLines tidies the stack as wazero prints it.
+func stackLines(text string) (stack string) {
+	text, _, _ = strings.Cut(text, goStackHeader)
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			stack += line + "\n"
+		}
+	}
+	return stack
 }
 
 // resultOf is the result that an error of a call of the guest's code stands for. It is nil if there is
@@ -211,6 +233,9 @@ func resultOf(err error) *Result {
 			return &Result{Outcome: Canceled, Err: err}
 		}
 		return &Result{Outcome: Exited, ExitCode: exit.ExitCode()}
+	}
+	if trap := waitTrap(err); trap != nil {
+		return &Result{Outcome: Trapped, Trap: trap}
 	}
 	if trap := parseTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}

@@ -88,10 +88,8 @@ func (t *thread) attach() {
 func (t *thread) attachOther() {
 	if s := t.guest.shared; s != nil {
 		t.view.Reset(s.mapped.Bytes())
-	} else if m := t.mod.Memory(); m != nil {
-		t.view.Reset(memory.FromModule(m))
 	} else {
-		t.view.Reset(nil)
+		t.view.Reset(memory.FromModule(t.mod.Memory()))
 	}
 }
 
