@@ -179,6 +179,26 @@ func TestHostSleepers(t *testing.T) {
 	}
 }
 
+func TestBlockUntilIdle(t *testing.T) {
+	c := clock.NewVirtual()
+	c.Hold()
+	c.AfterFunc(c.Monotonic()+1, func() {})
+	var wg sync.WaitGroup
+	released := false
+	wg.Go(func() {
+		if err := c.BlockUntilIdle(t.Context(), 1); err != nil || !released {
+			t.Errorf("%v; idle while the clock is held: %v", err, !released)
+		}
+	})
+	c.BlockUntil(1)
+	released = true
+	c.Release()
+	wg.Wait()
+	if err := c.BlockUntilIdle(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPause(t *testing.T) {
 	c := clock.NewVirtual(clock.AutoAdvance())
 	c.Hold()

@@ -104,6 +104,7 @@ func (v *Virtual) Release() {
 	v.holds--
 	if v.holds == 0 {
 		v.advance()
+		v.unblock()
 	}
 }
 
@@ -210,6 +211,7 @@ func (v *Virtual) advance() {
 	}
 	v.firing.Store(false)
 	v.rested.Broadcast()
+	v.unblock()
 	for _, f := range v.settle {
 		v.call(f)
 	}
@@ -266,24 +268,36 @@ func (w *watcher) Stop() bool {
 	return true
 }
 
-// blocker is a BlockUntil that waits.
+// blocker is a BlockUntil or BlockUntilIdle that waits.
 type blocker struct {
 	n     int
+	idle  bool
 	ready chan struct{}
 }
 
-// BlockUntil waits until at least n timers are set: until so many wait for the clock. It is of use
-// before an Advance that is to wake them.
-func (v *Virtual) BlockUntil(n int) { _ = v.BlockUntilContext(context.Background(), n) }
+// met reports whether what b waits for is so.
+func (v *Virtual) met(b *blocker) bool {
+	return len(v.timers.heap) >= b.n && !(b.idle && (v.holds > 0 || v.firing.Load()))
+}
+
+// BlockUntil waits until at least n timers are set: until so many wait for the clock, or are about to.
+func (v *Virtual) BlockUntil(n int) { _ = v.block(context.Background(), n, false) }
 
 // BlockUntilContext is BlockUntil that gives up with the cause of ctx's end.
-func (v *Virtual) BlockUntilContext(ctx context.Context, n int) error {
+func (v *Virtual) BlockUntilContext(ctx context.Context, n int) error { return v.block(ctx, n, false) }
+
+// BlockUntilIdle waits until at least n timers are set and nobody holds the clock: all threads
+// of guests wait, n of them or more for a time. An Advance after that finds every run in the same
+// state. It gives up with the cause of ctx's end. The caller must not hold the clock.
+func (v *Virtual) BlockUntilIdle(ctx context.Context, n int) error { return v.block(ctx, n, true) }
+
+func (v *Virtual) block(ctx context.Context, n int, idle bool) error {
+	b := &blocker{n, idle, make(chan struct{})}
 	v.mu.Lock()
-	if len(v.timers.heap) >= n {
+	if v.met(b) {
 		v.mu.Unlock()
 		return nil
 	}
-	b := &blocker{n, make(chan struct{})}
 	v.blockers = append(v.blockers, b)
 	v.mu.Unlock()
 	select {
@@ -293,25 +307,21 @@ func (v *Virtual) BlockUntilContext(ctx context.Context, n int) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i, o := range v.blockers {
-		if o == b {
-			v.blockers = append(v.blockers[:i], v.blockers[i+1:]...)
-			return context.Cause(ctx)
-		}
+	i := slices.Index(v.blockers, b)
+	if i < 0 {
+		return nil // it was met at the same moment
 	}
-	return nil
+	v.blockers = slices.Delete(v.blockers, i, i+1)
+	return context.Cause(ctx)
 }
 
-// unblock lets those go on for whom enough timers are set.
+// unblock lets those go on who have what they wait for.
 func (v *Virtual) unblock() {
-	rest := v.blockers[:0]
-	for _, b := range v.blockers {
-		if len(v.timers.heap) >= b.n {
+	v.blockers = slices.DeleteFunc(v.blockers, func(b *blocker) bool {
+		if v.met(b) {
 			close(b.ready)
-		} else {
-			rest = append(rest, b)
+			return true
 		}
-	}
-	clear(v.blockers[len(rest):])
-	v.blockers = rest
+		return false
+	})
 }

@@ -3,6 +3,7 @@ package sched
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,7 +31,7 @@ type Seeded struct {
 	ready    []*Thread // can run, in the order in which they became ready
 	queued   atomic.Int32
 	paused   int
-	settlers map[settler]bool
+	settlers []settler // the clocks of the groups
 	step     uint64
 	threads  []*Thread // room for Choice.Threads
 	choice   Choice    // handed to the picker, here so that it is not allocated
@@ -74,7 +75,7 @@ func NewSeeded(c SeededConfig) *Seeded {
 	if c.Strategy == nil {
 		c.Strategy = Uniform()
 	}
-	return &Seeded{config: c, picker: c.Strategy.New(c.Seed), last: PointIdle, settlers: make(map[settler]bool)}
+	return &Seeded{config: c, picker: c.Strategy.New(c.Seed), last: PointIdle}
 }
 
 // Pause makes no thread get the turn any more until resume is called; who has it goes on until its
@@ -147,8 +148,8 @@ func (s *Seeded) Start(t *Thread) error {
 	}
 	// A clock that fires several timers at one moment wakes threads one after the other. If
 	// nobody runs then, the choice is put off until all of them are ready.
-	if c := t.group.settler; c != nil && !s.settlers[c] {
-		s.settlers[c] = true
+	if c := t.group.settler; c != nil && !slices.Contains(s.settlers, c) {
+		s.settlers = append(s.settlers, c)
 		c.OnSettle(func() { s.Next(nil) })
 	}
 	t.rank = 0
@@ -162,9 +163,7 @@ func (s *Seeded) Ready(t *Thread) {
 	defer s.mu.Unlock()
 	s.census.ready(t)
 	s.push(t)
-	if c := t.group.settler; c == nil || !c.Firing() {
-		s.dispatch()
-	}
+	s.dispatch()
 }
 
 // Block implements Scheduler.
@@ -197,7 +196,7 @@ func (s *Seeded) Next(t *Thread) {
 	if s.leaving != t && s.leaving != nil {
 		return // it calls Next itself, when all that its leaving wakes is ready
 	}
-	if !s.config.IgnoreDeadlock && s.current == nil {
+	if !s.config.IgnoreDeadlock && s.current == nil && !s.firing() {
 		if dead := s.census.deadlocked(t); dead != nil {
 			// All are woken before one is chosen.
 			s.paused++
@@ -261,11 +260,21 @@ func (s *Seeded) give(t *Thread) {
 
 // dispatch gives the turn to one of those ready if nobody has it.
 func (s *Seeded) dispatch() {
-	if s.current != nil || s.leaving != nil || s.paused > 0 || len(s.ready) == 0 {
+	if s.current != nil || s.leaving != nil || s.paused > 0 || len(s.ready) == 0 || s.firing() {
 		return
 	}
 	s.threads = append(s.threads[:0], s.ready...)
 	s.give(s.take(s.choose(s.last, s.from, false)))
+}
+
+// firing reports whether a clock is just waking threads. It calls Next when it has done so.
+func (s *Seeded) firing() bool {
+	for _, c := range s.settlers {
+		if c.Firing() {
+			return true
+		}
+	}
+	return false
 }
 
 // choose returns an index into s.threads.

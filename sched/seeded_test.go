@@ -289,7 +289,9 @@ func TestSameInstant(t *testing.T) {
 			})
 		}
 		resume()
-		c.BlockUntil(8)
+		if err := c.BlockUntilIdle(t.Context(), 8); err != nil {
+			t.Error(err)
+		}
 		c.Advance(time.Second)
 		g.Wait()
 		return got
