@@ -85,7 +85,9 @@ func (r *bodyReader) read() {
 	b.code = c.pos
 	r.labels = append(r.labels[:0], opBlock) // the function's own
 	for len(r.labels) > 0 && c.err == nil {
-		r.readInstr()
+		if !r.readShort() {
+			r.readInstr()
+		}
 	}
 	if c.err == nil && c.pos != b.end {
 		c.fail(c.pos, "%d bytes after the end of function %d", b.end-c.pos, b.fn)
@@ -109,6 +111,49 @@ func (r *bodyReader) readLocals() {
 		return
 	}
 	b.nlocals = uint32(n) + uint32(len(r.m.Types[b.typ].Params))
+}
+
+// readShort reads the instructions that most of a body consists of, those with
+// at most one immediate of one byte and no meaning for labels. It answers false,
+// and has read nothing, before any other and before any that is wrong.
+func (r *bodyReader) readShort() bool {
+	c := r.c
+	if c.pos+2 >= c.end {
+		return false
+	}
+	first, second := c.data[c.pos], c.data[c.pos+1]
+	in := instr{at: c.pos, end: c.pos + 2, op: opcode(first), index: uint32(second), indexAt: c.pos + 1, depth: len(r.labels)}
+	switch immediates[first] {
+	case immNone:
+		if in.op == opElse || in.op == opEnd {
+			return false
+		}
+		in.end, in.index = c.pos+1, 0
+	case immLocal:
+		if second >= 0x80 || in.index >= r.body.nlocals {
+			return false
+		}
+	case immLabel:
+		if second >= 0x80 || int(second) >= len(r.labels) {
+			return false
+		}
+	case immI32, immI64:
+		if second >= 0x80 {
+			return false
+		}
+		in.index = 0
+	case immMemArg:
+		offset := c.data[c.pos+2]
+		if second >= 32 || offset >= 0x80 || !r.hasMemory {
+			return false
+		}
+		in.end, in.index, in.indexAt = c.pos+3, uint32(offset), c.pos+2
+	default:
+		return false
+	}
+	c.pos = in.end
+	r.body.instrs = append(r.body.instrs, in)
+	return true
 }
 
 func (r *bodyReader) readInstr() {

@@ -371,6 +371,9 @@ func (e *emitter) leave(a *asm) {
 // instr writes one instruction, with what stands before and after it.
 func (e *emitter) instr(i int, in *instr) {
 	op := in.op
+	if op > opTryTable && op < opRefFunc && !e.opts.SharedAccess {
+		return // nothing happens around it: it is copied with the next that counts
+	}
 	switch {
 	case op == opEnd:
 		e.end(i, in)

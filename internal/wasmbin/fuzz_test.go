@@ -68,9 +68,19 @@ func FuzzRewrite(f *testing.F) {
 			if bad == nil && err != nil {
 				t.Fatalf("%+v: does not compile any more: %v", opts, err)
 			}
-			if bad != nil && err == nil && !strings.Contains(bad.Error(), "] init: const expression type mismatch") {
+			if bad != nil && err == nil && !oddity(bad) {
 				t.Fatalf("%+v: compiles now, and did not: %v", opts, bad)
 			}
 		}
 	})
+}
+
+// oddity reports whether wazero refuses a module for a reason that depends on
+// what else is in it: it takes a null in a table's initial value for a reference
+// to function 0 if there is a function, fails on an empty custom section at the
+// end of the file, and on names that cannot be read (which Rewrite leaves out).
+func oddity(err error) bool {
+	return strings.Contains(err.Error(), "] init: const expression type mismatch") ||
+		strings.Contains(err.Error(), "failed to read custom section name") ||
+		strings.Contains(err.Error(), "section custom:")
 }

@@ -36,6 +36,10 @@ func (r *rewriter) write() error {
 			}
 		}
 		switch {
+		case codeChanges && s.id == secCustom && (s.pos == s.end || payload != nil && len(payload) == 0):
+			// wazero does not read an empty one at the end of the file, where
+			// leaving others out may have put it.
+			r.report.Dropped = append(r.report.Dropped, s.name)
 		case payload != nil:
 			r.out = append(r.out, s.id)
 			body := s.pos
