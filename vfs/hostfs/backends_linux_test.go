@@ -2,4 +2,5 @@ package hostfs
 
 var backends = map[string]func(string, options) (backend, error){
 	"openat": openHeld,
+	"root":   openRooted,
 }

@@ -84,14 +84,6 @@ func (b *held) ino(dev, ino uint64) uint64 {
 	return mix(ino^mix(dev)) | 1<<63
 }
 
-// mix is the finalizer of splitmix64, a bijection.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
 func (b *held) attr(st *unix.Stat_t) vfs.Attr {
 	return vfs.Attr{
 		Ino:   b.ino(uint64(st.Dev), st.Ino),

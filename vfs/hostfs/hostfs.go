@@ -79,3 +79,11 @@ func entryError(t wasip1.Filetype) error {
 	}
 	return wasip1.ENXIO
 }
+
+// mix is the finalizer of splitmix64, a bijection.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

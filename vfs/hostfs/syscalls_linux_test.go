@@ -16,8 +16,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// counted are operations and the system calls each may make, in order.
-var counted = []struct {
+// countedOps are operations and the system calls each may make, in order.
+var countedOps = []struct {
 	name  string
 	calls string
 	run   func(p vfs.PathOpener, f vfs.File) error
@@ -112,7 +112,7 @@ func attrPath(path string) func(vfs.PathOpener, vfs.File) error {
 
 const tracedDir = "HOSTFS_TRACED_DIR"
 
-// TestSystemCalls runs the operations of counted in a process of its own below strace and reads what it wrote.
+// TestSystemCalls runs the operations of countedOps in a process of its own below strace and reads what it wrote.
 func TestSystemCalls(t *testing.T) {
 	if dir := os.Getenv(tracedDir); dir != "" {
 		runTraced(t, dir)
@@ -163,7 +163,7 @@ func TestSystemCalls(t *testing.T) {
 		}
 		calls[name] = append(calls[name], fn)
 	}
-	for _, c := range counted {
+	for _, c := range countedOps {
 		if got := strings.Join(calls[c.name], " "); got != c.calls {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.calls)
 		}
@@ -181,7 +181,7 @@ func runTraced(t *testing.T, dir string) {
 	defer release(n)
 	defer f.Close()
 	mark := func(name string) { unix.Access("marker:"+name, 0) }
-	for _, c := range counted {
+	for _, c := range countedOps {
 		mark(c.name)
 		err := c.run(p, f)
 		mark("")

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package hostfs
+
+var backends = map[string]func(string, options) (backend, error){
+	"root": openRooted,
+}
