@@ -37,6 +37,10 @@ type rawFD struct {
 	closed  bool
 }
 
+// readEvents has the end of a connection beside bytes to read: a pipe tells its end unasked, and a
+// terminal has none.
+const readEvents = unix.POLLIN | unix.POLLRDHUP
+
 // rawOp is the argument and the result of one system call.
 type rawOp struct {
 	kind  opKind
@@ -77,7 +81,7 @@ func (r *rawFD) once(fd int) (n int, err error) {
 		return unix.Write(fd, r.op.buf)
 	}
 	r.op.ready, err = pollFD(fd, r.events)
-	if err == nil && r.events == unix.POLLIN && r.op.ready&unix.POLLIN != 0 {
+	if err == nil && r.events == readEvents && r.op.ready&unix.POLLIN != 0 {
 		n, _ = unix.IoctlGetInt(fd, unix.TIOCINQ)
 	}
 	return n, err
@@ -148,7 +152,7 @@ func (r *rawFD) state() poll.State {
 	return poll.State{
 		Ready:  dir,
 		Bytes:  uint64(max(op.n, 0)),
-		Hangup: op.ready&(unix.POLLHUP|unix.POLLERR) != 0 || op.ready&unix.POLLIN != 0 && op.n == 0,
+		Hangup: op.ready&(unix.POLLHUP|unix.POLLRDHUP|unix.POLLERR) != 0,
 	}
 }
 
@@ -205,7 +209,7 @@ func (r *rawFD) pending() int               { return 0 }
 func (r *rawFD) takeErr() error             { return nil }
 
 func newRawSource(v io.Reader, q *poll.Queue, closer func() error) source {
-	if r := newRawFD(v, unix.POLLIN, q, closer); r != nil {
+	if r := newRawFD(v, readEvents, q, closer); r != nil {
 		return r
 	}
 	return nil
@@ -257,7 +261,7 @@ func newRawFD(v any, events int16, q *poll.Queue, closer func() error) *rawFD {
 	}
 	r := &rawFD{conn: conn, socket: socket, queue: q, events: events, closer: closer}
 	r.do = r.perform
-	if events == unix.POLLIN {
+	if events == readEvents {
 		r.wait = conn.Read
 		r.stop, r.resume = func() { _ = p.SetReadDeadline(longAgo) }, func() { _ = p.SetReadDeadline(noTime) }
 	} else {
