@@ -1,0 +1,272 @@
+package quotafs
+
+import (
+	"sync"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// FS is a file system within limits. Make one with [New].
+type FS struct {
+	fs     vfs.FS
+	limits Limits
+	quotas []account
+	root   vfs.Node
+
+	names sync.Mutex // one change of names at a time
+
+	mu     sync.Mutex
+	inodes map[uint64]*inode
+}
+
+// account is a quota with what it answers when it is used up.
+type account struct {
+	*Quota
+	full wasip1.Errno
+}
+
+// inode is what is known of a file that was made or is in use through the wrapper.
+type inode struct {
+	mu sync.Mutex // growth
+
+	// Guarded by FS.mu, and bytes by mu besides.
+	uses    int   // nodes and openings in memory
+	opens   int   // openings
+	bytes   int64 // charged
+	charged bool  // an inode was
+	gone    bool  // no name is left
+	entries int64 // names in a directory, if counted
+	counted bool
+}
+
+// Option changes what [New] makes.
+type Option func(*FS)
+
+// Shared makes everything count against q too, which other file systems may take from. When it is used up the
+// answer is EDQUOT.
+func Shared(q *Quota) Option {
+	return func(f *FS) { f.quotas = append(f.quotas, account{q, wasip1.EDQUOT}) }
+}
+
+// New returns fsys within limits. What fsys holds already is not counted; see [FS.Count].
+func New(fsys vfs.FS, limits Limits, opts ...Option) *FS {
+	f := &FS{fs: fsys, limits: limits, inodes: make(map[uint64]*inode)}
+	f.limits.FileSize, f.limits.DirEntries = orUnlimited(limits.FileSize), orUnlimited(limits.DirEntries)
+	f.quotas = []account{{NewQuota(limits.Bytes, limits.Inodes), wasip1.ENOSPC}}
+	for _, o := range opts {
+		o(f)
+	}
+	f.root = f.wrap(fsys.Root())
+	return f
+}
+
+var _ vfs.EnvFS = (*FS)(nil)
+
+// Root returns the root.
+func (f *FS) Root() vfs.Node { return f.root }
+
+// Quota returns the quota that is this file system's own.
+func (f *FS) Quota() *Quota { return f.quotas[0].Quota }
+
+// Attach hands env on.
+func (f *FS) Attach(env vfs.Env) {
+	if e, ok := f.fs.(vfs.EnvFS); ok {
+		e.Attach(env)
+	}
+}
+
+// Count charges what the file system holds already, the root excepted, as if it had been made through the
+// wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it holds more than it may; then nothing
+// is charged.
+func (f *FS) Count() error {
+	root, ok := f.fs.Root().(vfs.Directory)
+	if !ok {
+		return nil
+	}
+	f.names.Lock()
+	defer f.names.Unlock()
+	seen := make(map[uint64]bool)
+	err := f.count(root, seen)
+	if err != nil {
+		for ino := range seen {
+			f.mu.Lock()
+			in := f.inodes[ino]
+			f.mu.Unlock()
+			f.refund(in)
+			f.forget(ino, in)
+		}
+	}
+	return err
+}
+
+func (f *FS) count(d vfs.Directory, seen map[uint64]bool) error {
+	var buf [64]vfs.DirEntry
+	for cookie := uint64(0); ; {
+		n, err := d.ReadDir(cookie, buf[:])
+		if n == 0 || err != nil {
+			return err
+		}
+		cookie = buf[n-1].Next
+		for _, e := range buf[:n] {
+			if err := f.countEntry(d, e, seen); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool) error {
+	n, err := d.Lookup(e.Name)
+	if err != nil {
+		return err
+	}
+	defer release(n)
+	a, err := n.Attr()
+	if err != nil || seen[a.Ino] {
+		return err
+	}
+	in := f.inode(a.Ino)
+	if in.charged {
+		f.drop(a.Ino, in)
+		return nil
+	}
+	if err := f.takeInode(); err != nil {
+		f.drop(a.Ino, in)
+		return err
+	}
+	f.mu.Lock()
+	in.charged = true
+	f.mu.Unlock()
+	seen[a.Ino] = true
+	if a.Type == wasip1.FiletypeRegularFile || a.Type == wasip1.FiletypeSymbolicLink {
+		got, err := f.take(int64(a.Size) - in.bytes)
+		f.charge(in, got)
+		if err != nil {
+			f.drop(a.Ino, in)
+			return err
+		}
+	}
+	f.drop(a.Ino, in)
+	if sub, ok := n.(vfs.Directory); ok {
+		return f.count(sub, seen)
+	}
+	return nil
+}
+
+// take takes as much of n bytes as all quotas have, and says which had no more.
+func (f *FS) take(n int64) (int64, error) {
+	var err error
+	if n <= 0 {
+		return 0, nil
+	}
+	for i, q := range f.quotas {
+		got := q.takeBytes(n)
+		if got < n {
+			for _, before := range f.quotas[:i] {
+				before.giveBytes(n - got)
+			}
+			n, err = got, q.full
+		}
+	}
+	return n, err
+}
+
+func (f *FS) give(n int64) {
+	if n > 0 {
+		for _, q := range f.quotas {
+			q.giveBytes(n)
+		}
+	}
+}
+
+func (f *FS) takeInode() error {
+	for i, q := range f.quotas {
+		if !q.takeInode() {
+			for _, before := range f.quotas[:i] {
+				before.giveInode()
+			}
+			return q.full
+		}
+	}
+	return nil
+}
+
+func (f *FS) giveInode() {
+	for _, q := range f.quotas {
+		q.giveInode()
+	}
+}
+
+// inode returns what is known of an inode and notes a use of it.
+func (f *FS) inode(ino uint64) *inode {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in := f.inodes[ino]
+	if in == nil {
+		in = new(inode)
+		f.inodes[ino] = in
+	}
+	in.uses++
+	return in
+}
+
+// drop ends a use. What is charged is remembered without being used.
+func (f *FS) drop(ino uint64, in *inode) {
+	f.mu.Lock()
+	in.uses--
+	f.mu.Unlock()
+	f.forget(ino, in)
+}
+
+// forget lets go of an inode that nothing has to be known of.
+func (f *FS) forget(ino uint64, in *inode) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if in.uses <= 0 && in.opens == 0 && in.bytes == 0 && !in.charged && f.inodes[ino] == in {
+		delete(f.inodes, ino)
+	}
+}
+
+// charge notes that n bytes which were taken are now in the inode, or, if negative, gives them back as far as
+// they had been charged.
+func (f *FS) charge(in *inode, n int64) {
+	f.mu.Lock()
+	if n < 0 {
+		n = max(n, -in.bytes)
+	}
+	in.bytes += n
+	f.mu.Unlock()
+	if n < 0 {
+		f.give(-n)
+	}
+}
+
+// refund gives everything back that an inode was charged.
+func (f *FS) refund(in *inode) {
+	f.mu.Lock()
+	bytes, inode := in.bytes, in.charged
+	in.bytes, in.charged = 0, false
+	f.mu.Unlock()
+	f.give(bytes)
+	if inode {
+		f.giveInode()
+	}
+}
+
+// unnamed notes that the last name of an inode has gone: at once its charge is given back, or at the last close.
+func (f *FS) unnamed(in *inode) {
+	f.mu.Lock()
+	in.gone = true
+	open := in.opens > 0
+	f.mu.Unlock()
+	if !open {
+		f.refund(in)
+	}
+}
+
+func release(n vfs.Node) {
+	if r, ok := n.(vfs.Releaser); ok {
+		r.Release()
+	}
+}

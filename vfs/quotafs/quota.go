@@ -1,0 +1,84 @@
+package quotafs
+
+import (
+	"math"
+	"sync"
+)
+
+// Limits says how much there may be. 0 is no limit.
+type Limits struct {
+	// Bytes is how many bytes all files may grow by together.
+	Bytes int64
+	// Inodes is how many files, directories and links may be made.
+	Inodes int64
+	// FileSize is the largest size of a file in bytes.
+	FileSize int64
+	// DirEntries is the largest number of names in a directory, "." and ".." not among them.
+	DirEntries int64
+}
+
+// Usage tells how much is in use and how much is free; both add up to the limit. Without a limit the free amount
+// is what is missing to [math.MaxInt64].
+type Usage struct {
+	Bytes, FreeBytes   int64
+	Inodes, FreeInodes int64
+}
+
+// Quota is an amount of bytes and inodes that any number of file systems take from. All its methods may be
+// called from any goroutine.
+type Quota struct {
+	mu             sync.Mutex
+	bytes, inodes  int64 // in use
+	limitB, limitI int64
+}
+
+// NewQuota returns a quota of bytes and inodes; 0 is no limit.
+func NewQuota(bytes, inodes int64) *Quota {
+	return &Quota{limitB: orUnlimited(bytes), limitI: orUnlimited(inodes)}
+}
+
+func orUnlimited(n int64) int64 {
+	if n <= 0 {
+		return math.MaxInt64
+	}
+	return n
+}
+
+// Usage returns what is used and free at one moment.
+func (q *Quota) Usage() Usage {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Usage{q.bytes, q.limitB - q.bytes, q.inodes, q.limitI - q.inodes}
+}
+
+// takeBytes takes as much of n as there is and returns it.
+func (q *Quota) takeBytes(n int64) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n = min(n, q.limitB-q.bytes)
+	q.bytes += n
+	return n
+}
+
+func (q *Quota) giveBytes(n int64) {
+	q.mu.Lock()
+	q.bytes -= n
+	q.mu.Unlock()
+}
+
+// takeInode takes one inode if there is one.
+func (q *Quota) takeInode() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.inodes == q.limitI {
+		return false
+	}
+	q.inodes++
+	return true
+}
+
+func (q *Quota) giveInode() {
+	q.mu.Lock()
+	q.inodes--
+	q.mu.Unlock()
+}
