@@ -163,7 +163,10 @@ func TestReadOnlyMount(t *testing.T) {
 	g := newGuest(t, ns)
 	_, readable := g.open("m/file", 0, ro)
 	expectErrno(t, "open for reading", readable, 0)
-	open := func(p string, o wasip1.Oflags, rights wasip1.Rights) wasip1.Errno { _, e := g.open(p, o, rights); return e }
+	open := func(p string, o wasip1.Oflags, rights wasip1.Rights) wasip1.Errno {
+		_, e := g.open(p, o, rights)
+		return e
+	}
 	times := func(p string) wasip1.Errno {
 		ptr, n := g.path(p)
 		return vfs.PathFilestatSetTimes(&g.Caller, root, 0, ptr, n, 1, 1, uint32(wasip1.FstMtim))

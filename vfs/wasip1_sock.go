@@ -10,8 +10,9 @@ import (
 )
 
 // The sock_* functions of WASI preview1 in the order of the specification, with its parameters. What all have in
-// common is not repeated: EBADF if fd is not open or, as wasmtime has it, a directory; ENOTSOCK if it is another thing that is no socket; ENOTCAPABLE if it lacks the right,
-// EFAULT for a pointer that does not lead to guest memory.
+// common is not repeated: EBADF if fd is not open; ENOTSOCK if it is not a socket, but EBADF for a directory, since the official
+// suite takes the first preopened directory for a number that is no descriptor of its own; ENOTCAPABLE if it lacks the
+// right; EFAULT for a pointer that does not lead to guest memory.
 
 // socket returns the open socket that fd stands for.
 func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno) {
