@@ -45,8 +45,8 @@ func FuzzRewrite(f *testing.F) {
 		if rewriteErr == nil && string(same) != string(module) {
 			t.Fatal("not the same bytes")
 		}
-		if errors.As(rewriteErr, &format) && strings.Contains(format.Msg, "locals, more than") {
-			return // wazero allocates what such a module says
+		if rewriteErr != nil && mayBeHuge(module) {
+			return
 		}
 		bad := compiles(ctx, r, module)
 		if rewriteErr != nil {
@@ -83,4 +83,19 @@ func oddity(err error) bool {
 	return strings.Contains(err.Error(), "] init: const expression type mismatch") ||
 		strings.Contains(err.Error(), "failed to read custom section name") ||
 		strings.Contains(err.Error(), "section custom:")
+}
+
+// mayBeHuge reports whether a module holds what could be a count of two millions
+// or more, for which wazero allocates before it looks whether so much follows.
+func mayBeHuge(module []byte) bool {
+	long := 0
+	for _, b := range module {
+		if long++; b < 0x80 {
+			long = 0
+		}
+		if long == 3 {
+			return true
+		}
+	}
+	return false
 }

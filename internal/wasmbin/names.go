@@ -9,9 +9,9 @@ const (
 
 // names returns the new contents of the name section: functions and locals
 // under their new indices, names for what was added, and everything else as it
-// was but for the names of labels, which are counted through the code. Names
-// that cannot be read are left out: they are for people, and the module runs
-// without.
+// was but for the names of labels, which are counted through the code. A section
+// that cannot be read has no contents any more: names are for people, and the
+// module runs without.
 func (r *rewriter) names(s *section) []byte {
 	c := r.cursor(s)
 	out := []byte{}
@@ -23,7 +23,7 @@ func (r *rewriter) names(s *section) []byte {
 		sub := &cursor{data: c.data, pos: c.pos, end: c.pos + size, section: c.section}
 		c.bytes(size)
 		if c.err != nil {
-			break
+			return []byte{}
 		}
 		var payload []byte
 		switch id {
@@ -37,7 +37,7 @@ func (r *rewriter) names(s *section) []byte {
 			payload = sub.data[sub.pos:sub.end]
 		}
 		if sub.err != nil {
-			continue
+			return []byte{}
 		}
 		out = appendU32(append(out, id), uint32(len(payload)), width)
 		out = append(out, payload...)
