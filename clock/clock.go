@@ -15,8 +15,8 @@ type Clock interface {
 	Monotonic() int64
 
 	// AfterFunc arranges for f to be called once, as soon as Monotonic() >= at.
-	// f must neither block nor call back into the Clock other than to read it;
-	// it may be called before AfterFunc returns, and on any goroutine. Timers
+	// f must neither block nor call back into the Clock other than to read or hold
+	// it; it may be called before AfterFunc returns, and on any goroutine. Timers
 	// fire in the order of their deadlines, those with the same by age.
 	AfterFunc(at int64, f func()) Timer
 }

@@ -29,8 +29,11 @@
 // # Order
 //
 // Timers fire in the order of their deadlines, those with the same by age, each when the
-// clock reads exactly its deadline (or later, on a real clock). The functions are called with no
-// lock held, one after the other, so that they may wake threads, which hold the clock.
+// clock reads exactly its deadline (or later, on a real clock). The functions are called one after
+// the other, with no lock of the clock held, so that they may wake threads, which hold the clock.
+//
+// They may be called from within Release, AfterFunc and Advance. So none of these is called with a
+// lock that a timer's function may take. Hold and readings may be called with any lock.
 //
 // # Bubbles
 //

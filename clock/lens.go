@@ -163,7 +163,7 @@ func (s *scaled) AfterFunc(at int64, f func()) Timer {
 
 // Deny returns c with readings of ids denied to guests: clock_time_get, clock_res_get and
 // subscriptions to them are answered by errno (ENOTSUP, EINVAL, EPERM, …).
-// Host code, sleeps and other clocks are not affected.
+// Host code and other clocks are not affected. A guest that is denied the monotonic clock cannot sleep.
 func Deny(c Clock, errno wasip1.Errno, ids ...wasip1.ClockID) Clock {
 	d := &denied{lens: lens{c}}
 	for _, id := range ids {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -475,6 +476,11 @@ func TestBlock(t *testing.T) {
 	s, err := poll.Block(task, p, poll.Readable, poll.Wait{Op: "fd_read", Deadline: poll.NoDeadline})
 	if err != nil || s.Bytes != 5 {
 		t.Errorf("%+v, %v", s, err)
+	}
+	c := clock.NewVirtual(clock.AutoAdvance())
+	p.set(poll.State{})
+	if _, err := poll.Block(task, p, poll.Readable, poll.Wait{Clock: c, Deadline: c.Monotonic() + 5}); !errors.Is(err, os.ErrDeadlineExceeded) || c.Elapsed() != 5 {
+		t.Errorf("%v after %v, want the deadline", err, c.Elapsed())
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")

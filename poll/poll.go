@@ -23,6 +23,7 @@ package poll
 import (
 	"context"
 	"math"
+	"os"
 	"sync"
 
 	"github.com/wasivirt/wasivirt/clock"
@@ -107,11 +108,18 @@ type Wait struct {
 	On uint64
 	// Clock measures the deadline. It may be nil where there is none.
 	Clock clock.Clock
-	// Deadline is the reading of Clock.Monotonic at which the wait ends; [NoDeadline] for none.
+	// Deadline is the reading of Clock.Monotonic at which the wait ends; [NoDeadline], or no Clock,
+	// for none.
 	Deadline int64
 	// By says who can end it otherwise. Block and Set fill it in.
 	By Reach
 }
+
+// Timed reports whether the wait has a deadline.
+func (w *Wait) Timed() bool { return w.Clock != nil && w.Deadline != NoDeadline }
+
+// Due reports whether the wait has a deadline and it has come.
+func (w *Wait) Due() bool { return w.Timed() && w.Clock.Monotonic() >= w.Deadline }
 
 // Reach says how far away those can be who end a wait. A scheduler that looks for deadlocks needs
 // it: that all threads wait is one only if no one else can help.
@@ -140,8 +148,8 @@ func ReachOf(p Pollable) Reach {
 	return ByAnyone
 }
 
-// Block waits until p is ready in a direction of want, and returns its state then. It fills in w.By. A
-// deadline of w does not end it: that is for the caller's own loop.
+// Block waits until p is ready in a direction of want, and returns its state then. It fills in w.By.
+// Errors: the cause of the end of t's context; os.ErrDeadlineExceeded at the deadline of w.
 func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	s := p.Poll(want)
 	if s.Ready != 0 {
@@ -154,6 +162,9 @@ func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	for {
 		if s = p.Poll(want); s.Ready != 0 {
 			return s, nil
+		}
+		if w.Due() {
+			return State{}, os.ErrDeadlineExceeded
 		}
 		if err := t.Park(w); err != nil {
 			return State{}, err

@@ -70,7 +70,9 @@ const (
 )
 
 // Poll waits until one of subs comes true, as [Poller] says: for a clock to reach its time, for a
-// descriptor to be ready. Timeouts too long to be expressed never come. The precision is not used.
+// descriptor to be ready. Timeouts too long to be expressed never come. The precision is not used. A
+// wait for a realtime follows the settings of a clock.Settable; that the machine's clock was set is
+// seen when something ends the wait.
 //
 // A subscription that is wrong in itself is an event with an errno: EINVAL for a clock or flags that
 // do not exist, ENOTSUP for CPU-time clocks, EBADF and ENOTCAPABLE by the Lookup, what

@@ -53,8 +53,8 @@ func (t *task) Park(w Wait) error {
 	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
 	}
-	if w.Deadline != NoDeadline {
-		if w.Clock.Monotonic() >= w.Deadline {
+	if w.Timed() {
+		if w.Due() {
 			return nil
 		}
 		// The timer may fire at once: the permit keeps that.

@@ -30,7 +30,7 @@ func (c *census) end(t *Thread) {
 
 func (c *census) block(t *Thread, w *poll.Wait) {
 	t.stuck = poll.ByAnyone
-	if w.Deadline == poll.NoDeadline {
+	if !w.Timed() {
 		t.stuck = w.By
 	}
 	c.count(t, 1)

@@ -162,6 +162,32 @@ func TestFutexMutex(t *testing.T) {
 	})
 }
 
+func FuzzFutex(f *testing.F) {
+	f.Add(uint64(0), uint64(0), int64(-1), uint32(1), false)
+	f.Add(uint64(4092), uint64(1), int64(5), uint32(0), true)
+	f.Add(uint64(1<<33), uint64(0), int64(1<<62), uint32(1<<31), true)
+	f.Fuzz(func(t *testing.T, addr, expected uint64, timeout int64, count uint32, wide bool) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		task, c, mem := poll.NewTask(ctx), clock.NewVirtual(clock.AutoAdvance()), page()
+		var fx sched.Futex
+		size := uint64(4)
+		var err error
+		if wide {
+			size = 8
+			_, err = fx.Wait64(task, c, mem, addr, expected, timeout)
+		} else {
+			_, err = fx.Wait32(task, c, mem, addr, uint32(expected), timeout)
+		}
+		if bad := addr%size != 0 || addr > uint64(len(mem))-size; bad != (err == sched.TrapUnaligned || err == sched.TrapOutOfBounds) {
+			t.Errorf("address %#x: %v", addr, err)
+		}
+		if n, _ := fx.Notify(mem, addr, count); n != 0 || fx.Waiting(addr) != 0 {
+			t.Error("something waits still")
+		}
+	})
+}
+
 func TestFutexEnd(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
 		g := group(t, s, clock.Real())

@@ -19,9 +19,8 @@ type Parallel struct {
 	spawned  int
 	running  int
 	queue    fifo
-	queued   atomic.Int32 // length of queue
-	crowded  atomic.Bool  // more run than may
-	alive    atomic.Int32
+	crowd    atomic.Bool // more than one thread is alive
+	queued   atomic.Bool // a thread that yields may lose its turn
 	deadlock bool
 }
 
@@ -96,7 +95,7 @@ func (p *Parallel) Start(t *Thread) error {
 	p.census.start(t)
 	p.stats.Started++
 	p.stats.Peak = max(p.stats.Peak, p.census.threads.len)
-	p.alive.Store(int32(p.census.threads.len))
+	p.note()
 	return nil
 }
 
@@ -126,8 +125,8 @@ func (p *Parallel) End(t *Thread) {
 	if !t.main {
 		p.spawned--
 	}
-	p.alive.Store(int32(p.census.threads.len))
 	p.running--
+	p.note()
 	p.dispatch()
 }
 
@@ -137,17 +136,18 @@ func (p *Parallel) Yield(t *Thread, at Point) bool {
 	if at != PointYield && at != PointFuel {
 		return false
 	}
-	if p.queued.Load() == 0 && !p.crowded.Load() {
+	if !p.crowd.Load() {
+		return false
+	}
+	if !p.queued.Load() {
 		// A guest that yields in a loop waits for another thread, which may lack a processor:
 		// compiled guest code is not preempted.
-		if p.alive.Load() > 1 {
-			runtime.Gosched()
-		}
+		runtime.Gosched()
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queue.len() == 0 {
+	if p.queue.len() == 0 && !p.tooMany() {
 		return false
 	}
 	p.running--
@@ -173,9 +173,14 @@ func (p *Parallel) dispatch() {
 		p.running++
 		p.queue.pop().Resume()
 	}
-	p.queued.Store(int32(p.queue.len()))
-	p.crowded.Store(p.limits.Running > 0 && p.running > p.limits.Running)
+	p.queued.Store(p.queue.len() > 0 || p.tooMany())
 }
+
+// tooMany reports whether more threads run than may: the limit was lowered.
+func (p *Parallel) tooMany() bool { return p.limits.Running > 0 && p.running > p.limits.Running }
+
+// note makes the number of threads known to Yield.
+func (p *Parallel) note() { p.crowd.Store(p.census.threads.len > 1) }
 
 // fifo is a queue of threads.
 type fifo struct {

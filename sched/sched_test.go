@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,7 @@ func schedulers(t *testing.T, f func(t *testing.T, s sched.Scheduler)) {
 	}{
 		{"parallel", func() sched.Scheduler { return &sched.Parallel{} }},
 		{"parallel one at a time", func() sched.Scheduler { return sched.NewParallel(sched.Limits{Running: 1}) }},
+		{"the embedder's", func() sched.Scheduler { return &lifo{} }},
 		{"uniform", func() sched.Scheduler { return sched.NewSeeded(sched.SeededConfig{Seed: 1}) }},
 		{"pct", func() sched.Scheduler {
 			return sched.NewSeeded(sched.SeededConfig{Seed: 2, Strategy: sched.PCT(3, 100)})
@@ -146,6 +148,32 @@ func TestTimersInterleave(t *testing.T) {
 	})
 }
 
+// TestBubble runs guests on the real clock in a bubble of testing/synctest, whose time jumps by itself.
+func TestBubble(t *testing.T) {
+	for name, s := range map[string]func() sched.Scheduler{
+		"parallel": func() sched.Scheduler { return &sched.Parallel{} },
+		"seeded":   func() sched.Scheduler { return sched.NewSeeded(sched.SeededConfig{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := group(t, s(), clock.Real())
+				begin := time.Now()
+				for i := range 5 {
+					_, _ = g.Go(func(th *sched.Thread) {
+						for range 12 {
+							_ = sleep(th, time.Duration(i+1)*time.Minute)
+						}
+					})
+				}
+				g.Wait()
+				if got := time.Since(begin); got != time.Hour {
+					t.Errorf("%v passed, want 1h", got)
+				}
+			})
+		})
+	}
+}
+
 func TestWakeBeforePark(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
 		g := group(t, s, clock.Real())
@@ -249,6 +277,35 @@ func TestRunningLimit(t *testing.T) {
 func TestLimitsChange(t *testing.T) {
 	p := sched.NewParallel(sched.Limits{Running: 1})
 	g := group(t, p, clock.Real())
+	lower := func(t *testing.T) {
+		p := sched.NewParallel(sched.Limits{})
+		g := group(t, p, clock.Real())
+		arrive, leave := make(chan struct{}), make(chan struct{})
+		var running atomic.Int32
+		for range 3 {
+			if _, err := g.Go(func(th *sched.Thread) {
+				arrive <- struct{}{}
+				<-leave
+				_ = th.Yield(sched.PointYield)
+				for range 100 {
+					if n := running.Add(1); n > 1 {
+						t.Errorf("%d ran at once", n)
+					}
+					running.Add(-1)
+					_ = th.Yield(sched.PointYield)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			<-arrive
+		}
+		p.SetLimits(sched.Limits{Running: 1})
+		close(leave)
+		g.Wait()
+	}
+	t.Run("lowered", lower)
 	turn := make(chan struct{})
 	for range 2 {
 		if _, err := g.Go(func(*sched.Thread) { turn <- struct{}{}; turn <- struct{}{} }); err != nil {

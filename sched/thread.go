@@ -10,6 +10,7 @@ import (
 // Thread is a thread of a guest.
 type Thread struct {
 	group *Group
+	sched Scheduler // the group's
 	id    uint32
 	main  bool
 	turn  chan struct{} // gets one for each Resume
@@ -32,7 +33,7 @@ type Thread struct {
 }
 
 func newThread(g *Group) *Thread {
-	t := &Thread{group: g, turn: make(chan struct{}, 1)}
+	t := &Thread{group: g, sched: g.sched, turn: make(chan struct{}, 1)}
 	t.wake = t.Wake
 	return t
 }
@@ -46,7 +47,7 @@ func (t *Thread) start() {
 	t.permit, t.woken = false, false
 	t.state = Ready
 	t.hold()
-	t.group.sched.Ready(t)
+	t.sched.Ready(t)
 }
 
 // Run runs fn as this thread, which [Group.Main] made, and ends it.
@@ -63,7 +64,7 @@ func (t *Thread) end() {
 	t.mu.Unlock()
 	// All that others can see of the end happens before they get the turn.
 	t.group.leave(t)
-	s := t.group.sched
+	s := t.sched
 	s.End(t)
 	t.letGo()
 	s.Next(t)
@@ -94,7 +95,7 @@ func (t *Thread) Ended() error {
 // Yield is a switch point: the turn may go to others, and has come back when Yield returns. It
 // returns the cause if the group has ended. Only the thread itself calls it.
 func (t *Thread) Yield(p Point) error {
-	if t.group.sched.Yield(t, p) {
+	if t.sched.Yield(t, p) {
 		<-t.turn
 	}
 	return t.Ended()
@@ -105,8 +106,8 @@ func (t *Thread) Park(w poll.Wait) error {
 	if err := t.Ended(); err != nil {
 		return err
 	}
-	if w.Deadline != poll.NoDeadline {
-		if w.Clock.Monotonic() >= w.Deadline {
+	if w.Timed() {
+		if w.Due() {
 			return nil
 		}
 		// The timer may fire at once: the permit keeps that. It is set while this thread still
@@ -168,20 +169,20 @@ func (t *Thread) Outside(w poll.Wait, fn func()) {
 func (t *Thread) block(s State, w poll.Wait) {
 	t.idle = t.group.clock.Monotonic()
 	t.state, t.wait = s, w
-	t.group.sched.Block(t, &t.wait)
+	t.sched.Block(t, &t.wait)
 }
 
 // rest follows block, without mu: it lets time pass if nobody else holds it, and somebody else run.
 func (t *Thread) rest() {
 	t.letGo()
-	t.group.sched.Next(t)
+	t.sched.Next(t)
 }
 
 // unblock makes the thread ready. mu is held.
 func (t *Thread) unblock() {
 	t.hold()
 	t.state, t.wait, t.woken = Ready, poll.Wait{}, false
-	t.group.sched.Ready(t)
+	t.sched.Ready(t)
 }
 
 // takeTurn waits until the scheduler gives a thread that is ready the turn.
