@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -202,6 +203,7 @@ type pumpSource struct {
 	rest    []byte // what of buf has not been taken
 	err     error  // what comes after rest
 	running bool
+	ended   sync.WaitGroup // the goroutine
 	closed  bool
 }
 
@@ -254,7 +256,7 @@ func (s *pumpSource) startLocked() {
 		s.buf = make([]byte, s.size)
 	}
 	s.running = true
-	go s.fill()
+	s.ended.Go(s.fill)
 }
 
 // fill does one Read. A Read of no bytes without an error is asked again, a hundred times as bufio does.
@@ -297,11 +299,19 @@ func (s *pumpSource) close() error {
 		return nil
 	}
 	s.closed = true
+	ends := false
 	if d, ok := s.r.(readDeadliner); ok && s.running {
-		_ = d.SetReadDeadline(longAgo)
+		ends = d.SetReadDeadline(longAgo) == nil
 	}
 	s.queue.Wake()
 	s.mu.Unlock()
+	// Only those of the system are known to mean it.
+	switch s.r.(type) {
+	case *os.File, *net.TCPConn, *net.UnixConn:
+		if ends {
+			s.ended.Wait()
+		}
+	}
 	return call(s.closer)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -36,12 +37,15 @@ func Writer(w io.Writer, opts ...Option) vfs.Stream {
 }
 
 // Writers makes streams of a guest's standard output and standard error that keep the order
-// in which the guest writes to both. Where both are the same writer, both streams are the same.
-// The options are for both.
+// in which the guest writes to both. Where both are the same writer, it is written by one goroutine and
+// closed with the second stream. The options are for both.
 func Writers(stdout, stderr io.Writer, opts ...Option) (vfs.Stream, vfs.Stream) {
 	opts = append(opts[:len(opts):len(opts)], InOrder(&Group{limit: newConfig(opts).size}))
 	out := Writer(stdout, opts...)
 	if same(stdout, stderr) {
+		users := new(atomic.Int32)
+		users.Store(2)
+		out = wrapped{Stream: out, kind: filetype(IsTerminal(out)), users: users}
 		return out, out
 	}
 	return out, Writer(stderr, opts...)

@@ -33,7 +33,8 @@ type rawFD struct {
 	op      rawOp
 	do      func(uintptr) // rawFD.perform, bound once so that a call does not allocate
 	waiting bool
-	err     error // why nobody can wait for it any more
+	ended   sync.WaitGroup // the goroutine that waits
+	err     error          // why nobody can wait for it any more
 	closed  bool
 }
 
@@ -161,7 +162,7 @@ func (r *rawFD) startLocked() {
 		return
 	}
 	r.waiting = true
-	go r.await()
+	r.ended.Go(r.await)
 }
 
 // await returns when the descriptor is ready, or the stream closed.
@@ -193,6 +194,7 @@ func (r *rawFD) close() error {
 	}
 	r.queue.Wake()
 	r.mu.Unlock()
+	r.ended.Wait() // the deadline ends it at once
 	return call(r.closer)
 }
 

@@ -2,6 +2,7 @@ package stdio
 
 import (
 	"io"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -52,6 +53,7 @@ type wrapped struct {
 	vfs.Stream
 	kind   wasip1.Filetype
 	shared bool
+	users  *atomic.Int32 // how many have not closed it; nil for one
 }
 
 // Terminal returns s as a terminal: a guest's isatty says yes, because to a guest a terminal
@@ -90,7 +92,7 @@ func (w wrapped) Type() wasip1.Filetype { return w.kind }
 func (w wrapped) Flush(t poll.Task) error { return Flush(t, w.Stream) }
 
 func (w wrapped) Close() error {
-	if w.shared {
+	if w.shared || w.users != nil && w.users.Add(-1) > 0 {
 		return nil
 	}
 	return w.Stream.Close()

@@ -371,13 +371,25 @@ func TestWritersKeepOrder(t *testing.T) {
 	if got.String() != want.String() {
 		t.Error("written in another order")
 	}
+}
+
+func TestWritersOfOne(t *testing.T) {
 	var b bytes.Buffer
-	if o, e := Writers(&b, &b); o != e {
-		t.Error("one writer, two streams")
+	stdout, stderr := Writers(&b, &b)
+	_, _ = stdout.Write([]byte("1"))
+	_, _ = stderr.Write([]byte("2"))
+	_ = stdout.Close()
+	if _, err := stderr.Write([]byte("3")); err != nil {
+		t.Errorf("standard error after standard output was closed: %v", err)
 	}
-	if o, e := Writers(writerFunc(nil), writerFunc(nil)); o == e {
-		t.Error("two writers, one stream")
+	_ = stderr.Close()
+	if _, err := stderr.Write([]byte("4")); err != wasip1.EBADF {
+		t.Errorf("after both were closed: %v", err)
 	}
+	if b.String() != "123" {
+		t.Errorf("wrote %q", &b)
+	}
+	_, _ = Writers(writerFunc(nil), writerFunc(nil)) // of a type that cannot be compared
 }
 
 func TestWriterSmallWritesAreWhole(t *testing.T) {
