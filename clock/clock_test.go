@@ -436,6 +436,21 @@ func TestRealTimers(t *testing.T) {
 	})
 }
 
+func TestRealTimersStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.Real()
+		for range 3 {
+			if !c.AfterFunc(c.Monotonic()+int64(time.Hour), func() { t.Error("a stopped timer fired") }).Stop() {
+				t.Error("it was not pending")
+			}
+		}
+		done := make(chan struct{})
+		c.AfterFunc(c.Monotonic()+1, func() { close(done) })
+		<-done
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // TestVirtualInBubble has synctest see through what host code waits in.
 func TestVirtualInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

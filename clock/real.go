@@ -13,7 +13,11 @@ import (
 // tells the bubble's.
 //
 // Its timers are fired one after the other, by a goroutine that lives only while some are due.
-func Real() Clock { return &realClock{base: time.Now()} }
+func Real() Clock {
+	c := &realClock{base: time.Now()}
+	c.timers.emptied = c.disarm
+	return c
+}
 
 type realClock struct {
 	base time.Time // with its monotonic reading
@@ -60,8 +64,16 @@ func (c *realClock) AfterFunc(at int64, f func()) Timer {
 	return t
 }
 
-// arm sets the runtime's timer for the first of ours. A timer that was stopped leaves it set:
-// firing too early costs less than setting it anew.
+// disarm stops the runtime's timer, which would keep the clock alive, when there is nothing to fire.
+func (c *realClock) disarm() {
+	if c.armed != 0 {
+		c.wake.Stop() // fire looks for itself if it runs already
+		c.armed = 0
+	}
+}
+
+// arm sets the runtime's timer for the first of ours. One of several that was stopped leaves it
+// set: firing too early costs less than setting it anew.
 func (c *realClock) arm() {
 	t := c.timers.first()
 	if t == nil || c.armed != 0 && c.armed <= t.at {

@@ -4,8 +4,9 @@ import "sync"
 
 // timers is a queue of pending timers by deadline, then by age. Its owner's lock guards it.
 type timers struct {
-	heap []*timer
-	age  uint64
+	heap    []*timer
+	age     uint64
+	emptied func() // called when the last timer was stopped, if not nil
 }
 
 // timer is a Timer in a timers queue.
@@ -25,6 +26,9 @@ func (t *timer) Stop() bool {
 		return false
 	}
 	t.queue.remove(t)
+	if len(t.queue.heap) == 0 && t.queue.emptied != nil {
+		t.queue.emptied()
+	}
 	return true
 }
 
