@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/wasivirt/wasivirt/wasip1"
+	"golang.org/x/sys/unix"
 )
 
 // desc is a descriptor of the machine that is closed when nobody uses it any more: one thread's close can
@@ -34,12 +34,12 @@ func (d *desc) unref() bool { return d.refs.Add(-1) == 0 }
 type handle struct {
 	desc
 	readable bool // not O_PATH: can be listed
-	dev      uint64
+	dev, ino uint64
 	cleanup  runtime.Cleanup
 }
 
-func newHandle(fd int, dev uint64, readable bool) *handle {
-	h := &handle{desc: desc{fd: fd}, dev: dev, readable: readable}
+func newHandle(fd int, st *unix.Stat_t, readable bool) *handle {
+	h := &handle{desc: desc{fd: fd}, dev: uint64(st.Dev), ino: st.Ino, readable: readable}
 	h.refs.Store(1)
 	h.cleanup = runtime.AddCleanup(h, closeFD, fd) // the net for nodes that nobody released
 	return h
@@ -51,32 +51,4 @@ func (h *handle) release() {
 		closeFD(h.fd)
 		runtime.KeepAlive(h)
 	}
-}
-
-// entry is what nodes have that are a name in a held directory.
-type entry struct {
-	fs       *held
-	h        *handle // nil where only the open file is known
-	name     string
-	released atomic.Bool
-}
-
-func (e *entry) init(b *held, h *handle, name string) {
-	h.refs.Add(1) // above 0: the caller holds it
-	e.fs, e.h, e.name = b, h, name
-}
-
-// Release implements [vfs.Releaser].
-func (e *entry) Release() {
-	if e.h != nil && !e.released.Swap(true) {
-		e.h.release()
-	}
-}
-
-// use returns the directory's descriptor, good until e.h.release.
-func (e *entry) use() (int, error) {
-	if e.h == nil || e.released.Load() || !e.h.acquire() {
-		return -1, wasip1.EBADF
-	}
-	return e.h.fd, nil
 }

@@ -155,15 +155,15 @@ func (n *dirNode) node(fd int, name string, t wasip1.Filetype) (vfs.Node, error)
 			return nil, err
 		}
 		l := &linkNode{target: target}
-		l.init(n.fs, n.h, strings.Clone(name))
+		l.init(n.fs, n.h, name)
 		return l, nil
 	case wasip1.FiletypeRegularFile:
 		f := &fileNode{}
-		f.init(n.fs, n.h, strings.Clone(name))
+		f.init(n.fs, n.h, name)
 		return f, nil
 	}
 	s := &specialNode{typ: t}
-	s.init(n.fs, n.h, strings.Clone(name))
+	s.init(n.fs, n.h, name)
 	return s, nil
 }
 
@@ -178,7 +178,7 @@ func (n *dirNode) subdir(fd int, name string) (vfs.Node, error) {
 		closeFD(sub)
 		return nil, err
 	}
-	return &dirNode{fs: n.fs, h: newHandle(sub, uint64(st.Dev), false)}, nil
+	return &dirNode{fs: n.fs, h: newHandle(sub, &st, false)}, nil
 }
 
 func (n *dirNode) Create(name string, perm fs.FileMode) (vfs.Node, error) {
@@ -221,7 +221,7 @@ func (n *dirNode) Symlink(name, target string) (vfs.Node, error) {
 		return nil, err
 	}
 	l := &linkNode{target: strings.Clone(target)}
-	l.init(n.fs, n.h, strings.Clone(name))
+	l.init(n.fs, n.h, name)
 	return l, nil
 }
 
@@ -263,7 +263,10 @@ func (n *dirNode) remove(name string, flags int) error {
 	}
 	defer n.h.release()
 	err = again(func() error { return unix.Unlinkat(fd, name, flags) })
-	if err == wasip1.EEXIST {
+	switch err {
+	case nil:
+		n.fs.unlinked(n.h, name)
+	case wasip1.EEXIST:
 		return wasip1.ENOTEMPTY // POSIX lets file systems say either
 	}
 	return err
@@ -285,7 +288,10 @@ func (n *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	}
 	defer dir.h.release()
 	err = again(func() error { return unix.Renameat(fd, name, toFD, newName) })
-	if err == wasip1.EEXIST {
+	switch err {
+	case nil:
+		n.fs.renamed(n.h, name, dir.h, newName)
+	case wasip1.EEXIST:
 		return wasip1.ENOTEMPTY
 	}
 	return err

@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"io/fs"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,9 @@ type held struct {
 	readOnly bool
 	beneath  bool // the kernel has openat2
 	dev      uint64
+
+	mu       sync.Mutex // guards dentries and what they say; after it come no locks
+	dentries map[place]*dentry
 }
 
 func openHeld(dir string, o options) (backend, error) {
@@ -29,13 +33,13 @@ func openHeld(dir string, o options) (backend, error) {
 		closeFD(fd)
 		return nil, err
 	}
-	b := &held{readOnly: o.readOnly, dev: uint64(st.Dev)}
+	b := &held{readOnly: o.readOnly, dev: uint64(st.Dev), dentries: map[place]*dentry{}}
 	// Asked once, because old kernels say ENOSYS and some sandboxes EPERM.
 	if probe, err := openat2(fd, ".", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
 		closeFD(probe)
 		b.beneath = true
 	}
-	b.dir = &dirNode{fs: b, h: newHandle(fd, b.dev, false), permanent: true}
+	b.dir = &dirNode{fs: b, h: newHandle(fd, &st, false), permanent: true}
 	return b, nil
 }
 

@@ -62,7 +62,7 @@ func (n *dirNode) openListing(dir int) (*listing, error) {
 			l.fd = -1
 			return nil, err
 		}
-		l.own = newHandle(fd, n.h.dev, true)
+		l.own = newHandle(fd, &unix.Stat_t{}, true)
 		l.fd = fd
 	}
 	l.fresh = l.own != nil

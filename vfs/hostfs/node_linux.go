@@ -11,13 +11,13 @@ import (
 
 // attr returns the attributes of what the name stands for, ENOENT if that is not of type want.
 func (e *entry) attr(want wasip1.Filetype) (vfs.Attr, error) {
-	fd, err := e.use()
+	h, name, err := e.use()
 	if err != nil {
 		return vfs.Attr{}, err
 	}
-	defer e.h.release()
+	defer h.release()
 	var st unix.Stat_t
-	if err := fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := fstatat(h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return vfs.Attr{}, err
 	}
 	if filetype(st.Mode) != want {
@@ -28,32 +28,32 @@ func (e *entry) attr(want wasip1.Filetype) (vfs.Attr, error) {
 
 // setAttr changes mode and times of what the name stands for, itself and not what it may point to.
 func (e *entry) setAttr(s vfs.SetAttr) error {
-	fd, err := e.use()
+	h, at, err := e.use()
 	if err != nil {
 		return err
 	}
-	defer e.h.release()
+	defer h.release()
 	if s.Mask&vfs.SetMode != 0 {
 		// ENOTSUP for symbolic links, whose mode Linux does not keep, and before Linux 6.6.
 		if err := again(func() error {
-			return unix.Fchmodat(fd, e.name, uint32(s.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW)
+			return unix.Fchmodat(h.fd, at, uint32(s.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW)
 		}); err != nil {
 			return err
 		}
 	}
 	if ts, ok := times(s); ok {
-		return again(func() error { return unix.UtimesNanoAt(fd, e.name, ts[:], unix.AT_SYMLINK_NOFOLLOW) })
+		return again(func() error { return unix.UtimesNanoAt(h.fd, at, ts[:], unix.AT_SYMLINK_NOFOLLOW) })
 	}
 	return nil
 }
 
 func (e *entry) linkTo(dir int, name string) error {
-	fd, err := e.use()
+	h, at, err := e.use()
 	if err != nil {
 		return err
 	}
-	defer e.h.release()
-	return again(func() error { return unix.Linkat(fd, e.name, dir, name, 0) })
+	defer h.release()
+	return again(func() error { return unix.Linkat(h.fd, at, dir, name, 0) })
 }
 
 // linkNode is a symbolic link. Its target is read when it is looked up: whatever is put into its place
@@ -226,12 +226,12 @@ func (n *fileNode) openFD(mode vfs.OpenMode) (int, error) {
 		f.release()
 	}
 	if err != nil && n.h != nil {
-		dir, useErr := n.use()
+		h, name, useErr := n.use()
 		if useErr != nil {
 			return -1, useErr
 		}
-		fd, err = openat(dir, n.name, unix.O_NOFOLLOW|openFlags(mode), 0)
-		n.h.release()
+		fd, err = openat(h.fd, name, unix.O_NOFOLLOW|openFlags(mode), 0)
+		h.release()
 	}
 	if err != nil {
 		return -1, err
@@ -261,9 +261,9 @@ func (n *fileNode) linkTo(dir int, name string) error {
 	if open.Nlink == 0 {
 		return wasip1.ENOENT
 	}
-	if fd, err := n.use(); err == nil {
-		err = fstatat(fd, n.name, &named, unix.AT_SYMLINK_NOFOLLOW)
-		n.h.release()
+	if h, at, err := n.use(); err == nil {
+		err = fstatat(h.fd, at, &named, unix.AT_SYMLINK_NOFOLLOW)
+		h.release()
 		if err == nil && named.Dev == open.Dev && named.Ino == open.Ino {
 			return n.entry.linkTo(dir, name)
 		}

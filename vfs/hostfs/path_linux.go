@@ -77,7 +77,7 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 		node := &fileNode{entry: entry{fs: n.fs}}
 		return node, node.attach(fd, mode), nil
 	case wasip1.FiletypeDirectory:
-		return &dirNode{fs: n.fs, h: newHandle(fd, uint64(st.Dev), flags&unix.O_PATH == 0)}, nil, nil
+		return &dirNode{fs: n.fs, h: newHandle(fd, &st, flags&unix.O_PATH == 0)}, nil, nil
 	default:
 		closeFD(fd)
 		return nil, nil, entryError(t)

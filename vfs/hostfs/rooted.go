@@ -3,7 +3,6 @@ package hostfs
 import (
 	"io/fs"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -27,19 +26,19 @@ type rooted struct {
 	readOnly bool
 	dev      uint64
 
-	mu     sync.RWMutex        // guards places and what they say; held by renames
-	places map[*place]struct{} // of all directories that are held
+	mu     sync.RWMutex              // guards places and what they say; held by renames
+	places map[*rootedPlace]struct{} // of all nodes that are not released
 }
 
-// place is where a directory is, as a path below the root. Renames by guests move it; renames by others make
-// it wrong, which is found out when it is used.
-type place struct{ path string }
+// rootedPlace is where a node is, as a path below the root. Renames by guests move it, and unlinking makes it "";
+// what others do makes it wrong, which is found out when it is used.
+type rootedPlace struct{ path string }
 
 // rootedHandle is a directory that is held, shared by its node and the nodes of names in it.
 type rootedHandle struct {
 	fs    *rooted
 	root  *os.Root // closes itself when it is collected
-	place *place
+	place *rootedPlace
 	refs  atomic.Int32
 }
 
@@ -53,7 +52,7 @@ func openRooted(dir string, o options) (backend, error) {
 		root.Close()
 		return nil, wasip1.FromError(err)
 	}
-	b := &rooted{readOnly: o.readOnly, places: map[*place]struct{}{}}
+	b := &rooted{readOnly: o.readOnly, places: map[*rootedPlace]struct{}{}}
 	b.dev = identify(root, ".", fi).dev
 	b.dir = &rootedDir{h: b.hold(root, "."), permanent: true}
 	return b, nil
@@ -101,16 +100,20 @@ func (b *rooted) close() error {
 
 // hold makes a handle of root, which is at the path at.
 func (b *rooted) hold(root *os.Root, at string) *rootedHandle {
-	h := &rootedHandle{fs: b, root: root, place: &place{at}}
+	h := &rootedHandle{fs: b, root: root, place: &rootedPlace{at}}
 	h.refs.Store(1)
-	b.mu.Lock()
-	b.places[h.place] = struct{}{}
-	b.mu.Unlock()
+	b.know(h.place)
 	runtime.AddCleanup(h, b.forget, h.place) // the net for nodes that nobody released
 	return h
 }
 
-func (b *rooted) forget(p *place) {
+func (b *rooted) know(p *rootedPlace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.places[p] = struct{}{}
+}
+
+func (b *rooted) forget(p *rootedPlace) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.places, p)
@@ -139,8 +142,11 @@ func (h *rootedHandle) release() {
 // removed it. b.mu is held.
 func (h *rootedHandle) where() (string, error) {
 	at := h.place.path
-	if at == "." {
+	switch at {
+	case ".":
 		return at, nil
+	case "":
+		return "", wasip1.ENOENT
 	}
 	mine, err := h.root.Stat(".")
 	if err != nil {
@@ -153,13 +159,20 @@ func (h *rootedHandle) where() (string, error) {
 	return at, nil
 }
 
-// moved tells the places at and below the path from that they are now at the path to. b.mu is held.
+// moved tells the places at and below the path from that they are now at the path to, and those that were there that they
+// are nowhere; to is "" if from was removed. b.mu is held.
 func (b *rooted) moved(from, to string) {
 	for p := range b.places {
-		if p.path == from {
-			p.path = to
-		} else if rest, ok := strings.CutPrefix(p.path, from+"/"); ok {
-			p.path = path.Join(to, rest)
+		if p.path == to && to != "" {
+			p.path = ""
+		}
+	}
+	for p := range b.places {
+		if rest, ok := strings.CutPrefix(p.path, from); ok && (rest == "" || rest[0] == '/') {
+			p.path = to + rest
+			if to == "" {
+				p.path = ""
+			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -120,7 +119,7 @@ func (n *rootedDir) SetAttr(s vfs.SetAttr) error {
 		return err
 	}
 	defer n.h.release()
-	return change(root, ".", s)
+	return change(root, ".", wasip1.FiletypeDirectory, s)
 }
 
 func (n *rootedDir) Lookup(name string) (vfs.Node, error) {
@@ -257,21 +256,21 @@ func (n *rootedDir) Link(name string, node vfs.Node) error {
 	if old == nil || old.fs != n.h.fs {
 		return wasip1.EXDEV
 	}
-	from, err := old.use()
+	h, oldName, err := old.use()
 	if err != nil {
 		return err
 	}
-	defer old.h.release()
-	if _, err := from.Lstat(old.name); err != nil {
+	defer h.release()
+	if _, err := h.root.Lstat(oldName); err != nil {
 		return wasip1.FromError(err)
 	}
-	if old.h == n.h {
-		return failed(root.Link(old.name, name))
+	if h == n.h {
+		return failed(root.Link(oldName, name))
 	}
 	b := n.h.fs
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	a, err := old.h.where()
+	a, err := h.where()
 	if err != nil {
 		return err
 	}
@@ -279,7 +278,7 @@ func (n *rootedDir) Link(name string, node vfs.Node) error {
 	if err != nil {
 		return err
 	}
-	return failed(b.dir.h.root.Link(path.Join(a, old.name), path.Join(z, name)))
+	return failed(b.dir.h.root.Link(path.Join(a, oldName), path.Join(z, name)))
 }
 
 // failed maps an error, which must not become a nil Errno in an interface.
@@ -301,7 +300,18 @@ func (n *rootedDir) Unlink(name string) error {
 	if fi.IsDir() {
 		return wasip1.EISDIR
 	}
-	return failed(root.Remove(name))
+	return n.removed(name, failed(root.Remove(name)))
+}
+
+// removed takes the name away from the nodes that had it, if err is nil.
+func (n *rootedDir) removed(name string, err error) error {
+	if err == nil {
+		b := n.h.fs
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.moved(path.Join(n.h.place.path, name), "")
+	}
+	return err
 }
 
 func (n *rootedDir) Rmdir(name string) error {
@@ -313,7 +323,7 @@ func (n *rootedDir) Rmdir(name string) error {
 	if !fi.IsDir() {
 		return wasip1.ENOTDIR
 	}
-	return notEmpty(root.Remove(name))
+	return n.removed(name, notEmpty(root.Remove(name)))
 }
 
 // notEmpty maps what systems say of a directory with names in it.
@@ -368,8 +378,8 @@ func (n *rootedDir) Rename(name string, to vfs.Directory, newName string) error 
 			return wasip1.ENOTDIR
 		case !fi.IsDir() && there.IsDir():
 			return wasip1.EISDIR
-		case fi.IsDir() && runtime.GOOS == "windows":
-			// Windows renames no directory onto another, even an empty one.
+		case fi.IsDir():
+			// os.Root renames no directory onto another, even an empty one.
 			if err := notEmpty(toRoot.Remove(newName)); err != nil {
 				return err
 			}
@@ -380,7 +390,7 @@ func (n *rootedDir) Rename(name string, to vfs.Directory, newName string) error 
 	} else {
 		err = b.dir.h.root.Rename(from, target)
 	}
-	if err == nil && fi.IsDir() {
+	if err == nil {
 		b.moved(from, target)
 	}
 	return notEmpty(err)

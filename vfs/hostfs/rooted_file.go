@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -18,55 +19,105 @@ import (
 type rootedEntry struct {
 	fs       *rooted
 	h        *rootedHandle // nil for a single file
-	name     string
+	name     string        // in h, as long as nobody renames it
+	made     string        // where place was then
+	place    *rootedPlace
 	released atomic.Bool
 }
 
 func (e *rootedEntry) init(h *rootedHandle, name string) {
 	h.refs.Add(1) // above 0: the caller holds it
 	e.fs, e.h, e.name = h.fs, h, strings.Clone(name)
+	b := h.fs
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.made = path.Join(h.place.path, e.name)
+	e.place = &rootedPlace{e.made}
+	b.places[e.place] = struct{}{}
 }
 
 // Release implements [vfs.Releaser].
 func (e *rootedEntry) Release() {
 	if e.h != nil && !e.released.Swap(true) {
+		e.fs.forget(e.place)
 		e.h.release()
 	}
 }
 
-func (e *rootedEntry) use() (*os.Root, error) {
-	if e.h == nil || e.released.Load() || !e.h.acquire() {
-		return nil, wasip1.EBADF
+// use returns a directory, good until its release, and the name in it: the node's own, or the root and a path if
+// the node was moved.
+func (e *rootedEntry) use() (*rootedHandle, string, error) {
+	if e.h == nil || e.released.Load() {
+		return nil, "", wasip1.EBADF
 	}
-	return e.h.root, nil
+	e.fs.mu.RLock()
+	at := e.place.path
+	e.fs.mu.RUnlock()
+	h, name := e.h, e.name
+	switch at {
+	case e.made:
+	case "":
+		return nil, "", wasip1.ENOENT
+	default:
+		h, name = e.fs.dir.h, at
+	}
+	if !h.acquire() {
+		return nil, "", wasip1.EBADF
+	}
+	return h, name, nil
 }
 
 // attr returns the attributes of what the name stands for, ENOENT if that is not of type want.
 func (e *rootedEntry) attr(want wasip1.Filetype) (vfs.Attr, error) {
-	root, err := e.use()
+	h, name, err := e.use()
 	if err != nil {
 		return vfs.Attr{}, err
 	}
-	defer e.h.release()
-	fi, err := root.Lstat(e.name)
+	defer h.release()
+	fi, err := h.root.Lstat(name)
 	if err != nil {
 		return vfs.Attr{}, wasip1.FromError(err)
 	}
 	if modeType(fi.Mode()) != want {
 		return vfs.Attr{}, wasip1.ENOENT
 	}
-	return e.fs.attr(fi, identify(root, e.name, fi)), nil
+	return e.fs.attr(fi, identify(h.root, name, fi)), nil
 }
 
-// change changes mode and times. os.Root follows links here: the caller has made sure that name was none.
-func change(root *os.Root, name string, s vfs.SetAttr) error {
+// change changes mode and times of what the name stands for, ENOENT if that is not of type want.
+func (e *rootedEntry) change(want wasip1.Filetype, s vfs.SetAttr) error {
+	if _, err := e.attr(want); err != nil {
+		return err
+	}
+	h, name, err := e.use()
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	return change(h.root, name, want, s)
+}
+
+// change changes mode and times of name, which is of type t. os.Root follows links when it changes the mode, so that
+// links answer ENOTSUP.
+func change(root *os.Root, name string, t wasip1.Filetype, s vfs.SetAttr) error {
 	if s.Mask&vfs.SetMode != 0 {
+		if t == wasip1.FiletypeSymbolicLink {
+			return wasip1.ENOTSUP
+		}
 		if err := root.Chmod(name, s.Mode.Perm()); err != nil {
 			return wasip1.FromError(err)
 		}
 	}
 	if s.Mask&(vfs.SetAtim|vfs.SetMtim) == 0 {
 		return nil
+	}
+	return setTimes(root, name, t, s)
+}
+
+// chtimes is setTimes by os.Root, which follows links.
+func chtimes(root *os.Root, name string, t wasip1.Filetype, s vfs.SetAttr) error {
+	if t == wasip1.FiletypeSymbolicLink {
+		return wasip1.ENOTSUP
 	}
 	var atim, mtim time.Time // zero leaves it
 	if s.Mask&vfs.SetAtim != 0 {
@@ -90,7 +141,6 @@ func (n *rootedLink) Type() wasip1.Filetype     { return wasip1.FiletypeSymbolic
 func (n *rootedLink) Attr() (vfs.Attr, error)   { return n.attr(wasip1.FiletypeSymbolicLink) }
 func (n *rootedLink) Readlink() (string, error) { return n.target, nil }
 
-// SetAttr cannot change a link's own times: ENOTSUP.
 func (n *rootedLink) SetAttr(s vfs.SetAttr) error {
 	switch {
 	case n.fs.readOnly:
@@ -98,7 +148,7 @@ func (n *rootedLink) SetAttr(s vfs.SetAttr) error {
 	case s.Mask&vfs.SetSize != 0:
 		return wasip1.EINVAL
 	}
-	return wasip1.ENOTSUP
+	return n.change(wasip1.FiletypeSymbolicLink, s)
 }
 
 // rootedSpecial is a FIFO, a socket or a device.
@@ -120,7 +170,7 @@ func (n *rootedSpecial) SetAttr(s vfs.SetAttr) error {
 	case s.Mask&vfs.SetSize != 0:
 		return wasip1.EINVAL
 	}
-	return wasip1.ENOTSUP
+	return n.change(n.typ, s)
 }
 
 // rootedFile is a regular file: a name, or the open files, which it rather means.
@@ -182,12 +232,12 @@ func (n *rootedFile) named() error {
 	if err != nil {
 		return wasip1.FromError(err)
 	}
-	root, err := n.use()
+	h, name, err := n.use()
 	if err != nil {
 		return err
 	}
-	defer n.h.release()
-	if fi, err := root.Lstat(n.name); err != nil || !os.SameFile(mine, fi) {
+	defer h.release()
+	if fi, err := h.root.Lstat(name); err != nil || !os.SameFile(mine, fi) {
 		return wasip1.ENOENT
 	}
 	return nil
@@ -223,15 +273,7 @@ func (n *rootedFile) SetAttr(s vfs.SetAttr) error {
 	if err := n.named(); err != nil {
 		return err
 	}
-	if _, err := n.attr(wasip1.FiletypeRegularFile); err != nil {
-		return err
-	}
-	root, err := n.use()
-	if err != nil {
-		return err
-	}
-	defer n.h.release()
-	return change(root, n.name, s)
+	return n.change(wasip1.FiletypeRegularFile, s)
 }
 
 func (n *rootedFile) truncate(size uint64) error {
@@ -295,12 +337,12 @@ func (n *rootedFile) share(mode vfs.OpenMode) (vfs.File, error) {
 
 // openFile opens what the name stands for, made sure to be a regular file and no link to one.
 func (n *rootedFile) openFile(flags int) (*os.File, error) {
-	root, err := n.use()
+	h, name, err := n.use()
 	if err != nil {
 		return nil, err
 	}
-	defer n.h.release()
-	return openRegular(root, n.name, flags, nil)
+	defer h.release()
+	return openRegular(h.root, name, flags, nil)
 }
 
 // openRegular opens name. If want is not nil, it must be that file, else ENOENT.
@@ -410,12 +452,12 @@ func (o *rootedOpen) openAppender() error {
 	if err != nil {
 		return err
 	}
-	root, err := o.node.use()
+	h, name, err := o.node.use()
 	if err != nil {
 		return err
 	}
-	defer o.node.h.release()
-	o.appender, err = openRegular(root, o.node.name, os.O_WRONLY|os.O_APPEND, fi)
+	defer h.release()
+	o.appender, err = openRegular(h.root, name, os.O_WRONLY|os.O_APPEND, fi)
 	return err
 }
 
