@@ -162,7 +162,7 @@ func TestWrongKind(t *testing.T) {
 		{"fd_pread", func(fd uint32) wasip1.Errno { return vfs.FdPread(c, fd, iovs, n, 0, resultAt) }, isdir, spipe, cap},
 		{"fd_pwrite", func(fd uint32) wasip1.Errno { return vfs.FdPwrite(c, fd, iovs, n, 0, resultAt) }, isdir, spipe, cap},
 		{"fd_read", func(fd uint32) wasip1.Errno { return vfs.FdRead(c, fd, iovs, n, resultAt) }, isdir, cap, cap},
-		{"fd_readdir", func(fd uint32) wasip1.Errno { return vfs.FdReaddir(c, fd, bufAt, 10, 0, resultAt) }, 0, wasip1.ENOTDIR, wasip1.ENOTDIR},
+		{"fd_readdir", func(fd uint32) wasip1.Errno { return vfs.FdReaddir(c, fd, bufAt, 10, 0, resultAt) }, 0, wasip1.EBADF, wasip1.EBADF},
 		{"fd_seek", func(fd uint32) wasip1.Errno { return vfs.FdSeek(c, fd, 0, 0, resultAt) }, isdir, spipe, cap},
 		{"fd_sync", func(fd uint32) wasip1.Errno { return vfs.FdSync(c, fd) }, 0, wasip1.EINVAL, cap},
 		{"fd_tell", func(fd uint32) wasip1.Errno { return vfs.FdTell(c, fd, resultAt) }, isdir, spipe, cap},

@@ -106,14 +106,13 @@ const maxEntries = 128
 // FdReaddir stores the entries that follow cookie, 0 being the start, at buf: a dirent each, with the name behind it. The last one is cut
 // where buf ends. The number of bytes is stored at bufused: fewer than bufLen say that there are no more.
 //
-// Errors: ENOTDIR; EINVAL for a cookie that cannot be.
+// Errors: EBADF also for what is no directory, as wasmtime and wazero have it, and programs rely on (TinyGo); EINVAL for a
+// cookie that cannot be.
 func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32) wasip1.Errno {
 	f := c.Table.Get(fd)
 	switch {
-	case f == nil:
+	case f == nil || f.dir == nil:
 		return wasip1.EBADF
-	case f.dir == nil:
-		return wasip1.ENOTDIR
 	case !f.can(wasip1.RightFdReaddir):
 		return wasip1.ENOTCAPABLE
 	}
