@@ -114,7 +114,9 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 	}
 	data := make([]byte, 0, want)
 	if c != nil {
-		data = append(data, c.data...)
+		if o > 0 || n < len(c.data) { // else all of it is overwritten
+			data = append(data, c.data...)
+		}
 		if c.owner == f.owner {
 			c.data = data
 			return c, n
