@@ -41,7 +41,10 @@
 // Code that moves makes offsets wrong: sections of DWARF, source maps, branch
 // hints and relocations are dropped, names of labels too. Names of functions and
 // locals stay. Whatever the rewriter does not know is an error with its offset.
-// Three things that wazero 1.12 compiles are refused: a function with more than
+// Some things that wazero 1.12 compiles are refused: a function with more than
 // [MaxLocals] locals, a vector opcode encoded in another than the shortest way
-// (wazero reads it as something else), and names that are reserved.
+// (wazero reads it as something else), tables and imports of types that do not
+// exist, odd name sections, and names that are reserved. In the other direction it is well to read a module here
+// before wazero does, which allocates what a count in it says, and panics over an
+// exception whose type is not there.
 package wasmbin

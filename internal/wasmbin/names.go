@@ -2,6 +2,7 @@ package wasmbin
 
 // Subsections of the name section that are told apart here.
 const (
+	nameModule    = 0
 	nameFunctions = 1
 	nameLocals    = 2
 	nameLabels    = 3
@@ -9,9 +10,7 @@ const (
 
 // names returns the new contents of the name section: functions and locals
 // under their new indices, names for what was added, and everything else as it
-// was but for the names of labels, which are counted through the code. A section
-// that cannot be read has no contents any more: names are for people, and the
-// module runs without.
+// was but for the names of labels, which are counted through the code.
 func (r *rewriter) names(s *section) []byte {
 	c := r.cursor(s)
 	out := []byte{}
@@ -22,9 +21,6 @@ func (r *rewriter) names(s *section) []byte {
 		width := c.pos - sizeAt
 		sub := &cursor{data: c.data, pos: c.pos, end: c.pos + size, section: c.section}
 		c.bytes(size)
-		if c.err != nil {
-			return []byte{}
-		}
 		var payload []byte
 		switch id {
 		case nameFunctions:
@@ -35,9 +31,6 @@ func (r *rewriter) names(s *section) []byte {
 			continue
 		default:
 			payload = sub.data[sub.pos:sub.end]
-		}
-		if sub.err != nil {
-			return []byte{}
 		}
 		out = appendU32(append(out, id), uint32(len(payload)), width)
 		out = append(out, payload...)
@@ -66,10 +59,6 @@ func (r *rewriter) functionNames(c *cursor) []byte {
 		}
 		p.u32(indexAt, c.pos, r.fn(index))
 		c.name("function name")
-	}
-	if c.err != nil || c.pos != c.end {
-		c.fail(c.pos, "names left over")
-		return nil
 	}
 	p.copyTo(c.end)
 	if added == 0 {
@@ -100,10 +89,46 @@ func (r *rewriter) localNames(c *cursor) []byte {
 			c.name("local name")
 		}
 	}
-	if c.err != nil || c.pos != c.end {
-		c.fail(c.pos, "names left over")
-		return nil
-	}
 	p.copyTo(c.end)
 	return p.out
+}
+
+// parseNames reads a name section for its errors. The format lets an engine
+// overlook them; wazero does not, and allocates what the counts say.
+func parseNames(c *cursor) {
+	for c.pos < c.end && c.err == nil {
+		id := c.byte()
+		size := c.count("bytes of names", 1)
+		sub := &cursor{data: c.data, pos: c.pos, end: c.pos + size, section: c.section}
+		c.bytes(size)
+		if c.err != nil {
+			return
+		}
+		switch id {
+		case nameModule:
+			sub.name("module name")
+		case nameFunctions:
+			parseNameMap(sub)
+		case nameLocals:
+			n := sub.count("functions with named locals", 2)
+			for i := 0; i < n && sub.err == nil; i++ {
+				sub.u32()
+				parseNameMap(sub)
+			}
+		default:
+			sub.pos = sub.end
+		}
+		if sub.err == nil && sub.pos != sub.end {
+			sub.fail(sub.pos, "%d bytes left over", sub.end-sub.pos)
+		}
+		c.err = sub.err
+	}
+}
+
+func parseNameMap(c *cursor) {
+	n := c.count("names", 2)
+	for i := 0; i < n && c.err == nil; i++ {
+		c.u32()
+		c.name("name")
+	}
 }

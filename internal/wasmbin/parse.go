@@ -134,6 +134,10 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 		if s.name == "target_features" && bytes.Contains(c.data[s.pos:s.end], []byte("+\x07atomics")) {
 			m.UsesAtomics = true
 		}
+		if s.name == "name" {
+			parseNames(c)
+			return
+		}
 		c.pos = s.end
 	case secType:
 		n := vector("types", 2)
