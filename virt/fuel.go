@@ -1,8 +1,6 @@
 package virt
 
 import (
-	"sync/atomic"
-
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -39,18 +37,4 @@ func (t *thread) refuel() {
 	}
 	t.fuel.Set(uint64(left + slice))
 	t.yield(sched.PointFuel)
-}
-
-// fuelPool is what is left of a guest's fuel.
-type fuelPool struct{ left atomic.Int64 }
-
-// take takes up to n out of the pool.
-func (p *fuelPool) take(n int64) int64 {
-	for {
-		left := p.left.Load()
-		got := min(n, left)
-		if p.left.CompareAndSwap(left, left-got) {
-			return got
-		}
-	}
 }

@@ -29,8 +29,10 @@ type Guest struct {
 	group   *sched.Group
 	base    context.Context // for what is not part of a call: its values are those of Instantiate's
 	shared  *shared         // nil where the module has no shared memory
-	fuel    fuelPool
+	fuel    allowance
 	adopted bool // the embedder instantiated the module itself
+	output  allowance
+	streams [3]vfs.Stream
 	timer   *time.Timer
 
 	calls chan struct{} // holds one token while an export runs
@@ -116,6 +118,9 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 	}
 	g.decide(&Result{Outcome: Exited})
 	g.group.Wait()
+	if err := g.flush(ctx); err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("write the guest's output: %w", err)
+	}
 	return g.Result(), nil
 }
 
@@ -159,6 +164,36 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		return nil, &ExitError{Result: g.Result()}
 	}
 	return results, err
+}
+
+// CallFormatted is [Guest.Call] with parameters and results as text, by the types of the function: numbers in
+// decimal, as Go's strconv reads and writes them.
+func (g *Guest) CallFormatted(ctx context.Context, name string, params ...string) ([]string, error) {
+	fn := g.main.mod.ExportedFunction(name)
+	if fn == nil {
+		return nil, fmt.Errorf("the module exports no function %q", name)
+	}
+	types := fn.Definition().ParamTypes()
+	if len(types) != len(params) {
+		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, len(types), len(params))
+	}
+	values := make([]uint64, len(params))
+	for i, text := range params {
+		v, err := parseValue(types[i], text)
+		if err != nil {
+			return nil, fmt.Errorf("parameter %d of %s: %w", i+1, name, err)
+		}
+		values[i] = v
+	}
+	results, err := g.Call(ctx, name, values...)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(results))
+	for i, v := range results {
+		texts[i] = formatValue(fn.Definition().ResultTypes()[i], v)
+	}
+	return texts, nil
 }
 
 // enter waits for, or refuses, a second call of the guest's exports. A call from a host function that

@@ -62,7 +62,8 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 	return wasmbin.Options{
 		ImportModule: reservedModule,
 		Stop:         !h.config.noPreempt,
-		Fuel:         h.config.fuel != 0,
+		Fuel:         h.config.fuel != 0 || h.takesTurns(),
+		CallDepth:    h.config.depth,
 		Waits:        sharedMemory(info) != nil,
 	}
 }

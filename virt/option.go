@@ -3,6 +3,7 @@ package virt
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -39,7 +40,7 @@ type config struct {
 	argsFn  func() ([]string, error)
 	env     process.Env
 	stdin   io.Reader
-	output  [2]io.Writer  // of descriptors 1 and 2
+	writers [2]io.Writer  // of descriptors 1 and 2
 	streams [3]vfs.Stream // win over the readers and writers above
 	mounts  []mount
 	links   bool
@@ -49,6 +50,8 @@ type config struct {
 
 	timeout time.Duration
 	fuel    uint64
+	output  uint64
+	depth   uint32
 	memory  uint64
 	fds     int
 	threads int
@@ -57,7 +60,7 @@ type config struct {
 // mount is one WithMount.
 type mount struct {
 	path string
-	make func() (vfs.FS, error)
+	make func(*Guest) (vfs.FS, error)
 	opts []vfs.MountOption
 }
 
@@ -248,7 +251,7 @@ func withOutput(name string, fd int, w io.Writer) Option {
 		if w == nil {
 			return fmt.Errorf("the writer is nil")
 		}
-		c.output[fd-1], c.streams[fd] = w, nil
+		c.writers[fd-1], c.streams[fd] = w, nil
 		return nil
 	})
 }
@@ -278,7 +281,7 @@ func WithPreopened(s vfs.Stream) Option {
 // preopened "/"; a relative path is a preopened directory of its own, by that name. The deepest mount wins. A
 // file system given to the Builder is shared by all guests of the Host.
 func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) Option {
-	return withMount("WithMount", path, func() (vfs.FS, error) { return fs, nil }, fs == nil, opts)
+	return withMount("WithMount", path, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
 // WithoutFiles leaves the guest without any preopened directory: the mounts that were given before, and the default
@@ -289,10 +292,16 @@ func WithoutFiles() Option {
 
 // WithMountFunc mounts a file system that is made anew for each guest.
 func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) Option {
-	return withMount("WithMountFunc", path, make, make == nil, opts)
+	return withMount("WithMountFunc", path, func(*Guest) (vfs.FS, error) { return make() }, make == nil, opts)
 }
 
-func withMount(name, path string, make func() (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
+// WithDevices mounts device files, usually at "/dev": null, zero, full, random and urandom, which give the guest's own
+// randomness, and stdin, stdout and stderr, which are its standard streams. See [devfs].
+func WithDevices(path string) Option {
+	return withMount("WithDevices", path, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
+}
+
+func withMount(name, path string, make func(*Guest) (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
 	return guestOption(name, func(c *config) error {
 		if missing {
 			return fmt.Errorf("%q: the file system is nil", path)
@@ -340,6 +349,36 @@ func WithTimeout(d time.Duration) Option {
 // beyond it fails in the guest. 0 is no limit but the module's own and WebAssembly's 4 GiB.
 func WithMemoryLimit(bytes uint64) Option {
 	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
+}
+
+// WithMaxOutput bounds what a guest writes to its standard output and error together, in bytes. What fits is
+// written; the next write ends the guest, with a Result that says [Exhausted] and [OutputBytes]. 0 is no limit.
+func WithMaxOutput(bytes uint64) Option {
+	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
+}
+
+// WithFuel bounds how much a guest computes, in WebAssembly instructions, all its threads together. The count
+// is exact and the same on every machine and engine. When it is used up the guest ends, with a Result that says
+// [Exhausted] and [Fuel]. 0 is no limit.
+//
+// Instructions are counted by code that is put into the module when it is compiled, so that a Host counts
+// those of all its guests or of none: a Builder that was given WithFuel may give single guests other amounts,
+// and a guest of another Host none.
+func WithFuel(instructions uint64) Option {
+	return guestOption("WithFuel", func(c *config) error {
+		if instructions > math.MaxInt64 {
+			return fmt.Errorf("%d is more than 2^63-1", instructions)
+		}
+		c.fuel = instructions
+		return nil
+	})
+}
+
+// WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
+// call more ends the guest, with a Result that says [Exhausted] and [CallDepth]. Without it, a recursion without
+// end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack. 0 is no limit.
+func WithMaxCallDepth(calls uint32) Option {
+	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
 }
 
 // WithMaxDescriptors bounds the descriptors that are open at once; opening another is then EMFILE.

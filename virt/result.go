@@ -86,10 +86,11 @@ type Budget string
 
 // The budgets whose end ends the guest. Others answer with an errno.
 const (
-	WallTime  Budget = "wall time"
-	Fuel      Budget = "fuel"
-	HostCalls Budget = "host calls"
-	CallDepth Budget = "call depth"
+	WallTime    Budget = "wall time"
+	Fuel        Budget = "fuel"
+	HostCalls   Budget = "host calls"
+	CallDepth   Budget = "call depth"
+	OutputBytes Budget = "output bytes"
 )
 
 // ExitError is what an export's caller gets when the call ended the guest.

@@ -51,6 +51,9 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
 	t.times.Clock, t.times.Process = g.host.clock, g.group
+	if g.host.takesTurns() {
+		t.around = turn
+	}
 	return t
 }
 
@@ -116,4 +119,19 @@ func (t *thread) schedYield() wasip1.Errno {
 		return wasip1.ESUCCESS
 	}
 	return sched.SchedYield(t.task)
+}
+
+// takesTurns reports whether the Host's threads run by turns, which go on at every call.
+func (h *Host) takesTurns() bool {
+	_, parallel := h.scheduler.(*sched.Parallel)
+	return !parallel
+}
+
+// turn is a call at which the scheduler can give the turn to another thread.
+func turn(t *thread, f *Function, p []uint64) wasip1.Errno {
+	errno := f.call(t, p)
+	if f.Subsystem != Sched {
+		t.yield(sched.PointCall)
+	}
+	return errno
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/devfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 )
@@ -42,6 +44,10 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	if c.fds == 0 {
 		c.fds = maxDescriptors
 	}
+	g.fuel.left.Store(int64(c.fuel))
+	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
+		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
+	}
 	g.files = vfs.NewTable(c.fds)
 	if err := g.open(); err != nil {
 		return nil, errors.Join(err, g.files.Close())
@@ -73,10 +79,6 @@ func (c *config) arguments(m *Module) (*process.Strings, error) {
 // open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
 // hands over.
 func (g *Guest) open() error {
-	ns, err := g.namespace()
-	if err != nil {
-		return err
-	}
 	streams := g.config.streams
 	if streams[0] == nil && g.config.stdin != nil {
 		streams[0] = stdio.Reader(g.config.stdin)
@@ -84,6 +86,12 @@ func (g *Guest) open() error {
 		streams[0] = stdio.Discard{}
 	}
 	g.outputs(&streams)
+	g.limitOutput(&streams)
+	g.streams = streams
+	ns, err := g.namespace()
+	if err != nil {
+		return err
+	}
 	p := vfs.Preopens{
 		Stdin:     vfs.NewStream("<stdin>", streams[0], vfs.OpenRead),
 		Stdout:    vfs.NewStream("<stdout>", streams[1], vfs.OpenWrite),
@@ -98,12 +106,12 @@ func (g *Guest) open() error {
 
 // outputs makes the streams of descriptors 1 and 2.
 func (g *Guest) outputs(streams *[3]vfs.Stream) {
-	out, err := g.config.output[0], g.config.output[1]
+	out, err := g.config.writers[0], g.config.writers[1]
 	if streams[1] == nil && streams[2] == nil && out != nil && err != nil {
 		streams[1], streams[2] = stdio.Writers(out, err)
 		return
 	}
-	for i, w := range g.config.output {
+	for i, w := range g.config.writers {
 		switch {
 		case streams[i+1] != nil:
 		case w != nil:
@@ -111,6 +119,17 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 		default:
 			streams[i+1] = stdio.Discard{}
 		}
+	}
+}
+
+// limitOutput puts the budget of output before the streams of descriptors 1 and 2.
+func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
+	if g.config.output == 0 {
+		return
+	}
+	g.output.left.Store(int64(min(g.config.output, math.MaxInt64)))
+	for i := 1; i <= 2; i++ {
+		streams[i] = limitedOutput{streams[i], g}
 	}
 }
 
@@ -126,10 +145,10 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		if err := files.MkdirAll("tmp"); err != nil {
 			return nil, err
 		}
-		return ns, ns.Mount("/", files)
+		return ns, errors.Join(ns.Mount("/", files), ns.Mount("/dev", g.devices()))
 	}
 	for _, m := range g.config.mounts {
-		fsys, err := m.make()
+		fsys, err := m.make(g)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.path, err)
 		}
@@ -141,6 +160,11 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		}
 	}
 	return ns, nil
+}
+
+// devices are the device files, of which the standard streams are the guest's.
+func (g *Guest) devices() vfs.FS {
+	return devfs.New(devfs.WithStreams(g.streams[0], g.streams[1], g.streams[2]))
 }
 
 // fill is randomness for devices.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// inspect is the command of that name: it says what a module needs before it runs.
+func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
+	if len(args) != 1 {
+		return exitHost, errors.New("want: wasivirt inspect guest.wasm")
+	}
+	wasm, err := os.ReadFile(args[0])
+	if err != nil {
+		return exitHost, err
+	}
+	audit, err := virt.Inspect(wasm)
+	if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", args[0], err)
+	}
+	out := &printer{w: stdout}
+	out.line("%s: a %s, %d bytes", args[0], audit.Kind(), len(wasm))
+	bySubsystem := map[string][]string{}
+	for _, im := range audit.Imports {
+		bySubsystem[string(im.Subsystem)] = append(bySubsystem[string(im.Subsystem)], im.Name)
+	}
+	for _, s := range slices.SortedFunc(keys(bySubsystem), cmp.Compare[string]) {
+		if s != "" {
+			out.line("imports, answered by %-8s %s", s+":", strings.Join(bySubsystem[s], " "))
+		}
+	}
+	for _, im := range audit.Missing() {
+		out.line("imports, NOT provided:     %s.%s", im.Module, im.Name)
+	}
+	for _, m := range audit.Memories {
+		out.line("memory:  %s", m)
+	}
+	out.line("threads: %s", yesNo(audit.Threads, "the module starts threads (run with -threads N)", "none"))
+	out.line("exports: %s", strings.Join(audit.Exports, " "))
+	return 0, out.err
+}
+
+func keys(m map[string][]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func yesNo(b bool, yes, no string) string {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// printer keeps the first error of writing.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}

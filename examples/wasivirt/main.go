@@ -1,0 +1,59 @@
+// Command wasivirt runs WebAssembly programs in a virtual world.
+//
+// It is a thin skin over the library: a flag is an option of [github.com/wasivirt/wasivirt/virt].
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+// Exit statuses besides the guest's own. A signal n that the guest raised is 128+n.
+const (
+	exitDeadlock  = 123
+	exitTimeout   = 124
+	exitHost      = 125
+	exitTrap      = 134
+	exitExhausted = 137
+)
+
+const usage = `usage:
+  wasivirt run [flags] guest.wasm [guest arguments]   run a program
+  wasivirt inspect guest.wasm                         say what it needs
+run "wasivirt run -h" for the flags.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	status, err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "wasivirt: %v\n", err)
+	}
+	os.Exit(status)
+}
+
+// run carries out one command line and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	if len(args) == 0 {
+		return exitHost, errors.New("a command is missing\n" + usage)
+	}
+	commands := map[string]func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error){
+		"run":     runGuest,
+		"inspect": inspect,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		return exitHost, fmt.Errorf("%q is no command\n%s", args[0], usage)
+	}
+	status, err := command(ctx, args[1:], stdin, stdout, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0, nil
+	}
+	return status, err
+}

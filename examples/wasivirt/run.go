@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// repeated is a flag that may be given many times.
+type repeated []string
+
+func (r *repeated) String() string     { return strings.Join(*r, " ") }
+func (r *repeated) Set(s string) error { *r = append(*r, s); return nil }
+
+// size is a flag that is a number of bytes, with an optional suffix K, M, G or T (powers of 1024).
+type size uint64
+
+func (s *size) String() string { return strconv.FormatUint(uint64(*s), 10) }
+
+func (s *size) Set(text string) error {
+	digits := strings.TrimRight(text, "iBb")
+	shift := 0
+	if n := len(digits); n > 0 {
+		if i := strings.IndexByte("KMGT", digits[n-1]&^0x20); i >= 0 {
+			digits, shift = digits[:n-1], 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n<<shift>>shift != n {
+		return fmt.Errorf("want a number of bytes such as 65536 or 64M")
+	}
+	*s = size(n << shift)
+	return nil
+}
+
+// settings are the flags of run.
+type settings struct {
+	mounts, env, envPass, listen, faults, exports repeated
+	clock, sched, argv0, invoke                   string
+	seed, deterministic                           optional
+	threads, fds                                  int
+	fuel                                          uint64
+	timeout                                       time.Duration
+	memory, disk, output                          size
+	trace, traceFormat, record, diff              string
+	noPreempt, interpreter                        bool
+}
+
+// optional is a number that may be left out.
+type optional struct {
+	set   bool
+	value uint64
+}
+
+func (o *optional) String() string {
+	if !o.set {
+		return ""
+	}
+	return strconv.FormatUint(o.value, 10)
+}
+
+func (o *optional) Set(s string) error {
+	n, err := strconv.ParseUint(s, 0, 64)
+	if err != nil {
+		return fmt.Errorf("want a number from 0 to 2^64-1")
+	}
+	o.set, o.value = true, n
+	return nil
+}
+
+func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("run", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Var(&s.mounts, "mount", "`GUEST=SPEC`, repeatable. SPEC is mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev")
+	f.Var(&s.env, "env", "`K=V`, repeatable: an environment variable of the guest")
+	f.Var(&s.envPass, "env-pass", "`NAME`, repeatable: let this variable of the host's environment in")
+	f.StringVar(&s.clock, "clock", "real", "real, or virtual[:RFC3339], which jumps ahead when everything sleeps")
+	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
+	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
+	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, and print its results")
+	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this time (0: no limit)")
+	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most (0: no limit)")
+	f.IntVar(&s.fds, "fds", 0, "open descriptors at most (0: the default)")
+	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most (0: no limit)")
+	f.Uint64Var(&s.fuel, "fuel", 0, "WebAssembly instructions at most (0: no limit)")
+	f.IntVar(&s.threads, "threads", 0, "threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
+	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
+	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
+	return f
+}
+
+// runGuest is the command run.
+func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	var s settings
+	flags := s.flags(stderr)
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0, err
+		}
+		return exitHost, nil // the flag package has said what is wrong
+	}
+	if flags.NArg() == 0 {
+		return exitHost, errors.New("which program? want: wasivirt run [flags] guest.wasm [guest arguments]")
+	}
+	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
+}
+
+func (s *settings) run(ctx context.Context, file string, args []string, stdin io.Reader, stdout, stderr io.Writer) (_ int, err error) {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return exitHost, err
+	}
+	w := &world{settings: s}
+	defer func() { err = errors.Join(err, w.close()) }()
+	opts, err := w.options()
+	if err != nil {
+		return exitHost, err
+	}
+	host, err := virt.NewBuilder(opts...).Build(ctx)
+	if err != nil {
+		return exitHost, err
+	}
+	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
+	module, err := host.Compile(ctx, wasm)
+	if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", file, err)
+	}
+	name := s.argv0
+	if name == "" {
+		name = filepath.Base(file)
+	}
+	guest, err := host.Instantiate(ctx, module, virt.WithName(name), virt.WithArgs(args...),
+		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))
+	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
+		return status(exit.Result, stderr), nil
+	} else if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx))) }()
+	var result *virt.Result
+	if s.invoke != "" {
+		result, err = invoke(ctx, guest, s.invoke, stdout)
+	} else {
+		result, err = guest.Run(ctx)
+	}
+	if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", file, err)
+	}
+	return status(result, stderr), w.finish()
+}
+
+// invoke calls an export and prints its results, one a line.
+func invoke(ctx context.Context, guest *virt.Guest, name string, stdout io.Writer) (*virt.Result, error) {
+	values, err := guest.CallFormatted(ctx, name)
+	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
+		return exit.Result, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for _, v := range values {
+		if _, err := fmt.Fprintln(stdout, v); err != nil {
+			return nil, err
+		}
+	}
+	return &virt.Result{Outcome: virt.Exited}, nil
+}
+
+// status is the exit status that tells of a result; what the status cannot tell is printed.
+func status(r *virt.Result, stderr io.Writer) int {
+	switch r.Outcome {
+	case virt.Exited:
+		return int(r.ExitCode & 0xff)
+	case virt.Signaled:
+		return 128 + int(r.Signal)
+	}
+	fmt.Fprintf(stderr, "wasivirt: %v\n", r)
+	switch r.Outcome {
+	case virt.Trapped:
+		for line := range strings.Lines(r.Trap.Stack) {
+			fmt.Fprintf(stderr, "    %s", line)
+		}
+		return exitTrap
+	case virt.Deadlocked:
+		return exitDeadlock
+	case virt.Exhausted:
+		if r.Budget == virt.WallTime {
+			return exitTimeout
+		}
+		return exitExhausted
+	case virt.Canceled:
+		return 128 + 2 // as a shell tells of a program that SIGINT ended
+	}
+	return exitHost
+}
+
+// parseClock reads the value of -clock.
+func parseClock(s string) (clock.Clock, error) {
+	if s == "real" {
+		return clock.Real(), nil
+	}
+	kind, start, given := strings.Cut(s, ":")
+	if kind != "virtual" {
+		return nil, fmt.Errorf("-clock %q: want real, virtual or virtual:2000-01-01T00:00:00Z", s)
+	}
+	opts := []clock.Option{clock.AutoAdvance()}
+	if given {
+		at, err := time.Parse(time.RFC3339, start)
+		if err != nil {
+			return nil, fmt.Errorf("-clock %q: %w", s, err)
+		}
+		opts = append(opts, clock.WithStart(at))
+	}
+	return clock.NewVirtual(opts...), nil
+}
