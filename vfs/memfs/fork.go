@@ -10,7 +10,7 @@ import (
 // their own ways. It may be called while f is in use: every operation on f is in
 // the fork either whole or not at all.
 //
-// The fork has the limits, the clock and the inode numbers of f, and nodes of its own, which ForkNode finds; nodes
+// The fork has the limits and the inode numbers of f, its clock until it is mounted itself, and nodes of its own, which ForkNode finds; nodes
 // of f stay with f. Files that have no name and are open in f come along; see [FS.DropOrphans].
 func (f *FS) Fork() *FS {
 	g := &FS{}
@@ -28,6 +28,7 @@ func (f *FS) Fork() *FS {
 	g.used.Store(f.used.Load())
 	g.inodes.Store(f.inodes.Load())
 	g.clock.Store(f.clock.Load())
+	g.clockChosen = f.clockChosen
 	g.identity, g.origin, g.forkedAt = new(identity), f.identity, f.next
 	f.tableMu.Unlock()
 	for i := range f.stripes {

@@ -40,6 +40,11 @@ type FS struct {
 	cache atomic.Pointer[nameCache]
 	clock atomic.Pointer[clock.Clock]
 
+	// The clock is one that stays: it came with a mount, not from where this was forked; or with an option,
+	// then for forks too.
+	attached    atomic.Bool
+	clockChosen bool
+
 	identity, origin *identity // of this, and of what it was forked from
 	forkedAt         uint64    // the first inode number that had not been given away then
 }
@@ -75,8 +80,13 @@ func WithMaxInodes(n int64) Option { return func(f *FS) { f.maxInodes = max(n, 1
 func WithMaxFileSize(n int64) Option { return func(f *FS) { f.maxFile = max(n, 0) } }
 
 // WithClock sets the clock that times are taken from, in place of that of the first Host that mounts the
-// file system.
-func WithClock(c clock.Clock) Option { return func(f *FS) { f.Attach(vfs.Env{Clock: c}) } }
+// file system or a fork of it.
+func WithClock(c clock.Clock) Option {
+	return func(f *FS) {
+		f.clock.Store(&c)
+		f.clockChosen = true
+	}
+}
 
 // New returns an empty file system. Without options it has no limits but the
 // size of a file, which stays below 1<<63.
@@ -101,10 +111,11 @@ func New(opts ...Option) *FS {
 // Root returns the root directory.
 func (f *FS) Root() vfs.Node { return f.root }
 
-// Attach takes the clock of env unless there is one.
+// Attach takes the clock of env. Later clocks are not taken, nor any after WithClock. A fork has the clock of
+// what it was forked from until it gets its own.
 func (f *FS) Attach(env vfs.Env) {
-	if env.Clock != nil {
-		f.clock.CompareAndSwap(nil, &env.Clock)
+	if env.Clock != nil && !f.clockChosen && f.attached.CompareAndSwap(false, true) {
+		f.clock.Store(&env.Clock)
 	}
 }
 

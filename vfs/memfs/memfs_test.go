@@ -226,6 +226,36 @@ func TestTimes(t *testing.T) {
 	check("b", times{5, 160, 160})
 }
 
+// TestClockOfFork: a fork keeps time as before until it is mounted, then as its Host does; a clock chosen by the
+// embedder stays.
+func TestClockOfFork(t *testing.T) {
+	mtime := func(f *FS) int64 {
+		must(t, f.WriteFile("a", []byte("x")))
+		a, err := f.Stat("a")
+		must(t, err)
+		return a.Mtim
+	}
+	f := New()
+	f.Attach(vfs.Env{Clock: &setClock{now: 1}})
+	g := f.Fork()
+	if got := mtime(g); got != 1 {
+		t.Errorf("not mounted: %d", got)
+	}
+	g.Attach(vfs.Env{Clock: &setClock{now: 2}})
+	g.Attach(vfs.Env{Clock: &setClock{now: 3}})
+	if got := mtime(g); got != 2 {
+		t.Errorf("mounted: %d", got)
+	}
+	if got := mtime(f); got != 1 {
+		t.Errorf("the old side: %d", got)
+	}
+	g = New(WithClock(&setClock{now: 9})).Fork()
+	g.Attach(vfs.Env{Clock: &setClock{now: 2}})
+	if got := mtime(g); got != 9 {
+		t.Errorf("chosen: %d", got)
+	}
+}
+
 func TestFromMap(t *testing.T) {
 	f, err := FromMap(map[string]string{"a/b/c": "deep", "x": "", "/abs": "made relative", "empty/": ""})
 	must(t, err)
