@@ -104,7 +104,7 @@ func (r *rewriter) create(id byte) {
 func (r *rewriter) added(id byte) (n int, entries []byte) {
 	switch id {
 	case secType:
-		for _, i := range r.imports { // those first: see rewriter.importType
+		for _, i := range r.imports {
 			r.typeOf(encodeTypes(i.Params), encodeTypes(i.Results))
 		}
 		for _, t := range r.types {
