@@ -60,7 +60,7 @@ func TestToolchains(t *testing.T) {
 		{name: "C++ streams", guest: "streams-cpp", stdout: "9 words, the 3 times\nnot found\n",
 			wrote: map[string]string{"words.txt": "the quick brown fox jumps over the lazy dog the end\n"}},
 		{name: "Rust files", guest: "files-rust", opts: []virt.Option{virt.WithEnv("GREETING", "hello"), virt.WithArgs("a", "b c")},
-			exit: 7, stdout: "from rust\ncopy linked moved\nNotFound\nhello\na,b c\n",
+			exit: 7, stdout: "from rust\nb copy linked moved\nNotFound\nhello\na,b c\n",
 			wrote: map[string]string{"a/moved": "hello", "a/copy": "hello", "a/linked": "hello"}},
 		{name: "jsonnet", guest: "jsonnet", opts: []virt.Option{virt.WithArgs("-J", "/lib", "-o", "/out.json", "/main.jsonnet")},
 			files: map[string]string{

@@ -29,8 +29,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "abort")) {
 		abort();
 	} else if (!strcmp(what, "divide")) {
-		volatile int zero = 0;
-		printf("%d\n", 1 / zero);
+		volatile int hundred = 100, zero = 0; // both, or the compiler finds a way around dividing
+		printf("%d\n", hundred / zero);
 	} else if (!strcmp(what, "sleep")) {
 		struct timespec before, after, pause = {1, 500000000};
 		clock_gettime(CLOCK_MONOTONIC, &before);
