@@ -175,6 +175,15 @@ func (e *emitter) storeFuel(a *asm) {
 	}
 }
 
+// storeStop puts the counter back where others find it. An exception takes it
+// along too: who throws in a loop must not count from the start each time.
+func (e *emitter) storeStop(a *asm) {
+	if e.stopLocal >= 0 {
+		a.op(opLocalGet, uint32(e.stopLocal))
+		a.op(opGlobalSet, e.stopGlobal)
+	}
+}
+
 func (e *emitter) loadFuel(a *asm) {
 	if e.fuelLocal >= 0 {
 		a.op(opGlobalGet, e.fuelGlobal)
@@ -214,10 +223,7 @@ func (e *emitter) leave(a *asm) {
 	if e.opts.Fuel {
 		e.storeFuel(a)
 	}
-	if e.stopLocal >= 0 {
-		a.op(opLocalGet, uint32(e.stopLocal))
-		a.op(opGlobalSet, e.stopGlobal)
-	}
+	e.storeStop(a)
 	if e.opts.CallDepth > 0 && e.calls.checked[e.body.fn] {
 		if e.hasTry {
 			a.op(opLocalGet, e.saved)
@@ -257,9 +263,10 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 		return
 	case op == opUnreachable || op == opThrow || op == opThrowRef:
-		if e.fuelLocal >= 0 {
+		if e.fuelLocal >= 0 || e.stopLocal >= 0 {
 			e.p.copyTo(in.at)
 			e.asm(e.storeFuel)
+			e.asm(e.storeStop)
 		}
 	case op == opReturn && e.wrapped:
 		e.p.skip(in.at, in.end)
