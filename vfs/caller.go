@@ -26,6 +26,17 @@ type Caller struct {
 	entries []DirEntry
 }
 
+// Release lets go of the guest's memory and files, which the room of the last calls may still refer to. The Caller can
+// be used again.
+func (c *Caller) Release() {
+	c.scratch.Release()
+	clear(c.walk.inline[:])
+	clear(c.walkTo.inline[:])
+	c.walk.stack, c.walkTo.stack = nil, nil
+	c.walk.start, c.walkTo.start = nil, nil
+	c.entries = nil
+}
+
 // errno maps what an operation says, once, at the edge.
 func errno(err error) wasip1.Errno {
 	if err == nil {

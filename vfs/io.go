@@ -60,7 +60,7 @@ func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 
 // writeFile writes at the position, or with FdAppend at the end, and moves the position behind what was written. f has a file.
 func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
-	flags := wasip1.Fdflags(f.flags.Load())
+	flags := f.Flags()
 	f.mu.Lock()
 	switch {
 	case f.closed:
@@ -329,7 +329,7 @@ func again(err error) bool {
 
 // wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when the thread has to end.
 func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
-	if c.Task == nil || wasip1.Fdflags(f.flags.Load())&wasip1.FdNonblock != 0 {
+	if c.Task == nil || f.Flags()&wasip1.FdNonblock != 0 {
 		return wasip1.EAGAIN
 	}
 	_, err := poll.Block(c.Task, f.stream, want, poll.Wait{Op: op, On: uint64(fd), Deadline: poll.NoDeadline})

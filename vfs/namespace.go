@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -210,22 +211,23 @@ func (ns *Namespace) place(p *place, name string) *place {
 
 // show puts c among the children that walkers see, or takes it out. ns.mu is held.
 func (p *place) show(c *place, on bool) {
-	next := map[string]*place{}
+	var list []*place
 	if old := p.children.Load(); old != nil {
-		for name, o := range *old {
-			next[name] = o
-		}
+		list = slices.DeleteFunc(slices.Clone(old.byAge), func(o *place) bool { return o == c })
 	}
 	if on {
-		next[c.name] = c
-	} else {
-		delete(next, c.name)
+		list = append(list, c)
 	}
-	if len(next) == 0 {
+	if len(list) == 0 {
 		p.children.Store(nil)
 		return
 	}
-	p.children.Store(&next)
+	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.id, b.id) })
+	next := &children{byName: map[string]*place{}, byAge: list}
+	for _, o := range list {
+		next.byName[o.name] = o
+	}
+	p.children.Store(next)
 }
 
 // Unmount takes away what is mounted at path. Files that are open there stay open; mounts below stay. Errors: EINVAL if
@@ -280,7 +282,7 @@ func (ns *Namespace) Clone() *Namespace {
 		if m := from.mount.Load(); m != nil {
 			to.mount.Store(&mount{volume: m.volume, ns: c, readOnly: m.readOnly})
 		}
-		for _, child := range from.sorted() {
+		for _, child := range from.below() {
 			twin := c.place(to, child.name)
 			copyTree(child, twin)
 			to.show(twin, true)
@@ -295,18 +297,12 @@ func (ns *Namespace) Clone() *Namespace {
 	return c
 }
 
-// sorted returns the children by age.
-func (p *place) sorted() []*place {
-	children := p.children.Load()
-	if children == nil {
-		return nil
+// below returns the children by age.
+func (p *place) below() []*place {
+	if c := p.children.Load(); c != nil {
+		return c.byAge
 	}
-	list := make([]*place, 0, len(*children))
-	for _, c := range *children {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *place) int { return int(int64(a.id) - int64(b.id)) })
-	return list
+	return nil
 }
 
 // each calls f for every mount: the absolute ones, parents first, then the relative ones. ns.mu is held.
@@ -316,7 +312,7 @@ func (ns *Namespace) each(f func(*place, *mount)) {
 		if m := p.mount.Load(); m != nil {
 			f(p, m)
 		}
-		for _, c := range p.sorted() {
+		for _, c := range p.below() {
 			visit(c)
 		}
 	}

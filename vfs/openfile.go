@@ -17,13 +17,15 @@ import (
 // Host code gets one from [Root.Open], [Table.Get] or the New functions and may use its methods, which are those
 // of [os.File], at the same time as guests.
 type OpenFile struct {
-	refs       atomic.Int32 // descriptors, and calls that are using it
-	flags      atomic.Uint32
-	base       atomic.Uint64 // wasip1.Rights
-	inheriting atomic.Uint64
-	kind       wasip1.Filetype
-	mode       OpenMode
-	preopened  bool
+	// These are used atomically once others know the file; before, plainly, which costs a good deal less. The 64-bit
+	// ones stand first because 32-bit machines align nothing else.
+	base, inheriting uint64 // wasip1.Rights
+	flags            uint32 // wasip1.Fdflags
+	refs             int32  // descriptors, and calls that are using it
+
+	kind      wasip1.Filetype
+	mode      OpenMode
+	preopened bool
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool
@@ -74,8 +76,7 @@ func newDirectoryFile(pos position, base, inheriting wasip1.Rights) *OpenFile {
 	f := &d.OpenFile
 	f.dir = &d.openDirectory
 	f.kind, f.node, f.m = wasip1.FiletypeDirectory, pos.dir, pos.m
-	f.refs.Store(1)
-	f.setRights(base&wasip1.RightsDirectoryBase, inheriting)
+	f.start(0, base&wasip1.RightsDirectoryBase, inheriting)
 	return f
 }
 
@@ -119,8 +120,7 @@ func NewStream(name string, s Stream, mode OpenMode) *OpenFile {
 	if t, ok := s.(Typed); ok {
 		f.kind = t.Type()
 	}
-	f.refs.Store(1)
-	f.setRights(streamRights(rights, mode), 0)
+	f.start(0, streamRights(rights, mode), 0)
 	f.setPath("", name)
 	return f
 }
@@ -139,29 +139,31 @@ func streamRights(rights wasip1.Rights, mode OpenMode) wasip1.Rights {
 func (f *OpenFile) Type() wasip1.Filetype { return f.kind }
 
 // Flags returns the flags.
-func (f *OpenFile) Flags() wasip1.Fdflags { return wasip1.Fdflags(f.flags.Load()) }
+func (f *OpenFile) Flags() wasip1.Fdflags { return wasip1.Fdflags(atomic.LoadUint32(&f.flags)) }
 
 // SetFlags sets the flags.
-func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { f.flags.Store(uint32(flags)) }
+func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { atomic.StoreUint32(&f.flags, uint32(flags)) }
 
 // Rights returns the rights of the description itself and those of what is opened through it.
 func (f *OpenFile) Rights() (base, inheriting wasip1.Rights) {
-	return wasip1.Rights(f.base.Load()), wasip1.Rights(f.inheriting.Load())
+	return wasip1.Rights(atomic.LoadUint64(&f.base)), wasip1.Rights(atomic.LoadUint64(&f.inheriting))
 }
 
-func (f *OpenFile) setRights(base, inheriting wasip1.Rights) {
-	f.base.Store(uint64(base))
-	f.inheriting.Store(uint64(inheriting))
+// start gives a file that nobody else knows yet its first hold, its flags and its rights.
+func (f *OpenFile) start(flags wasip1.Fdflags, base, inheriting wasip1.Rights) {
+	f.refs, f.flags, f.base, f.inheriting = 1, uint32(flags), uint64(base), uint64(inheriting)
 }
 
 // Restrict takes away all rights but those given.
 func (f *OpenFile) Restrict(base, inheriting wasip1.Rights) {
-	f.base.And(uint64(base))
-	f.inheriting.And(uint64(inheriting))
+	atomic.AndUint64(&f.base, uint64(base))
+	atomic.AndUint64(&f.inheriting, uint64(inheriting))
 }
 
 // can reports whether f has all rights of want.
-func (f *OpenFile) can(want wasip1.Rights) bool { return wasip1.Rights(f.base.Load())&want == want }
+func (f *OpenFile) can(want wasip1.Rights) bool {
+	return wasip1.Rights(atomic.LoadUint64(&f.base))&want == want
+}
 
 // Node returns the node, nil for a stream without one.
 func (f *OpenFile) Node() Node { return f.node }
@@ -226,11 +228,11 @@ func (f *OpenFile) setPathBelow(d *OpenFile, name string) {
 // acquire keeps f open until release. It is false if f has been closed already.
 func (f *OpenFile) acquire() bool {
 	for {
-		n := f.refs.Load()
+		n := atomic.LoadInt32(&f.refs)
 		if n <= 0 {
 			return false
 		}
-		if f.refs.CompareAndSwap(n, n+1) {
+		if atomic.CompareAndSwapInt32(&f.refs, n, n+1) {
 			return true
 		}
 	}
@@ -238,7 +240,7 @@ func (f *OpenFile) acquire() bool {
 
 // release undoes one acquire, or lets go of one descriptor, and closes f if that was the last.
 func (f *OpenFile) release() error {
-	if f.refs.Add(-1) != 0 {
+	if atomic.AddInt32(&f.refs, -1) != 0 {
 		return nil
 	}
 	f.mu.Lock()
@@ -267,6 +269,11 @@ func (f *OpenFile) release() error {
 func (f *OpenFile) attr() (Attr, uint64, error) {
 	if f.node == nil {
 		return Attr{Ino: f.ino, Type: f.kind, Nlink: 1}, 0, nil
+	}
+	if f.dir != nil {
+		pos := f.dir.now()
+		a, err := pos.dir.Attr()
+		return a, pos.m.dev, err
 	}
 	a, err := f.node.Attr()
 	return a, f.m.dev, err

@@ -162,7 +162,7 @@ func (w *walker) openTop(o *opening) (*OpenFile, error) {
 		return nil, err
 	}
 	f := newDirectoryFile(*top, o.base, o.inheriting)
-	f.flags.Store(uint32(o.fdflags))
+	f.flags = uint32(o.fdflags)
 	n := len(w.stack) - 1
 	if top.m.releases && top.dir != top.m.root {
 		if n == 0 {
@@ -230,7 +230,7 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 			return nil, err
 		}
 		d := newDirectoryFile(position{dir: dir, m: f.m, at: f.at}, o.base, o.inheriting)
-		d.flags.Store(uint32(o.fdflags))
+		d.flags = uint32(o.fdflags)
 		return d, nil
 	case wasip1.FiletypeSymbolicLink:
 		return nil, wasip1.ELOOP
@@ -264,9 +264,7 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 	default:
 		return nil, wasip1.ENXIO
 	}
-	d.refs.Store(1)
-	d.flags.Store(uint32(o.fdflags))
-	d.setRights(o.base&rights, o.inheriting)
+	d.start(o.fdflags, o.base&rights, o.inheriting)
 	if mode&OpenTruncate != 0 {
 		d.wrote = true
 	}

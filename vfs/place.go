@@ -20,9 +20,15 @@ type place struct {
 	born   int64
 
 	mount    atomic.Pointer[mount]
-	children atomic.Pointer[map[string]*place] // those at or below which something is mounted
+	children atomic.Pointer[children] // those at or below which something is mounted; nil for none
 
 	known map[string]*place // all children there ever were; guarded by Namespace.mu
+}
+
+// children are the places right below one. They are never changed, but replaced.
+type children struct {
+	byName map[string]*place
+	byAge  []*place
 }
 
 // child returns the place called name right below p, nil if no mount lies there or below.
@@ -31,13 +37,27 @@ func (p *place) child(name string) *place {
 	if c == nil {
 		return nil
 	}
-	return (*c)[name]
+	return c.byName[name]
 }
 
 // live reports whether something is mounted at p or below it.
 func (p *place) live() bool {
-	c := p.children.Load()
-	return p.mount.Load() != nil || c != nil && len(*c) > 0
+	return p.mount.Load() != nil || p.children.Load() != nil
+}
+
+// seen finds what is seen at p from the directory above it: what is mounted there, else the real directory that
+// the mounts below p lie in, else p itself.
+func (p *place) seen(above *position) found {
+	if m := p.mount.Load(); m != nil {
+		return found{node: m.root, m: m, at: p}
+	}
+	if node, err := above.dir.Lookup(p.name); err == nil {
+		if node.Type() == wasip1.FiletypeDirectory {
+			return found{node: node, m: above.m, at: p}
+		}
+		above.m.drop(node)
+	}
+	return found{node: p, m: p.ns.synthetic, at: p}
 }
 
 // position returns where a walk that starts at p, the root of a tree, starts.

@@ -66,20 +66,19 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 // readMounts fills entries with the mount points in the directory that are younger than the place with the id after.
 func (pos position) readMounts(after uint64, entries []DirEntry) int {
 	n := 0
-	for _, p := range pos.at.sorted() {
+	mounts := pos.at.children.Load()
+	if mounts == nil {
+		return 0
+	}
+	for _, p := range mounts.byAge {
 		if p.id <= after {
 			continue
 		}
 		if n == len(entries) {
 			break
 		}
-		w := walker{stack: []position{pos}}
-		seen, err := w.lookupPlace(w.top(), p)
-		if err != nil {
-			continue
-		}
-		a, err := seen.node.Attr()
-		if err == nil {
+		seen := p.seen(&pos)
+		if a, err := seen.node.Attr(); err == nil {
 			entries[n] = DirEntry{Name: p.name, Ino: a.Ino, Type: seen.node.Type(), Next: cookieMounts + p.id}
 			n++
 		}

@@ -182,7 +182,7 @@ func (t *Table) Dup(fd uint32) (uint32, error) {
 	}
 	to, err := t.lowest()
 	if err != nil {
-		f.refs.Add(-1) // never the last: the descriptor fd has one
+		atomic.AddInt32(&f.refs, -1) // never the last: the descriptor fd has one
 		return 0, err
 	}
 	t.put(to, f)
@@ -231,19 +231,20 @@ func (t *Table) Len() int {
 
 // List returns the open descriptors by number.
 func (t *Table) List() []Descriptor {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	var list []Descriptor
+	t.mu.Lock()
 	for i, word := range t.used {
 		for ; word != 0; word &= word - 1 {
 			fd := uint32(i*64 + bits.TrailingZeros64(word))
-			f := t.Get(fd)
-			base, inheriting := f.Rights()
-			list = append(list, Descriptor{
-				Fd: fd, Type: f.kind, Path: f.Path(), Preopened: f.preopened, Flags: f.Flags(),
-				Rights: base, RightsInheriting: inheriting, Offset: f.position(), File: f,
-			})
+			list = append(list, Descriptor{Fd: fd, File: t.Get(fd)})
 		}
+	}
+	t.mu.Unlock()
+	for i := range list {
+		// Without the table's lock: the position is not to be had while the file is being read.
+		d, f := &list[i], list[i].File
+		d.Type, d.Path, d.Preopened, d.Flags, d.Offset = f.kind, f.Path(), f.preopened, f.Flags(), f.position()
+		d.Rights, d.RightsInheriting = f.Rights()
 	}
 	return list
 }

@@ -151,7 +151,15 @@ func (w *walker) enter(name string) error {
 			return w.parent()
 		}
 	}
-	f, err := w.lookup(name)
+	var f found
+	var err error
+	if top := w.top(); top.at == nil && len(name) <= MaxName {
+		// What lookup does where there are no mounts, without the call.
+		f.m = top.m
+		f.node, err = top.dir.Lookup(name)
+	} else {
+		f, err = w.lookup(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,26 +182,11 @@ func (w *walker) lookup(name string) (found, error) {
 	top := w.top()
 	if top.at != nil {
 		if c := top.at.child(name); c != nil {
-			return w.lookupPlace(top, c)
+			return c.seen(top), nil
 		}
 	}
 	node, err := top.dir.Lookup(name)
 	return found{node: node, m: top.m}, err
-}
-
-// lookupPlace finds what is seen at c, a child of the top directory's place: what is mounted there, else the real
-// directory that the mounts below c lie in, else c itself.
-func (w *walker) lookupPlace(top *position, c *place) (found, error) {
-	if m := c.mount.Load(); m != nil {
-		return found{node: m.root, m: m, at: c}, nil
-	}
-	if node, err := top.dir.Lookup(c.name); err == nil {
-		if node.Type() == wasip1.FiletypeDirectory {
-			return found{node: node, m: top.m, at: c}, nil
-		}
-		top.m.drop(node)
-	}
-	return found{node: c, m: c.ns.synthetic, at: c}, nil
 }
 
 // parent goes to the parent of the top directory.

@@ -157,8 +157,8 @@ func PathOpen(c *Caller, fd, dirflags, path, pathLen, oflags uint32, base, inher
 	if e := o.grant(d, wasip1.Rights(base), wasip1.Rights(inheriting)); e != wasip1.ESUCCESS {
 		return e
 	}
-	if !c.Table.room() {
-		return wasip1.EMFILE
+	if oflags&uint32(wasip1.OCreat|wasip1.OTrunc) != 0 && !c.Table.room() {
+		return wasip1.EMFILE // before anything is done
 	}
 	f, err := c.walk.open(d, p, &o)
 	if err != nil {
