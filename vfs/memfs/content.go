@@ -112,19 +112,32 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 		}
 		in.alloc += got
 	}
-	data := make([]byte, 0, want)
-	if c != nil {
-		if o > 0 || n < len(c.data) { // else all of it is overwritten
-			data = append(data, c.data...)
-		}
-		if c.owner == f.owner {
-			c.data = data
-			return c, n
+	fresh := f.newChunk(want)
+	if c != nil && (o > 0 || n < len(c.data)) { // else all of it is overwritten
+		fresh.data = append(fresh.data, c.data...)
+	}
+	in.setChunk(f.owner, i, fresh)
+	return fresh, n
+}
+
+// newChunk returns an empty chunk that has room for size bytes.
+func (f *FS) newChunk(size int) *chunk {
+	if size == chunkSize {
+		if c, ok := f.spare.Get().(*chunk); ok {
+			c.owner = f.owner
+			return c
 		}
 	}
-	c = &chunk{f.owner, data}
-	in.setChunk(f.owner, i, c)
-	return c, n
+	return &chunk{f.owner, make([]byte, 0, size)}
+}
+
+// recycle takes back a chunk that its inode no longer has. Only the file system whose tag it bears can have
+// reached it.
+func (f *FS) recycle(c *chunk) {
+	if c.owner == f.owner && cap(c.data) == chunkSize {
+		c.owner, c.data = nil, c.data[:0]
+		f.spare.Put(c)
+	}
 }
 
 func (in *inode) setChunk(o *owner, i uint64, c *chunk) {
@@ -144,11 +157,15 @@ func (f *FS) truncate(in *inode, size int64) {
 	in.size = size
 	freed := 0
 	keep := (uint64(size) + chunkSize - 1) >> chunkBits
+	drop := func(c *chunk) {
+		freed += cap(c.data)
+		f.recycle(c)
+	}
 	if keep == 0 && in.first != nil {
-		freed += cap(in.first.data)
+		drop(in.first)
 		in.first = nil
 	}
-	in.rest.cut(f.owner, max(keep, 1), func(c *chunk) { freed += cap(c.data) })
+	in.rest.cut(f.owner, max(keep, 1), drop)
 	if o := int(size % chunkSize); o != 0 {
 		if c := in.chunk(keep - 1); c != nil && len(c.data) > o {
 			if c.owner != f.owner {

@@ -172,9 +172,8 @@ func (n *node) forget() {
 	f.tableMu.Unlock()
 	n.gone = true
 	in := n.own()
-	f.used.Add(-in.alloc)
 	f.inodes.Add(-1)
-	in.size, in.alloc, in.first, in.rest = 0, 0, nil, tree[chunk]{}
+	f.truncate(in, 0)
 }
 
 // unlinked takes one name from a file or link. FS.mu is held.
