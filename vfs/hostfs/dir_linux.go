@@ -262,7 +262,7 @@ func (n *dirNode) remove(name string, flags int) error {
 		return err
 	}
 	defer n.h.release()
-	err = again(func() error { return unix.Unlinkat(fd, name, flags) })
+	err = unlinkat(fd, name, flags)
 	switch err {
 	case nil:
 		n.fs.unlinked(n.h, name)
@@ -287,7 +287,7 @@ func (n *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		return err
 	}
 	defer dir.h.release()
-	err = again(func() error { return unix.Renameat(fd, name, toFD, newName) })
+	err = renameat(fd, name, toFD, newName)
 	switch err {
 	case nil:
 		n.fs.renamed(n.h, name, dir.h, newName)

@@ -108,8 +108,7 @@ func (b *held) renamed(from *handle, name string, to *handle, newName string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.dentries[old]
-	if d == nil {
-		b.forget(at)
+	if d == nil && b.dentries[at] == nil {
 		return
 	}
 	var st unix.Stat_t
@@ -117,6 +116,9 @@ func (b *held) renamed(from *handle, name string, to *handle, newName string) {
 		return // two names of one file, which stay both; or a new file already
 	}
 	b.forget(at)
+	if d == nil {
+		return
+	}
 	delete(b.dentries, old)
 	if d.moved != nil {
 		d.moved.release()

@@ -279,10 +279,18 @@ func (f *file) Sync(dataOnly bool) error {
 		return err
 	}
 	defer f.release()
-	if dataOnly {
-		return again(func() error { return unix.Fdatasync(f.fd) })
+	fd := f.fd
+	if f.mode&^(vfs.OpenSync|vfs.OpenDsync) == 0 { // O_PATH
+		var err error
+		if fd, err = f.again(vfs.OpenRead); err != nil {
+			return err
+		}
+		defer closeFD(fd)
 	}
-	return again(func() error { return unix.Fsync(f.fd) })
+	if dataOnly {
+		return again(func() error { return unix.Fdatasync(fd) })
+	}
+	return again(func() error { return unix.Fsync(fd) })
 }
 
 // Allocate answers ENOTSUP where the machine's file system cannot reserve space: imitating it by raising the
@@ -317,5 +325,9 @@ func (f *file) Advise(off, n int64, advice wasip1.Advice) error {
 		wasip1.AdviceDontneed:   unix.FADV_DONTNEED,
 		wasip1.AdviceNoreuse:    unix.FADV_NOREUSE,
 	}[advice]
-	return again(func() error { return unix.Fadvise(f.fd, off, n, kernel) })
+	err := again(func() error { return unix.Fadvise(f.fd, off, n, kernel) })
+	if err == wasip1.EBADF {
+		return nil // O_PATH: nothing will be read through it
+	}
+	return err
 }

@@ -297,6 +297,97 @@ func TestFileOperations(t *testing.T) {
 	wantErrno(t, "gone", err, wasip1.ENOENT)
 }
 
+// A file that is opened neither for reading nor for writing needs no permission to do either.
+func TestOpenForAttributes(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "f"), "content")
+	os.Chmod(filepath.Join(dir, "f"), 0)
+	p := pathOpener(newFS(t, dir))
+	node, f, err := p.OpenPath("f", true, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release(node)
+	defer f.Close()
+	_, err = f.ReadAt(make([]byte, 1), 0)
+	wantErrno(t, "read", err, wasip1.EBADF)
+	_, err = f.WriteAt(make([]byte, 1), 0)
+	wantErrno(t, "write", err, wasip1.EBADF)
+	set := vfs.SetAttr{Mask: vfs.SetMtim | vfs.SetMode, Mtim: 77, Mode: 0o644}
+	if err := node.SetAttr(set); err != nil {
+		t.Error(err)
+	}
+	if a := must[vfs.Attr](t)(node.Attr()); a.Mtim != 77 || a.Mode != 0o644 || a.Size != 7 {
+		t.Errorf("%+v", a)
+	}
+	if err := f.Sync(true); err != nil {
+		t.Error(err)
+	}
+	if err := f.(vfs.Advisor).Advise(0, 0, wasip1.AdviceWillneed); err != nil {
+		t.Error(err)
+	}
+	if err := node.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: 3}); err != nil {
+		t.Error(err)
+	}
+	if a := must[vfs.Attr](t)(node.Attr()); a.Size != 3 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNodesGoAlongWithRenames(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a"), "a")
+	writeFile(t, filepath.Join(dir, "b"), "bb")
+	writeFile(t, filepath.Join(dir, "sub/x"), "xxx")
+	fsys := newFS(t, dir)
+	root := rootDir(fsys)
+	sub := must[vfs.Node](t)(root.Lookup("sub")).(vfs.Directory)
+	a := must[vfs.Node](t)(root.Lookup("a"))
+	again := must[vfs.Node](t)(root.Lookup("a"))
+	b := must[vfs.Node](t)(root.Lookup("b"))
+	size := func(n vfs.Node) int {
+		a, err := n.Attr()
+		if err != nil {
+			return -1
+		}
+		return int(a.Size)
+	}
+	check := func(wantA, wantB int) {
+		t.Helper()
+		if size(a) != wantA || size(again) != wantA || size(b) != wantB {
+			t.Errorf("sizes %d %d %d, want %d %[4]d %d", size(a), size(again), size(b), wantA, wantB)
+		}
+	}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	ok(root.Rename("a", sub, "a2"))
+	check(1, 2)
+	writeFile(t, filepath.Join(dir, "a"), "another")
+	check(1, 2)
+	ok(sub.Rename("a2", sub, "a3"))
+	check(1, 2)
+	ok(root.Link("l", a))
+	ok(root.Rename("l", sub, "a3")) // two names of one file: nothing happens
+	check(1, 2)
+	ok(root.Rename("sub", root, "dir"))
+	check(1, 2)
+	ok(sub.Rename("a3", root, "b")) // replaces b
+	check(1, -1)
+	ok(root.Unlink("b"))
+	check(-1, -1)
+	ok(second(root.Create("b", 0o666)))
+	check(-1, -1)
+	release(a, again, b)
+	if n := len(fsys.backend.(*held).dentries); n != 1 { // the one that Create returned
+		t.Errorf("%d names are remembered", n)
+	}
+	release(sub)
+}
+
 func TestAppendIsIndivisible(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		dir := t.TempDir()

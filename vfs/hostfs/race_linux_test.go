@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,7 @@ func newArena(t *testing.T) *arena {
 	writeFile(t, filepath.Join(a.dir, "d/sub/file"), "inside")
 	writeFile(t, filepath.Join(a.dir, "f"), "inside")
 	writeFile(t, filepath.Join(a.outside, "file"), "OUTSIDE")
+	writeFile(t, filepath.Join(a.outside, "secret"), "OUTSIDE")
 	writeFile(t, filepath.Join(a.outside, "sub/file"), "OUTSIDE")
 	for link, target := range map[string]string{"d.link": a.outside, "f.link": filepath.Join(a.outside, "file")} {
 		if err := os.Symlink(target, filepath.Join(a.dir, link)); err != nil {
@@ -80,7 +82,7 @@ func (a *arena) untouched(t *testing.T) {
 		got = append(got, rel)
 		return nil
 	})
-	if want := ". file=OUTSIDE sub sub/file=OUTSIDE"; err != nil || strings.Join(got, " ") != want {
+	if want := ". file=OUTSIDE secret=OUTSIDE sub sub/file=OUTSIDE"; err != nil || strings.Join(got, " ") != want {
 		t.Errorf("outside is now %q (%v), was %q", got, err, want)
 	}
 }
@@ -213,6 +215,68 @@ func (a *arena) attack(t *testing.T, fsys *FS, swaps int64) {
 	t.Logf("%d swaps, %d times inside", a.swaps.Load(), hits.Load())
 }
 
+// walk attacks by paths, through the walker of package vfs.
+func (a *arena) walk(t *testing.T, fsys *FS, swaps int64) {
+	root, err := vfs.NewRoot(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { a.swap(t, swaps) })
+	var hits atomic.Int64
+	loop := func(body func()) {
+		wg.Go(func() {
+			for a.swaps.Load() < swaps {
+				body()
+			}
+		})
+	}
+	loop(func() {
+		for _, path := range []string{"d/file", "d/sub/file", "f", "d/../d/sub/../file", "./d//file", "../d/file", "d.link/file", "f.link"} {
+			if b, err := root.ReadFile(path); err == nil {
+				hits.Add(1)
+				if strings.HasPrefix(string(b), "OUT") {
+					t.Errorf("ReadFile(%s) read %q", path, b)
+				}
+			}
+			if st, err := root.Stat(path); err == nil && st.Size == uint64(len("OUTSIDE")) && st.Type == wasip1.FiletypeRegularFile {
+				t.Errorf("Stat(%s): seen outside", path)
+			}
+		}
+		if es, err := root.ReadDir("d"); err == nil {
+			for _, e := range es {
+				if e.Name == "secret" {
+					t.Error("ReadDir: seen outside")
+				}
+			}
+		}
+	})
+	loop(func() {
+		root.WriteFile("d/made", []byte("made"), 0o666)
+		root.WriteFile("f", []byte("inside"), 0o666)
+		root.Rename("d/made", "d/moved")
+		root.Rename("d/moved", "moved")
+		root.Rename("moved", "d/sub/moved")
+		root.Link("d/file", "d/hard")
+		root.Link("f", "d/sub/hard")
+		root.Symlink("x", "d/l")
+		root.Mkdir("d/dir", 0o777)
+		root.Chmod("f", 0o777)
+		root.Chtimes("d/file", time.Unix(0, 0), time.Unix(0, 0))
+		root.Chtimes("f", time.Unix(0, 0), time.Unix(0, 0))
+		root.Truncate("f", 6)
+		root.Truncate("d/sub/file", 6)
+		for _, name := range []string{"d/made", "d/moved", "d/sub/moved", "d/hard", "d/sub/hard", "d/l", "d/dir", "moved"} {
+			root.Remove(name)
+		}
+	})
+	wg.Wait()
+	if hits.Load() == 0 {
+		t.Error("nothing was ever read")
+	}
+	a.untouched(t)
+}
+
 // 100,000 swaps of a directory for a link out, while everything is done to it.
 func TestSwappedLinksLeadNowhere(t *testing.T) {
 	swaps := int64(100_000)
@@ -229,6 +293,8 @@ func TestSwappedLinksLeadNowhere(t *testing.T) {
 			fsys := &FS{b}
 			defer fsys.Close()
 			a.attack(t, fsys, swaps)
+			a.swaps.Store(0)
+			a.walk(t, fsys, swaps/4)
 		})
 	}
 }

@@ -102,6 +102,39 @@ func openat2(dir int, path string, flags int, perm uint32) (int, error) {
 	}
 }
 
+func unlinkat(dir int, name string, flags int) error {
+	var buf [pathBuf]byte
+	p, err := cstring(&buf, name)
+	if err != nil {
+		return err
+	}
+	for {
+		_, _, e := unix.Syscall(unix.SYS_UNLINKAT, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(flags))
+		if e != unix.EINTR {
+			return errno(e)
+		}
+	}
+}
+
+// renameat is renameat2 without flags, which all architectures have.
+func renameat(dir int, name string, newDir int, newName string) error {
+	var buf, newBuf [pathBuf]byte
+	p, err := cstring(&buf, name)
+	if err != nil {
+		return err
+	}
+	q, err := cstring(&newBuf, newName)
+	if err != nil {
+		return err
+	}
+	for {
+		_, _, e := unix.Syscall6(unix.SYS_RENAMEAT2, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(newDir), uintptr(unsafe.Pointer(q)), 0, 0)
+		if e != unix.EINTR {
+			return errno(e)
+		}
+	}
+}
+
 func fstat(fd int, st *unix.Stat_t) error {
 	return again(func() error { return unix.Fstat(fd, st) })
 }
