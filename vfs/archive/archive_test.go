@@ -65,7 +65,7 @@ func sample(t testing.TB) *memfs.FS {
 	must(t, f.Chmod("a", 0o751))
 	must(t, f.Chmod("d/empty", 0o500))
 	for i, name := range []string{"a", "large", "d/empty", "d/link", "d", "z"} {
-		must(t, f.SetAttr(name, vfs.SetAttr{Mask: vfs.SetMtim, Mtim: int64(1_500_000_000_123_456_789 + i)}))
+		must(t, f.SetAttr(name, vfs.SetAttr{Mask: vfs.SetMtim, Mtim: 1_500_000_000_123_456_789 + int64(i)}))
 	}
 	return f
 }

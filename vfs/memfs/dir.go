@@ -96,8 +96,11 @@ func (d *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeDirectory, perm, "")
 }
 
-// Symlink makes a symbolic link. Errors: as Create.
+// Symlink makes a symbolic link. Errors: as Create; ENAMETOOLONG for a target longer than vfs.MaxPath.
 func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
+	if len(target) > vfs.MaxPath {
+		return nil, wasip1.ENAMETOOLONG
+	}
 	return d.add(name, wasip1.FiletypeSymbolicLink, 0o777, strings.Clone(target))
 }
 

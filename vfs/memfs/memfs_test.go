@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
@@ -304,6 +305,14 @@ func TestHostNames(t *testing.T) {
 	must(t, f.RemoveAll("d"))
 	if _, err := f.Stat("d/file"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("removed, it is there: %v", err)
+	}
+}
+
+func TestLongTarget(t *testing.T) {
+	f := New()
+	must(t, f.Symlink(strings.Repeat("t", vfs.MaxPath), "longest"))
+	if err := f.Symlink(strings.Repeat("t", vfs.MaxPath+1), "longer"); !errors.Is(err, wasip1.ENAMETOOLONG) {
+		t.Errorf("a target that is too long: %v", err)
 	}
 }
 

@@ -45,8 +45,6 @@ const (
 	// OpenUnlink: what is open can be unlinked, replaced and renamed, and a directory renamed while it is in
 	// use. Without, as on some systems: those cases are left out.
 	OpenUnlink
-
-	writes // not declared missing by itself but by ReadOnly
 )
 
 // Option changes how the cases are run.
