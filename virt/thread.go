@@ -69,6 +69,13 @@ func (t *thread) id() uint32 {
 	return t.task.ID()
 }
 
+// Done is closed when the guest has to end: with the context of the call, with a budget, or because it is closed. So
+// the end reaches what the guest has called, be it the embedder's.
+func (t *thread) Done() <-chan struct{} { return t.guest.group.Context().Done() }
+
+// Err says whether Done is closed.
+func (t *thread) Err() error { return t.guest.group.Context().Err() }
+
 // threadKey finds the innermost thread in a context that was derived from one.
 type threadKey struct{}
 
