@@ -86,6 +86,9 @@ func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, e
 	}
 	fd, err := w.describe(found{node: node, m: m}, file, o)
 	if err != nil {
+		if file != nil {
+			file.Close()
+		}
 		m.drop(node)
 	}
 	return fd, err

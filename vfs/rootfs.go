@@ -47,15 +47,20 @@ func (d *rootDirectory) Attr() (Attr, error) { return d.root.Lstat(d.path) }
 
 func (d *rootDirectory) Lookup(name string) (Node, error) {
 	below := path.Join(d.path, name)
-	a, err := d.root.Lstat(below)
+	var node Node
+	err := d.root.do("lookup", below, func(w *walker, path string) error {
+		defer w.end()
+		f, err := w.find(d.root.base, path, false)
+		node = f.node // of which, where it is no directory, the caller has the hold that Lookup gives
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	if a.Type == wasip1.FiletypeDirectory {
+	if node.Type() == wasip1.FiletypeDirectory {
 		return d.root.directory(below)
 	}
-	node, _, err := d.root.Lookup(below, false)
-	return node, err
+	return node, nil
 }
 
 // ReadDir reads the whole directory each time: a cookie is a place in its sorted list.
