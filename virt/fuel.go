@@ -1,8 +1,11 @@
 package virt
 
 import (
+	"time"
+
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/sched"
 )
 
@@ -36,5 +39,10 @@ func (t *thread) refuel() {
 		}
 	}
 	t.fuel.Set(uint64(left + slice))
+	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
+		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
+		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond.
+		v.Advance(time.Duration(slice))
+	}
 	t.yield(sched.PointFuel)
 }

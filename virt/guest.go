@@ -22,18 +22,20 @@ type Guest struct {
 	module *Module
 	config config
 
-	files   *vfs.Table
-	random  random.Source
-	hooks   *process.Hooks
-	main    *thread
-	group   *sched.Group
-	base    context.Context // for what is not part of a call: its values are those of Instantiate's
-	shared  *shared         // nil where the module has no shared memory
-	fuel    allowance
-	adopted bool // the embedder instantiated the module itself
-	output  allowance
-	streams [3]vfs.Stream
-	timer   *time.Timer
+	files    *vfs.Table
+	random   random.Source
+	hooks    *process.Hooks
+	main     *thread
+	group    *sched.Group
+	base     context.Context // for what is not part of a call: its values are those of Instantiate's
+	shared   *shared         // nil where the module has no shared memory
+	fuel     allowance
+	adopted  bool // the embedder instantiated the module itself
+	output   allowance
+	streams  [3]vfs.Stream
+	ns       *vfs.Namespace
+	timer    *time.Timer
+	deadline time.Time // of the budget of wall time; zero where there is none
 
 	calls chan struct{} // holds one token while an export runs
 	ended atomic.Bool
@@ -68,6 +70,7 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 		return nil, err
 	}
 	if d := g.config.timeout; d > 0 {
+		g.deadline = time.Now().Add(d)
 		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
 	}
 	if !m.Command() && m.exportsFunc("_initialize") {
@@ -105,7 +108,7 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	return fmt.Errorf("instantiate the module: %w", err)
 }
 
-// Run runs a command's _start to its end. A guest runs once.
+// Run runs a command's _start to its end, and what it wrote to the end of its output. A guest runs once.
 //
 // The end of ctx is the end of the guest, with a Result that says [Canceled].
 func (g *Guest) Run(ctx context.Context) (*Result, error) {
@@ -118,9 +121,7 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 	}
 	g.decide(&Result{Outcome: Exited})
 	g.group.Wait()
-	if err := g.flush(ctx); err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("write the guest's output: %w", err)
-	}
+	g.flush(ctx)
 	return g.Result(), nil
 }
 
@@ -271,6 +272,9 @@ func (g *Guest) Result() *Result {
 
 // Files returns the guest's descriptors, which host code may look at and change while the guest runs.
 func (g *Guest) Files() *vfs.Table { return g.files }
+
+// Namespace returns the guest's mounts, which host code may look at, add to and take away while the guest runs.
+func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 
 // Instance returns the guest's WebAssembly instance, for its memory and globals. Exports are
 // called with [Guest.Call], which knows what the guest may do.

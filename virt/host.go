@@ -169,7 +169,9 @@ func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result,
 // RunModule makes a guest of a compiled command, runs it to its end and closes it.
 func (h *Host) RunModule(ctx context.Context, m *Module, opts ...Option) (_ *Result, err error) {
 	g, err := h.Instantiate(ctx, m, opts...)
-	if err != nil {
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit.Result, nil // it ended in the module's start function
+	} else if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.Close(ctx)) }()

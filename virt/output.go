@@ -2,8 +2,8 @@ package virt
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -56,8 +56,24 @@ func (o limitedOutput) Type() wasip1.Filetype {
 // Flush implements [stdio.Flusher].
 func (o limitedOutput) Flush(t poll.Task) error { return stdio.Flush(t, o.Stream) }
 
-// flush waits until what the guest wrote to its standard streams has been written.
-func (g *Guest) flush(ctx context.Context) error {
+// lastWords is how long the output of a guest that did not end by itself may take to be written.
+const lastWords = 100 * time.Millisecond
+
+// flush waits until what the guest wrote to its standard streams has been written, as far as writers that may
+// never come back allow: no longer than ctx and the guest's budget of time. What a writer answers is the
+// guest's matter, which it would have seen at its next write.
+func (g *Guest) flush(ctx context.Context) {
+	deadline := g.deadline
+	if g.Result().Outcome != Exited {
+		deadline = time.Now().Add(lastWords)
+	}
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
 	task := poll.NewTask(ctx)
-	return errors.Join(stdio.Flush(task, g.streams[1]), stdio.Flush(task, g.streams[2]))
+	for _, s := range g.streams[1:] {
+		_ = stdio.Flush(task, s)
+	}
 }

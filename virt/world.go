@@ -92,6 +92,7 @@ func (g *Guest) open() error {
 	if err != nil {
 		return err
 	}
+	g.ns = ns
 	p := vfs.Preopens{
 		Stdin:     vfs.NewStream("<stdin>", streams[0], vfs.OpenRead),
 		Stdout:    vfs.NewStream("<stdout>", streams[1], vfs.OpenWrite),

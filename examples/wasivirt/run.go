@@ -47,7 +47,7 @@ func (s *size) Set(text string) error {
 type settings struct {
 	mounts, env, envPass, listen, faults, exports repeated
 	clock, sched, argv0, invoke                   string
-	seed, deterministic                           optional
+	seed, deterministic, turns                    optional
 	threads, fds                                  int
 	fuel                                          uint64
 	timeout                                       time.Duration
@@ -85,6 +85,11 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	f.Var(&s.env, "env", "`K=V`, repeatable: an environment variable of the guest")
 	f.Var(&s.envPass, "env-pass", "`NAME`, repeatable: let this variable of the host's environment in")
 	f.StringVar(&s.clock, "clock", "real", "real, or virtual[:RFC3339], which jumps ahead when everything sleeps")
+	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
+	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N")
+	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
+	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
+	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts")
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, and print its results")
@@ -156,7 +161,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
-	return status(result, stderr), w.finish()
+	return status(result, stderr), w.finish(guest)
 }
 
 // invoke calls an export and prints its results, one a line.

@@ -4,12 +4,15 @@ import (
 	"archive/zip"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/hostfs"
+	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
@@ -20,6 +23,7 @@ import (
 type world struct {
 	*settings
 	closers []func() error
+	changes []changed
 }
 
 // close puts away what options opened.
@@ -33,6 +37,9 @@ func (w *world) close() error {
 
 // options turns the flags into options of the Host.
 func (w *world) options() ([]virt.Option, error) {
+	if err := w.settle(); err != nil {
+		return nil, err
+	}
 	k, err := parseClock(w.clock)
 	if err != nil {
 		return nil, err
@@ -67,6 +74,12 @@ func (w *world) options() ([]virt.Option, error) {
 		}
 		opts = append(opts, virt.WithEnv(key, value))
 	}
+	opts = append(opts, w.schedule()...)
+	listeners, err := w.listeners()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, listeners...)
 	for _, spec := range w.mounts {
 		guest, what, ok := strings.Cut(spec, "=")
 		if !ok || guest == "" {
@@ -77,10 +90,62 @@ func (w *world) options() ([]virt.Option, error) {
 			continue
 		}
 		fsys, err := w.mount(what)
+		if err == nil && w.diff != "" {
+			fsys, err = w.watched(guest, what, fsys)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("-mount %q: %w", spec, err)
 		}
 		opts = append(opts, virt.WithMount(guest, fsys))
+	}
+	return opts, nil
+}
+
+// settle spells out the flags that are short for others.
+func (w *world) settle() error {
+	kind, seed, given := strings.Cut(w.sched, ":")
+	switch {
+	case w.sched == "parallel":
+	case kind != "seeded":
+		return fmt.Errorf("-sched %q: want parallel or seeded[:N]", w.sched)
+	case given:
+		if err := w.turns.Set(seed); err != nil {
+			return fmt.Errorf("-sched %q: %w", w.sched, err)
+		}
+	default:
+		w.turns = optional{set: true, value: w.seed.value}
+	}
+	if w.deterministic.set {
+		w.clock = "virtual:2000-01-01T00:00:00Z"
+		w.seed, w.turns = w.deterministic, w.deterministic
+	}
+	return nil
+}
+
+// schedule says who runs the guest's threads.
+func (w *world) schedule() []virt.Option {
+	if !w.turns.set {
+		return []virt.Option{virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock())}
+	}
+	return []virt.Option{virt.WithScheduler(sched.NewSeeded(sched.SeededConfig{Seed: w.turns.value}))}
+}
+
+// listeners opens the TCP listeners that the guest gets.
+func (w *world) listeners() (opts []virt.Option, err error) {
+	for _, addr := range w.listen {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, fmt.Errorf("-listen %q: %w", addr, err)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return nil, fmt.Errorf("-listen %q: want an address of this machine's loopback, such as 127.0.0.1:8080", addr)
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("-listen %q: %w", addr, err)
+		}
+		fmt.Fprintf(os.Stderr, "wasivirt: listening on %s\n", l.Addr())
+		opts = append(opts, virt.WithPreopened(hostnet.NewListener(l)))
 	}
 	return opts, nil
 }
@@ -117,6 +182,21 @@ func (w *world) mount(spec string) (vfs.FS, error) {
 	return nil, fmt.Errorf("%q is no kind of file system", kind)
 }
 
+// watched makes a file system tell afterwards what was changed in it.
+func (w *world) watched(guest, spec string, fsys vfs.FS) (vfs.FS, error) {
+	o, ok := fsys.(*overlayfs.FS)
+	if !ok && strings.HasPrefix(spec, "mem") {
+		o, ok = overlayfs.New(fsys, memfs.New()), true
+	} else if strings.HasPrefix(spec, "dir:") {
+		return nil, errors.New("-diff cannot tell what is changed in the directory itself: mount it with overlay:")
+	}
+	if !ok {
+		return fsys, nil // read-only
+	}
+	w.changes = append(w.changes, changed{guest, o})
+	return o, nil
+}
+
 // inMemory is an empty file system in memory, or one filled with a copy of a directory or a tar archive.
 func (w *world) inMemory(from string) (_ vfs.FS, err error) {
 	m := memfs.New()
@@ -146,6 +226,3 @@ func (w *world) host(f *hostfs.FS, err error) (vfs.FS, error) {
 	w.closers = append(w.closers, f.Close)
 	return f, nil
 }
-
-// finish does what is asked for after the run.
-func (w *world) finish() error { return nil }

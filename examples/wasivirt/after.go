@@ -1,0 +1,103 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs/archive"
+	"github.com/wasivirt/wasivirt/vfs/overlayfs"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// changed is a writable mount of which -diff tells what a run changed.
+type changed struct {
+	guest string
+	fsys  *overlayfs.FS
+}
+
+// finish does what is asked for after the run.
+func (w *world) finish(guest *virt.Guest) error {
+	for _, spec := range w.exports {
+		from, to, ok := strings.Cut(spec, "=")
+		if !ok {
+			return fmt.Errorf("-export %q: want GUEST=FILE.tar", spec)
+		}
+		root := guest.Namespace().Root()
+		if !path.IsAbs(from) {
+			var err error
+			if root, err = guest.Namespace().Preopen(from); err != nil {
+				return fmt.Errorf("-export %q: %w", spec, err)
+			}
+			from = "/"
+		}
+		tree, err := root.FS(from)
+		if err != nil {
+			return fmt.Errorf("-export %q: %w", spec, err)
+		}
+		if err := toFile(to, func(f io.Writer) error { return archive.ToTar(tree, f) }); err != nil {
+			return fmt.Errorf("-export %q: %w", spec, err)
+		}
+	}
+	if w.diff == "" {
+		return nil
+	}
+	if err := toFile(w.diff, w.writeDiff); err != nil {
+		return fmt.Errorf("-diff %s: %w", w.diff, err)
+	}
+	return nil
+}
+
+// writeDiff writes the differences of all mounts as one archive, in which each stands below its mount's path.
+func (w *world) writeDiff(f io.Writer) error {
+	out := tar.NewWriter(f)
+	for _, c := range w.changes {
+		if err := c.write(out); err != nil {
+			return fmt.Errorf("%s: %w", c.guest, err)
+		}
+	}
+	return out.Close()
+}
+
+func (c changed) write(out *tar.Writer) error {
+	r, pipe := io.Pipe()
+	go func() { pipe.CloseWithError(c.fsys.ExportTar(pipe)) }()
+	defer r.Close()
+	prefix := strings.Trim(c.guest, "/")
+	for in := tar.NewReader(r); ; {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		directory := strings.HasSuffix(h.Name, "/")
+		h.Name = path.Join(prefix, h.Name)
+		if directory {
+			h.Name += "/"
+		}
+		if h.Typeflag == tar.TypeLink {
+			h.Linkname = path.Join(prefix, h.Linkname)
+		}
+		if err := out.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, in); err != nil {
+			return err
+		}
+	}
+}
+
+// toFile makes a file of what write writes.
+func toFile(name string, write func(io.Writer) error) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(f)
+}
