@@ -248,12 +248,19 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestSingleFile(t *testing.T) {
+	for name, open := range fileBackends {
+		t.Run(name, func(t *testing.T) { testSingleFile(t, open) })
+	}
+}
+
+func testSingleFile(t *testing.T, open func(string) (backend, error)) {
 	path := filepath.Join(t.TempDir(), "hosts")
 	writeFile(t, path, "127.0.0.1 localhost\n")
-	fsys, err := File(path)
+	b, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	fsys := &FS{b}
 	n := fsys.Root().(vfs.RegularFile)
 	if a := must[vfs.Attr](t)(n.Attr()); a.Size != 20 || a.Ino == 0 || a.Type != wasip1.FiletypeRegularFile {
 		t.Errorf("%+v", a)
@@ -281,8 +288,10 @@ func TestSingleFile(t *testing.T) {
 	_, err = n.Attr()
 	wantErrno(t, "after Close", err, wasip1.EBADF)
 
-	_, err = File(t.TempDir())
+	_, err = open(t.TempDir())
 	wantErrno(t, "a directory", err, wasip1.EISDIR)
+	_, err = File(filepath.Join(t.TempDir(), "nowhere"))
+	wantErrno(t, "nothing", err, wasip1.ENOENT)
 	if _, err := New(path); !errors.Is(err, wasip1.ENOTDIR) && err == nil {
 		t.Error("New of a file: no error")
 	}
