@@ -324,6 +324,17 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return n, nil
 }
 
+// Sync puts the names that the upper has on its store, where that is more than nothing.
+func (d *dir) Sync(dataOnly bool) error {
+	d.fs.mu.Lock()
+	u, _ := d.upper.(interface{ Sync(dataOnly bool) error })
+	d.fs.mu.Unlock()
+	if u == nil {
+		return nil
+	}
+	return u.Sync(dataOnly)
+}
+
 // empty reports whether no name shows. FS.mu is held.
 func (d *dir) empty() (bool, error) {
 	if err := d.list(); err != nil {

@@ -29,6 +29,14 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return d.d.ReadDir(cookie, entries)
 }
 
+// Sync puts the names on the store, where that is more than nothing.
+func (d *dir) Sync(dataOnly bool) error {
+	if s, ok := d.n.(interface{ Sync(dataOnly bool) error }); ok {
+		return s.Sync(dataOnly)
+	}
+	return nil
+}
+
 // room notes one more name in the directory if there may be one. FS.names is held.
 func (d *dir) room() error {
 	if d.fs.limits.DirEntries == orUnlimited(0) {

@@ -1,0 +1,227 @@
+package faultfs
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// FS is a file system with faults. Make one with [New].
+type FS struct {
+	fs    vfs.FS
+	root  vfs.Node
+	at    string
+	seed  uint64
+	sleep func(time.Duration)
+	clock atomic.Pointer[clock.Clock]
+
+	mu    sync.Mutex
+	rules []*active
+
+	appending sync.Mutex // for files that cannot append by themselves
+
+	// off says that the power is off. Openings of an earlier generation are from before it went off.
+	off        atomic.Bool
+	generation atomic.Uint64
+	track      *tracker
+}
+
+// active is a rule with its count and its random numbers. Guarded by FS.mu.
+type active struct {
+	Rule
+	ev    event
+	calls int
+	hits  int
+	rng   *rand.Rand
+}
+
+// Option changes what [New] makes.
+type Option func(*FS)
+
+// At says where guests see the root, so that patterns can be their paths: with At("/data") the file f in the root is
+// /data/f.
+func At(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
+
+// Seed sets the seed that probabilities and wrong bits are drawn from; each rule has its own numbers.
+func Seed(n uint64) Option { return func(f *FS) { f.seed = n } }
+
+// Sleep sets how a delay waits.
+func Sleep(f func(time.Duration)) Option { return func(fs *FS) { fs.sleep = f } }
+
+// TrackDurability keeps what [FS.CutPower] needs to know.
+func TrackDurability() Option {
+	return func(f *FS) { f.track = newTracker(f.fs) }
+}
+
+// New returns fsys with faults. Errors: a rule that says nothing sensible, see [Rule.Validate].
+func New(fsys vfs.FS, rules []Rule, opts ...Option) (*FS, error) {
+	f := &FS{fs: fsys, at: "/"}
+	for _, o := range opts {
+		o(f)
+	}
+	if err := f.Add(rules...); err != nil {
+		return nil, err
+	}
+	f.root = f.wrap(fsys.Root(), f.at, false)
+	return f, nil
+}
+
+var _ vfs.EnvFS = (*FS)(nil)
+
+// Root returns the root.
+func (f *FS) Root() vfs.Node { return f.root }
+
+// Attach takes the clock for delays, and hands env on.
+func (f *FS) Attach(env vfs.Env) {
+	if env.Clock != nil {
+		f.clock.CompareAndSwap(nil, &env.Clock)
+	}
+	if e, ok := f.fs.(vfs.EnvFS); ok {
+		e.Attach(env)
+	}
+}
+
+// Add adds rules, also while guests run. They start counting now.
+func (f *FS) Add(rules ...Rule) error {
+	for _, r := range rules {
+		if err := r.Validate(); err != nil {
+			return fmt.Errorf("fault rule %q: %w", r, err)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range rules {
+		f.rules = append(f.rules, &active{
+			Rule: r, ev: eventOf(r.Op), rng: rand.New(rand.NewPCG(f.seed, uint64(len(f.rules)))),
+		})
+	}
+	return nil
+}
+
+// Clear takes all rules away.
+func (f *FS) Clear() {
+	f.mu.Lock()
+	f.rules = nil
+	f.mu.Unlock()
+}
+
+// Hits tells how often a rule matched a call, and how often it acted.
+type Hits struct {
+	Rule         Rule
+	Calls, Acted int
+}
+
+// Hits returns the counts of all rules, in the order in which they were added.
+func (f *FS) Hits() []Hits {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := make([]Hits, len(f.rules))
+	for i, r := range f.rules {
+		h[i] = Hits{r.Rule, r.calls, r.hits}
+	}
+	return h
+}
+
+// outcome is what the rules make of a transfer.
+type outcome struct {
+	short   int // 0: all
+	corrupt []*active
+}
+
+// fire finds out what the rules say of a call, waits if they say so, and returns the error that takes its place.
+func (f *FS) fire(ev event, paths ...string) (outcome, error) {
+	if f.off.Load() {
+		return outcome{}, wasip1.EIO
+	}
+	var out outcome
+	var delay time.Duration
+	var errno wasip1.Errno
+	power := false
+	f.mu.Lock()
+	for _, r := range f.rules {
+		if r.ev&ev == 0 || !r.matches(paths) || !r.acts() {
+			continue
+		}
+		delay += r.Delay
+		power = power || r.PowerLoss
+		if errno == wasip1.ESUCCESS {
+			errno = r.Errno
+		}
+		if r.Short > 0 && (out.short == 0 || r.Short < out.short) {
+			out.short = r.Short
+		}
+		if r.Corrupt > 0 {
+			out.corrupt = append(out.corrupt, r)
+		}
+	}
+	f.mu.Unlock()
+	if power {
+		if err := f.CutPower(); err != nil {
+			return outcome{}, err
+		}
+		return outcome{}, wasip1.EIO
+	}
+	if delay > 0 {
+		f.wait(delay)
+	}
+	return out, errno.Err()
+}
+
+// acts counts a call and reports whether it is one that is meant.
+func (r *active) acts() bool {
+	r.calls++
+	switch {
+	case r.Nth > 0 && r.calls != r.Nth, r.From > 0 && r.calls < r.From:
+		return false
+	case r.Probability > 0 && r.rng.Float64() >= r.Probability:
+		return false
+	}
+	r.hits++
+	return true
+}
+
+// spoil makes bits of what was read wrong.
+func (f *FS) spoil(by []*active, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range by {
+		for range r.Corrupt {
+			bit := r.rng.Uint64N(uint64(len(p)) * 8)
+			p[bit/8] ^= 1 << (bit % 8)
+		}
+	}
+}
+
+// wait waits on the Host's clock.
+func (f *FS) wait(d time.Duration) {
+	if f.sleep != nil {
+		f.sleep(d)
+		return
+	}
+	c := f.clock.Load()
+	if c == nil {
+		time.Sleep(d)
+		return
+	}
+	// A guest's thread holds the time of a virtual clock, which would never come to the deadline.
+	if v, ok := (*c).(interface {
+		Holds() int
+		Pause(time.Duration)
+	}); ok && v.Holds() > 0 {
+		v.Pause(d)
+		return
+	}
+	done := make(chan struct{})
+	(*c).AfterFunc((*c).Monotonic()+int64(d), func() { close(done) })
+	<-done
+}
