@@ -33,10 +33,15 @@
 // # Descriptors of the machine
 //
 // A directory node holds one descriptor until Release, two while it is being listed; an open file one.
-// Nodes of other types hold none: they are a name in a held directory and mean what the name means
-// when they are used, except that a node that has been opened means the open file. A name that has meanwhile
-// become another regular file is that file; a symbolic link in its place is ELOOP.
-// Directory nodes that nobody released are closed by the garbage collector in the end.
+// Nodes of other types hold none: they are a name in a held directory, which follows renames that go through this
+// file system, and stand for whatever regular file has that name when they are used; a symbolic link in its place
+// is ELOOP. Once opened, a node means the open file. Directory nodes that nobody released are
+// closed by the garbage collector in the end.
 //
-// Locks: none is held across two operations; a node's lock comes before a file's.
+// # Elsewhere than on Linux
+//
+// Links have no times of their own on Windows; listing asks for each entry's number; a directory is renamed onto
+// an empty one in two steps; appending is indivisible only while the file has its name.
+//
+// Locks: a node's, then a file's; those of the backend come last and no other is taken under them.
 package hostfs
