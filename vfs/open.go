@@ -1,0 +1,288 @@
+package vfs
+
+import (
+	"io/fs"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// opening is how a file is to be opened.
+type opening struct {
+	follow           bool
+	oflags           wasip1.Oflags
+	fdflags          wasip1.Fdflags
+	base, inheriting wasip1.Rights
+	perm             fs.FileMode
+}
+
+// mode returns what the file system is told.
+func (o *opening) mode() OpenMode {
+	var mode OpenMode
+	if o.base&wasip1.RightFdRead != 0 {
+		mode |= OpenRead
+	}
+	if o.base&wasip1.RightFdWrite != 0 {
+		mode |= OpenWrite
+	}
+	if o.oflags&wasip1.OTrunc != 0 {
+		mode |= OpenTruncate
+	}
+	if o.fdflags&wasip1.FdSync != 0 {
+		mode |= OpenSync
+	}
+	if o.fdflags&wasip1.FdDsync != 0 {
+		mode |= OpenDsync
+	}
+	return mode
+}
+
+// open opens what path stands for. Errors: those of the walk; EEXIST and ENOENT as OCreat and OExcl have it; ELOOP for a
+// symbolic link that is not followed, ENOTDIR with ODirectory; EISDIR for a directory that is to be written, cut or
+// made; ENOTDIR for a file with a slash behind it; EROFS; ENXIO for what cannot be opened.
+func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	if o.oflags&(wasip1.OCreat|wasip1.ODirectory) == wasip1.OCreat|wasip1.ODirectory {
+		return nil, wasip1.EINVAL
+	}
+	f, err := w.openPath(base, path, o)
+	if f == nil && err == nil {
+		f, err = w.openWalk(base, path, o)
+	}
+	w.end()
+	if err != nil {
+		return nil, err
+	}
+	f.setPathBelow(base, path)
+	return f, nil
+}
+
+// openPath lets the file system resolve all of path at once if it can and nothing stands against it. It returns nothing where
+// that is for the walker.
+func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	pos := base.dir.now()
+	m := pos.m
+	if !m.paths || pos.at != nil && pos.at.children.Load() != nil ||
+		len(path) == 0 || len(path) > MaxPath || path[len(path)-1] == '/' || m.watched() ||
+		m.readOnly && (o.mode()&(OpenWrite|OpenTruncate) != 0 || o.oflags&wasip1.OCreat != 0) {
+		return nil, nil
+	}
+	dir, ok := pos.dir.(PathOpener)
+	if !ok {
+		return nil, nil
+	}
+	if !base.acquire() {
+		return nil, wasip1.EBADF
+	}
+	defer base.release()
+	node, file, err := dir.OpenPath(path, o.follow, o.oflags, o.mode(), o.perm)
+	if err != nil {
+		switch e := wasip1.FromError(err); e {
+		case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
+			return nil, nil
+		default:
+			return nil, e
+		}
+	}
+	fd, err := w.describe(found{node: node, m: m}, file, o)
+	if err != nil {
+		if file != nil {
+			file.Close()
+		}
+		m.drop(node)
+	}
+	return fd, err
+}
+
+func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, error) {
+	if err := w.begin(base, path); err != nil {
+		return nil, err
+	}
+	for {
+		name, err := w.last()
+		if err != nil {
+			return nil, err
+		}
+		if name == "" {
+			return w.openTop(o)
+		}
+		f, err := w.lookup(name)
+		if err != nil {
+			if err = w.missing(name, err, o); err != nil {
+				return nil, err
+			}
+			top := w.top()
+			node, err := top.dir.Create(name, o.perm)
+			if err == nil {
+				top.m.happened(Created, base, path)
+				return w.openFound(found{node: node, m: top.m}, o)
+			}
+			if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
+				return nil, err
+			}
+			// Somebody else has just made it.
+			if f, err = w.lookup(name); err != nil {
+				return nil, err
+			}
+		}
+		if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
+			f.m.drop(f.node)
+			return nil, wasip1.EEXIST
+		}
+		if f.node.Type() != wasip1.FiletypeSymbolicLink {
+			return w.openFound(f, o)
+		}
+		if !o.follow && !w.slash {
+			f.m.drop(f.node)
+			if o.oflags&wasip1.ODirectory != 0 {
+				return nil, wasip1.ENOTDIR
+			}
+			return nil, wasip1.ELOOP
+		}
+		if err := w.link(f); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// missing decides whether a file is to be made for name, for which the lookup said err: nil if so.
+func (w *walker) missing(name string, err error, o *opening) error {
+	switch {
+	case o.oflags&wasip1.OCreat == 0 || wasip1.FromError(err) != wasip1.ENOENT:
+		return err
+	case w.slash:
+		return wasip1.EISDIR
+	case w.top().m.readOnly:
+		return wasip1.EROFS
+	}
+	return nil
+}
+
+// openTop opens the directory in which the walk is.
+func (w *walker) openTop(o *opening) (*OpenFile, error) {
+	top := w.top()
+	if err := openDir(o); err != nil {
+		return nil, err
+	}
+	f := newDirectoryFile(*top, o.base, o.inheriting)
+	f.flags = uint32(o.fdflags)
+	n := len(w.stack) - 1
+	if top.m.releases && top.dir != top.m.root {
+		if n == 0 {
+			// The node is that of another open file, which has to live as long as this one.
+			if !w.start.acquire() {
+				return nil, wasip1.EBADF
+			}
+			f.dir.origin = w.start
+		} else {
+			w.stack = w.stack[:n] // the open file has it now
+		}
+	}
+	switch {
+	case n > 0:
+		f.dir.setParent(w.stack[n-1])
+	case w.start.dir.parent != nil && w.start.dir.dir == top.dir:
+		f.dir.parent = w.start.dir.parent
+	}
+	return f, nil
+}
+
+// setParent keeps the directory at pos as the parent, if that holds nothing of the machine.
+func (d *openDirectory) setParent(pos position) {
+	if !pos.m.releases || pos.dir == pos.m.root {
+		d.parent = pos.dir
+	}
+}
+
+// openDir says whether a directory can be opened like that.
+func openDir(o *opening) error {
+	if o.base&wasip1.RightFdWrite != 0 || o.oflags&(wasip1.OTrunc|wasip1.OCreat) != 0 {
+		return wasip1.EISDIR
+	}
+	return nil
+}
+
+// openFound opens f, which is no symbolic link, and takes it over.
+func (w *walker) openFound(f found, o *opening) (*OpenFile, error) {
+	if f.node.Type() != wasip1.FiletypeDirectory && w.slash {
+		f.m.drop(f.node)
+		return nil, wasip1.ENOTDIR
+	}
+	file, err := w.describe(f, nil, o)
+	if err != nil {
+		f.m.drop(f.node)
+		return nil, err
+	}
+	if file.dir != nil {
+		file.dir.setParent(*w.top())
+	}
+	return file, nil
+}
+
+// describe returns the open file description of f. file is its content if it is open already.
+func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
+	kind := f.node.Type()
+	mode := o.mode()
+	switch kind {
+	case wasip1.FiletypeDirectory:
+		dir, ok := f.node.(Directory)
+		if !ok {
+			return nil, wasip1.EIO
+		}
+		if err := openDir(o); err != nil {
+			return nil, err
+		}
+		d := newDirectoryFile(position{dir: dir, m: f.m, at: f.at}, o.base, o.inheriting)
+		d.flags = uint32(o.fdflags)
+		return d, nil
+	case wasip1.FiletypeSymbolicLink:
+		return nil, wasip1.ELOOP
+	}
+	switch {
+	case o.oflags&wasip1.ODirectory != 0:
+		return nil, wasip1.ENOTDIR
+	case f.m.readOnly && mode&(OpenWrite|OpenTruncate) != 0 && kind == wasip1.FiletypeRegularFile:
+		return nil, wasip1.EROFS
+	}
+	d := &OpenFile{kind: kind, node: f.node, m: f.m, mode: mode}
+	rights := wasip1.RightsFile
+	switch node := f.node.(type) {
+	case RegularFile:
+		if file == nil {
+			var err error
+			if file, err = node.Open(mode); err != nil {
+				return nil, err
+			}
+		}
+		d.file = file
+		d.vector, _ = file.(VectorFile)
+		d.append, _ = file.(Appender)
+	case StreamNode:
+		stream, err := node.OpenStream(mode)
+		if err != nil {
+			return nil, err
+		}
+		d.stream = stream
+		rights = nodeStreamRights(kind, stream)
+	default:
+		return nil, wasip1.ENXIO
+	}
+	d.start(o.fdflags, o.base&rights, o.inheriting)
+	if mode&OpenTruncate != 0 {
+		d.wrote = true
+	}
+	return d, nil
+}
+
+// nodeStreamRights are the rights of a stream that was opened by a path. A device that is no terminal has those for
+// positions, by which C programs tell the two apart, and answers that it stands at 0.
+func nodeStreamRights(kind wasip1.Filetype, s Stream) wasip1.Rights {
+	rights := wasip1.RightsStream | wasip1.RightFdFilestatSetTimes
+	switch kind {
+	case wasip1.FiletypeSocketStream, wasip1.FiletypeSocketDgram:
+		rights |= wasip1.RightsSocket
+	case wasip1.FiletypeCharacterDevice, wasip1.FiletypeBlockDevice:
+		if _, ok := s.(Typed); !ok {
+			rights |= wasip1.RightFdSeek | wasip1.RightFdTell
+		}
+	}
+	return rights
+}
