@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -95,12 +96,7 @@ func Options(opts ...Option) Option {
 	for _, each := range opts {
 		o.host = o.host || each.host
 	}
-	o.set = func(c *config) error {
-		for _, err := range c.apply(false, opts) {
-			return err
-		}
-		return nil
-	}
+	o.set = func(c *config) error { return errors.Join(c.apply(false, opts)...) }
 	return o
 }
 

@@ -170,6 +170,7 @@ func (t *Trap) Error() string {
 
 const (
 	wasmErrorPrefix = "wasm error: "
+	startPrefix     = "start function"
 	stackHeader     = "wasm stack trace:"
 	goStackHeader   = "Go runtime stack trace:"
 	goPanicMark     = "(recovered by wazero)"
@@ -180,6 +181,9 @@ const (
 func parseTrap(err error) *Trap {
 	text := err.Error()
 	message, stack, _ := strings.Cut(text, stackHeader)
+	if rest, start := strings.CutPrefix(message, startPrefix); start {
+		_, message, _ = strings.Cut(rest, "failed: ")
+	}
 	message = strings.TrimSpace(message)
 	message, prefixed := strings.CutPrefix(message, wasmErrorPrefix)
 	// The compiler answers a stack overflow with the bare reason, and no stack.
