@@ -47,6 +47,9 @@ type IovecUse struct {
 // The array is noted as read. The buffers are not: the call says by Note how much of
 // them it used.
 func (v *View) Iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.Errno) {
+	if v.given != nil {
+		return v.givenIovecs(ptr, count, s, w)
+	}
 	if count > MaxIovecs {
 		return s.noIovecs(wasip1.EINVAL)
 	}

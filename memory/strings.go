@@ -55,6 +55,11 @@ func (v *View) String(ptr, n uint32) (string, wasip1.Errno) {
 // Scratch: two paths of one call live side by side. It is a copy because another
 // thread may change guest memory while the path is being walked.
 func (v *View) Path(ptr, n uint32, s *Scratch) (string, wasip1.Errno) {
+	if v.given != nil {
+		if p, ok := v.given.path(); ok {
+			return p.Path, p.Errno
+		}
+	}
 	b, errno := v.Window(ptr, n)
 	if errno != wasip1.ESUCCESS {
 		return "", errno

@@ -17,6 +17,7 @@ type View struct {
 	b     []byte
 	fast  uint64 // len(b) without a Log, 0 with one: what ends below needs no second look
 	log   *Log
+	given *Given
 	fetch func() []byte
 }
 
