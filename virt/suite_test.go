@@ -71,6 +71,7 @@ func TestThreadsSuite(t *testing.T) {
 			host := newHost(t, opts...)
 			for _, wasm := range suiteTests(t, root, "wasi-threads") {
 				t.Run(strings.TrimSuffix(filepath.Base(wasm), ".wasm"), func(t *testing.T) {
+					t.Parallel()
 					runSpec(t, host, wasm, nil, virt.WithMaxThreads(16))
 				})
 			}
