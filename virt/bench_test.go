@@ -196,7 +196,7 @@ func guestData(path, path2 string, n, size int) []byte {
 func BenchmarkCall(b *testing.B) {
 	const root = 3
 	deep := strings.Repeat("d/", 7) + "file"
-	write := func(fd any) call { return call{"fd_write", []any{fd, iovAt, 1, resultAt}} }
+	write := func(fd any) call { return call{"fd_write", []any{fd, iovAt, 1, resultAt + 8}} }
 	pread := call{"fd_pread", []any{from(resultAt), iovAt, 1, uint64(0), resultAt + 8}}
 	open := func(path string, oflags int) call {
 		return call{"path_open", []any{root, 0, pathAt, len(path), oflags, uint64(wasip1.RightsFile), uint64(0), 0, resultAt}}
