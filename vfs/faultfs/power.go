@@ -262,23 +262,26 @@ func (t *tracker) otherName(l *loss) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	return findName(r, "", l)
+	return t.findName(r, t.root, "", l)
 }
 
-func findName(r *vfs.Root, dir string, l *loss) (string, bool) {
+// findName looks for a name below a directory, and notes where it and the directories above it are.
+func (t *tracker) findName(r *vfs.Root, ino uint64, dir string, l *loss) (string, bool) {
 	list, err := r.ReadDir(dir)
 	if err != nil {
 		return "", false
 	}
 	for _, e := range list {
-		p := dir + "/" + e.Name
-		if e.Ino == l.ino && p != l.path {
-			return p, true
+		found, ok := dir+"/"+e.Name, e.Ino == l.ino
+		if found == l.path {
+			continue
 		}
 		if e.Type == wasip1.FiletypeDirectory {
-			if found, ok := findName(r, p, l); ok {
-				return found, true
-			}
+			found, ok = t.findName(r, e.Ino, found, l)
+		}
+		if ok {
+			t.add(e.Ino, spot{ino, e.Name}, e.Type)
+			return found, true
 		}
 	}
 	return "", false

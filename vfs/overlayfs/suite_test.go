@@ -2,11 +2,14 @@ package overlayfs_test
 
 import (
 	"testing"
+	"testing/fstest"
 
 	"github.com/spf13/afero"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
+	"github.com/wasivirt/wasivirt/vfs/hostfs"
+	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/vfs/vfstest"
@@ -26,6 +29,58 @@ func suite(t *testing.T, newFS func() vfs.FS, opts ...vfstest.Option) {
 	}
 }
 
+// host returns an empty directory of the host.
+func host(t *testing.T) vfs.FS {
+	f, err := hostfs.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// cleared returns an overlay whose root is full of what the lower has, all of it removed, so that each case works on whiteouts.
+func cleared(t *testing.T, lower vfs.FS) vfs.FS {
+	o := overlayfs.New(lower, memfs.New())
+	root, err := vfs.NewRoot(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := root.ReadDir("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if err := root.RemoveAll(e.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return o
+}
+
+func TestSuiteOnWhiteouts(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e", "f", "x", "y", "dir", "file", "old", "new", "from", "to", "src", "dst", "link"}
+	files := make(map[string]string)
+	for i, n := range names {
+		if i%2 == 0 {
+			files[n] = "content of the lower"
+		} else {
+			files[n+"/inside"] = "in a directory of the lower"
+		}
+	}
+	suite(t, func() vfs.FS {
+		lower, err := memfs.FromMap(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cleared(t, lower)
+	})
+}
+
 func TestSuite(t *testing.T) {
 	t.Run("empty lower", func(t *testing.T) {
 		suite(t, func() vfs.FS { return overlayfs.New(memfs.New(), memfs.New()) })
@@ -34,6 +89,12 @@ func TestSuite(t *testing.T) {
 		suite(t, func() vfs.FS {
 			return overlayfs.New(aferofs.New(afero.NewMemMapFs()), aferofs.New(afero.NewMemMapFs()))
 		}, vfstest.Without(vfstest.Sparse))
+	})
+	t.Run("hostfs below and above", func(t *testing.T) {
+		suite(t, func() vfs.FS { return overlayfs.New(host(t), host(t)) })
+	})
+	t.Run("iofs below", func(t *testing.T) {
+		suite(t, func() vfs.FS { return overlayfs.New(iofs.New(fstest.MapFS{}), memfs.New()) })
 	})
 	t.Run("overlay on overlay", func(t *testing.T) {
 		suite(t, func() vfs.FS {
