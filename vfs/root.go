@@ -132,7 +132,7 @@ func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, err
 		{os.O_CREATE, wasip1.OCreat, 0}, {os.O_EXCL, wasip1.OExcl, 0}, {os.O_TRUNC, wasip1.OTrunc, 0},
 		{os.O_APPEND, 0, wasip1.FdAppend}, {os.O_SYNC, 0, wasip1.FdSync},
 	} {
-		if flag&m.flag == m.flag {
+		if m.flag != 0 && flag&m.flag == m.flag {
 			o.oflags |= m.o
 			o.fdflags |= m.fdfl
 		}
