@@ -7,11 +7,21 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// unwind leaves the guest's code for good. What it is left with is decided by then.
-func unwind() { panic(sys.NewExitError(0)) }
+// unwind leaves the guest's code for good. What it is left with is decided by then; a module that the embedder
+// instantiated itself is closed, and its caller told, as wazero's own proc_exit does.
+func (t *thread) unwind(ctx context.Context) {
+	var code uint32
+	if t.guest.adopted {
+		code = t.guest.Result().sysExitCode()
+		// What closing answers is for nobody: the caller gets the code.
+		_ = t.mod.CloseWithExitCode(ctx, code)
+	}
+	panic(sys.NewExitError(code))
+}
 
 // adapt makes a row of the table a host function.
 func (h *Host) adapt(f *Function) api.GoModuleFunc {
@@ -29,7 +39,7 @@ func (h *Host) adapt(f *Function) api.GoModuleFunc {
 			errno = t.around(t, f, stack)
 		}
 		if t.guest.ended.Load() {
-			unwind()
+			t.unwind(ctx)
 		}
 		stack[0] = uint64(errno)
 	}
@@ -59,5 +69,27 @@ func (h *Host) threadOf(ctx context.Context, mod api.Module) *thread {
 		t.mod = mod
 		return t
 	}
+	if g := h.guestOf(mod); g != nil {
+		return g.beside(mod)
+	}
 	return h.adopt(ctx, mod)
+}
+
+// guestOf returns the guest whose instance mod is, or nil.
+func (h *Host) guestOf(mod api.Module) *Guest {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.instances[mod]
+}
+
+// beside makes a thread for calls of the guest's instance that do not come through [Guest.Call], such as those of its
+// allocator. It is not the main thread's, because that may be in the middle of a call.
+func (g *Guest) beside(mod api.Module) *thread {
+	t := g.newThread(g.main.args, g.main.env)
+	t.Context = g.base
+	t.mod = mod
+	t.files.Task = poll.NewTask(g.group.Context())
+	t.poller.Task = t.files.Task
+	kept, _ := g.host.threads.LoadOrStore(mod, t)
+	return kept.(*thread)
 }

@@ -99,6 +99,7 @@ func (g *Guest) instantiate(ctx context.Context) error {
 		err = g.instance(ctx, g.main)
 	})
 	if err = errors.Join(started, err); err == nil {
+		g.host.instantiated(g)
 		return nil
 	}
 	if r := resultOf(err); r.Outcome != Failed {

@@ -82,13 +82,15 @@ type Host struct {
 
 	mu     sync.Mutex
 	guests map[*Guest]struct{}
-	closed bool
+	// instances are those of guests: what the embedder calls directly is found by it.
+	instances map[api.Module]*Guest
+	closed    bool
 }
 
 // prepareHost makes a Host that exports nothing yet.
 func prepareHost(ctx context.Context, c config) *Host {
 	h := &Host{config: c, runtime: c.runtime, clock: c.clock, scheduler: c.scheduler,
-		guests: map[*Guest]struct{}{}, modules: map[string]api.Module{}}
+		guests: map[*Guest]struct{}{}, instances: map[api.Module]*Guest{}, modules: map[string]api.Module{}}
 	if h.clock == nil {
 		h.clock = clock.Real()
 	}
@@ -216,8 +218,17 @@ func (h *Host) add(g *Guest) error {
 	return nil
 }
 
+// instantiated notes the instance of a guest.
+func (h *Host) instantiated(g *Guest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.instances[g.main.mod] = g
+}
+
 func (h *Host) remove(g *Guest) {
+	h.threads.Delete(g.main.mod)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.guests, g)
+	delete(h.instances, g.main.mod)
 }

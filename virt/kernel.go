@@ -70,7 +70,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 				call(t, stack)
 			}
 			if t.guest.ended.Load() {
-				unwind()
+				t.unwind(ctx)
 			}
 		}), f.params, f.results).WithName(f.name).Export(f.name)
 	}

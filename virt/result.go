@@ -63,6 +63,17 @@ type Result struct {
 // Success reports whether the guest exited with code 0.
 func (r *Result) Success() bool { return r.Outcome == Exited && r.ExitCode == 0 }
 
+// sysExitCode is the exit code by which wazero tells how a module ended.
+func (r *Result) sysExitCode() uint32 {
+	switch r.Outcome {
+	case Exited:
+		return r.ExitCode
+	case Signaled:
+		return 128 + uint32(r.Signal) // as a shell has it
+	}
+	return sys.ExitCodeContextCanceled
+}
+
 // String returns the result in one line.
 func (r *Result) String() string {
 	switch r.Outcome {
