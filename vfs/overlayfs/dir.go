@@ -226,7 +226,12 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.node.in().hold()
+	// Who has the node keeps the file, whatever becomes of its names.
+	in := e.node.in()
+	if _, err := in.up(); err != nil {
+		return nil, err
+	}
+	in.hold()
 	return e.node, nil
 }
 

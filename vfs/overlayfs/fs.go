@@ -33,7 +33,7 @@ type layerIno struct {
 
 var _ vfs.EnvFS = (*FS)(nil)
 
-// New returns upper over lower. Both roots have to be directories, else everything answers ENOTDIR.
+// New returns upper over lower. A root that is no directory counts as an empty one; as the upper it takes nothing.
 func New(lower, upper vfs.FS) *FS {
 	f := &FS{lower: lower, upper: upper, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
 	l, u := lower.Root(), upper.Root()

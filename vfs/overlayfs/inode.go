@@ -161,7 +161,7 @@ func (n *inode) up() (vfs.Node, error) {
 		n.upper = u
 		return u, nil
 	}
-	return nil, wasip1.ESTALE
+	return nil, wasip1.ENOENT
 }
 
 // Attr returns the attributes.

@@ -1,6 +1,8 @@
 package overlayfs_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"testing/fstest"
 
@@ -101,4 +103,46 @@ func TestSuite(t *testing.T) {
 			return overlayfs.New(overlayfs.New(memfs.New(), memfs.New()), overlayfs.New(memfs.New(), memfs.New()))
 		})
 	})
+}
+
+// What a walk through a directory of the host opens is closed again.
+func TestNodesOfTheHostAreReleased(t *testing.T) {
+	open := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(fds)
+	}
+	lower := host(t)
+	into, err := vfs.NewRoot(lower)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		if err := into.MkdirAll(fmt.Sprintf("d%d/e", i), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := into.WriteFile(fmt.Sprintf("d%d/e/f", i), []byte("x"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	upper := host(t)
+	root, err := vfs.NewRoot(overlayfs.New(lower, upper))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := open()
+	for i := range 50 {
+		p := fmt.Sprintf("d%d/e/f", i)
+		if _, err := root.ReadFile(p); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := root.Stat(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := open(); n > before+3 {
+		t.Errorf("%d descriptors were open before, %d after", before, n)
+	}
 }

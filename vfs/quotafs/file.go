@@ -98,8 +98,17 @@ func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
 
 // WriteAt writes what fits.
 func (o *open) WriteAt(p []byte, off int64) (int, error) {
-	one := [1][]byte{p}
-	return o.WriteVector(one[:], off)
+	if off < 0 {
+		return 0, wasip1.EINVAL
+	}
+	o.in.mu.Lock()
+	defer o.in.mu.Unlock()
+	g, err := o.admit(off, int64(len(p)))
+	if g.fits == 0 {
+		return 0, err
+	}
+	n, err := o.f.WriteAt(p[:g.fits], off)
+	return n, o.wrote(g, n, err)
 }
 
 // WriteVector writes what fits.
@@ -109,74 +118,93 @@ func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
 	}
 	o.in.mu.Lock()
 	defer o.in.mu.Unlock()
-	a, err := o.n.Attr()
-	if err != nil {
+	want := total(bufs)
+	g, err := o.admit(off, want)
+	if g.fits == 0 {
 		return 0, err
 	}
-	return o.write(bufs, int64(a.Size), off, func(bufs [][]byte) (int, error) { return o.writeBelow(bufs, off) })
+	if g.fits < want {
+		bufs = cut(bufs, g.fits)
+	}
+	n, err := writeBelow(o.f, bufs, off)
+	return n, o.wrote(g, n, err)
 }
 
 // Append writes what fits at the end.
 func (o *open) Append(bufs [][]byte) (n int, end int64, err error) {
 	o.in.mu.Lock()
 	defer o.in.mu.Unlock()
-	a, err := o.n.Attr()
-	if err != nil {
-		return 0, 0, err
+	want := total(bufs)
+	g, err := o.admit(atEnd, want)
+	if g.fits == 0 {
+		return 0, g.size, err
 	}
-	size := int64(a.Size)
-	end = size
-	n, err = o.write(bufs, size, size, func(bufs [][]byte) (int, error) {
-		if ap, ok := o.f.(vfs.Appender); ok {
-			var n int
-			n, end, err = ap.Append(bufs)
-			return n, err
-		}
-		n, err := o.writeBelow(bufs, size)
-		end = size + int64(n)
-		return n, err
-	})
-	return n, end, err
+	if g.fits < want {
+		bufs = cut(bufs, g.fits)
+	}
+	if a, ok := o.f.(vfs.Appender); ok {
+		n, end, err = a.Append(bufs)
+	} else {
+		n, err = writeBelow(o.f, bufs, g.size)
+		end = g.size + int64(n)
+	}
+	return n, end, o.wrote(g, n, err)
 }
 
-// write takes what a write at off to a file of size needs, cuts it to what there is, and calls do. in.mu is held.
-func (o *open) write(bufs [][]byte, size, off int64, do func([][]byte) (int, error)) (int, error) {
-	want := int64(0)
-	for _, b := range bufs {
-		want += int64(len(b))
+// grant is what a write may do.
+type grant struct {
+	fits  int64 // bytes
+	size  int64 // of the file before
+	taken int64 // from the quotas
+	short error // why not more fits
+}
+
+// atEnd as an offset stands for the end of the file.
+const atEnd = -1
+
+// admit takes what a write of want bytes at off needs, as far as there is. Where nothing fits, or nothing is wanted,
+// nothing is taken and the error says why. in.mu is held.
+func (o *open) admit(off, want int64) (grant, error) {
+	a, err := o.n.Attr()
+	if err != nil {
+		return grant{}, err
+	}
+	g := grant{fits: want, size: int64(a.Size)}
+	if off == atEnd {
+		off = g.size
 	}
 	if want == 0 {
-		return 0, nil
+		return g, nil
 	}
-	var short error
-	fits := want
-	if room := o.fs.limits.FileSize - off; room <= 0 {
-		return 0, wasip1.EFBIG
-	} else if fits > room {
-		fits, short = room, wasip1.EFBIG
-	}
-	if fits > math.MaxInt64-off {
-		return 0, wasip1.EFBIG
-	}
-	got, err := o.fs.take(off + fits - size)
-	if err != nil {
-		// size+got is how far the file may grow.
-		fits, short = size+got-off, err
-		if fits <= 0 {
-			o.fs.give(got)
-			return 0, err
+	if room := o.fs.limits.FileSize - off; room < want {
+		if g.fits, g.short = max(room, 0), wasip1.EFBIG; g.fits == 0 {
+			return g, g.short
 		}
 	}
-	if fits < want {
-		bufs = cut(bufs, fits)
+	if g.taken, err = o.fs.take(off + g.fits - g.size); err != nil {
+		if g.fits, g.short = max(g.size+g.taken-off, 0), err; g.fits == 0 {
+			o.fs.give(g.taken)
+			return g, err
+		}
 	}
-	n, err := do(bufs)
-	if int64(n) == fits && err == nil {
-		o.fs.charge(o.in, got)
-		return n, short
+	return g, nil
+}
+
+// wrote settles what was taken for a write of which n bytes were written. in.mu is held.
+func (o *open) wrote(g grant, n int, err error) error {
+	if int64(n) == g.fits && err == nil {
+		o.fs.charge(o.in, g.taken)
+		return g.short
 	}
-	o.fs.settle(o.in, o.n, size, got)
-	return n, err
+	o.fs.settle(o.in, o.n, g.size, g.taken)
+	return err
+}
+
+func total(bufs [][]byte) (n int64) {
+	for _, b := range bufs {
+		n += int64(len(b))
+	}
+	return n
 }
 
 // cut returns the first n bytes of bufs, which have more.
@@ -192,22 +220,22 @@ func cut(bufs [][]byte, n int64) [][]byte {
 	return short
 }
 
-func (o *open) writeBelow(bufs [][]byte, off int64) (int, error) {
+func writeBelow(f vfs.File, bufs [][]byte, off int64) (int, error) {
 	if len(bufs) == 1 {
-		return o.f.WriteAt(bufs[0], off)
+		return f.WriteAt(bufs[0], off)
 	}
-	if v, ok := o.f.(vfs.VectorFile); ok {
+	if v, ok := f.(vfs.VectorFile); ok {
 		return v.WriteVector(bufs, off)
 	}
-	total := 0
+	done := 0
 	for _, b := range bufs {
-		n, err := o.f.WriteAt(b, off+int64(total))
-		total += n
+		n, err := f.WriteAt(b, off+int64(done))
+		done += n
 		if err != nil || n < len(b) {
-			return total, err
+			return done, err
 		}
 	}
-	return total, nil
+	return done, nil
 }
 
 // Allocate makes the file longer, all of it or nothing.
