@@ -155,8 +155,7 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 	g.main.Context = ctx
 	defer func() { g.main.Context = outer }()
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)}) })
-		defer stop()
+		defer g.watch(ctx)()
 	}
 	started := g.group.Run(func(task *sched.Thread) {
 		g.main.bind(task)
@@ -166,6 +165,21 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		return nil, &ExitError{Result: g.Result()}
 	}
 	return results, err
+}
+
+// watch makes the end of ctx the guest's end, until stop is called: a context that ends when the call it was given
+// for has returned is no reason.
+func (g *Guest) watch(ctx context.Context) (stop func()) {
+	var over atomic.Bool
+	cancel := context.AfterFunc(ctx, func() {
+		if over.CompareAndSwap(false, true) {
+			g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
+		}
+	})
+	return func() {
+		over.CompareAndSwap(false, true)
+		cancel()
+	}
 }
 
 // CallFormatted is [Guest.Call] with parameters and results as text, by the types of the function: numbers in

@@ -51,18 +51,18 @@ func Functions() []Function { return append([]Function(nil), preview1[:]...) }
 
 // The parameters that recur.
 var (
-	fd     = Param{"fd", KindFd}
-	path   = Param{"path", KindPath}
-	iovs   = Param{"iovs", KindIovs}
-	ciovs  = Param{"iovs", KindCiovs}
-	offset = Param{"offset", KindFilesize}
-	length = Param{"len", KindFilesize}
-	lookup = Param{"flags", KindLookupflags}
-	atim   = Param{"atim", KindTimestamp}
-	mtim   = Param{"mtim", KindTimestamp}
-	fstf   = Param{"fst_flags", KindFstflags}
-	nread  = Param{"nread", KindOutSize}
-	nwrit  = Param{"nwritten", KindOutSize}
+	fd       = Param{"fd", KindFd}
+	pathname = Param{"path", KindPath}
+	iovs     = Param{"iovs", KindIovs}
+	ciovs    = Param{"iovs", KindCiovs}
+	offset   = Param{"offset", KindFilesize}
+	length   = Param{"len", KindFilesize}
+	lookup   = Param{"flags", KindLookupflags}
+	atim     = Param{"atim", KindTimestamp}
+	mtim     = Param{"mtim", KindTimestamp}
+	fstf     = Param{"fst_flags", KindFstflags}
+	nread    = Param{"nread", KindOutSize}
+	nwrit    = Param{"nwritten", KindOutSize}
 )
 
 func params(p ...Param) []Param { return p }
@@ -169,15 +169,15 @@ var preview1 = [...]Function{
 			return vfs.FdWrite(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3))
 		}},
 
-	{Name: "path_create_directory", Subsystem: Files, Params: params(fd, path),
+	{Name: "path_create_directory", Subsystem: Files, Params: params(fd, pathname),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathCreateDirectory(&t.files, u(p, 0), u(p, 1), u(p, 2))
 		}},
-	{Name: "path_filestat_get", Subsystem: Files, Params: params(fd, lookup, path, Param{"buf", KindOutFilestat}),
+	{Name: "path_filestat_get", Subsystem: Files, Params: params(fd, lookup, pathname, Param{"buf", KindOutFilestat}),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathFilestatGet(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), u(p, 4))
 		}},
-	{Name: "path_filestat_set_times", Subsystem: Files, Params: params(fd, lookup, path, atim, mtim, fstf),
+	{Name: "path_filestat_set_times", Subsystem: Files, Params: params(fd, lookup, pathname, atim, mtim, fstf),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathFilestatSetTimes(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), p[4], p[5], u(p, 6))
 		}},
@@ -188,18 +188,18 @@ var preview1 = [...]Function{
 			return vfs.PathLink(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), u(p, 4), u(p, 5), u(p, 6))
 		}},
 	{Name: "path_open", Subsystem: Files,
-		Params: params(fd, Param{"dirflags", KindLookupflags}, path, Param{"oflags", KindOflags},
+		Params: params(fd, Param{"dirflags", KindLookupflags}, pathname, Param{"oflags", KindOflags},
 			Param{"fs_rights_base", KindRights}, Param{"fs_rights_inheriting", KindRights},
 			Param{"fdflags", KindFdflags}, Param{"opened_fd", KindOutFd}),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathOpen(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), u(p, 4), p[5], p[6], u(p, 7), u(p, 8))
 		}},
 	{Name: "path_readlink", Subsystem: Files,
-		Params: params(fd, path, Param{"buf", KindOutBuffer}, Param{"bufused", KindOutSize}),
+		Params: params(fd, pathname, Param{"buf", KindOutBuffer}, Param{"bufused", KindOutSize}),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathReadlink(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), u(p, 4), u(p, 5))
 		}},
-	{Name: "path_remove_directory", Subsystem: Files, Params: params(fd, path),
+	{Name: "path_remove_directory", Subsystem: Files, Params: params(fd, pathname),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathRemoveDirectory(&t.files, u(p, 0), u(p, 1), u(p, 2))
 		}},
@@ -213,7 +213,7 @@ var preview1 = [...]Function{
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathSymlink(&t.files, u(p, 0), u(p, 1), u(p, 2), u(p, 3), u(p, 4))
 		}},
-	{Name: "path_unlink_file", Subsystem: Files, Params: params(fd, path),
+	{Name: "path_unlink_file", Subsystem: Files, Params: params(fd, pathname),
 		call: func(t *thread, p []uint64) wasip1.Errno {
 			return vfs.PathUnlinkFile(&t.files, u(p, 0), u(p, 1), u(p, 2))
 		}},
