@@ -53,7 +53,7 @@ type settings struct {
 	timeout                                       time.Duration
 	memory, disk, output                          size
 	trace, traceFormat, record, diff              string
-	noPreempt, interpreter                        bool
+	noPreempt, interpreter, absoluteLinks         bool
 }
 
 // optional is a number that may be left out.
@@ -100,6 +100,7 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	f.Uint64Var(&s.fuel, "fuel", 0, "WebAssembly instructions at most (0: no limit)")
 	f.IntVar(&s.threads, "threads", 0, "threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
 	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
+	f.BoolVar(&s.absoluteLinks, "absolute-links", false, "let symbolic links have absolute targets, which start at the guest's \"/\"")
 	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
 	return f
 }

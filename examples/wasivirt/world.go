@@ -56,6 +56,9 @@ func (w *world) options() ([]virt.Option, error) {
 	if w.noPreempt {
 		opts = append(opts, virt.WithoutPreemption())
 	}
+	if w.absoluteLinks {
+		opts = append(opts, virt.WithAbsoluteLinks())
+	}
 	if w.interpreter {
 		opts = append(opts, virt.WithInterpreter())
 	}
