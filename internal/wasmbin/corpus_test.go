@@ -33,8 +33,8 @@ func interpreterConfig() wazero.RuntimeConfig {
 
 // everything asks for all changes that can be asked for together.
 var everything = []Options{
-	{Stop: true, Waits: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
-	{Fuel: true, Waits: true, ExportGlobals: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Stop: true, Waits: true, Grow: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Fuel: true, Waits: true, Grow: true, MemoryModule: "wasivirt.memory", ExportGlobals: true, CallDepth: 1000, ImportModule: "wasivirt"},
 	{Fuel: true, SharedAccess: true, ImportModule: "wasivirt"},
 	{Stop: true, ImportModule: "wasivirt"},
 	{ExportGlobals: true, ImportModule: "wasivirt"},

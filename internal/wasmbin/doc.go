@@ -16,6 +16,7 @@
 //	wait32(addr, expected i32, timeout i64, offset i32) i32
 //	wait64(addr i32, expected, timeout i64, offset i32) i32
 //	notify(addr, count, offset i32) i32
+//	grow(pages i32) i32            Grow: memory.grow of a shared memory
 //
 // A host function ends the guest by a panic with sys.NewExitError; when it
 // returns, the guest goes on. check comes about every Options.Period

@@ -239,7 +239,7 @@ func (e *emitter) leave(a *asm) {
 // instr writes one instruction, with what stands before and after it.
 func (e *emitter) instr(i int, in *instr) {
 	op := in.op
-	if op > opTryTable && op < opRefFunc && !e.opts.SharedAccess {
+	if op > opTryTable && op < opRefFunc && !e.opts.SharedAccess && op != opMemoryGrow {
 		return // nothing happens around it: it is copied with the next that counts
 	}
 	switch {
@@ -298,6 +298,10 @@ func (e *emitter) instr(i int, in *instr) {
 	}
 	if e.opts.Waits && (op == opWait32 || op == opWait64 || op == opNotify) {
 		e.wait(in)
+		return
+	}
+	if e.opts.Grow && op == opMemoryGrow {
+		e.grow(in)
 		return
 	}
 	e.after(i, in)
@@ -389,6 +393,17 @@ func (e *emitter) wait(in *instr) {
 		e.storeFuel(a)
 		a.i32Const(int32(in.index))
 		a.op(opCall, f)
+		e.loadFuel(a)
+	})
+}
+
+// grow makes memory.grow a call.
+func (e *emitter) grow(in *instr) {
+	e.report.Grows++
+	e.p.skip(in.at, in.end)
+	e.asm(func(a *asm) {
+		e.storeFuel(a)
+		a.op(opCall, e.callGrow)
 		e.loadFuel(a)
 	})
 }

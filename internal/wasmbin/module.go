@@ -165,12 +165,16 @@ type layout struct {
 	typeEntries   int      // entries of the type section: a recursive group is one
 	funcs         []uint32 // the type of each function, imported ones first
 	importedFuncs int
+	memoryFrom    span         // where the module name of a shared memory that is imported stands
 	globals       []GlobalType // imported ones first
 	importedGlobs int
 	tables        int
 	tags          int
 	bodies        int
 }
+
+// span is a part of the module.
+type span struct{ at, end int }
 
 // section is where a section lies in the module.
 type section struct {

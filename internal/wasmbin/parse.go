@@ -315,7 +315,9 @@ func (m *Module) parseTag(c *cursor) FuncType {
 
 func (m *Module) parseImport(c *cursor) {
 	var i Import
+	from := span{at: c.pos}
 	i.Module = c.name("import module")
+	from.end = c.pos
 	i.Name = c.name("import name")
 	at := c.pos
 	i.Kind = Kind(c.byte())
@@ -331,6 +333,9 @@ func (m *Module) parseImport(c *cursor) {
 		i.Memory = parseMemory(c)
 		i.Memory.Imported, i.Memory.Module, i.Memory.Name = true, i.Module, i.Name
 		m.Memories = append(m.Memories, i.Memory)
+		if i.Memory.Shared {
+			m.memoryFrom = from
+		}
 	case KindGlobal:
 		i.Global = parseGlobalType(c)
 		m.globals = append(m.globals, i.Global)

@@ -28,6 +28,13 @@ type Options struct {
 	// Waits makes memory.atomic.wait32, wait64 and notify calls of host
 	// functions of those names.
 	Waits bool
+	// Grow makes memory.grow of a shared memory a call of the host function
+	// grow.
+	Grow bool
+	// MemoryModule, unless it is "", is the module that a shared memory is
+	// imported from, instead of the one that the guest names: it can be the
+	// host's own even if the guest imports functions from there as well.
+	MemoryModule string
 	// SharedAccess has the host function access called before every load,
 	// store and atomic instruction, if a memory is shared.
 	SharedAccess bool
@@ -49,7 +56,7 @@ type Options struct {
 const DefaultPeriod = 1_000_000
 
 func (o *Options) isZero() bool {
-	return !o.Stop && !o.Fuel && !o.Waits && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0
+	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0
 }
 
 // Signature is an import that was added.
@@ -77,9 +84,9 @@ type Report struct {
 	// indices, and the cells.
 	Globals []ExportedGlobal
 	// Loops and Entries are the loop headers and function entries that have
-	// a check, Waits the instructions that became calls, and Accesses those
-	// that have a switch point.
-	Loops, Entries, Waits, Accesses int
+	// a check, Waits and Grows the instructions that became calls, and
+	// Accesses those that have a switch point.
+	Loops, Entries, Waits, Grows, Accesses int
 	// Dropped are the custom sections that were left out because they name
 	// offsets in the code, which has changed.
 	Dropped []string
@@ -110,10 +117,10 @@ type rewriter struct {
 	helpers []helper
 	shift   uint32 // how many functions were put before the defined ones
 
-	callWait32, callWait64, callNotify, callAccess uint32
-	callCheck, callFuel, callDepth                 uint32
-	stopGlobal, fuelGlobal, depthGlobal            uint32
-	calls                                          *calls
+	callWait32, callWait64, callNotify, callGrow, callAccess uint32
+	callCheck, callFuel, callDepth                           uint32
+	stopGlobal, fuelGlobal, depthGlobal                      uint32
+	calls                                                    *calls
 
 	out []byte
 }
@@ -174,7 +181,7 @@ func (r *rewriter) checkBodies() error {
 
 func (r *rewriter) checkReserved() error {
 	for _, i := range r.Imports {
-		if i.Module == r.opts.ImportModule {
+		if i.Module == r.opts.ImportModule || strings.HasPrefix(i.Module, r.opts.ImportModule+".") {
 			return &ReservedError{Kind: "import", Name: i.Module + "." + i.Name}
 		}
 	}
@@ -198,8 +205,8 @@ func (r *rewriter) plan() error {
 	if o.Fuel {
 		o.Stop = false
 	}
-	if o.SharedAccess && !r.SharedMemory() {
-		o.SharedAccess = false
+	if !r.SharedMemory() {
+		o.SharedAccess, o.Grow, o.MemoryModule = false, false, ""
 	}
 	i32, i64 := ValueI32, ValueI64
 	add := func(dst *uint32, name string, params []ValueType, results ...ValueType) {
@@ -221,6 +228,9 @@ func (r *rewriter) plan() error {
 		add(&r.callNotify, "notify", []ValueType{i32, i32, i32}, i32)
 	} else {
 		o.Waits = false
+	}
+	if o.Grow {
+		add(&r.callGrow, "grow", []ValueType{i32}, i32)
 	}
 	if o.SharedAccess {
 		add(&r.callAccess, "access", nil)

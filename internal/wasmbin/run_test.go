@@ -16,6 +16,7 @@ type host struct {
 	checks, fuels, accesses    int
 	onCheck, onFuel, onDepth   func(api.Module)
 	wait32, wait64, notifyFunc api.GoModuleFunc
+	grow                       api.GoModuleFunc
 }
 
 // instantiate makes the host module for what the report lists.
@@ -55,6 +56,8 @@ func (h *host) instantiate(ctx context.Context, r wazero.Runtime, name string, r
 			f = h.wait64
 		case "notify":
 			f = h.notifyFunc
+		case "grow":
+			f = h.grow
 		}
 		if f == nil {
 			f = func(context.Context, api.Module, []uint64) { panic("not expected") }

@@ -46,7 +46,7 @@ func (e *emitter) scan() {
 			add += uint64(e.calls.weight[len(e.calls.weight)-1])
 			calls = true
 			e.notTight()
-		case op == opWait32 || op == opWait64 || op == opNotify:
+		case op == opWait32 || op == opWait64 || op == opNotify || op == opMemoryGrow:
 			calls = true
 			e.notTight()
 		}

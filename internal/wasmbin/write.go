@@ -173,16 +173,22 @@ func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) 
 		return nil, nil
 	}
 	n, entries := r.added(s.id)
-	var hasRefs bool
+	var hasRefs, renames bool
 	switch s.id {
+	case secImport:
+		renames = r.opts.MemoryModule != "" && r.memoryFrom.end > 0
 	case secTable, secGlobal, secExport, secElement:
 		hasRefs = shifts
 	}
-	if n == 0 && !hasRefs && !r.tune.force {
+	if n == 0 && !hasRefs && !renames && !r.tune.force {
 		return nil, nil
 	}
 	c := cursor{data: r.data, pos: s.pos, end: s.end}
 	p.u32(s.pos, s.vector, c.u32()+uint32(n))
+	if renames {
+		p.skip(r.memoryFrom.at, r.memoryFrom.end)
+		p.out = appendName(p.out, r.opts.MemoryModule)
+	}
 	if hasRefs {
 		err := r.visitRefs(s, &refs{
 			global: func(int, uint32) {},
