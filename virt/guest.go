@@ -88,7 +88,7 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	}
 	g.base = context.WithoutCancel(ctx)
 	if m := sharedMemory(g.module.info); m != nil {
-		if err := g.share(g.base, m, g.limit()); err != nil {
+		if err := g.share(g.base, m); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,8 @@ import (
 const (
 	// reservedModule is the module name of what rewritten guests import from the Host.
 	reservedModule = "wasivirt"
+	// memoryModuleName is where rewritten guests import their shared memory from.
+	memoryModuleName = reservedModule + ".memory"
 	// threadsModule is the module that guests with threads import thread-spawn from (wasi-threads).
 	threadsModule = "wasi"
 )
@@ -36,7 +38,7 @@ var threadFunctions = []kernelFunction{
 
 // kernel is what the rewriter puts calls of into a module. See package internal/wasmbin for when each is called.
 var kernel = []kernelFunction{
-	{"check", nil, nil, func(*thread, []uint64) {}},
+	{"check", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointFuel) }},
 	{"fuel", nil, nil, func(t *thread, _ []uint64) { t.refuel() }},
 	{"depth", nil, nil, func(t *thread, _ []uint64) {
 		t.guest.decide(&Result{Outcome: Exhausted, Budget: CallDepth, Thread: t.id()})
@@ -52,6 +54,7 @@ var kernel = []kernelFunction{
 		})
 	}},
 	{"notify", []api.ValueType{i32, i32, i32}, []api.ValueType{i32}, (*thread).notify},
+	{"grow", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).grow},
 	{"access", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointAccess) }},
 }
 

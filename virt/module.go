@@ -2,6 +2,7 @@ package virt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type Module struct {
 	host     *Host
 	compiled wazero.CompiledModule
+	memory   wazero.CompiledModule // of the shared memory that it imports, else nil
 	info     *wasmbin.Module
 	report   *wasmbin.Report // nil where the module was not rewritten
 	name     string
@@ -33,7 +35,13 @@ func (m *Module) exportsFunc(name string) bool {
 }
 
 // Close frees the module's code. Guests made of it must have been closed before.
-func (m *Module) Close(ctx context.Context) error { return m.compiled.Close(ctx) }
+func (m *Module) Close(ctx context.Context) error {
+	err := m.compiled.Close(ctx)
+	if m.memory != nil {
+		err = errors.Join(err, m.memory.Close(ctx))
+	}
+	return err
+}
 
 // Compile checks a module and compiles it for this Host.
 //
@@ -54,7 +62,13 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the module: %w", err)
 	}
-	return &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name()}, nil
+	m := &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name()}
+	if mem := sharedMemory(info); mem != nil && mem.Imported {
+		if m.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {
+			return nil, errors.Join(fmt.Errorf("shared memory: %w", err), compiled.Close(ctx))
+		}
+	}
+	return m, nil
 }
 
 // rewriting says what has to be changed in a module before it is compiled.
@@ -64,6 +78,9 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Stop:         !h.config.noPreempt,
 		Fuel:         h.config.fuel != 0 || h.takesTurns(),
 		CallDepth:    h.config.depth,
+		Period:       h.config.period,
+		MemoryModule: memoryModuleName,
+		Grow:         sharedMemory(info) != nil,
 		Waits:        sharedMemory(info) != nil,
 	}
 }
@@ -88,7 +105,7 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 			return fmt.Errorf("the module imports wasi_unstable, the preview that came before %s and laid out its structures differently: build it with a toolchain of 2020 or later", ModuleName)
 		case strings.HasPrefix(im.Module, "wasi:"):
 			return fmt.Errorf("the module imports %q, which is preview 2: build it for preview 1 (wasm32-wasip1)", im.Module)
-		case im.Module == reservedModule:
+		case im.Module == reservedModule || strings.HasPrefix(im.Module, reservedModule+"."):
 			return fmt.Errorf("the module imports from %q, which is reserved for the Host", reservedModule)
 		case im.Module == "wasi" && im.Name == "thread-spawn":
 		default:

@@ -28,6 +28,7 @@ type Option struct {
 type config struct {
 	runtime       wazero.Runtime
 	runtimeConfig wazero.RuntimeConfig
+	period        uint32 // instructions between two checks; 0 is the rewriter's own
 	modules       []func(wazero.Runtime) (api.Module, error)
 	clock         clock.Clock
 	scheduler     sched.Scheduler
@@ -120,15 +121,19 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
 		if rc == nil {
 			return fmt.Errorf("the configuration is nil")
 		}
-		c.runtimeConfig = rc
+		c.runtimeConfig, c.period = rc, 0
 		return nil
 	})
 }
 
+// interpretedPeriod is how many instructions run between two checks in wazero's interpreter, which takes about a
+// hundred times as long for each as its compiler.
+const interpretedPeriod = 50_000
+
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
 func WithInterpreter() Option {
 	return hostOption("WithInterpreter", func(c *config) error {
-		c.runtimeConfig = wazero.NewRuntimeConfigInterpreter()
+		c.runtimeConfig, c.period = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod
 		return nil
 	})
 }

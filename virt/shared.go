@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -19,8 +21,11 @@ type shared struct {
 	mapped *mapping.Mapping
 	limit  uint64
 	futex  sched.Futex
-	module api.Module // exports the memory under the name that the guest imports
-	from   string     // and is imported by this name
+	module api.Module // exports the memory under the name that the guest imports; nil where it defines it
+
+	// mu orders growth and the ends of instances, of which wazero lets each take the allocator
+	// away from all the others.
+	mu sync.Mutex
 }
 
 var _ experimental.LinearMemory = (*shared)(nil)
@@ -33,9 +38,31 @@ func (s *shared) Reallocate(size uint64) []byte {
 	return s.mapped.Reserved()
 }
 
-// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when any of the threads' instances
-// closes.
+// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the first of the threads' instances
+// closes, and then never calls Reallocate again. That is why the guest's memory.grow comes to the Host.
 func (s *shared) Free() {}
+
+// grow is memory.grow: it answers how many pages there were, or -1.
+func (t *thread) grow(p []uint64) {
+	s, pages := t.guest.shared, uint64(uint32(p[0]))
+	p[0] = math.MaxUint32
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := uint64(len(s.mapped.Bytes())) + pages*pageSize
+	if size > s.limit || s.mapped.Grow(size) != nil {
+		return
+	}
+	if old, ok := t.mod.Memory().Grow(uint32(pages)); ok {
+		p[0] = uint64(old)
+	}
+}
+
+// close lets go of an instance that imports the memory.
+func (s *shared) close(ctx context.Context, mod api.Module) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return mod.Close(ctx)
+}
 
 // sharedMemory returns the shared memory that the module uses, or nil.
 func sharedMemory(m *wasmbin.Module) *wasmbin.Memory {
@@ -53,22 +80,17 @@ const (
 	memorySection, exportSection = 5, 7 // ids in the binary format
 )
 
-// share makes the memory that the guest's threads share. limit is in bytes.
-func (g *Guest) share(ctx context.Context, m *wasmbin.Memory, limit uint64) error {
+// share makes the memory that the guest's threads share.
+func (g *Guest) share(ctx context.Context, m *wasmbin.Memory) error {
 	mapped, err := mapping.Reserve(m.Max * pageSize)
 	if err != nil {
 		return fmt.Errorf("shared memory: %w", err)
 	}
-	g.shared = &shared{mapped: mapped, limit: limit}
-	if !m.Imported {
+	g.shared = &shared{mapped: mapped, limit: g.limit()}
+	if g.module.memory == nil {
 		return nil
 	}
-	g.shared.from = m.Module
-	compiled, err := g.host.runtime.CompileModule(ctx, memoryModule(m))
-	if err != nil {
-		return fmt.Errorf("shared memory: %w", err)
-	}
-	g.shared.module, err = g.host.runtime.InstantiateModule(g.allocating(ctx), compiled, g.host.plain)
+	g.shared.module, err = g.host.runtime.InstantiateModule(g.allocating(ctx), g.module.memory, g.host.plain)
 	if err != nil {
 		return fmt.Errorf("shared memory: %w", err)
 	}

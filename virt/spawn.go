@@ -21,7 +21,7 @@ const threadStart = "wasi_thread_start"
 func (t *thread) spawn(p []uint64) {
 	g, arg := t.guest, p[0]
 	switch {
-	case !g.module.exportsFunc(threadStart) || g.shared == nil || t.task == nil:
+	case !g.module.exportsFunc(threadStart) || g.shared == nil || g.shared.module == nil || t.task == nil:
 		p[0] = spawnErrno(wasip1.ENOTSUP)
 		return
 	case g.config.threads == 0:
@@ -51,7 +51,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	}
 	// The instance's end frees nothing that others use; an error of it has nobody left to go to but the result.
 	defer func() {
-		if err := t.mod.Close(ctx); err != nil {
+		if err := g.shared.close(ctx, t.mod); err != nil {
 			g.decide(failure(err, t))
 		}
 	}()
@@ -72,7 +72,7 @@ func (g *Guest) instance(ctx context.Context, t *thread) error {
 	resolve := g.host.resolve
 	if s := g.shared; s != nil && s.module != nil {
 		resolve = func(name string) api.Module {
-			if name == s.from {
+			if name == memoryModuleName {
 				return s.module
 			}
 			return g.host.resolve(name)
