@@ -24,9 +24,23 @@ type Table struct {
 	limit  int
 	closed bool
 	inos   uint64
+	pool   Pool // nil: none
 }
 
 type slot = atomic.Pointer[OpenFile]
+
+// Pool is a number of descriptors that several Tables share. Its methods may be called from any goroutine, with locks of
+// a Table held.
+type Pool interface {
+	// Take takes one, if there is one.
+	Take() bool
+	// Give gives one back.
+	Give()
+}
+
+// SetPool makes each descriptor that is open in the Table one of p's. Where p has none left, the answer is ENFILE. It is called
+// before the Table is used.
+func (t *Table) SetPool(p Pool) { t.pool = p }
 
 // NewTable returns an empty Table for up to limit descriptors, or DefaultDescriptors if limit is 0.
 func NewTable(limit int) *Table { return &Table{limit: limit} }
@@ -49,7 +63,7 @@ func (t *Table) Get(fd uint32) *OpenFile {
 }
 
 // Insert gives f the lowest free number. The Table takes over the caller's hold on f: it is closed when its last descriptor is.
-// Errors: EMFILE, EBADF after Close.
+// Errors: EMFILE, ENFILE, EBADF after Close.
 func (t *Table) Insert(f *OpenFile) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,6 +86,9 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 	for ; fd < from || t.Get(fd) != nil; fd++ {
 	}
 	if uint64(fd) >= uint64(t.max()) {
+		if t.pool != nil {
+			t.pool.Give()
+		}
 		return 0, wasip1.EMFILE
 	}
 	t.put(fd, f)
@@ -82,16 +99,26 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 func (t *Table) room() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open < t.max()
+	if t.open >= t.max() || t.pool == nil {
+		return t.open < t.max()
+	}
+	if !t.pool.Take() {
+		return false
+	}
+	t.pool.Give()
+	return true
 }
 
-// lowest returns the lowest free number. t.mu is held.
+// lowest returns the lowest free number, for which put follows: one of the pool has been taken for it. t.mu is held.
 func (t *Table) lowest() (uint32, error) {
 	if t.closed {
 		return 0, wasip1.EBADF
 	}
 	if t.open >= t.max() {
 		return 0, wasip1.EMFILE
+	}
+	if t.pool != nil && !t.pool.Take() {
+		return 0, wasip1.ENFILE
 	}
 	for i, word := range t.used {
 		if word != ^uint64(0) {
@@ -102,7 +129,7 @@ func (t *Table) lowest() (uint32, error) {
 }
 
 // InsertAt gives f the number fd, and closes what had it before. Errors: EBADF for a number that is not below the
-// limit, and after Close.
+// limit, and after Close; ENFILE.
 func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 	t.mu.Lock()
 	if t.closed || uint64(fd) >= uint64(t.max()) {
@@ -110,6 +137,10 @@ func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 		return wasip1.EBADF
 	}
 	old := t.Get(fd)
+	if old == nil && t.pool != nil && !t.pool.Take() {
+		t.mu.Unlock()
+		return wasip1.ENFILE
+	}
 	t.put(fd, f)
 	t.mu.Unlock()
 	if old != nil {
@@ -158,6 +189,9 @@ func (t *Table) take(fd uint32) *OpenFile {
 	(*t.slots.Load())[fd].Store(nil)
 	t.used[fd/64] &^= 1 << (fd % 64)
 	t.open--
+	if t.pool != nil {
+		t.pool.Give()
+	}
 	return f
 }
 
