@@ -18,6 +18,8 @@ type Audit struct {
 	Exports []string
 	// Threads says that it starts threads: it imports thread-spawn.
 	Threads bool
+	// Denied is what a Host would not give; [Inspect], which knows no Host, leaves it empty. See [Host.Audit].
+	Denied []Denial
 }
 
 // Import is one function that a module imports.
@@ -59,6 +61,10 @@ func Inspect(wasm []byte) (*Audit, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newAudit(m), nil
+}
+
+func newAudit(m *wasmbin.Module) *Audit {
 	a := &Audit{}
 	for _, im := range m.Imports {
 		if im.Kind == wasmbin.KindFunc {
@@ -77,7 +83,7 @@ func Inspect(wasm []byte) (*Audit, error) {
 	for _, e := range m.Exports {
 		a.Exports = append(a.Exports, e.Name)
 	}
-	return a, nil
+	return a
 }
 
 // subsystemOf is the subsystem that answers an import, or "".

@@ -24,7 +24,8 @@ func (t *thread) unwind(ctx context.Context) {
 }
 
 // adapt makes a row of the table a host function.
-func (h *Host) adapt(f *Function) api.GoModuleFunc {
+func (h *Host) adapt(i int) api.GoModuleFunc {
+	f := &preview1[i]
 	call := f.call
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)
@@ -36,7 +37,7 @@ func (h *Host) adapt(f *Function) api.GoModuleFunc {
 		if t.around == nil {
 			errno = call(t, stack)
 		} else {
-			errno = t.around(t, f, stack)
+			errno = t.around.call(t, i, f, stack)
 		}
 		if t.guest.ended.Load() {
 			t.unwind(ctx)
@@ -51,7 +52,7 @@ func (h *Host) export(b wazero.HostModuleBuilder) {
 		f := &preview1[i]
 		params, results, names := f.signature()
 		b.NewFunctionBuilder().
-			WithGoModuleFunction(h.adapt(f), params, results).
+			WithGoModuleFunction(h.adapt(i), params, results).
 			WithName(f.Name).
 			WithParameterNames(names...).
 			Export(f.Name)

@@ -93,8 +93,7 @@ func (h *Host) adopt(ctx context.Context, mod api.Module) *thread {
 	}
 	t := g.main
 	t.mod = mod
-	t.files.Task = poll.NewTask(g.group.Context())
-	t.poller.Task = t.files.Task
+	t.wait(poll.NewTask(g.group.Context()))
 	g.adopted = true
 	h.threads.Store(mod, t)
 	h.adopted.count++

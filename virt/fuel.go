@@ -29,15 +29,16 @@ func (t *thread) refuel() {
 	}
 	left := int64(t.fuel.Get())
 	slice := int64(fuelSlice)
-	if t.guest.config.fuel != 0 {
+	if own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel; own != nil || shared != nil {
 		// A negative rest is owed: the guest has used it already.
 		owed := min(left, 0)
-		slice = t.guest.fuel.take(fuelSlice - owed)
+		slice = takeBoth(own, shared, fuelSlice-owed)
 		if slice+owed < 0 || slice == 0 {
 			t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
 			return
 		}
 	}
+	t.guest.usage.fuel.Add(slice)
 	t.fuel.Set(uint64(left + slice))
 	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
@@ -45,4 +46,16 @@ func (t *thread) refuel() {
 		v.Advance(time.Duration(slice))
 	}
 	t.yield(sched.PointFuel)
+}
+
+// settleFuel gives back what a thread that stops running has left of its slice.
+func (t *thread) settleFuel() {
+	if t.fuel == nil {
+		return
+	}
+	left := int64(t.fuel.Get())
+	t.guest.usage.fuel.Add(-left)
+	t.guest.purse.fuel.giveBack(max(left, 0))
+	t.guest.host.purse.fuel.giveBack(max(left, 0))
+	t.fuel.Set(0)
 }

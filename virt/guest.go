@@ -29,11 +29,14 @@ type Guest struct {
 	group    *sched.Group
 	base     context.Context // for what is not part of a call: its values are those of Instantiate's
 	shared   *shared         // nil where the module has no shared memory
-	fuel     allowance
-	adopted  bool // the embedder instantiated the module itself
-	output   allowance
+	adopted  bool            // the embedder instantiated the module itself
 	streams  [3]vfs.Stream
 	ns       *vfs.Namespace
+	arounds  *arounds
+	faulted  faultCounts
+	purse    purse
+	charged  uint64 // bytes of memory taken from the Host's budget
+	usage    guestUsage
 	timer    *time.Timer
 	deadline time.Time // of the budget of wall time; zero where there is none
 
@@ -69,7 +72,7 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 	if err := g.instantiate(ctx); err != nil {
 		return nil, err
 	}
-	if d := g.config.timeout; d > 0 {
+	if d, limited := g.wallTime(); limited {
 		g.deadline = time.Now().Add(d)
 		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
 	}
@@ -122,6 +125,7 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 	}
 	g.decide(&Result{Outcome: Exited})
 	g.group.Wait()
+	g.usage.stop(g)
 	g.flush(ctx)
 	return g.Result(), nil
 }
@@ -149,6 +153,7 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, want, len(params))
 	}
 	if nested {
+		defer g.main.aside()()
 		return g.invoke(g.main, fn, params)
 	}
 	outer := g.main.Context
@@ -158,6 +163,7 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		defer g.watch(ctx)()
 	}
 	started := g.group.Run(func(task *sched.Thread) {
+		defer g.main.settleFuel()
 		g.main.bind(task)
 		results, err = g.invoke(g.main, fn, params)
 	})
@@ -237,6 +243,7 @@ func (g *Guest) enter(ctx context.Context) (nested bool, err error) {
 // invoke runs a function of the guest on thread t, and makes what ended it the guest's end.
 func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, error) {
 	results, err := fn.Call(t, params...)
+	t.showUsage()
 	if err == nil && !g.ended.Load() {
 		return results, nil
 	}
@@ -310,10 +317,12 @@ func (g *Guest) Close(ctx context.Context) error {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
+	g.usage.stop(g)
 	err := g.files.Close()
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}
 	g.host.remove(g)
+	g.host.purse.memory.giveBack(int64(g.charged))
 	return errors.Join(err, g.unshare(ctx))
 }

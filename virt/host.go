@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -14,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
 )
 
 // features are what the Host's own runtime offers to guests: all that wazero has.
@@ -76,12 +78,16 @@ type Host struct {
 	plain     wazero.ModuleConfig
 	resolve   experimental.ImportResolver
 
-	made    atomic.Uint64
-	adopted adopted
-	threads sync.Map // api.Module → *thread: those that a context did not name
+	made     atomic.Uint64
+	purse    purse     // what all guests use up together
+	deadline time.Time // of all guests; zero where there is none
+	past     pastUsage
+	adopted  adopted
+	threads  sync.Map // api.Module → *thread: those that a context did not name
 
 	mu     sync.Mutex
 	guests map[*Guest]struct{}
+	disks  map[vfs.FS]vfs.FS // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool
@@ -96,6 +102,10 @@ func prepareHost(ctx context.Context, c config) *Host {
 	}
 	if h.scheduler == nil {
 		h.scheduler = sched.NewParallel(sched.Limits{})
+	}
+	h.purse = newPurse(&c.control.shared)
+	if d := c.control.shared.WallTime; d > 0 {
+		h.deadline = time.Now().Add(d)
 	}
 	if c.seed != nil {
 		h.seeded = random.Seeded(*c.seed)
@@ -129,6 +139,9 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 		if _, err := instantiate(h.runtime); err != nil {
 			return nil, fmt.Errorf("WithModules: %w", err)
 		}
+	}
+	if err := h.resolveFallbacks(); err != nil {
+		return nil, err
 	}
 	preview1 := h.runtime.NewHostModuleBuilder(ModuleName)
 	h.export(preview1)
@@ -229,6 +242,9 @@ func (h *Host) remove(g *Guest) {
 	h.threads.Delete(g.main.mod)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.guests, g)
+	if _, ok := h.guests[g]; ok {
+		delete(h.guests, g)
+		h.past.add(g)
+	}
 	delete(h.instances, g.main.mod)
 }

@@ -33,7 +33,7 @@ type kernelFunction struct {
 
 // threadFunctions is the whole of wasi-threads.
 var threadFunctions = []kernelFunction{
-	{"thread-spawn", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).spawn},
+	{"thread-spawn", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).spawnThrough},
 }
 
 // kernel is what the rewriter puts calls of into a module. See package internal/wasmbin for when each is called.
@@ -45,12 +45,12 @@ var kernel = []kernelFunction{
 	}},
 	{"wait32", []api.ValueType{i32, i32, i64, i32}, []api.ValueType{i32}, func(t *thread, p []uint64) {
 		t.futex(p, func(addr uint64) (uint32, error) {
-			return t.guest.shared.futex.Wait32(t.task, t.guest.host.clock, t.view.Bytes(), addr, uint32(p[1]), int64(p[2]))
+			return t.guest.shared.futex.Wait32(t.waiting, t.guest.host.clock, t.view.Bytes(), addr, uint32(p[1]), int64(p[2]))
 		})
 	}},
 	{"wait64", []api.ValueType{i32, i64, i64, i32}, []api.ValueType{i32}, func(t *thread, p []uint64) {
 		t.futex(p, func(addr uint64) (uint32, error) {
-			return t.guest.shared.futex.Wait64(t.task, t.guest.host.clock, t.view.Bytes(), addr, p[1], int64(p[2]))
+			return t.guest.shared.futex.Wait64(t.waiting, t.guest.host.clock, t.view.Bytes(), addr, p[1], int64(p[2]))
 		})
 	}},
 	{"notify", []api.ValueType{i32, i32, i32}, []api.ValueType{i32}, (*thread).notify},

@@ -3,19 +3,21 @@ package virt
 import "github.com/tetratelabs/wazero/experimental"
 
 // linear is the memory of an instance that is used by one thread at a time, allocated on the Go heap. It lets the Host
-// reach the bytes without asking wazero, and refuse growth beyond a guest's budget.
+// reach the bytes without asking wazero, and refuse growth beyond the budgets of the guest and the Host.
 type linear struct {
 	buf   []byte
 	limit uint64
+	guest *Guest
 }
 
 var _ experimental.LinearMemory = (*linear)(nil)
 
 // Reallocate implements [experimental.LinearMemory]. It returns nil where size is over the limit.
 func (m *linear) Reallocate(size uint64) []byte {
-	if size > m.limit {
+	if size > m.limit || !m.guest.charge(size) {
 		return nil
 	}
+	m.guest.usage.memory.Store(size)
 	if size <= uint64(cap(m.buf)) {
 		m.buf = m.buf[:size]
 		return m.buf

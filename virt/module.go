@@ -76,7 +76,7 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 	return wasmbin.Options{
 		ImportModule: reservedModule,
 		Stop:         !h.config.noPreempt,
-		Fuel:         h.config.fuel != 0 || h.takesTurns(),
+		Fuel:         h.config.fuel != 0 || h.config.control.shared.Fuel != 0 || h.takesTurns(),
 		CallDepth:    h.config.depth,
 		Period:       h.config.period,
 		MemoryModule: memoryModuleName,
@@ -87,11 +87,14 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 
 // checkImports reports every import that neither the Host nor another module of its runtime answers.
 func (h *Host) checkImports(info *wasmbin.Module) error {
-	var missing []string
+	var missing, denied []string
 	pointers := false
 	for _, im := range info.Imports {
 		if im.Kind != wasmbin.KindFunc {
 			continue
+		}
+		if im.Module != reservedModule && !h.config.control.granted(im.Module, im.Name) {
+			denied = append(denied, im.Module+"."+im.Name)
 		}
 		switch {
 		case im.Module == ModuleName:
@@ -116,6 +119,9 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 	}
 	if missing != nil {
 		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", strings.Join(missing, "; "))
+	}
+	if denied != nil {
+		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (Sealed), or run the module elsewhere", strings.Join(denied, "; "))
 	}
 	if pointers && !exportsMemory(info) {
 		return fmt.Errorf(`the module exports no memory named "memory", which %s needs for its pointers`, ModuleName)

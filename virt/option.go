@@ -57,11 +57,13 @@ type config struct {
 	memory  uint64
 	fds     int
 	threads int
+	control control
 }
 
 // mount is one WithMount.
 type mount struct {
 	path string
+	fsys vfs.FS // nil where it is made for each guest
 	make func(*Guest) (vfs.FS, error)
 	opts []vfs.MountOption
 }
@@ -307,7 +309,7 @@ func withMount(name, path string, make func(*Guest) (vfs.FS, error), missing boo
 		if missing {
 			return fmt.Errorf("%q: the file system is nil", path)
 		}
-		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path, make, opts})
+		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path: path, make: make, opts: opts})
 		return nil
 	})
 }

@@ -11,11 +11,14 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// allowance is an amount of something that several take from.
+// allowance is an amount of something that several take from. A nil allowance has no end.
 type allowance struct{ left atomic.Int64 }
 
 // take takes up to n out of the allowance, and returns how much it got.
 func (a *allowance) take(n int64) int64 {
+	if a == nil {
+		return n
+	}
 	for {
 		left := a.left.Load()
 		got := min(n, left)
@@ -26,7 +29,11 @@ func (a *allowance) take(n int64) int64 {
 }
 
 // giveBack undoes the taking of n.
-func (a *allowance) giveBack(n int64) { a.left.Add(n) }
+func (a *allowance) giveBack(n int64) {
+	if a != nil && n != 0 {
+		a.left.Add(n)
+	}
+}
 
 // limitedOutput is a standard stream that ends its guest when the budget of output is used up. What fits is written.
 type limitedOutput struct {
@@ -35,13 +42,15 @@ type limitedOutput struct {
 }
 
 func (o limitedOutput) Write(p []byte) (int, error) {
-	n := o.guest.output.take(int64(len(p)))
+	own, shared := o.guest.purse.output, o.guest.host.purse.output
+	n := takeBoth(own, shared, int64(len(p)))
 	if n == 0 && len(p) > 0 {
 		o.guest.decide(&Result{Outcome: Exhausted, Budget: OutputBytes})
 		return 0, wasip1.ENOSPC
 	}
 	written, err := o.Stream.Write(p[:n])
-	o.guest.output.giveBack(n - int64(written))
+	own.giveBack(n - int64(written))
+	shared.giveBack(n - int64(written))
 	return written, err
 }
 

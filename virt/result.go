@@ -137,6 +137,7 @@ const (
 	TrapNotShared
 	TrapException
 	TrapNullReference
+	TrapHost // by a Handler, see [Call.Trap]
 )
 
 var trapKinds = [...]struct{ name, text string }{
@@ -153,6 +154,7 @@ var trapKinds = [...]struct{ name, text string }{
 	TrapNotShared:         {"expected shared memory", "expected shared memory"},
 	TrapException:         {"uncaught exception", "uncaught exception"},
 	TrapNullReference:     {"null reference", "null reference"},
+	TrapHost:              {"host trap", ""},
 }
 
 // String returns the kind in the words of the WebAssembly specification's tests.
@@ -249,6 +251,10 @@ func resultOf(err error) *Result {
 			return &Result{Outcome: Canceled, Err: err}
 		}
 		return &Result{Outcome: Exited, ExitCode: exit.ExitCode()}
+	}
+	if trap, ok := errors.AsType[*Trap](err); ok {
+		_, stack, _ := strings.Cut(err.Error(), stackHeader)
+		return &Result{Outcome: Trapped, Trap: &Trap{trap.Kind, trap.Message, stackLines(stack)}}
 	}
 	if trap := waitTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}

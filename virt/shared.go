@@ -20,6 +20,7 @@ import (
 type shared struct {
 	mapped *mapping.Mapping
 	limit  uint64
+	guest  *Guest
 	futex  sched.Futex
 	module api.Module // exports the memory under the name that the guest imports; nil where it defines it
 
@@ -32,9 +33,10 @@ var _ experimental.LinearMemory = (*shared)(nil)
 
 // Reallocate implements [experimental.LinearMemory]: the base stays, the capacity is all that was reserved.
 func (s *shared) Reallocate(size uint64) []byte {
-	if size > s.limit || s.mapped.Grow(size) != nil {
+	if size > s.limit || !s.guest.charge(size) || s.mapped.Grow(size) != nil {
 		return nil
 	}
+	s.guest.usage.memory.Store(size)
 	return s.mapped.Reserved()
 }
 
@@ -86,7 +88,7 @@ func (g *Guest) share(ctx context.Context, m *wasmbin.Memory) error {
 	if err != nil {
 		return fmt.Errorf("shared memory: %w", err)
 	}
-	g.shared = &shared{mapped: mapped, limit: g.limit()}
+	g.shared = &shared{mapped: mapped, limit: g.limit(), guest: g}
 	if g.module.memory == nil {
 		return nil
 	}

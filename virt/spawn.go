@@ -28,11 +28,20 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
-	id, err := g.group.Go(func(task *sched.Thread) { g.runThread(t, task, arg) })
+	if g.host.purse.threads.take(1) == 0 {
+		p[0] = spawnErrno(wasip1.EAGAIN)
+		return
+	}
+	id, err := g.group.Go(func(task *sched.Thread) {
+		defer g.host.purse.threads.giveBack(1)
+		g.runThread(t, task, arg)
+	})
 	if err != nil {
+		g.host.purse.threads.giveBack(1)
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
 	}
+	g.usage.spawned.Add(1)
 	p[0] = uint64(id)
 	t.yield(sched.PointSpawn)
 }
@@ -44,6 +53,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	}
 	ctx := context.WithoutCancel(g.base)
 	t := g.newThread(parent.args, parent.env)
+	defer t.leaveUsage()
 	t.bind(task)
 	if err := g.instance(ctx, t); err != nil {
 		g.decide(failure(err, t))
@@ -56,6 +66,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		}
 	}()
 	t.Context = ctx
+	defer t.settleFuel()
 	if _, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg); err != nil {
 		r := resultOf(err)
 		r.Thread = t.id()
@@ -94,7 +105,7 @@ func (g *Guest) allocating(ctx context.Context) context.Context {
 		if g.shared != nil {
 			return g.shared
 		}
-		g.main.lin = &linear{limit: g.limit()}
+		g.main.lin = &linear{limit: g.limit(), guest: g}
 		return g.main.lin
 	}))
 }
@@ -112,6 +123,8 @@ func (g *Guest) checkMemory() error {
 	for _, m := range g.module.info.Memories {
 		if min := m.Min * pageSize; min > g.limit() {
 			return fmt.Errorf("the module starts with %d bytes of memory, and its limit is %d", min, g.limit())
+		} else if !g.charge(min) {
+			return fmt.Errorf("the module starts with %d bytes of memory, and the Host's budget has no more than %d", min, g.host.purse.memory.left.Load())
 		}
 	}
 	return nil

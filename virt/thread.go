@@ -24,8 +24,10 @@ type thread struct {
 	mod   api.Module
 	guest *Guest
 	task  *sched.Thread
-	lin   *linear // the instance's memory where the Host allocated it, else nil
-	view  memory.View
+	// waiting is task as calls wait with it.
+	waiting poll.Task
+	lin     *linear // the instance's memory where the Host allocated it, else nil
+	view    memory.View
 
 	files  vfs.Caller
 	poller poll.Set
@@ -34,8 +36,11 @@ type thread struct {
 	args   *process.Strings
 	env    *process.Strings
 
-	// around, where not nil, is called instead of a function's handler: middleware, switch points, counters.
-	around func(t *thread, f *Function, p []uint64) wasip1.Errno
+	// around, where not nil, is what calls go through: middleware, switch points, counters.
+	around *surroundings
+	// active is the innermost call that middleware is at work for, spare one to use again.
+	active, spare *Call
+	spawned       uint32 // the thread that thread-spawn has started
 }
 
 // descriptors is a table as poll_oneoff looks into it.
@@ -51,15 +56,21 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
 	t.times.Clock, t.times.Process = g.host.clock, g.group
-	if g.host.takesTurns() {
-		t.around = turn
-	}
+	t.poller.Poller = g.config.control.poller
+	t.around = g.surround()
 	return t
 }
 
 // bind makes task what the thread waits with.
 func (t *thread) bind(task *sched.Thread) {
-	t.task, t.files.Task, t.poller.Task, t.times.Thread = task, task, task, task
+	t.task, t.times.Thread = task, task
+	t.wait(task)
+}
+
+// wait makes task, or what counts its waits, what calls wait with.
+func (t *thread) wait(task poll.Task) {
+	t.waiting = t.waits(task)
+	t.files.Task, t.poller.Task = t.waiting, t.waiting
 }
 
 func (t *thread) id() uint32 {
@@ -132,13 +143,4 @@ func (t *thread) schedYield() wasip1.Errno {
 func (h *Host) takesTurns() bool {
 	_, parallel := h.scheduler.(*sched.Parallel)
 	return !parallel
-}
-
-// turn is a call at which the scheduler can give the turn to another thread.
-func turn(t *thread, f *Function, p []uint64) wasip1.Errno {
-	errno := f.call(t, p)
-	if f.Subsystem != Sched {
-		t.yield(sched.PointCall)
-	}
-	return errno
 }

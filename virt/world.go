@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/process"
@@ -40,19 +39,26 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	} else if g.random == nil {
 		g.random = random.System()
 	}
+	c.control.limits.Fuel, c.control.limits.OutputBytes = c.fuel, c.output
+	g.purse = newPurse(&c.control.limits)
+	g.random = g.limited(g.random)
+	g.usage.start(g)
 	g.hooks = &c.hooks
 	if c.fds == 0 {
 		c.fds = maxDescriptors
 	}
-	g.fuel.left.Store(int64(c.fuel))
 	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
 		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
 	}
 	g.files = vfs.NewTable(c.fds)
+	if p := h.purse.descriptors; p != nil {
+		g.files.SetPool(p)
+	}
 	if err := g.open(); err != nil {
 		return nil, errors.Join(err, g.files.Close())
 	}
 	g.group = sched.NewGroup(context.WithoutCancel(ctx), h.scheduler, sched.Config{Name: args.List()[0], Clock: h.clock, MaxThreads: c.threads})
+	g.arounds = g.compose()
 	g.main = g.newThread(args, env)
 	return g, nil
 }
@@ -125,10 +131,9 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 
 // limitOutput puts the budget of output before the streams of descriptors 1 and 2.
 func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
-	if g.config.output == 0 {
+	if g.purse.output == nil && g.host.purse.output == nil {
 		return
 	}
-	g.output.left.Store(int64(min(g.config.output, math.MaxInt64)))
 	for i := 1; i <= 2; i++ {
 		streams[i] = limitedOutput{streams[i], g}
 	}
@@ -146,14 +151,14 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		if err := files.MkdirAll("tmp"); err != nil {
 			return nil, err
 		}
-		return ns, errors.Join(ns.Mount("/", files), ns.Mount("/dev", g.devices()))
+		return ns, errors.Join(ns.Mount("/", g.onBudget(files, nil)), ns.Mount("/dev", g.devices()))
 	}
 	for _, m := range g.config.mounts {
 		fsys, err := m.make(g)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.path, err)
 		}
-		if err := ns.Mount(m.path, fsys, m.opts...); err != nil {
+		if err := ns.Mount(m.path, g.onBudget(fsys, &m), m.opts...); err != nil {
 			if strings.HasPrefix(m.path, "./") || strings.HasPrefix(m.path, "../") {
 				err = fmt.Errorf("%w: a guest's path is absolute, or a name of its own", err)
 			}

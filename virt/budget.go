@@ -1,0 +1,303 @@
+package virt
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/devfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Sleep is the budget of time spent waiting with a deadline. Its end ends the guest.
+const Sleep Budget = "sleep"
+
+// Limits are budgets. 0 is no limit.
+type Limits struct {
+	// Memory is bytes of linear memory. A guest that starts with more than is left is refused, growth fails in the guest.
+	Memory uint64
+	// Fuel is WebAssembly instructions; see [WithFuel].
+	Fuel uint64
+	// WallTime is real time.
+	WallTime time.Duration
+	// HostCalls is calls of functions of preview1 and of thread-spawn. The call after the last one is not made: it ends the
+	// guest with a Result that says [Exhausted] and [HostCalls].
+	HostCalls uint64
+	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit is the guest's own.
+	Descriptors int
+	// Threads is threads besides the first ones that are alive at once; spawning another is EAGAIN.
+	Threads int
+	// DiskBytes and Inodes are what files may grow by, and how many may be made; more is EDQUOT. See [quotafs].
+	DiskBytes, Inodes uint64
+	// OutputBytes is what is written to standard output and error; see [WithMaxOutput].
+	OutputBytes uint64
+	// RandomBytes is bytes of randomness. A request for more than is left gets none, and is EDQUOT.
+	RandomBytes uint64
+	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a deadline, counted
+	// for each thread. What is over is not waited for: it ends the guest with a Result that says [Exhausted] and [Sleep].
+	Sleep time.Duration
+}
+
+// WithSharedLimits sets budgets that all guests of the Host use up together, whatever their own allow. WallTime begins when the
+// Host is built. What a guest gives back (memory, descriptors, threads, files that it removed) others may take.
+func WithSharedLimits(l Limits) Option {
+	return hostOption("WithSharedLimits", func(c *config) error {
+		if l.WallTime < 0 || l.Sleep < 0 || l.Descriptors < 0 || l.Threads < 0 {
+			return fmt.Errorf("a limit is negative: %+v", l)
+		}
+		c.control.shared = l
+		return nil
+	})
+}
+
+// WithMaxHostCalls bounds the calls that a guest makes of functions of preview1 and of thread-spawn, proc_exit included. n calls
+// are made; the next one ends the guest, with a Result that says [Exhausted] and [HostCalls]. 0 is no limit.
+func WithMaxHostCalls(n uint64) Option {
+	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
+}
+
+// WithDiskLimit bounds what a guest's files grow by together, in bytes, over all its mounts. What fits is written; more is
+// EDQUOT. 0 is no limit. See [quotafs] for what is counted.
+func WithDiskLimit(bytes uint64) Option {
+	return guestOption("WithDiskLimit", func(c *config) error { c.control.limits.DiskBytes = bytes; return nil })
+}
+
+// WithMaxInodes bounds the files, directories and links that a guest makes, over all its mounts. One more is
+// EDQUOT. 0 is no limit.
+func WithMaxInodes(n uint64) Option {
+	return guestOption("WithMaxInodes", func(c *config) error { c.control.limits.Inodes = n; return nil })
+}
+
+// WithMaxRandom bounds the random bytes that a guest gets, from random_get and from devices. A request for more
+// than is left gets none, and is EDQUOT. 0 is no limit.
+func WithMaxRandom(bytes uint64) Option {
+	return guestOption("WithMaxRandom", func(c *config) error { c.control.limits.RandomBytes = bytes; return nil })
+}
+
+// WithMaxSleep bounds the time on the Host's clock that a guest's threads wait for a time, or for something with a deadline, each
+// thread by itself counted. The guest ends when it has waited for d, with a Result that says [Exhausted] and
+// [Sleep]. 0 is no limit.
+func WithMaxSleep(d time.Duration) Option {
+	return guestOption("WithMaxSleep", func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("%v is negative", d)
+		}
+		c.control.limits.Sleep = d
+		return nil
+	})
+}
+
+// newAllowance is n of something, or nil, which has no end, for 0.
+func newAllowance(n uint64) *allowance {
+	if n == 0 {
+		return nil
+	}
+	a := new(allowance)
+	a.left.Store(int64(min(n, math.MaxInt64)))
+	return a
+}
+
+// purse is what is left of budgets that are not counted elsewhere. Nil fields have no end.
+type purse struct {
+	calls, fuel, memory, threads, descriptors, output, random, sleep *allowance
+
+	disk *quotafs.Quota
+}
+
+func newPurse(l *Limits) purse {
+	p := purse{
+		calls: newAllowance(l.HostCalls), fuel: newAllowance(l.Fuel), memory: newAllowance(l.Memory),
+		threads: newAllowance(uint64(l.Threads)), descriptors: newAllowance(uint64(l.Descriptors)),
+		output: newAllowance(l.OutputBytes), random: newAllowance(l.RandomBytes), sleep: newAllowance(uint64(l.Sleep)),
+	}
+	if l.DiskBytes != 0 || l.Inodes != 0 {
+		p.disk = quotafs.NewQuota(int64(min(l.DiskBytes, math.MaxInt64)), int64(min(l.Inodes, math.MaxInt64)))
+	}
+	return p
+}
+
+// takeBoth takes as much of n as both allowances have.
+func takeBoth(a, b *allowance, n int64) int64 {
+	n = a.take(n)
+	got := b.take(n)
+	a.giveBack(n - got)
+	return got
+}
+
+// exhaust ends the guest because b is used up.
+func (t *thread) exhaust(b Budget) {
+	t.guest.decide(&Result{Outcome: Exhausted, Budget: b, Thread: t.id()})
+}
+
+// countedCalls is the layer of the budget of host calls.
+func countedCalls(g *Guest, _ int, next around) around {
+	own, shared := g.purse.calls, g.host.purse.calls
+	if own == nil && shared == nil {
+		return nil
+	}
+	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+		if takeBoth(own, shared, 1) == 0 {
+			t.exhaust(HostCalls)
+			return wasip1.ECANCELED // the guest is left where the call came in
+		}
+		return next(t, f, p)
+	}
+}
+
+// charge takes memory from the Host's budget up to size bytes in all for this guest, and reports whether there was enough. One
+// thread of a guest grows its memory at a time.
+func (g *Guest) charge(size uint64) bool {
+	if size <= g.charged {
+		return true
+	}
+	if !g.host.purse.memory.takeAll(int64(size - g.charged)) {
+		return false
+	}
+	g.charged = size
+	return true
+}
+
+// takeAll takes n if there is as much.
+func (a *allowance) takeAll(n int64) bool {
+	if a == nil {
+		return true
+	}
+	for {
+		left := a.left.Load()
+		if n > left {
+			return false
+		}
+		if a.left.CompareAndSwap(left, left-n) {
+			return true
+		}
+	}
+}
+
+// Take and Give make an allowance the pool that tables of descriptors share.
+
+// Take implements [vfs.Pool].
+func (a *allowance) Take() bool { return a.takeAll(1) }
+
+// Give implements [vfs.Pool].
+func (a *allowance) Give() { a.giveBack(1) }
+
+// limited puts the budgets of randomness before a source.
+func (g *Guest) limited(src random.Source) random.Source {
+	if n := g.config.control.limits.RandomBytes; n != 0 {
+		src = random.Limited(src, n)
+	}
+	if a := g.host.purse.random; a != nil {
+		src = sharedRandom{src, a}
+	}
+	return src
+}
+
+// sharedRandom is a source with a budget that other sources share.
+type sharedRandom struct {
+	src  random.Source
+	left *allowance
+}
+
+func (s sharedRandom) Read(p []byte) (int, error) {
+	if !s.left.takeAll(int64(len(p))) {
+		return 0, fmt.Errorf("the Host's budget of random bytes: %w", wasip1.EDQUOT)
+	}
+	n, err := s.src.Read(p)
+	s.left.giveBack(int64(len(p) - max(n, 0)))
+	return n, err
+}
+
+// onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the default world.
+func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
+	own, shared := g.purse.disk, g.host.purse.disk
+	if _, device := fsys.(*devfs.FS); device {
+		return fsys
+	}
+	if shared != nil {
+		fsys = g.host.onSharedBudget(fsys, m)
+	}
+	if own != nil {
+		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.Shared(own))
+	}
+	return fsys
+}
+
+// onSharedBudget counts what a file system that several guests have mounted holds in one place, whoever wrote it.
+func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
+	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.Shared(h.purse.disk)) }
+	if m == nil || m.fsys == nil || !reflect.TypeOf(fsys).Comparable() {
+		return wrap()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f, ok := h.disks[fsys]; ok {
+		return f
+	}
+	if h.disks == nil {
+		h.disks = map[vfs.FS]vfs.FS{}
+	}
+	f := wrap()
+	h.disks[fsys] = f
+	return f
+}
+
+// wallTime is how much real time the guest has, or false where there is no limit.
+func (g *Guest) wallTime() (time.Duration, bool) {
+	d, limited := g.config.timeout, g.config.timeout > 0
+	if end := g.host.deadline; !end.IsZero() {
+		if left := time.Until(end); !limited || left < d {
+			d, limited = left, true
+		}
+	}
+	return max(d, 0), limited
+}
+
+// waiter is a thread as that waits which its waits are counted for.
+type waiter struct {
+	poll.Task
+	t *thread
+}
+
+// waits returns what the thread waits with: task itself where nothing is counted.
+func (t *thread) waits(task poll.Task) poll.Task {
+	if t.guest.purse.sleep == nil && t.guest.host.purse.sleep == nil && (t.around == nil || t.around.usage == nil) {
+		return task
+	}
+	return waiter{task, t}
+}
+
+// Park implements [poll.Task].
+func (w waiter) Park(x poll.Wait) error {
+	if w.t.around != nil && w.t.around.usage != nil {
+		defer w.t.around.usage.wait(w.t.guest, x)()
+	}
+	own, shared := w.t.guest.purse.sleep, w.t.guest.host.purse.sleep
+	if own == nil && shared == nil || !x.Timed() {
+		return w.Task.Park(x)
+	}
+	now := x.Clock.Monotonic()
+	want := x.Deadline - now
+	if want <= 0 {
+		return w.Task.Park(x)
+	}
+	got := takeBoth(own, shared, want)
+	x.Deadline = now + got
+	err := error(nil)
+	if got > 0 {
+		err = w.Task.Park(x)
+	}
+	slept := min(max(x.Clock.Monotonic()-now, 0), got)
+	own.giveBack(got - slept)
+	shared.giveBack(got - slept)
+	if err == nil && got < want && slept == got {
+		w.t.exhaust(Sleep)
+		return context.Cause(w.t.guest.group.Context())
+	}
+	return err
+}

@@ -1,0 +1,231 @@
+package virt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Fault is something that goes wrong with calls: which, when, and what.
+type Fault struct {
+	// Calls are the functions, as in [WithMiddleware].
+	Calls string
+	// Path, where not "", is a pattern for the files that the call is about, as in [Allow].
+	Path string
+
+	// Nth, where not 0, says that it is the nth call which matches, counted from 1 over all threads of the guest.
+	Nth uint64
+	// Every, where not 0, says that it is each Every-th call which matches.
+	Every uint64
+	// Probability, where not 0, is that of each call which matches, up to 1. It is drawn from the Host's seed and the number
+	// of the call, so that a run can be repeated.
+	Probability float64
+
+	// Errno, where not ESUCCESS, is answered, and the call is not made.
+	Errno wasip1.Errno
+	// Short, where Shortens, is the most bytes that a read or write transfers.
+	Short    uint64
+	Shortens bool
+	// Delay is how long the call waits on the Host's clock before anything else happens.
+	Delay time.Duration
+
+	match selection
+}
+
+// ParseFault reads a rule: CALL[:PATH][:WHEN]:WHAT[:WHAT]
+//
+//	path_open:/data/*:nth=3:EIO     the third path_open of a file in /data fails
+//	fd_write:every=2:short=1        every other write transfers one byte
+//	fd_*:p=0.01:EINTR               one call in a hundred, drawn from the seed
+//	poll_oneoff:delay=10ms          all of them take longer
+//
+// WHEN is nth=N, every=N, p=PROBABILITY or nothing, which is always; WHAT is the name of an errno, short=BYTES, or
+// delay=DURATION.
+func ParseFault(rule string) (Fault, error) {
+	calls, rest, _ := strings.Cut(rule, ":")
+	f := Fault{Calls: calls}
+	var errs []error
+	for part := range strings.SplitSeq(rest, ":") {
+		key, value, assigned := strings.Cut(part, "=")
+		var err error
+		switch {
+		case assigned && key == "nth":
+			f.Nth, err = strconv.ParseUint(value, 10, 64)
+		case assigned && key == "every":
+			f.Every, err = strconv.ParseUint(value, 10, 64)
+		case assigned && key == "p":
+			f.Probability, err = strconv.ParseFloat(value, 64)
+		case assigned && key == "short":
+			f.Short, err = strconv.ParseUint(value, 10, 32)
+			f.Shortens = true
+		case assigned && key == "delay":
+			f.Delay, err = time.ParseDuration(value)
+		case errnoNamed(part) != wasip1.ESUCCESS:
+			f.Errno = errnoNamed(part)
+		case strings.HasPrefix(part, "/") || strings.HasPrefix(part, "*"):
+			f.Path = part
+		default:
+			err = fmt.Errorf("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D or a path that begins with / or *")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%q: %w", part, err))
+		}
+	}
+	if errs == nil {
+		errs = append(errs, f.check())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Fault{}, fmt.Errorf("fault %q: %w", rule, err)
+	}
+	return f, nil
+}
+
+// errnoNamed returns the errno of a name, or ESUCCESS.
+func errnoNamed(name string) wasip1.Errno {
+	for e := wasip1.Errno(1); e.Valid(); e++ {
+		if e.Name() == name {
+			return e
+		}
+	}
+	return wasip1.ESUCCESS
+}
+
+// String shows the Fault in the form that ParseFault reads.
+func (f Fault) String() string {
+	parts := []string{f.Calls}
+	add := func(on bool, text string) {
+		if on {
+			parts = append(parts, text)
+		}
+	}
+	add(f.Path != "", f.Path)
+	add(f.Nth != 0, fmt.Sprintf("nth=%d", f.Nth))
+	add(f.Every != 0, fmt.Sprintf("every=%d", f.Every))
+	add(f.Probability != 0, "p="+strconv.FormatFloat(f.Probability, 'g', -1, 64))
+	add(f.Delay != 0, "delay="+f.Delay.String())
+	add(f.Shortens, fmt.Sprintf("short=%d", f.Short))
+	add(f.Errno != wasip1.ESUCCESS, f.Errno.Name())
+	return strings.Join(parts, ":")
+}
+
+// check completes the Fault, or says what is wrong with it.
+func (f *Fault) check() (err error) {
+	if f.match, err = selects(f.Calls); err != nil {
+		return err
+	}
+	if err := checkGlobs([]string{f.Path}); err != nil {
+		return err
+	}
+	when := 0
+	for _, given := range []bool{f.Nth != 0, f.Every != 0, f.Probability != 0} {
+		if given {
+			when++
+		}
+	}
+	switch {
+	case when > 1:
+		return errors.New("nth, every and p exclude each other")
+	case !(f.Probability >= 0 && f.Probability <= 1):
+		return fmt.Errorf("a probability is from 0 to 1, not %v", f.Probability)
+	case f.Delay < 0:
+		return fmt.Errorf("the delay %v is negative", f.Delay)
+	case !f.Errno.Valid():
+		return fmt.Errorf("there is no errno %d", f.Errno)
+	case f.Errno == wasip1.ESUCCESS && !f.Shortens && f.Delay == 0:
+		return errors.New("nothing goes wrong: give an errno, short=N or delay=D")
+	}
+	if !f.Shortens {
+		return nil
+	}
+	for i := range rows {
+		if f.match[i] && !row(i).transfers() {
+			f.match[i] = false // a pattern may well name more than reads and writes
+		}
+	}
+	if f.match == (selection{}) {
+		return fmt.Errorf("%s transfers no buffers that could be short", f.Calls)
+	}
+	return nil
+}
+
+// transfers reports whether the function reads into or writes from iovecs.
+func (f *Function) transfers() bool {
+	return slices.ContainsFunc(f.Params, func(p Param) bool { return p.Kind == KindIovs || p.Kind == KindCiovs })
+}
+
+// WithFaults makes calls go wrong. Faults act before policy and middleware see the call; each counts the calls of a guest
+// that match it by itself, those included that an earlier Fault delayed or shortened, but not those it failed.
+func WithFaults(faults ...Fault) Option {
+	return guestOption("WithFaults", func(c *config) error {
+		all := slices.Clone(c.control.faults)
+		for _, f := range faults {
+			if err := f.check(); err != nil {
+				return fmt.Errorf("%v: %w", f, err)
+			}
+			all = append(all, f)
+		}
+		c.control.faults = all
+		return nil
+	})
+}
+
+// faultCounts are how many calls each fault has met, one for each fault of a guest.
+type faultCounts []atomic.Uint64
+
+// handler makes the Fault, the guest's n-th.
+func (f *Fault) handler(g *Guest, n int) Handler {
+	if g.faulted == nil {
+		g.faulted = make(faultCounts, len(g.config.control.faults))
+	}
+	count, seed := &g.faulted[n], uint64(n)*0x9e3779b97f4a7c15
+	if s := g.host.config.seed; s != nil {
+		seed += *s
+	}
+	fault := *f
+	return func(c *Call) wasip1.Errno {
+		if fault.Path != "" && !slices.ContainsFunc(c.Paths(), func(p string) bool { return matchGlob(fault.Path, p) }) {
+			return c.Next()
+		}
+		if !fault.due(count.Add(1), seed) {
+			return c.Next()
+		}
+		if fault.Delay > 0 {
+			if err := c.Sleep(fault.Delay); err != nil {
+				return wasip1.ECANCELED
+			}
+		}
+		if fault.Errno != wasip1.ESUCCESS {
+			return fault.Errno
+		}
+		if fault.Shortens {
+			c.limit(fault.Short)
+		}
+		return c.Next()
+	}
+}
+
+// due reports whether the n-th call that matches goes wrong.
+func (f *Fault) due(n, seed uint64) bool {
+	switch {
+	case f.Nth != 0:
+		return n == f.Nth
+	case f.Every != 0:
+		return n%f.Every == 0
+	case f.Probability != 0:
+		return float64(mix(seed+n*0x9e3779b97f4a7c15)>>11)/(1<<53) < f.Probability
+	}
+	return true
+}
+
+// mix is the finalizer of SplitMix64: a well-mixed number for each number.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

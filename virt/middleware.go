@@ -1,0 +1,270 @@
+package virt
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Handler looks at a call, and refuses it with an errno, answers it, changes it, or goes on with [Call.Next].
+//
+// A Handler runs on the goroutine of the guest's thread; those of several threads and guests run at once.
+type Handler func(c *Call) wasip1.Errno
+
+// middleware is one Handler and the functions it is for.
+type middleware struct {
+	match  selection
+	handle Handler
+}
+
+// control is what options say about calls.
+type control struct {
+	middleware []middleware // outermost first
+	replaced   []middleware // innermost first
+	fallbacks  []fallback
+	policy     []Rule
+	faults     []Fault
+	traces     []*tracing
+	poller     poll.Poller
+	usage      bool
+	sealed     bool
+	grants     []string
+	limits     Limits // of one guest, as far as config has no field for them
+	shared     Limits // of all guests of the Host together
+}
+
+// WithMiddleware has handle called around each call of a function that match names: by its name, by a pattern as
+// in [path.Match] ("fd_*"), by its subsystem ("vfs"), by "*" for all, or by several of these with commas between
+// them. "thread-spawn" is among the functions.
+//
+// Middleware that was given first is outermost; a Builder's is outside of a guest's. A function that no
+// middleware is for is called as if there were none.
+func WithMiddleware(match string, handle Handler) Option {
+	return guestOption("WithMiddleware", func(c *config) error {
+		m, err := newMiddleware(match, handle)
+		if err == nil {
+			c.control.middleware = append(c.control.middleware[:len(c.control.middleware):len(c.control.middleware)], m)
+		}
+		return err
+	})
+}
+
+// Replace has handle answer the functions that match names (see [WithMiddleware]) in the place of the Host, below all
+// middleware. In it, [Call.Next] is what was replaced. Of several the last one answers.
+func Replace(match string, handle Handler) Option {
+	return guestOption("Replace", func(c *config) error {
+		m, err := newMiddleware(match, handle)
+		if err == nil {
+			c.control.replaced = append(c.control.replaced[:len(c.control.replaced):len(c.control.replaced)], m)
+		}
+		return err
+	})
+}
+
+func newMiddleware(match string, handle Handler) (middleware, error) {
+	if handle == nil {
+		return middleware{}, fmt.Errorf("%q: the Handler is nil", match)
+	}
+	s, err := selects(match)
+	return middleware{s, handle}, err
+}
+
+// WithPoller sets who waits for the guest in poll_oneoff. Default: [poll.Set.Poll].
+func WithPoller(p poll.Poller) Option {
+	return guestOption("WithPoller", func(c *config) error {
+		c.control.poller = p
+		return nil
+	})
+}
+
+// rows is how many functions can be wrapped: those of preview1, and thread-spawn.
+const rows = 47
+
+// The compiler refuses an index that is not 0: rows has to fit the table.
+var _ = [1]struct{}{}[rows-1-len(preview1)]
+
+// threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in thread.spawned.
+var threadSpawn = Function{
+	Name: "thread-spawn", Subsystem: Sched, Params: params(Param{"start_arg", KindSize}),
+	call: func(t *thread, p []uint64) wasip1.Errno {
+		t.spawn(p)
+		if id := int32(p[0]); id < 0 {
+			return wasip1.Errno(-id)
+		}
+		t.spawned = uint32(p[0])
+		return wasip1.ESUCCESS
+	},
+}
+
+const spawnRow = rows - 1
+
+// row is the i-th function that can be wrapped.
+func row(i int) *Function {
+	if i == spawnRow {
+		return &threadSpawn
+	}
+	return &preview1[i]
+}
+
+// selection says of each row whether it is meant.
+type selection [rows]bool
+
+// selects reads what WithMiddleware describes.
+func selects(match string) (s selection, err error) {
+	for _, one := range strings.Split(match, ",") {
+		found := false
+		for i := range s {
+			f := row(i)
+			ok, err := path.Match(one, f.Name)
+			if err != nil {
+				return s, fmt.Errorf("%q: %w", one, err)
+			}
+			if ok || one == string(f.Subsystem) {
+				s[i], found = true, true
+			}
+		}
+		if !found {
+			return s, fmt.Errorf("%q is no function or subsystem of preview1, and matches none", one)
+		}
+	}
+	return s, nil
+}
+
+// around is a call of f with all that surrounds it.
+type around func(t *thread, f *Function, p []uint64) wasip1.Errno
+
+// plain is a call that nothing surrounds.
+func plain(t *thread, f *Function, p []uint64) wasip1.Errno { return f.call(t, p) }
+
+// layer puts something around the calls of row i. It returns nil where it has nothing to do with the function.
+type layer func(g *Guest, i int, next around) around
+
+// layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
+// a trace shows what they show.
+var layers = [...]layer{foreign, chained, countedCalls, traced, turns}
+
+// arounds are what the calls of a guest go through, by row; nil is the function itself.
+type arounds [rows]around
+
+// compose makes what the guest's calls go through, once; nil where that is the functions themselves.
+func (g *Guest) compose() *arounds {
+	var all arounds
+	some := false
+	for i := range all {
+		next := around(plain)
+		for _, l := range layers {
+			if a := l(g, i, next); a != nil {
+				next, all[i], some = a, a, true
+			}
+		}
+	}
+	if !some {
+		return nil
+	}
+	return &all
+}
+
+// surroundings are what the calls of one thread go through, where they go through anything.
+type surroundings struct {
+	calls *arounds
+	usage *threadUsage // nil: nothing is counted
+}
+
+// surround makes the surroundings of a thread, or nil.
+func (g *Guest) surround() *surroundings {
+	s := &surroundings{calls: g.arounds}
+	if g.config.control.usage {
+		s.usage = g.usage.thread()
+	}
+	switch {
+	case s.usage == nil && s.calls == nil:
+		return nil
+	case s.calls == nil:
+		s.calls = new(arounds)
+	}
+	return s
+}
+
+// call makes a call of row i.
+func (s *surroundings) call(t *thread, i int, f *Function, p []uint64) (errno wasip1.Errno) {
+	u := s.usage
+	if u != nil {
+		u.begin(i)
+	}
+	if a := s.calls[i]; a == nil {
+		errno = f.call(t, p)
+	} else {
+		errno = a(t, f, p)
+	}
+	if u != nil {
+		u.end(t, i, p, errno)
+	}
+	return errno
+}
+
+// spawnThrough is thread-spawn with what surrounds it.
+func (t *thread) spawnThrough(p []uint64) {
+	if t.around == nil {
+		t.spawn(p)
+		return
+	}
+	t.spawned = 0
+	errno := t.around.call(t, spawnRow, &threadSpawn, p)
+	if errno == wasip1.ESUCCESS && t.spawned == 0 {
+		errno = wasip1.ENOTSUP // a Handler that answers has no thread to show
+	}
+	if p[0] = uint64(t.spawned); errno != wasip1.ESUCCESS {
+		p[0] = spawnErrno(errno)
+	}
+}
+
+// turns gives the turn to others after a call, where threads take turns.
+func turns(g *Guest, i int, next around) around {
+	if !g.host.takesTurns() || row(i).Subsystem == Sched {
+		return nil
+	}
+	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+		errno := next(t, f, p)
+		t.yield(sched.PointCall)
+		return errno
+	}
+}
+
+// chained is the layer of what works on the decoded call: faults, then policy, then middleware, then replacements.
+func chained(g *Guest, i int, next around) around {
+	c := &g.config.control
+	var chain []Handler
+	for n := range c.faults {
+		if f := &c.faults[n]; f.match[i] {
+			chain = append(chain, f.handler(g, n))
+		}
+	}
+	if rules := rulesFor(c.policy, i); rules != nil {
+		chain = append(chain, judge(rules))
+	}
+	for _, m := range c.middleware {
+		if m.match[i] {
+			chain = append(chain, m.handle)
+		}
+	}
+	for n := len(c.replaced) - 1; n >= 0; n-- {
+		if m := c.replaced[n]; m.match[i] {
+			chain = append(chain, m.handle)
+		}
+	}
+	if chain == nil {
+		return nil
+	}
+	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+		c := t.enter(f, p, chain, next)
+		if c == nil {
+			return wasip1.ECANCELED // the guest has ended
+		}
+		defer t.leave(c)
+		return c.Next()
+	}
+}

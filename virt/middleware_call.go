@@ -1,0 +1,179 @@
+package virt
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Call is a call of a function by a guest, as middleware sees it: with its parameters by name, decoded by the
+// table of [Functions]. It is valid until the [Handler] returns. One Call goes through all Handlers around a function, so
+// that what one changes the next ones see.
+//
+// A name that the function has no parameter for, or none of the kind, is a mistake in the Handler, and panics: the
+// guest ends with a Result that says [Failed].
+type Call struct {
+	t     *thread
+	f     *Function
+	p     []uint64
+	chain []Handler
+	next  around
+	outer *Call // the call during which the guest made this one
+
+	at      int  // in chain
+	changed bool // what the function is given differs from what the guest gave
+	full    int  // what the guest is told where all of given.Data was written
+	given   memory.Given
+	scratch memory.Scratch
+}
+
+// ReentryError ends a guest that, while a Handler was at work for a function, was made to call the function again.
+type ReentryError struct {
+	// Chain are the functions whose calls had not returned, the outermost first, and last the one that came again.
+	Chain []string
+}
+
+func (e *ReentryError) Error() string {
+	return "re-entry: " + strings.Join(e.Chain, " → ") + ": a Handler made the guest call the function that it handles"
+}
+
+// enter begins a call with middleware around it. It returns nil where that is a call of f below another.
+func (t *thread) enter(f *Function, p []uint64, chain []Handler, next around) *Call {
+	for a := t.active; a != nil; a = a.outer {
+		if a.f == f {
+			t.reentered(f)
+			return nil
+		}
+	}
+	c := t.spare
+	if c == nil {
+		c = new(Call)
+	} else {
+		t.spare = nil
+	}
+	c.t, c.f, c.p, c.chain, c.next, c.outer = t, f, p, chain, next, t.active
+	c.at, c.changed, c.given = 0, false, memory.Given{}
+	t.active = c
+	return c
+}
+
+// leave ends a call, also where a panic does.
+func (t *thread) leave(c *Call) {
+	t.active = c.outer
+	t.view.SetGiven(nil)
+	c.p, c.chain, c.next, c.outer, c.given.Data = nil, nil, nil, nil, nil
+	c.scratch.Release()
+	t.spare = c
+}
+
+// reentered ends the guest because of a second call of f below the first.
+func (t *thread) reentered(f *Function) {
+	chain := []string{f.Name}
+	for a := t.active; a != nil; a = a.outer {
+		chain = append([]string{a.f.Name}, chain...)
+	}
+	t.guest.decide(&Result{Outcome: Failed, Err: &ReentryError{chain}, Thread: t.id()})
+}
+
+// aside keeps what a call in progress is given from calls that the guest makes meanwhile. The returned function
+// undoes it.
+func (t *thread) aside() func() {
+	c := t.active
+	t.view.SetGiven(nil)
+	return func() {
+		t.attach()
+		if c != nil && c.at == len(c.chain) {
+			t.view.SetGiven(&c.given)
+		}
+	}
+}
+
+// Next makes the call that the next Handler inside, or the Host, answers. It is never the calling Handler itself. It may
+// be called again, to try once more, or not at all.
+func (c *Call) Next() wasip1.Errno {
+	at := c.at
+	if at == len(c.chain) {
+		return c.innermost()
+	}
+	c.at++
+	errno := c.chain[at](c)
+	c.at = at
+	return errno
+}
+
+// innermost makes the call with what Handlers looked at and changed.
+func (c *Call) innermost() wasip1.Errno {
+	t := c.t
+	t.attach()
+	t.view.SetGiven(&c.given)
+	errno := c.next(t, c.f, c.p)
+	t.view.SetGiven(nil)
+	if c.given.Data != nil && len(c.given.Data) != c.full && errno == wasip1.ESUCCESS {
+		c.tellLength()
+	}
+	return errno
+}
+
+// tellLength tells the guest of a write in terms of what it gave.
+func (c *Call) tellLength() {
+	if p, i := c.f.only(KindOutSize); p != nil {
+		ptr := uint32(c.p[i])
+		n, errno := c.View().Uint32(ptr)
+		if errno != wasip1.ESUCCESS {
+			return
+		}
+		if int(n) >= len(c.given.Data) {
+			n = uint32(c.full)
+		}
+		// The function has just stored a number there.
+		_ = c.View().PutUint32(ptr, min(n, uint32(c.full)))
+	}
+}
+
+// Name is the function's name.
+func (c *Call) Name() string { return c.f.Name }
+
+// Function is the function's row in the table.
+func (c *Call) Function() Function { return *c.f }
+
+// Guest is the guest that made the call.
+func (c *Call) Guest() *Guest { return c.t.guest }
+
+// Thread is the number of the guest's thread; 0 is the first.
+func (c *Call) Thread() uint32 { return c.t.id() }
+
+// Context is that of the export's call, and knows the thread: an export that is called with it runs within this call.
+func (c *Call) Context() context.Context { return c.t }
+
+// Raw are the WebAssembly parameters, which may be changed.
+func (c *Call) Raw() []uint64 { return c.p[:c.f.width()] }
+
+// View is the guest's memory at the moment.
+func (c *Call) View() *memory.View {
+	c.t.attach()
+	return &c.t.view
+}
+
+// Trap stops the guest with a Result that says [Trapped], of kind [TrapHost], with err's text. It does not return.
+func (c *Call) Trap(err error) { panic(&Trap{Kind: TrapHost, Message: err.Error()}) }
+
+// Sleep makes the thread wait for d on the Host's clock. It returns early, with the cause, when the guest has to end.
+func (c *Call) Sleep(d time.Duration) error {
+	w := poll.Wait{Op: c.f.Name, Clock: c.t.guest.host.clock, By: poll.ByGroup}
+	if d <= 0 {
+		return nil
+	}
+	if w.Deadline = w.Clock.Monotonic() + int64(d); w.Deadline < 0 {
+		w.Deadline = poll.NoDeadline
+	}
+	for !w.Due() {
+		if err := c.t.files.Task.Park(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// fallback hands functions to a host module that is not this library's.
+type fallback struct {
+	match     selection
+	module    func(wazero.Runtime) (api.Module, error)
+	functions *[rows]api.GoModuleFunction // once the Host is built
+}
+
+// WithFallback hands the functions that match names (see [WithMiddleware]), and that nobody replaced, to those of the
+// same names in a host module, such as wazero's own WASI. module is called with the runtime once, when the Host is built. It
+// is an error there if the module has no function of that name and type that is written in Go.
+//
+// Such a function gets the guest's instance and raw parameters: it knows nothing of the Host's descriptors. A
+// path or content that middleware changed cannot reach it: the call is then ENOTSUP.
+func WithFallback(match string, module func(wazero.Runtime) (api.Module, error)) Option {
+	return hostOption("WithFallback", func(c *config) error {
+		if module == nil {
+			return errors.New("the function that makes the module is nil")
+		}
+		s, err := selects(match)
+		c.control.fallbacks = append(c.control.fallbacks[:len(c.control.fallbacks):len(c.control.fallbacks)], fallback{match: s, module: module})
+		return err
+	})
+}
+
+// Foreign is a Handler that hands calls to a function of another host, for [Replace]. See [WithFallback] for what
+// such a function gets.
+func Foreign(fn api.GoModuleFunction) Handler {
+	return func(c *Call) wasip1.Errno {
+		if c.changed {
+			return wasip1.ENOTSUP
+		}
+		return c.t.callForeign(fn, c.f, c.p)
+	}
+}
+
+// callForeign calls a function of another host, which finds its parameters and leaves its result in p.
+func (t *thread) callForeign(fn api.GoModuleFunction, f *Function, p []uint64) wasip1.Errno {
+	var stack [16]uint64
+	copy(stack[:], p[:f.width()])
+	fn.Call(context.Context(t), t.mod, stack[:])
+	t.attach()
+	if f == &threadSpawn {
+		if id := int32(stack[0]); id < 0 {
+			return wasip1.Errno(-id)
+		}
+		t.spawned = uint32(stack[0])
+		return wasip1.ESUCCESS
+	}
+	return wasip1.Errno(stack[0])
+}
+
+// foreign is the layer of functions that another host answers.
+func foreign(g *Guest, i int, _ around) around {
+	for _, fb := range g.config.control.fallbacks {
+		if fb.functions == nil || fb.functions[i] == nil {
+			continue
+		}
+		fn := fb.functions[i]
+		return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+			if t.active != nil && t.active.f == f && t.active.changed {
+				return wasip1.ENOTSUP
+			}
+			return t.callForeign(fn, f, p)
+		}
+	}
+	return nil
+}
+
+// resolveFallbacks makes the modules of WithFallback and finds their functions.
+func (h *Host) resolveFallbacks() error {
+	for n := range h.config.control.fallbacks {
+		fb := &h.config.control.fallbacks[n]
+		m, err := fb.module(h.runtime)
+		if err != nil {
+			return fmt.Errorf("WithFallback: %w", err)
+		}
+		fb.functions = new([rows]api.GoModuleFunction)
+		definitions := m.ExportedFunctionDefinitions()
+		for i, meant := range fb.match {
+			if !meant {
+				continue
+			}
+			f := row(i)
+			d := definitions[f.Name]
+			if d == nil {
+				return fmt.Errorf("WithFallback: module %q has no function %s", m.Name(), f.Name)
+			}
+			fn, ok := d.GoFunction().(api.GoModuleFunction)
+			if types, _, _ := f.signature(); !ok || string(types) != string(d.ParamTypes()) {
+				return fmt.Errorf("WithFallback: %s of module %q is no host function of that type", f.Name, m.Name())
+			}
+			fb.functions[i] = fn
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package virt
+
+import (
+	"fmt"
+	gopath "path"
+	"slices"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+)
+
+// Sealed makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
+// names the import. A grant is what [WithMiddleware] takes: a function, a pattern, a subsystem; or, for what
+// other modules provide, "module.name", each a pattern as in [path.Match].
+func Sealed(grants ...string) Option {
+	return hostOption("Sealed", func(c *config) error {
+		for _, grant := range grants {
+			if strings.Contains(grant, ".") {
+				if _, err := gopath.Match(grant, ""); err != nil {
+					return fmt.Errorf("%q: %w", grant, err)
+				}
+			} else if _, err := selects(grant); err != nil {
+				return err
+			}
+		}
+		c.control.sealed = true
+		c.control.grants = append(slices.Clone(c.control.grants), grants...)
+		return nil
+	})
+}
+
+// granted reports whether a guest may import the function.
+func (c *control) granted(module, name string) bool {
+	if !c.sealed {
+		return true
+	}
+	return slices.ContainsFunc(c.grants, func(grant string) bool {
+		if strings.Contains(grant, ".") {
+			ok, _ := gopath.Match(grant, module+"."+name)
+			return ok
+		}
+		if subsystemOf(module, name) == "" {
+			return false
+		}
+		s, _ := selects(grant)
+		for i := range s {
+			if s[i] && row(i).Name == name {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// Denial is an import that a module would not get, or could not use, under a Host.
+type Denial struct {
+	Import Import
+	Reason string
+}
+
+// Audit tells what a module needs, before it is compiled, and in Denied what of it this Host would not give: imports that
+// nobody provides, that a [Sealed] Host does not grant, or whose every call its policy denies. The first two make
+// [Host.Compile] refuse the module.
+func (h *Host) Audit(wasm []byte) (*Audit, error) {
+	info, err := wasmbin.Inspect(wasm)
+	if err != nil {
+		return nil, err
+	}
+	a := newAudit(info)
+	for _, im := range a.Imports {
+		if reason := h.denies(im); reason != "" {
+			a.Denied = append(a.Denied, Denial{im, reason})
+		}
+	}
+	return a, nil
+}
+
+// denies says why a guest cannot have an import, or "".
+func (h *Host) denies(im Import) string {
+	c := &h.config.control
+	if im.Subsystem == "" {
+		if m := h.runtime.Module(im.Module); m == nil || !exports(m, im.Name) {
+			return "nobody provides it"
+		}
+	}
+	if !c.granted(im.Module, im.Name) {
+		return "the sealed Host does not grant it"
+	}
+	for i := range rows {
+		if f := row(i); im.Subsystem != "" && f.Name == im.Name {
+			if rules := rulesFor(c.policy, i); len(rules) == 1 && rules[0].deny && len(rules[0].paths) == 0 {
+				return fmt.Sprintf("policy answers %v: %v", rules[0].errno, rules[0])
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,331 @@
+package virt
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Usage tells what a guest has used so far.
+//
+// What concerns calls is counted where [WithUsage] asks for it. While a thread computes, it shows that thread's calls but
+// the last few, 63 at most; after a call of an export, and when the guest has ended, it is exact.
+type Usage struct {
+	// Functions are those that were called, in the order of the table.
+	Functions []FunctionUsage
+	// Calls and Errors are over all functions.
+	Calls, Errors uint64
+	// Waited is the real time that threads waited in calls and at atomic waits, each thread by itself counted.
+	Waited time.Duration
+	// BytesIn is what was read from files, streams and sockets; BytesOut what was written to them.
+	BytesIn, BytesOut uint64
+
+	// PeakMemory is the largest size of linear memory in bytes.
+	PeakMemory uint64
+	// Descriptors is how many are open, or were when the guest ended.
+	Descriptors int
+	// Threads is how many are alive, and Spawned how many thread-spawn has started.
+	Threads int
+	Spawned uint64
+	// Fuel is the instructions that were run, where they are counted. While a thread computes it includes the slice that
+	// the thread is using up.
+	Fuel uint64
+	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's clock.
+	Real, Virtual time.Duration
+}
+
+// FunctionUsage is what concerns one function in a [Usage].
+type FunctionUsage struct {
+	Name          string
+	Calls, Errors uint64
+	// Waited is the real time that threads waited in its calls.
+	Waited time.Duration
+}
+
+// WithUsage counts the guest's calls; see [Guest.Usage] and [Host.Usage]. It costs about two nanoseconds a call.
+func WithUsage() Option {
+	return guestOption("WithUsage", func(c *config) error { c.control.usage = true; return nil })
+}
+
+// tally is what is counted of calls.
+type tally struct {
+	functions [rows]struct{ calls, errors uint64 }
+	in, out   uint64
+}
+
+func (a *tally) add(b *tally) {
+	for i := range b.functions {
+		a.functions[i].calls += b.functions[i].calls
+		a.functions[i].errors += b.functions[i].errors
+	}
+	a.in += b.in
+	a.out += b.out
+}
+
+// threadUsage is what one thread counts. It counts by itself, and shows the count to others from time to time: a counter that
+// others may read at every moment would cost several times as much.
+type threadUsage struct {
+	tally // the thread's own
+	since uint32
+
+	mu    sync.Mutex
+	shown tally
+}
+
+// showEvery is how many calls come between two shows; a power of two.
+const showEvery = 64
+
+// flow is which way bytes go in the calls of a row, and the parameter that points to their number.
+type flow struct {
+	in, out bool
+	at      uint8
+}
+
+// flows is derived from the table.
+var flows = func() (all [rows]flow) {
+	for i := range all {
+		f := row(i)
+		p, at := f.only(KindOutSize)
+		for _, each := range f.Params {
+			all[i].in = all[i].in || p != nil && each.Kind == KindIovs
+			all[i].out = all[i].out || p != nil && each.Kind == KindCiovs
+		}
+		all[i].at = uint8(at)
+	}
+	return all
+}()
+
+// begin counts a call of row i.
+func (u *threadUsage) begin(i int) {
+	u.functions[i].calls++
+	if u.since++; u.since%showEvery == 0 {
+		u.show()
+	}
+}
+
+// end counts what came of it.
+func (u *threadUsage) end(t *thread, i int, p []uint64, errno wasip1.Errno) {
+	if errno != wasip1.ESUCCESS {
+		u.functions[i].errors++
+		return
+	}
+	if f := &flows[i]; f.in || f.out {
+		u.transferred(t, f, p)
+	}
+}
+
+// transferred counts the bytes of a read or write.
+func (u *threadUsage) transferred(t *thread, f *flow, p []uint64) {
+	// Not through the View's accessors: they would note the reading as one of the call's.
+	b, errno := t.view.Window(uint32(p[f.at]), 4)
+	if errno != wasip1.ESUCCESS {
+		return
+	}
+	n := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
+	if f.in {
+		u.in += n
+	} else {
+		u.out += n
+	}
+}
+
+// show lets others see the count.
+func (u *threadUsage) show() {
+	u.mu.Lock()
+	u.shown = u.tally
+	u.mu.Unlock()
+}
+
+// guestUsage is what is counted of a guest.
+type guestUsage struct {
+	memory  atomic.Uint64
+	spawned atomic.Uint64
+	fuel    atomic.Int64
+	waited  [rows + 1]atomic.Int64 // nanoseconds by row, the last for atomic waits
+
+	born        time.Time
+	bornVirtual int64
+
+	mu            sync.Mutex
+	threads       map[*threadUsage]struct{}
+	gone          tally // of threads that ended
+	died          bool
+	real, virtual time.Duration // at the end
+	open          int           // descriptors, at the end
+}
+
+// start notes the guest's birth.
+func (u *guestUsage) start(g *Guest) {
+	u.threads = map[*threadUsage]struct{}{}
+	u.born, u.bornVirtual = time.Now(), g.host.clock.Monotonic()
+}
+
+// thread returns the counters of a new thread.
+func (u *guestUsage) thread() *threadUsage {
+	t := new(threadUsage)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.threads[t] = struct{}{}
+	return t
+}
+
+// leaveUsage notes the end of a thread.
+func (t *thread) leaveUsage() {
+	if t.around == nil || t.around.usage == nil {
+		return
+	}
+	u := &t.guest.usage
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if mine := t.around.usage; u.threads != nil {
+		if _, ok := u.threads[mine]; ok {
+			delete(u.threads, mine)
+			u.gone.add(&mine.tally)
+		}
+	}
+}
+
+// showUsage makes what the thread has counted exact.
+func (t *thread) showUsage() {
+	if t.around != nil && t.around.usage != nil {
+		t.around.usage.show()
+	}
+}
+
+// stop notes the guest's end.
+func (u *guestUsage) stop(g *Guest) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.died {
+		u.died = true
+		u.real, u.virtual = u.ages(g)
+		u.open = g.files.Len()
+	}
+}
+
+func (u *guestUsage) ages(g *Guest) (real, virtual time.Duration) {
+	return time.Since(u.born), time.Duration(g.host.clock.Monotonic() - u.bornVirtual)
+}
+
+// wait notes a wait, which ends when the returned function is called.
+func (u *threadUsage) wait(g *Guest, w poll.Wait) func() {
+	u.show()
+	i := rows
+	for n := range rows {
+		if row(n).Name == w.Op {
+			i = n
+			break
+		}
+	}
+	began := time.Now()
+	return func() { g.usage.waited[i].Add(int64(time.Since(began))) }
+}
+
+// Usage tells what the guest has used. It may be called at any time, also after Close.
+func (g *Guest) Usage() Usage {
+	u := &g.usage
+	var all tally
+	var r Usage
+	u.mu.Lock()
+	all.add(&u.gone)
+	for t := range u.threads {
+		t.mu.Lock()
+		all.add(&t.shown)
+		t.mu.Unlock()
+	}
+	r.Real, r.Virtual, r.Descriptors = u.real, u.virtual, u.open
+	if !u.died {
+		r.Real, r.Virtual = u.ages(g)
+		r.Descriptors = g.files.Len()
+	}
+	u.mu.Unlock()
+	for i, f := range all.functions {
+		waited := time.Duration(u.waited[i].Load())
+		r.Waited += waited
+		if f.calls == 0 {
+			continue
+		}
+		r.Functions = append(r.Functions, FunctionUsage{Name: row(i).Name, Calls: f.calls, Errors: f.errors, Waited: waited})
+		r.Calls += f.calls
+		r.Errors += f.errors
+	}
+	r.Waited += time.Duration(u.waited[rows].Load())
+	r.BytesIn, r.BytesOut = all.in, all.out
+	r.PeakMemory = u.memory.Load()
+	if !g.ended.Load() {
+		r.Threads = len(g.group.Threads())
+	}
+	r.Spawned = u.spawned.Load()
+	r.Fuel = uint64(max(u.fuel.Load(), 0))
+	return r
+}
+
+// pastUsage is what the guests of a Host that have been closed used.
+type pastUsage struct {
+	mu    sync.Mutex
+	usage Usage
+}
+
+func (p *pastUsage) add(g *Guest) {
+	u := g.Usage()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.usage.add(&u)
+	p.usage.Descriptors, p.usage.Threads = 0, 0
+}
+
+// Usage tells what all guests of the Host have used, those that have been closed included. PeakMemory, Real and Virtual
+// are sums over the guests as well.
+func (h *Host) Usage() Usage {
+	h.mu.Lock()
+	guests := make([]*Guest, 0, len(h.guests))
+	for g := range h.guests {
+		guests = append(guests, g)
+	}
+	h.past.mu.Lock()
+	all := h.past.usage
+	all.Functions = append([]FunctionUsage(nil), all.Functions...)
+	h.past.mu.Unlock()
+	h.mu.Unlock()
+	for _, g := range guests {
+		u := g.Usage()
+		all.add(&u)
+	}
+	return all
+}
+
+// add adds what another guest used.
+func (u *Usage) add(b *Usage) {
+	sum := make([]FunctionUsage, 0, max(len(u.Functions), len(b.Functions)))
+	for i := range rows {
+		f := FunctionUsage{Name: row(i).Name}
+		for _, each := range [][]FunctionUsage{u.Functions, b.Functions} {
+			for _, one := range each {
+				if one.Name == f.Name {
+					f.Calls += one.Calls
+					f.Errors += one.Errors
+					f.Waited += one.Waited
+				}
+			}
+		}
+		if f.Calls > 0 {
+			sum = append(sum, f)
+		}
+	}
+	u.Functions = sum
+	u.Calls += b.Calls
+	u.Errors += b.Errors
+	u.Waited += b.Waited
+	u.BytesIn += b.BytesIn
+	u.BytesOut += b.BytesOut
+	u.PeakMemory += b.PeakMemory
+	u.Descriptors += b.Descriptors
+	u.Threads += b.Threads
+	u.Spawned += b.Spawned
+	u.Fuel += b.Fuel
+	u.Real += b.Real
+	u.Virtual += b.Virtual
+}
