@@ -1,6 +1,8 @@
 package virt
 
 import (
+	"math"
+
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
@@ -228,6 +230,9 @@ var preview1 = [...]Function{
 		call: func(t *thread, p []uint64) wasip1.Errno { return t.end(process.ProcExit(t.guest.hooks, u(p, 0))) }},
 	{Name: "proc_raise", Subsystem: Process, Params: params(Param{"sig", KindSignal}),
 		call: func(t *thread, p []uint64) wasip1.Errno {
+			if u(p, 0) > math.MaxUint8 {
+				return wasip1.EINVAL // a signal has 8 bits
+			}
 			return t.end(process.ProcRaise(t.guest.hooks, wasip1.Signal(u(p, 0))))
 		}},
 
