@@ -20,6 +20,9 @@ func (t *thread) unwind(ctx context.Context) {
 		// What closing answers is for nobody: the caller gets the code.
 		_ = t.mod.CloseWithExitCode(ctx, code)
 	}
+	if t.guest.stacked() {
+		panic(errUnwound)
+	}
 	panic(sys.NewExitError(code))
 }
 
@@ -39,7 +42,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		} else {
 			errno = t.around.call(t, i, f, stack)
 		}
-		if t.guest.ended.Load() {
+		if t.gone() {
 			t.unwind(ctx)
 		}
 		stack[0] = uint64(errno)
@@ -65,7 +68,7 @@ func (h *Host) threadOf(ctx context.Context, mod api.Module) *thread {
 	if t, ok := h.threads.Load(mod); ok {
 		return t.(*thread)
 	}
-	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.mod == nil && t.guest.host == h {
+	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.mod == nil && t.guest.host.first() == h {
 		// A start function: wazero has not handed out the instance yet.
 		t.mod = mod
 		return t
@@ -91,6 +94,6 @@ func (g *Guest) beside(mod api.Module) *thread {
 	t.mod = mod
 	t.files.Task = poll.NewTask(g.group.Context())
 	t.poller.Task = t.files.Task
-	kept, _ := g.host.threads.LoadOrStore(mod, t)
+	kept, _ := g.host.first().threads.LoadOrStore(mod, t)
 	return kept.(*thread)
 }

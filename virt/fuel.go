@@ -45,6 +45,10 @@ func (t *thread) refuel() {
 		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond.
 		v.Advance(time.Duration(slice))
 	}
+	if !t.fueled {
+		t.fueled = true // it has only begun
+		return
+	}
 	t.yield(sched.PointFuel)
 }
 

@@ -54,7 +54,7 @@ type Guest struct {
 // The guest's values come from ctx; its end does not, so that a request's context may make a guest that
 // outlives the request.
 func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *Guest, err error) {
-	if m.host != h {
+	if m.host.first() != h.first() {
 		return nil, errors.New("the module was compiled by another Host: compile it with this one")
 	}
 	g, err := h.newGuest(ctx, m, opts)
@@ -247,6 +247,7 @@ func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, e
 	if err == nil && !g.ended.Load() {
 		return results, nil
 	}
+	g.noteStack(t, err)
 	if r := resultOf(err); r != nil {
 		if r.Outcome == Trapped && g.config.resume {
 			return nil, &ExitError{Result: r}

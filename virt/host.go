@@ -60,6 +60,9 @@ func (b *Builder) config() (config, error) {
 	if c.runtime != nil && c.runtimeConfig != nil {
 		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))
 	}
+	if c.deterministic != nil {
+		errs = append(errs, c.deterministic.settle(&c))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return config{}, fmt.Errorf("build a Host: %w", err)
 	}
@@ -71,6 +74,7 @@ type Host struct {
 	config    config
 	runtime   wazero.Runtime
 	owned     bool
+	elder     *Host                 // whose runtime and modules these are, of a sibling
 	modules   map[string]api.Module // what guests import from the Host, by name
 	clock     clock.Clock
 	scheduler sched.Scheduler
@@ -213,7 +217,7 @@ func (h *Host) Close(ctx context.Context) error {
 	})
 	if h.owned {
 		errs = append(errs, h.runtime.Close(ctx))
-	} else {
+	} else if h.elder == nil {
 		for _, m := range h.modules {
 			errs = append(errs, m.Close(ctx))
 		}
@@ -233,18 +237,22 @@ func (h *Host) add(g *Guest) error {
 
 // instantiated notes the instance of a guest.
 func (h *Host) instantiated(g *Guest) {
+	h = h.first()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.instances[g.main.mod] = g
 }
 
 func (h *Host) remove(g *Guest) {
-	h.threads.Delete(g.main.mod)
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if _, ok := h.guests[g]; ok {
 		delete(h.guests, g)
 		h.past.add(g)
 	}
-	delete(h.instances, g.main.mod)
+	h.mu.Unlock()
+	first := h.first()
+	first.threads.Delete(g.main.mod)
+	first.mu.Lock()
+	defer first.mu.Unlock()
+	delete(first.instances, g.main.mod)
 }

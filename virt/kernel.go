@@ -72,7 +72,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 				t.attach()
 				call(t, stack)
 			}
-			if t.guest.ended.Load() {
+			if t.gone() {
 				t.unwind(ctx)
 			}
 		}), f.params, f.results).WithName(f.name).Export(f.name)

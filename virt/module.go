@@ -76,12 +76,13 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 	return wasmbin.Options{
 		ImportModule: reservedModule,
 		Stop:         !h.config.noPreempt,
-		Fuel:         h.config.fuel != 0 || h.config.control.shared.Fuel != 0 || h.takesTurns(),
+		Fuel:         h.counts(),
 		CallDepth:    h.config.depth,
 		Period:       h.config.period,
 		MemoryModule: memoryModuleName,
 		Grow:         sharedMemory(info) != nil,
 		Waits:        sharedMemory(info) != nil,
+		SharedAccess: h.config.access && h.takesTurns(),
 	}
 }
 

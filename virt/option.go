@@ -35,6 +35,8 @@ type config struct {
 	seed          *uint64
 	serialize     bool
 	noPreempt     bool
+	deterministic *deterministic
+	access        bool
 	resume        bool
 
 	argv0   string
@@ -284,7 +286,7 @@ func WithPreopened(s vfs.Stream) Option {
 // preopened "/"; a relative path is a preopened directory of its own, by that name. The deepest mount wins. A
 // file system given to the Builder is shared by all guests of the Host.
 func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) Option {
-	return withMount("WithMount", path, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
+	return withMount("WithMount", path, fs, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
 // WithoutFiles leaves the guest without any preopened directory: the mounts that were given before, and the default
@@ -295,21 +297,21 @@ func WithoutFiles() Option {
 
 // WithMountFunc mounts a file system that is made anew for each guest.
 func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) Option {
-	return withMount("WithMountFunc", path, func(*Guest) (vfs.FS, error) { return make() }, make == nil, opts)
+	return withMount("WithMountFunc", path, nil, func(*Guest) (vfs.FS, error) { return make() }, make == nil, opts)
 }
 
 // WithDevices mounts device files, usually at "/dev": null, zero, full, random and urandom, which give the guest's own
 // randomness, and stdin, stdout and stderr, which are its standard streams. See [devfs].
 func WithDevices(path string) Option {
-	return withMount("WithDevices", path, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
+	return withMount("WithDevices", path, nil, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
 }
 
-func withMount(name, path string, make func(*Guest) (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
+func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
 	return guestOption(name, func(c *config) error {
 		if missing {
 			return fmt.Errorf("%q: the file system is nil", path)
 		}
-		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path: path, make: make, opts: opts})
+		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path: path, fsys: fsys, make: make, opts: opts})
 		return nil
 	})
 }

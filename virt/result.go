@@ -58,6 +58,8 @@ type Result struct {
 	Thread uint32
 	// Err says more where the Outcome is Canceled, Deadlocked or Failed.
 	Err error
+	// Stacks tell where each thread was, by its number, where the Outcome is Deadlocked.
+	Stacks []Stack
 }
 
 // Success reports whether the guest exited with code 0.

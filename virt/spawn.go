@@ -68,6 +68,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t.Context = ctx
 	defer t.settleFuel()
 	if _, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg); err != nil {
+		g.noteStack(t, err)
 		r := resultOf(err)
 		r.Thread = t.id()
 		g.decide(r)
@@ -136,7 +137,7 @@ func (t *thread) futex(p []uint64, wait func(addr uint64) (uint32, error)) {
 		panic(errWaitUnshared)
 	}
 	r, err := wait(uint64(uint32(p[0])) + uint64(uint32(p[3])))
-	if err != nil && !t.guest.ended.Load() {
+	if err != nil && !t.gone() {
 		t.trap(err)
 	}
 	p[0] = uint64(r)

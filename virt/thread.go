@@ -32,6 +32,7 @@ type thread struct {
 	files  vfs.Caller
 	poller poll.Set
 	fuel   api.MutableGlobal // nil where the module counts none
+	fueled bool              // it has got fuel
 	times  clock.Times
 	args   *process.Strings
 	env    *process.Strings

@@ -25,6 +25,9 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	if err := errors.Join(c.apply(true, opts)...); err != nil {
 		return nil, err
 	}
+	if err := c.checkGuest(); err != nil {
+		return nil, err
+	}
 	args, err := c.arguments(m)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,7 @@ func (c *config) arguments(m *Module) (*process.Strings, error) {
 func (g *Guest) open() error {
 	streams := g.config.streams
 	if streams[0] == nil && g.config.stdin != nil {
-		streams[0] = stdio.Reader(g.config.stdin)
+		streams[0] = stdio.Reader(g.config.stdin, g.config.stdio()...)
 	} else if streams[0] == nil {
 		streams[0] = stdio.Discard{}
 	}
@@ -115,14 +118,14 @@ func (g *Guest) open() error {
 func (g *Guest) outputs(streams *[3]vfs.Stream) {
 	out, err := g.config.writers[0], g.config.writers[1]
 	if streams[1] == nil && streams[2] == nil && out != nil && err != nil {
-		streams[1], streams[2] = stdio.Writers(out, err)
+		streams[1], streams[2] = stdio.Writers(out, err, g.config.stdio()...)
 		return
 	}
 	for i, w := range g.config.writers {
 		switch {
 		case streams[i+1] != nil:
 		case w != nil:
-			streams[i+1] = stdio.Writer(w)
+			streams[i+1] = stdio.Writer(w, g.config.stdio()...)
 		default:
 			streams[i+1] = stdio.Discard{}
 		}
@@ -157,6 +160,9 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		fsys, err := m.make(g)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.path, err)
+		}
+		if err := g.config.checkMount(m.path, fsys); err != nil {
+			return nil, err
 		}
 		if err := ns.Mount(m.path, g.onBudget(fsys, &m), m.opts...); err != nil {
 			if strings.HasPrefix(m.path, "./") || strings.HasPrefix(m.path, "../") {

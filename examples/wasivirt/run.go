@@ -197,6 +197,12 @@ func status(r *virt.Result, stderr io.Writer) int {
 		}
 		return exitTrap
 	case virt.Deadlocked:
+		for _, s := range r.Stacks {
+			fmt.Fprintf(stderr, "  thread %d was in\n", s.Thread)
+			for line := range strings.Lines(s.Frames) {
+				fmt.Fprintf(stderr, "    %s", line)
+			}
+		}
 		return exitDeadlock
 	case virt.Exhausted:
 		if r.Budget == virt.WallTime {

@@ -1,0 +1,196 @@
+package virt
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/hostfs"
+	"github.com/wasivirt/wasivirt/vfs/hostnet"
+	"github.com/wasivirt/wasivirt/vfs/stdio"
+)
+
+// Deterministic makes what guests do depend on nothing but their modules, the world they are given and seed: the
+// same output, the same files, the same [Result.Hash], run after run, in the compiler and the interpreter, on every
+// machine, however busy it is. It fixes
+//
+//   - time: a virtual clock from 2000-01-01T00:00:00Z that jumps when everything sleeps, and moves on by a nanosecond
+//     an instruction, a slice of instructions at a time;
+//   - randomness: see [WithSeed];
+//   - threads: one runs at a time, in all guests of the Host; who is next at each WASI call, wait, notify, spawn and
+//     end, and after each slice of instructions, is drawn from seed (see [sched.Seeded]), and a deadlock is found;
+//   - what follows from these: thread ids, inode numbers, the order of directories, readiness and ports;
+//   - standard streams: readers and writers are called directly, so that how fast they are has no effect. One
+//     that waits makes the whole Host wait, for longer than [WithTimeout] says.
+//
+// Options given beside it win, where they keep the promise: [WithClock] with a clock that is not real, [WithSeed],
+// [WithScheduler] with one that takes turns. A real clock, the system's randomness, threads in parallel, a socket of the
+// machine and a directory of the machine are errors of [Builder.Build], or of [Host.Instantiate] where a guest
+// brings them; [AllowMachine] lets the last two in.
+//
+// Outside the promise, and for the embedder to know, are:
+//
+//   - the bits of NaNs that arithmetic makes, which WebAssembly leaves to the engine;
+//   - recursion deeper than an engine allows, which [WithMaxCallDepth] bounds alike;
+//   - what the embedder's own functions, readers, file systems and clocks do, and what its goroutines do to
+//     a guest that runs;
+//   - real directories and sockets, where they are let in;
+//   - limits in real time: [WithTimeout] and contexts;
+//   - guests that are started from several goroutines at a time: see [sched.Seeded.Pause].
+func Deterministic(seed uint64, opts ...DeterministicOption) Option {
+	d := &deterministic{seed: seed}
+	for _, o := range opts {
+		o(d)
+	}
+	return hostOption("Deterministic", func(c *config) error { c.deterministic = d; return nil })
+}
+
+// DeterministicOption changes what [Deterministic] does.
+type DeterministicOption func(*deterministic)
+
+// deterministic is the decision for [Deterministic].
+type deterministic struct {
+	seed     uint64
+	strategy sched.Strategy
+	machine  bool
+}
+
+// Strategy says how the next thread is chosen. The default is [sched.Uniform].
+func Strategy(s sched.Strategy) DeterministicOption {
+	return func(d *deterministic) { d.strategy = s }
+}
+
+// AllowMachine lets directories and sockets of the machine into a deterministic Host. What they answer, and when, is
+// not repeated.
+func AllowMachine() DeterministicOption { return func(d *deterministic) { d.machine = true } }
+
+// WithAccessSwitches lets a Host whose threads take turns give the turn on before every load and store of shared
+// memory. Without it, no other thread runs between the load and the store of a counter++, because no call is
+// there. It makes such guests 10 to 100 times slower: package explore uses it.
+func WithAccessSwitches() Option {
+	return hostOption("WithAccessSwitches", func(c *config) error { c.access = true; return nil })
+}
+
+// settle fills in what the options of a deterministic Host leave open, and reports what breaks the promise.
+func (d *deterministic) settle(c *config) error {
+	if c.clock == nil {
+		c.clock = clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+	}
+	if c.scheduler == nil {
+		c.scheduler = sched.NewSeeded(sched.SeededConfig{Seed: d.seed, Strategy: d.strategy})
+	}
+	if c.seed == nil {
+		c.seed = &d.seed
+	}
+	var errs []error
+	if isReal(c.clock) {
+		errs = append(errs, errors.New("WithClock: the clock is the machine's"))
+	}
+	if _, parallel := c.scheduler.(*sched.Parallel); parallel {
+		errs = append(errs, errors.New("WithScheduler: the threads run in parallel"))
+	}
+	return breaks(append(errs, d.check(c)))
+}
+
+// check reports what breaks the promise among the options that a guest may be given too.
+func (d *deterministic) check(c *config) error {
+	var errs []error
+	if c.random == random.System() {
+		errs = append(errs, errors.New("WithRandom: the source is the machine's"))
+	}
+	if d.machine {
+		return errors.Join(errs...)
+	}
+	for fd, s := range c.streams {
+		if onNetwork(s) {
+			errs = append(errs, fmt.Errorf("WithStream: descriptor %d is a socket of the machine (%T)", fd, s))
+		}
+	}
+	for _, p := range c.given {
+		if onNetwork(any(p)) {
+			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p))
+		}
+	}
+	for _, m := range c.mounts {
+		if onDisk(m.fsys) {
+			errs = append(errs, onDiskError(m.path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func onDiskError(path string) error {
+	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or say AllowMachine", path)
+}
+
+// breaks makes one error of what breaks the promise, or nil.
+func breaks(errs []error) error {
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("Deterministic: %w", err)
+	}
+	return nil
+}
+
+// checkGuest is check for a guest, whose options may have added to the Host's.
+func (c *config) checkGuest() error {
+	if c.deterministic == nil {
+		return nil
+	}
+	return breaks([]error{c.deterministic.check(c)})
+}
+
+// checkMount reports a mount made for one guest that shows the machine's files.
+func (c *config) checkMount(path string, fsys vfs.FS) error {
+	if d := c.deterministic; d != nil && !d.machine && onDisk(fsys) {
+		return breaks([]error{onDiskError(path)})
+	}
+	return nil
+}
+
+// stdio is how the guest's readers and writers are used.
+func (c *config) stdio() []stdio.Option {
+	if c.deterministic != nil {
+		return []stdio.Option{stdio.Direct()}
+	}
+	return nil
+}
+
+// isReal reports whether a clock is the machine's, or a view of it.
+func isReal(c clock.Clock) bool {
+	for {
+		lens, ok := c.(interface{ Unwrap() clock.Clock })
+		if !ok {
+			return reflect.TypeOf(c) == reflect.TypeOf(clock.Real())
+		}
+		c = lens.Unwrap()
+	}
+}
+
+func onNetwork(s any) bool {
+	switch s.(type) {
+	case *hostnet.Conn, *hostnet.Listener:
+		return true
+	}
+	return false
+}
+
+// onDisk reports whether a file system is a directory of the machine, or has one as a layer.
+func onDisk(fsys vfs.FS) bool {
+	switch f := fsys.(type) {
+	case *hostfs.FS:
+		return true
+	case interface {
+		Lower() vfs.FS
+		Upper() vfs.FS
+	}:
+		return onDisk(f.Lower()) || onDisk(f.Upper())
+	case interface{ Unwrap() vfs.FS }:
+		return onDisk(f.Unwrap())
+	}
+	return false
+}

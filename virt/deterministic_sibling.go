@@ -1,0 +1,45 @@
+package virt
+
+import (
+	"context"
+	"errors"
+)
+
+// Sibling returns a Host with a world of its own that shares the runtime of h and runs what h, or any sibling of it,
+// has compiled: where a module is run in many worlds, it is compiled once. opts describe the new world as
+// [NewBuilder]'s do. What concerns the code of modules is as in h: the engine, host modules, [WithMaxCallDepth],
+// [WithoutPreemption], [WithAccessSwitches], and whether instructions are counted, for [WithFuel] or because threads
+// take turns.
+//
+// A sibling costs some microseconds. It is closed before h is.
+func (h *Host) Sibling(opts ...Option) (*Host, error) {
+	c, err := NewBuilder(opts...).config()
+	if err != nil {
+		return nil, err
+	}
+	if c.runtime != nil || c.runtimeConfig != nil || c.modules != nil {
+		return nil, errors.New("build a sibling: WithRuntime, WithRuntimeConfig, WithInterpreter and WithModules are for the first Host")
+	}
+	first := h.first()
+	c.runtime, c.noPreempt, c.period = first.runtime, first.config.noPreempt, first.config.period
+	c.depth, c.access = first.config.depth, first.config.access
+	s := prepareHost(context.Background(), c)
+	s.elder, s.modules = first, first.modules
+	if !first.counts() && s.counts() {
+		return nil, errors.New("build a sibling: it counts instructions, for WithFuel or because threads take turns, and the modules of the first Host do not")
+	}
+	return s, nil
+}
+
+// counts reports whether instructions are counted in the Host's modules.
+func (h *Host) counts() bool {
+	return h.config.fuel != 0 || h.config.control.shared.Fuel != 0 || h.takesTurns()
+}
+
+// first is the Host that made the runtime's host modules: h itself if it is no sibling.
+func (h *Host) first() *Host {
+	if h.elder != nil {
+		return h.elder
+	}
+	return h
+}

@@ -1,0 +1,127 @@
+package explore_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/explore"
+)
+
+// bare reads one of the guests below virt/testdata/bare.
+func bare(tb testing.TB, name string) []byte {
+	tb.Helper()
+	wasm, err := os.ReadFile(filepath.Join("..", "testdata", "bare", name+".wasm"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return wasm
+}
+
+// seeds is how many seeds a test explores: many where WASIVIRT_FULL is set.
+func seeds(few, many uint64) uint64 {
+	if os.Getenv("WASIVIRT_FULL") != "" {
+		return many
+	}
+	return few
+}
+
+// planted are guests with a bug, and what it ends them with.
+var planted = []struct{ name, what string }{
+	{"race_counter", "exit 1"},
+	{"deadlock_mutexes", "deadlock"},
+	{"missed_wakeup", "deadlock"},
+}
+
+func explored(t *testing.T, c explore.Config) *explore.Report {
+	t.Helper()
+	report, err := explore.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := report.Write(&text, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", text.String())
+	return report
+}
+
+func TestFindsPlantedBugs(t *testing.T) {
+	for _, p := range planted {
+		t.Run(p.name, func(t *testing.T) {
+			report := explored(t, explore.Config{Wasm: bare(t, p.name), First: 1, Last: seeds(300, 1000)})
+			var found *explore.Outcome
+			for _, o := range report.Outcomes {
+				if o.What == p.what {
+					found = o
+				} else if o.What != "exit 0" {
+					t.Errorf("ended with %s", o.What)
+				}
+			}
+			if found == nil {
+				t.Fatalf("no seed ended with %s", p.what)
+			}
+			if found.Seeds == report.Runs {
+				t.Error("every seed finds it: one fixed seed would do")
+			}
+			if n := len(found.Schedule.Switches); 2*n > found.Schedule.Before {
+				t.Errorf("%d of %d switches are left, want at most half", n, found.Schedule.Before)
+			}
+		})
+	}
+}
+
+func TestCorrectedGuestsStayClean(t *testing.T) {
+	for _, p := range planted {
+		t.Run(p.name, func(t *testing.T) {
+			report := explored(t, explore.Config{Wasm: bare(t, p.name+"_fixed"), First: 1, Last: seeds(300, 10_000), ShrinkRuns: -1})
+			if !report.Clean() {
+				t.Error("not every seed exits with 0")
+			}
+		})
+	}
+}
+
+// A seed that finds a bug finds it again, in a Host of its own.
+func TestSeedFindsItAgain(t *testing.T) {
+	for _, p := range planted {
+		t.Run(p.name, func(t *testing.T) {
+			wasm := bare(t, p.name)
+			report := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 100, ShrinkRuns: -1})
+			for _, o := range report.Outcomes {
+				for range 10 {
+					host, err := virt.NewBuilder(virt.Deterministic(o.Seed, virt.Strategy(explore.DefaultStrategy())), virt.WithAccessSwitches(),
+						virt.WithMaxThreads(64)).Build(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					result, err := host.Run(t.Context(), wasm)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := result.Outcome; got != o.Result.Outcome || result.ExitCode != o.Result.ExitCode {
+						t.Fatalf("seed %d: %v, then %v", o.Seed, o.Result, result)
+					}
+					if err := host.Close(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Where threads switch at calls only, nothing comes between the load and the store of a counter++.
+func TestRaceNeedsSwitchesAtAccesses(t *testing.T) {
+	for _, strategy := range []sched.Strategy{sched.Uniform(), sched.PCT(3, 50)} {
+		report := explored(t, explore.Config{Wasm: bare(t, "race_counter"), First: 1, Last: 50, CallsOnly: true, Strategy: strategy})
+		if !report.Clean() {
+			t.Error("a race was found")
+		}
+	}
+}

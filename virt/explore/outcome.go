@@ -1,0 +1,155 @@
+package explore
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// Report is what [Run] found.
+type Report struct {
+	// Runs is how many seeds were run.
+	Runs int
+	// Outcomes are the ways in which they ended, the most frequent first.
+	Outcomes []*Outcome
+}
+
+// Clean reports whether every seed ended alike, and with exit code 0.
+func (r *Report) Clean() bool { return len(r.Outcomes) == 1 && r.Outcomes[0].Result.Success() }
+
+// Outcome is one way in which runs ended.
+type Outcome struct {
+	// What is "exit N", "signal NAME", "trap KIND", "deadlock", "out of BUDGET" or "failed".
+	What string
+	// Output identifies what was written to standard output and error, in which order.
+	Output [8]byte
+	// Seeds is how many ended so, and Seed the lowest of them.
+	Seeds int
+	Seed  uint64
+	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run.
+	Result *virt.Result
+	Text   string
+	// Schedule is the shortest schedule found that ends so; nil where it was not looked for.
+	Schedule *Schedule
+}
+
+// String returns the outcome in one line.
+func (o *Outcome) String() string {
+	s := fmt.Sprintf("%d seeds: %s, output %x, lowest seed %d", o.Seeds, o.What, o.Output, o.Seed)
+	if o.Schedule != nil {
+		s += fmt.Sprintf(", %d of %d switches needed", len(o.Schedule.Switches), o.Schedule.Before)
+	}
+	return s
+}
+
+// key tells outcomes apart.
+type key struct {
+	what   string
+	output [8]byte
+}
+
+// ran is how one run ended.
+type ran struct {
+	key
+	result    *virt.Result
+	text      []byte
+	scheduler *sched.Seeded
+}
+
+// describe is how a result counts: addresses, stacks and texts of errors are left out, because they differ
+// where the outcome does not.
+func describe(r *virt.Result) string {
+	switch r.Outcome {
+	case virt.Trapped:
+		return "trap " + r.Trap.Kind.String()
+	case virt.Deadlocked:
+		return "deadlock"
+	case virt.Failed:
+		return "failed"
+	}
+	return r.String()
+}
+
+// report puts the outcomes in order.
+func (e *explorer) report() *Report {
+	r := &Report{}
+	for _, o := range e.outcomes {
+		r.Runs += o.Seeds
+		r.Outcomes = append(r.Outcomes, o)
+	}
+	slices.SortFunc(r.Outcomes, func(a, b *Outcome) int {
+		return cmp.Or(cmp.Compare(b.Seeds, a.Seeds), cmp.Compare(a.Seed, b.Seed))
+	})
+	return r
+}
+
+// maxText is how much of an output is kept.
+const maxText = 64 << 10
+
+// output takes what a guest writes to both of its streams.
+type output struct {
+	hash hash.Hash
+	text []byte
+	last byte
+}
+
+func newOutput() *output { return &output{hash: sha256.New()} }
+
+// stream is the writer for descriptor fd.
+func (o *output) stream(fd byte) io.Writer { return outputStream{o, fd} }
+
+type outputStream struct {
+	*output
+	fd byte
+}
+
+func (s outputStream) Write(p []byte) (int, error) {
+	if s.last != s.fd {
+		s.last = s.fd
+		s.hash.Write([]byte{0, s.fd})
+	}
+	s.hash.Write(p)
+	s.text = append(s.text, p[:min(len(p), maxText-len(s.text))]...)
+	return len(p), nil
+}
+
+func (o *output) sum() (sum [8]byte) {
+	copy(sum[:], o.hash.Sum(nil))
+	return sum
+}
+
+// Write prints the report: a line an outcome, and how the rare ones come about. command returns the command that runs
+// a seed again; nil leaves it out.
+func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
+	var b strings.Builder
+	for _, o := range r.Outcomes {
+		fmt.Fprintf(&b, "%6d of %d (%5.1f%%)  %-28s output %x  seed %d", o.Seeds, r.Runs, 100*float64(o.Seeds)/float64(r.Runs), o.What, o.Output, o.Seed)
+		if s := o.Schedule; s != nil {
+			fmt.Fprintf(&b, "  schedule of %d switches (found with %d)", len(s.Switches), s.Before)
+		}
+		b.WriteByte('\n')
+	}
+	for _, o := range r.Outcomes {
+		if o.Result.Success() {
+			continue
+		}
+		fmt.Fprintf(&b, "\nseed %d: %v\n", o.Seed, o.Result)
+		if command != nil {
+			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed))
+		}
+		if o.Schedule != nil {
+			for _, line := range o.Schedule.lines() {
+				fmt.Fprintf(&b, "  %s\n", line)
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
