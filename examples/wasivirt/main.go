@@ -6,11 +6,12 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 )
 
 // Exit statuses besides the guest's own. A signal n that the guest raised is 128+n.
@@ -22,18 +23,21 @@ const (
 	exitExhausted = 137
 )
 
-const usage = `usage:
-  wasivirt run [flags] guest.wasm [guest arguments]   run a program
-  wasivirt inspect guest.wasm                         say what it needs
-run "wasivirt run -h" for the flags.
+const usage = `wasivirt runs WebAssembly programs in a virtual world.
+
+  wasivirt run [flags] guest.wasm [guest arguments]   run a program; run -h tells the flags
+  wasivirt inspect guest.wasm                         say what a program needs
 `
+
+// errHelped ends a command that only had to print its help.
+var errHelped = errors.New("help was asked for")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	status, err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "wasivirt: %v\n", err)
+		fmt.Fprintf(os.Stderr, "wasivirt: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	os.Exit(status)
 }
@@ -41,18 +45,22 @@ func main() {
 // run carries out one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if len(args) == 0 {
-		return exitHost, errors.New("a command is missing\n" + usage)
+		return exitHost, errors.New("a command is missing: see wasivirt help")
 	}
 	commands := map[string]func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error){
 		"run":     runGuest,
 		"inspect": inspect,
 	}
 	command, ok := commands[args[0]]
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		_, err := io.WriteString(stdout, usage)
+		return 0, err
+	}
 	if !ok {
-		return exitHost, fmt.Errorf("%q is no command\n%s", args[0], usage)
+		return exitHost, fmt.Errorf("%q is no command: see wasivirt help", args[0])
 	}
 	status, err := command(ctx, args[1:], stdin, stdout, stderr)
-	if errors.Is(err, flag.ErrHelp) {
+	if errors.Is(err, errHelped) {
 		return 0, nil
 	}
 	return status, err

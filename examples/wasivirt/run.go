@@ -78,9 +78,9 @@ func (o *optional) Set(s string) error {
 	return nil
 }
 
-func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
+func (s *settings) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f.SetOutput(io.Discard) // what is wrong is said in one line, by parse
 	f.Var(&s.mounts, "mount", "`GUEST=SPEC`, repeatable. SPEC is mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev")
 	f.Var(&s.env, "env", "`K=V`, repeatable: an environment variable of the guest")
 	f.Var(&s.envPass, "env-pass", "`NAME`, repeatable: let this variable of the host's environment in")
@@ -105,15 +105,26 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	return f
 }
 
+// parse reads a command's flags. Where help is asked for it prints them, and that was all.
+func parse(flags *flag.FlagSet, args []string, stdout io.Writer) (help bool, err error) {
+	err = flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return true, errHelped
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: see wasivirt %s -h", err, flags.Name())
+	}
+	return false, nil
+}
+
 // runGuest is the command run.
 func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	var s settings
-	flags := s.flags(stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0, err
-		}
-		return exitHost, nil // the flag package has said what is wrong
+	flags := s.flags()
+	if help, err := parse(flags, args, stdout); help || err != nil {
+		return exitHost, err
 	}
 	if flags.NArg() == 0 {
 		return exitHost, errors.New("which program? want: wasivirt run [flags] guest.wasm [guest arguments]")
@@ -121,7 +132,13 @@ func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 
-func (s *settings) run(ctx context.Context, file string, args []string, stdin io.Reader, stdout, stderr io.Writer) (_ int, err error) {
+func (s *settings) run(ctx context.Context, file string, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int, err error) {
+	// What goes wrong after the guest's end is the host's part too.
+	defer func() {
+		if err != nil {
+			code = exitHost
+		}
+	}()
 	wasm, err := os.ReadFile(file)
 	if err != nil {
 		return exitHost, err
