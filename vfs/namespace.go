@@ -223,9 +223,12 @@ func (p *place) show(c *place, on bool) {
 		return
 	}
 	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.id, b.id) })
-	next := &children{byName: map[string]*place{}, byAge: list}
-	for _, o := range list {
-		next.byName[o.name] = o
+	next := &children{byAge: list}
+	if len(list) > fewChildren {
+		next.byName = make(map[string]*place, len(list))
+		for _, o := range list {
+			next.byName[o.name] = o
+		}
 	}
 	p.children.Store(next)
 }

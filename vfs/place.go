@@ -27,17 +27,28 @@ type place struct {
 
 // children are the places right below one. They are never changed, but replaced.
 type children struct {
-	byName map[string]*place
 	byAge  []*place
+	byName map[string]*place // nil for a few, which are found sooner by looking at each
 }
+
+// fewChildren is how many mount points in one directory are looked at one by one.
+const fewChildren = 8
 
 // child returns the place called name right below p, nil if no mount lies there or below.
 func (p *place) child(name string) *place {
 	c := p.children.Load()
-	if c == nil {
+	switch {
+	case c == nil:
 		return nil
+	case c.byName != nil:
+		return c.byName[name]
 	}
-	return c.byName[name]
+	for _, p := range c.byAge {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
 }
 
 // live reports whether something is mounted at p or below it.

@@ -142,8 +142,8 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 	if !nested {
 		defer func() { <-g.calls }()
 	}
-	if r := g.Result(); r.Outcome != Running {
-		return nil, &ExitError{Result: r}
+	if g.ended.Load() {
+		return nil, &ExitError{Result: g.Result()}
 	}
 	fn := g.main.mod.ExportedFunction(name)
 	if fn == nil {
@@ -304,7 +304,8 @@ func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 func (g *Guest) Instance() api.Module { return g.main.mod }
 
 // Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors and lets go of
-// its memory. Closing it again does nothing.
+// its memory, which another guest may have next: what host code got of it by [Guest.Instance] must not be used any
+// more. Closing it again does nothing.
 func (g *Guest) Close(ctx context.Context) error {
 	g.mu.Lock()
 	closed := g.closed
@@ -322,6 +323,9 @@ func (g *Guest) Close(ctx context.Context) error {
 	err := g.files.Close()
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
+	}
+	if g.main.lin != nil {
+		g.main.lin.recycle()
 	}
 	g.host.remove(g)
 	g.host.purse.memory.giveBack(int64(g.charged))

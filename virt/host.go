@@ -121,7 +121,9 @@ func prepareHost(ctx context.Context, c config) *Host {
 		}
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
-	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose seeding alone takes
+	// longer than all the rest.
+	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandomness{})
 	h.resolve = func(name string) api.Module {
 		m, ok := h.modules[name]
 		if !ok {
@@ -131,6 +133,11 @@ func prepareHost(ctx context.Context, c config) *Host {
 	}
 	return h
 }
+
+// noRandomness is what instances have in wazero's own configuration: guests ask the Host.
+type noRandomness struct{}
+
+func (noRandomness) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func newHost(ctx context.Context, c config) (_ *Host, err error) {
 	h := prepareHost(ctx, c)

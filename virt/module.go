@@ -21,6 +21,8 @@ type Module struct {
 	info     *wasmbin.Module
 	report   *wasmbin.Report // nil where the module was not rewritten
 	name     string
+	exported map[string]api.FunctionDefinition
+	memories recycler // of guests that were closed
 }
 
 // Name is the module's name from its name section, or "".
@@ -30,7 +32,7 @@ func (m *Module) Name() string { return m.name }
 func (m *Module) Command() bool { return m.exportsFunc("_start") }
 
 func (m *Module) exportsFunc(name string) bool {
-	_, ok := m.compiled.ExportedFunctions()[name]
+	_, ok := m.exported[name]
 	return ok
 }
 
@@ -62,7 +64,8 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the module: %w", err)
 	}
-	m := &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name()}
+	m := &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name(),
+		exported: compiled.ExportedFunctions()}
 	if mem := sharedMemory(info); mem != nil && mem.Imported {
 		if m.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {
 			return nil, errors.Join(fmt.Errorf("shared memory: %w", err), compiled.Close(ctx))

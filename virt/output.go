@@ -72,6 +72,9 @@ const lastWords = 100 * time.Millisecond
 // never come back allow: no longer than ctx and the guest's budget of time. What a writer answers is the
 // guest's matter, which it would have seen at its next write.
 func (g *Guest) flush(ctx context.Context) {
+	if !g.buffered() {
+		return
+	}
 	deadline := g.deadline
 	if g.Result().Outcome != Exited {
 		deadline = time.Now().Add(lastWords)
@@ -85,4 +88,14 @@ func (g *Guest) flush(ctx context.Context) {
 	for _, s := range g.streams[1:] {
 		_ = stdio.Flush(task, s)
 	}
+}
+
+// buffered reports whether what the guest wrote may not have been written yet.
+func (g *Guest) buffered() bool {
+	for _, s := range g.streams[1:] {
+		if _, ok := s.(stdio.Flusher); ok {
+			return true
+		}
+	}
+	return false
 }

@@ -106,7 +106,7 @@ func (g *Guest) allocating(ctx context.Context) context.Context {
 		if g.shared != nil {
 			return g.shared
 		}
-		g.main.lin = &linear{limit: g.limit(), guest: g}
+		g.main.lin = &linear{limit: g.limit(), guest: g, view: &g.main.view}
 		return g.main.lin
 	}))
 }

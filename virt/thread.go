@@ -98,11 +98,9 @@ func (t *thread) Value(key any) any {
 	return t.Context.Value(key)
 }
 
-// attach points the view at the memory as it is now.
+// attach points the view at the memory as it is now. Where the memory is the Host's it already does.
 func (t *thread) attach() {
-	if t.lin != nil {
-		t.view.Reset(t.lin.buf)
-	} else {
+	if t.lin == nil {
 		t.attachOther()
 	}
 }

@@ -30,7 +30,7 @@ func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 			stream vfs.Stream
 		}{{"stdin", stdin}, {"stdout", stdout}, {"stderr", stderr}} {
 			if s.stream != nil {
-				f.mustAdd(s.name, func(h header) vfs.Node { return &streamNode{h, s.stream} })
+				f.mustPut(s.name, &streamNode{f.newHeader(), s.stream})
 			}
 		}
 	}
@@ -38,12 +38,15 @@ func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 
 // New returns a file system with null, zero, full, random and urandom, which behave as on Linux.
 func New(opts ...Option) *FS {
-	f := Empty()
-	for _, d := range []struct {
+	// One for each guest is made: the devices are allocated together.
+	s := new(standard)
+	f := s.FS.init()
+	for i, d := range [len(s.devices)]struct {
 		name string
 		kind deviceKind
 	}{{"null", null}, {"zero", zero}, {"full", full}, {"random", random}, {"urandom", random}} {
-		f.mustAdd(d.name, func(h header) vfs.Node { return &device{h, d.kind} })
+		s.devices[i] = device{f.newHeader(), d.kind}
+		f.mustPut(d.name, &s.devices[i])
 	}
 	for _, opt := range opts {
 		opt(f)
@@ -51,9 +54,16 @@ func New(opts ...Option) *FS {
 	return f
 }
 
+// standard is an FS with the devices of New.
+type standard struct {
+	FS
+	devices [5]device
+}
+
 // Empty returns a file system without files.
-func Empty() *FS {
-	f := &FS{}
+func Empty() *FS { return new(FS).init() }
+
+func (f *FS) init() *FS {
 	f.root = f.newDirectory()
 	return f
 }
@@ -108,10 +118,12 @@ func (h header) attr(t wasip1.Filetype, mode fs.FileMode) vfs.Attr {
 	return vfs.Attr{Ino: h.ino, Type: t, Mode: mode, Nlink: 1, Atim: h.born, Mtim: h.born, Ctim: h.born}
 }
 
-func (f *FS) mustAdd(path string, make func(header) vfs.Node) {
-	if err := f.add(path, make); err != nil {
-		panic(err) // the names are the package's own
+// mustPut puts one of the package's own names into the root of a file system that nobody else knows yet.
+func (f *FS) mustPut(name string, node vfs.Node) {
+	if f.root.names[name] != nil {
+		panic("devfs: " + name + " twice")
 	}
+	f.root.put(name, node)
 }
 
 // add puts a node at path and makes the directories that lead there.
@@ -215,8 +227,11 @@ type dirEntry struct {
 	cookie uint64
 }
 
+// usual is how many names /dev has.
+const usual = 8
+
 func (f *FS) newDirectory() *directory {
-	d := &directory{header: f.newHeader(), names: map[string]vfs.Node{}}
+	d := &directory{header: f.newHeader(), names: make(map[string]vfs.Node, usual), order: make([]dirEntry, 0, usual)}
 	d.Names = d
 	return d
 }
