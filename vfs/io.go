@@ -329,7 +329,7 @@ func again(err error) bool {
 
 // wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when the thread has to end.
 func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
-	if c.Task == nil || f.Flags()&wasip1.FdNonblock != 0 {
+	if c.Task == nil || !f.waits() {
 		return wasip1.EAGAIN
 	}
 	_, err := poll.Block(c.Task, f.stream, want, poll.Wait{Op: op, On: uint64(fd), Deadline: poll.NoDeadline})

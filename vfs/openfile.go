@@ -144,6 +144,32 @@ func (f *OpenFile) Flags() wasip1.Fdflags { return wasip1.Fdflags(atomic.LoadUin
 // SetFlags sets the flags.
 func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { atomic.StoreUint32(&f.flags, uint32(flags)) }
 
+// offered is a bit beside the wasip1.Fdflags: FdNonblock is set, and the guest does not know it yet.
+const offered = 1 << 31
+
+// OfferNonblock sets FdNonblock for a guest that looks. A guest whose runtime waits by poll_oneoff asks for the flags
+// of a descriptor that it finds open, and takes one that does not wait as it is (Go's os.NewFile does; it would otherwise
+// stop with all its goroutines in one sock_accept). A guest that uses the descriptor without having asked expects
+// it to wait (POSIX: a new socket does), and until fd_fdstat_get has told it otherwise, or somebody has set the flags,
+// it does.
+func (f *OpenFile) OfferNonblock() {
+	atomic.StoreUint32(&f.flags, uint32(f.Flags()|wasip1.FdNonblock)|offered)
+}
+
+// told returns the flags for a guest, which knows them from now on.
+func (f *OpenFile) told() wasip1.Fdflags {
+	if atomic.LoadUint32(&f.flags)&offered != 0 {
+		atomic.AndUint32(&f.flags, ^uint32(offered))
+	}
+	return f.Flags()
+}
+
+// waits reports whether a call that finds f not ready is to wait.
+func (f *OpenFile) waits() bool {
+	flags := atomic.LoadUint32(&f.flags)
+	return flags&offered != 0 || wasip1.Fdflags(flags)&wasip1.FdNonblock == 0
+}
+
 // Rights returns the rights of the description itself and those of what is opened through it.
 func (f *OpenFile) Rights() (base, inheriting wasip1.Rights) {
 	return wasip1.Rights(atomic.LoadUint64(&f.base)), wasip1.Rights(atomic.LoadUint64(&f.inheriting))

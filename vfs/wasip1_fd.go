@@ -123,7 +123,7 @@ func FdFdstatGet(c *Caller, fd, result uint32) wasip1.Errno {
 		return e
 	}
 	base, inheriting := f.Rights()
-	s := wasip1.Fdstat{Filetype: f.kind, Flags: f.Flags(), RightsBase: base, RightsInheriting: inheriting}
+	s := wasip1.Fdstat{Filetype: f.kind, Flags: f.told(), RightsBase: base, RightsInheriting: inheriting}
 	s.Encode(b)
 	return wasip1.ESUCCESS
 }

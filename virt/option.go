@@ -48,7 +48,7 @@ type config struct {
 	streams [3]vfs.Stream // win over the readers and writers above
 	mounts  []mount
 	links   bool
-	given   []vfs.Stream
+	given   []preopened
 	random  random.Source
 	hooks   process.Hooks
 
@@ -269,15 +269,6 @@ func WithStream(fd int, s vfs.Stream) Option {
 			return fmt.Errorf("descriptor %d: want 0, 1 or 2; WithPreopened gives others", fd)
 		}
 		c.streams[fd] = s
-		return nil
-	})
-}
-
-// WithPreopened gives the guest a stream, such as a listener or a connection, as the next descriptor
-// after those of its mounts.
-func WithPreopened(s vfs.Stream) Option {
-	return guestOption("WithPreopened", func(c *config) error {
-		c.given = append(c.given[:len(c.given):len(c.given)], s)
 		return nil
 	})
 }

@@ -108,8 +108,8 @@ func (g *Guest) open() error {
 		Stderr:    vfs.NewStream("<stderr>", streams[2], vfs.OpenWrite),
 		Namespace: ns,
 	}
-	for i, s := range g.config.given {
-		p.Files = append(p.Files, vfs.NewStream(fmt.Sprintf("<preopened %d>", i), s, vfs.OpenRead|vfs.OpenWrite))
+	for i, given := range g.config.given {
+		p.Files = append(p.Files, given.open(fmt.Sprintf("<preopened %d>", i)))
 	}
 	return p.Install(g.files)
 }
