@@ -92,7 +92,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts")
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
-	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, and print its results")
+	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
 	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this time (0: no limit)")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most (0: no limit)")
 	f.IntVar(&s.fds, "fds", 0, "open descriptors at most (0: the default)")
@@ -172,7 +172,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx))) }()
 	var result *virt.Result
 	if s.invoke != "" {
-		result, err = invoke(ctx, guest, s.invoke, stdout)
+		result, err = invoke(ctx, guest, s.invoke, args, stdout)
 	} else {
 		result, err = guest.Run(ctx)
 	}
@@ -182,9 +182,13 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	return status(result, stderr), w.finish(guest)
 }
 
-// invoke calls an export and prints its results, one a line.
-func invoke(ctx context.Context, guest *virt.Guest, name string, stdout io.Writer) (*virt.Result, error) {
-	values, err := guest.CallFormatted(ctx, name)
+// invoke calls an export and prints its results, one a line. The guest's arguments are the parameters of an export
+// that takes any.
+func invoke(ctx context.Context, guest *virt.Guest, name string, args []string, stdout io.Writer) (*virt.Result, error) {
+	if f, ok := guest.Instance().ExportedFunctionDefinitions()[name]; ok && len(f.ParamTypes()) == 0 {
+		args = nil
+	}
+	values, err := guest.CallFormatted(ctx, name, args...)
 	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
 		return exit.Result, nil
 	} else if err != nil {
