@@ -127,7 +127,8 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 	if denied != nil {
 		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (Sealed), or run the module elsewhere", strings.Join(denied, "; "))
 	}
-	if pointers && !exportsMemory(info) {
+	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
+	if pointers && !exportsMemory(info) && sharedMemory(info) == nil {
 		return fmt.Errorf(`the module exports no memory named "memory", which %s needs for its pointers`, ModuleName)
 	}
 	return nil

@@ -51,7 +51,7 @@ func (t *thread) grow(p []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := uint64(len(s.mapped.Bytes())) + pages*pageSize
-	if size > s.limit || s.mapped.Grow(size) != nil {
+	if s.Reallocate(size) == nil {
 		return
 	}
 	if old, ok := t.mod.Memory().Grow(uint32(pages)); ok {

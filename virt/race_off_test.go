@@ -1,0 +1,5 @@
+//go:build !race
+
+package virt_test
+
+const raceDetector = false
