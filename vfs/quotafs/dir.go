@@ -4,6 +4,7 @@ import (
 	"io/fs"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -13,15 +14,13 @@ type dir struct {
 	d vfs.Directory
 }
 
-func (d *dir) directory() *dir { return d }
-
 // Lookup returns what a name stands for.
 func (d *dir) Lookup(name string) (vfs.Node, error) {
 	n, err := d.d.Lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	return d.fs.wrap(n), nil
+	return d.fs.Wrap(n), nil
 }
 
 // ReadDir lists names.
@@ -30,12 +29,7 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 }
 
 // Sync puts the names on the store, where that is more than nothing.
-func (d *dir) Sync(dataOnly bool) error {
-	if s, ok := d.n.(interface{ Sync(dataOnly bool) error }); ok {
-		return s.Sync(dataOnly)
-	}
-	return nil
-}
+func (d *dir) Sync(dataOnly bool) error { return (&wrapfs.Dir{Node: d.Node}).Sync(dataOnly) }
 
 // room notes one more name in the directory if there may be one. FS.names is held.
 func (d *dir) room() error {
@@ -102,7 +96,7 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	d.fs.names.Lock()
 	defer d.fs.names.Unlock()
 	if n, err := d.d.Lookup(name); err == nil {
-		release(n)
+		wrapfs.Release(n)
 		return nil, wasip1.EEXIST
 	}
 	if err := d.room(); err != nil {
@@ -120,7 +114,7 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	if err == nil {
 		var a vfs.Attr
 		if a, err = n.Attr(); err != nil {
-			release(n)
+			wrapfs.Release(n)
 		}
 		ino = a.Ino
 	}
@@ -136,7 +130,7 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	d.fs.mu.Unlock()
 	d.fs.drop(ino, in)
 	d.counted(1)
-	return d.fs.wrap(n), nil
+	return d.fs.Wrap(n), nil
 }
 
 // Create makes an empty file for one inode.
@@ -156,20 +150,20 @@ func (d *dir) Symlink(name, target string) (vfs.Node, error) {
 
 // Link gives a file another name, which costs no more than the name.
 func (d *dir) Link(name string, to vfs.Node) error {
-	w, ok := to.(wrapped)
-	if !ok || w.below().fs != d.fs {
-		return wasip1.EXDEV
+	below, err := wrapfs.Below(to, d.fs)
+	if err != nil {
+		return err
 	}
 	d.fs.names.Lock()
 	defer d.fs.names.Unlock()
 	if n, err := d.d.Lookup(name); err == nil {
-		release(n)
-		return d.d.Link(name, w.below().n) // for the error that comes first
+		wrapfs.Release(n)
+		return d.d.Link(name, below) // for the error that comes first
 	}
 	if err := d.room(); err != nil {
 		return err
 	}
-	if err := d.d.Link(name, w.below().n); err != nil {
+	if err := d.d.Link(name, below); err != nil {
 		return err
 	}
 	d.counted(1)
@@ -193,10 +187,13 @@ func (d *dir) victim(name string) (*victim, error) {
 	}
 	a, err := n.Attr()
 	if err != nil {
-		release(n)
+		wrapfs.Release(n)
 		return nil, err
 	}
 	last := a.Nlink <= 1 || a.Type == wasip1.FiletypeDirectory
+	if last {
+		d.fs.knowAll()
+	}
 	return &victim{fs: d.fs, n: n, ino: a.Ino, in: d.fs.inode(a.Ino), last: last}, nil
 }
 
@@ -212,7 +209,7 @@ func (v *victim) end(removed bool) {
 		v.fs.unnamed(v.in)
 	}
 	v.fs.drop(v.ino, v.in)
-	release(v.n)
+	wrapfs.Release(v.n)
 }
 
 // remove removes a name and gives back what its file was charged if it was the last.
@@ -239,11 +236,10 @@ func (d *dir) Rmdir(name string) error { return d.remove(name, d.d.Rmdir) }
 
 // Rename moves a name; what was replaced gives back its charge.
 func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
-	w, ok := to.(interface{ directory() *dir })
-	if !ok || w.directory().fs != d.fs {
+	t, ok := wrapfs.Whole(to).(*dir)
+	if !ok || t.fs != d.fs {
 		return wasip1.EXDEV
 	}
-	t := w.directory()
 	d.fs.names.Lock()
 	defer d.fs.names.Unlock()
 	src, err := d.victim(name)

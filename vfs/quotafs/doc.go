@@ -25,6 +25,6 @@
 //
 // # Locks
 //
-// FS.names (changes of names, one at a time), then inode.mu (growth of one file), then FS.mu (the table of inodes)
-// and Quota.mu, which are held for a few instructions only.
+// FS.names (changes of names, one at a time; shared by openings of whole paths), then inode.mu (growth of one file), then
+// FS.mu (the table of inodes) and Quota.mu, which are held for a few instructions only.
 package quotafs

@@ -4,13 +4,16 @@ import (
 	"math"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // open is one opening of a file.
 type open struct {
-	*file
-	f      vfs.File
+	wrapfs.File
+	fs *FS
+
+	// Guarded by FS.mu: nil and 0 as long as it is not known which inode it is.
 	in     *inode
 	number uint64
 }
@@ -30,9 +33,9 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 		return nil, err
 	}
 	in := f.fs.inode(ino)
-	o := &open{file: f, in: in, number: ino}
+	o := &open{File: wrapfs.File{Node: f.Below}, fs: f.fs, in: in, number: ino}
 	if mode&vfs.OpenTruncate == 0 {
-		o.f, err = f.n.(vfs.RegularFile).Open(mode)
+		o.Below, err = f.Below.(vfs.RegularFile).Open(mode)
 	} else {
 		err = o.truncate(mode)
 	}
@@ -49,11 +52,11 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 func (o *open) truncate(mode vfs.OpenMode) error {
 	o.in.mu.Lock()
 	defer o.in.mu.Unlock()
-	a, err := o.n.Attr()
+	a, err := o.Node.Attr()
 	if err != nil {
 		return err
 	}
-	if o.f, err = o.n.(vfs.RegularFile).Open(mode); err != nil {
+	if o.Below, err = o.Node.(vfs.RegularFile).Open(mode); err != nil {
 		return err
 	}
 	o.fs.charge(o.in, -int64(a.Size))
@@ -62,7 +65,10 @@ func (o *open) truncate(mode vfs.OpenMode) error {
 
 // Close ends the opening; the last of a file without names gives back what the file was charged.
 func (o *open) Close() error {
-	err := o.f.Close()
+	if done, err := o.closeUnknown(); done {
+		return err
+	}
+	err := o.Below.Close()
 	o.fs.mu.Lock()
 	o.in.opens--
 	last := o.in.opens == 0 && o.in.gone
@@ -74,40 +80,21 @@ func (o *open) Close() error {
 	return err
 }
 
-// ReadAt reads at an offset.
-func (o *open) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
-
-// ReadVector reads into several buffers.
-func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
-	if v, ok := o.f.(vfs.VectorFile); ok {
-		return v.ReadVector(bufs, off)
-	}
-	total := 0
-	for _, b := range bufs {
-		n, err := o.f.ReadAt(b, off+int64(total))
-		total += n
-		if err != nil && total > 0 {
-			err = nil
-		}
-		if err != nil || n < len(b) {
-			return total, err
-		}
-	}
-	return total, nil
-}
-
 // WriteAt writes what fits.
 func (o *open) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, wasip1.EINVAL
 	}
-	o.in.mu.Lock()
-	defer o.in.mu.Unlock()
+	in, err := o.grow()
+	if err != nil {
+		return 0, err
+	}
+	defer in.mu.Unlock()
 	g, err := o.admit(off, int64(len(p)))
 	if g.fits == 0 {
 		return 0, err
 	}
-	n, err := o.f.WriteAt(p[:g.fits], off)
+	n, err := o.Below.WriteAt(p[:g.fits], off)
 	return n, o.wrote(g, n, err)
 }
 
@@ -116,38 +103,31 @@ func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, wasip1.EINVAL
 	}
-	o.in.mu.Lock()
-	defer o.in.mu.Unlock()
-	want := total(bufs)
-	g, err := o.admit(off, want)
+	in, err := o.grow()
+	if err != nil {
+		return 0, err
+	}
+	defer in.mu.Unlock()
+	g, err := o.admit(off, total(bufs))
 	if g.fits == 0 {
 		return 0, err
 	}
-	if g.fits < want {
-		bufs = cut(bufs, g.fits)
-	}
-	n, err := writeBelow(o.f, bufs, off)
+	n, err := o.File.WriteVector(wrapfs.Cut(bufs, g.fits), off)
 	return n, o.wrote(g, n, err)
 }
 
 // Append writes what fits at the end.
 func (o *open) Append(bufs [][]byte) (n int, end int64, err error) {
-	o.in.mu.Lock()
-	defer o.in.mu.Unlock()
-	want := total(bufs)
-	g, err := o.admit(atEnd, want)
+	in, err := o.grow()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer in.mu.Unlock()
+	g, err := o.admit(atEnd, total(bufs))
 	if g.fits == 0 {
 		return 0, g.size, err
 	}
-	if g.fits < want {
-		bufs = cut(bufs, g.fits)
-	}
-	if a, ok := o.f.(vfs.Appender); ok {
-		n, end, err = a.Append(bufs)
-	} else {
-		n, err = writeBelow(o.f, bufs, g.size)
-		end = g.size + int64(n)
-	}
+	n, end, err = o.File.Append(wrapfs.Cut(bufs, g.fits))
 	return n, end, o.wrote(g, n, err)
 }
 
@@ -165,7 +145,7 @@ const atEnd = -1
 // admit takes what a write of want bytes at off needs, as far as there is. Where nothing fits, or nothing is wanted,
 // nothing is taken and the error says why. in.mu is held.
 func (o *open) admit(off, want int64) (grant, error) {
-	a, err := o.n.Attr()
+	a, err := o.Node.Attr()
 	if err != nil {
 		return grant{}, err
 	}
@@ -196,7 +176,7 @@ func (o *open) wrote(g grant, n int, err error) error {
 		o.fs.charge(o.in, g.taken)
 		return g.short
 	}
-	o.fs.settle(o.in, o.n, g.size, g.taken)
+	o.fs.settle(o.in, o.Node, g.size, g.taken)
 	return err
 }
 
@@ -207,37 +187,6 @@ func total(bufs [][]byte) (n int64) {
 	return n
 }
 
-// cut returns the first n bytes of bufs, which have more.
-func cut(bufs [][]byte, n int64) [][]byte {
-	short := make([][]byte, 0, len(bufs))
-	for _, b := range bufs {
-		b = b[:min(int64(len(b)), n)]
-		short = append(short, b)
-		if n -= int64(len(b)); n == 0 {
-			break
-		}
-	}
-	return short
-}
-
-func writeBelow(f vfs.File, bufs [][]byte, off int64) (int, error) {
-	if len(bufs) == 1 {
-		return f.WriteAt(bufs[0], off)
-	}
-	if v, ok := f.(vfs.VectorFile); ok {
-		return v.WriteVector(bufs, off)
-	}
-	done := 0
-	for _, b := range bufs {
-		n, err := f.WriteAt(b, off+int64(done))
-		done += n
-		if err != nil || n < len(b) {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
 // Allocate makes the file longer, all of it or nothing.
 func (o *open) Allocate(off, n int64) error {
 	if off < 0 || n <= 0 {
@@ -246,31 +195,15 @@ func (o *open) Allocate(off, n int64) error {
 	if n > math.MaxInt64-off || off+n > o.fs.limits.FileSize {
 		return wasip1.EFBIG
 	}
-	o.in.mu.Lock()
-	defer o.in.mu.Unlock()
-	a, err := o.n.Attr()
+	in, err := o.grow()
+	if err != nil {
+		return err
+	}
+	defer in.mu.Unlock()
+	a, err := o.Node.Attr()
 	if err != nil {
 		return err
 	}
 	size := int64(a.Size)
-	return o.fs.resize(o.in, o.n, size, max(size, off+n), func() error {
-		if al, ok := o.f.(vfs.Allocator); ok {
-			return al.Allocate(off, n)
-		}
-		if off+n <= size {
-			return nil
-		}
-		return o.n.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(off + n)})
-	})
+	return o.fs.resize(in, o.Node, size, max(size, off+n), func() error { return o.File.Allocate(off, n) })
 }
-
-// Advise hands the advice on.
-func (o *open) Advise(off, n int64, advice wasip1.Advice) error {
-	if a, ok := o.f.(vfs.Advisor); ok {
-		return a.Advise(off, n, advice)
-	}
-	return nil
-}
-
-// Sync puts content on the store.
-func (o *open) Sync(dataOnly bool) error { return o.f.Sync(dataOnly) }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -14,10 +15,11 @@ type FS struct {
 	quotas []account
 	root   vfs.Node
 
-	names sync.Mutex // one change of names at a time
+	names sync.RWMutex // one change of names at a time; held for reading while a path is opened
 
-	mu     sync.Mutex
-	inodes map[uint64]*inode
+	mu      sync.Mutex
+	inodes  map[uint64]*inode
+	unknown map[*open]struct{} // openings of which nothing is known yet
 }
 
 // account is a quota with what it answers when it is used up.
@@ -51,13 +53,13 @@ func Shared(q *Quota) Option {
 
 // New returns fsys within limits. What fsys holds already is not counted; see [FS.Count].
 func New(fsys vfs.FS, limits Limits, opts ...Option) *FS {
-	f := &FS{fs: fsys, limits: limits, inodes: make(map[uint64]*inode)}
+	f := &FS{fs: fsys, limits: limits, inodes: make(map[uint64]*inode), unknown: make(map[*open]struct{})}
 	f.limits.FileSize, f.limits.DirEntries = orUnlimited(limits.FileSize), orUnlimited(limits.DirEntries)
 	f.quotas = []account{{NewQuota(limits.Bytes, limits.Inodes), wasip1.ENOSPC}}
 	for _, o := range opts {
 		o(f)
 	}
-	f.root = f.wrap(fsys.Root())
+	f.root = wrapfs.Root(f.Wrap(fsys.Root()), fsys.Root())
 	return f
 }
 
@@ -70,11 +72,7 @@ func (f *FS) Root() vfs.Node { return f.root }
 func (f *FS) Quota() *Quota { return f.quotas[0].Quota }
 
 // Attach hands env on.
-func (f *FS) Attach(env vfs.Env) {
-	if e, ok := f.fs.(vfs.EnvFS); ok {
-		e.Attach(env)
-	}
-}
+func (f *FS) Attach(env vfs.Env) { wrapfs.Attach(f.fs, env) }
 
 // Count charges what the file system holds already, the root excepted, as if it had been made through the
 // wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it holds more than it may; then nothing
@@ -121,7 +119,7 @@ func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool) e
 	if err != nil {
 		return err
 	}
-	defer release(n)
+	defer wrapfs.Release(n)
 	a, err := n.Attr()
 	if err != nil || seen[a.Ino] {
 		return err
@@ -202,6 +200,10 @@ func (f *FS) giveInode() {
 func (f *FS) inode(ino uint64) *inode {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.inodeLocked(ino)
+}
+
+func (f *FS) inodeLocked(ino uint64) *inode {
 	in := f.inodes[ino]
 	if in == nil {
 		in = new(inode)
@@ -262,11 +264,5 @@ func (f *FS) unnamed(in *inode) {
 	f.mu.Unlock()
 	if !open {
 		f.refund(in)
-	}
-}
-
-func release(n vfs.Node) {
-	if r, ok := n.(vfs.Releaser); ok {
-		r.Release()
 	}
 }

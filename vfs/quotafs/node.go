@@ -5,81 +5,30 @@ import (
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// node is a node of the file system below.
+// node is a node whose changes are limited: a regular file or a directory. Others are plain.
 type node struct {
+	wrapfs.Node
 	fs  *FS
-	n   vfs.Node
 	num atomic.Uint64 // the inode number once it was asked for
 }
 
-// The types of nodes. Those that are no directories can always be released; of directories only those can where the
-// root below says that it is of use, so that others pay nothing for it.
-type (
-	file struct{ node }
-	link struct{ node }
-	dev  struct{ node }
-	// other is a node of which nothing is known but its attributes.
-	other struct{ node }
+// file is a regular file.
+type file struct{ node }
 
-	held struct{ dir }
-)
-
-// wrapped is implemented by all of them.
-type wrapped interface {
-	vfs.Node
-	below() *node
-}
-
-func (n *node) below() *node { return n }
-
-func (f *FS) wrap(n vfs.Node) vfs.Node {
+// Wrap returns the node of the wrapper for one of the file system below.
+func (f *FS) Wrap(n vfs.Node) vfs.Node {
+	below := wrapfs.Node{Below: n, Of: f}
 	switch t := n.(type) {
 	case vfs.Directory:
-		if _, ok := n.(vfs.Releaser); ok {
-			h := new(held)
-			h.fs, h.n, h.d = f, n, t
-			return h
-		}
-		d := &dir{d: t}
-		d.fs, d.n = f, n
-		return d
+		return &dir{node: node{Node: below, fs: f}, d: t}
 	case vfs.RegularFile:
-		w := new(file)
-		w.fs, w.n = f, n
-		return w
-	case vfs.Symlink:
-		w := new(link)
-		w.fs, w.n = f, n
-		return w
-	case vfs.StreamNode:
-		w := new(dev)
-		w.fs, w.n = f, n
-		return w
+		return &file{node: node{Node: below, fs: f}}
 	}
-	w := new(other)
-	w.fs, w.n = f, n
-	return w
-}
-
-// Release hands the release on.
-func (h *held) Release()  { release(h.n) }
-func (f *file) Release()  { release(f.n) }
-func (l *link) Release()  { release(l.n) }
-func (d *dev) Release()   { release(d.n) }
-func (o *other) Release() { release(o.n) }
-
-func (n *node) Type() wasip1.Filetype   { return n.n.Type() }
-func (n *node) Attr() (vfs.Attr, error) { return n.n.Attr() }
-
-// Readlink returns the target.
-func (l *link) Readlink() (string, error) { return l.n.(vfs.Symlink).Readlink() }
-
-// OpenStream opens the device.
-func (d *dev) OpenStream(mode vfs.OpenMode) (vfs.Stream, error) {
-	return d.n.(vfs.StreamNode).OpenStream(mode)
+	return wrapfs.Plain(n, f)
 }
 
 // ino returns the inode number.
@@ -87,7 +36,7 @@ func (n *node) ino() (uint64, error) {
 	if i := n.num.Load(); i != 0 {
 		return i, nil
 	}
-	a, err := n.n.Attr()
+	a, err := n.Below.Attr()
 	if err != nil {
 		return 0, err
 	}
@@ -98,7 +47,7 @@ func (n *node) ino() (uint64, error) {
 // SetAttr changes attributes. A larger size counts as written.
 func (n *node) SetAttr(s vfs.SetAttr) error {
 	if s.Mask&vfs.SetSize == 0 || n.Type() != wasip1.FiletypeRegularFile {
-		return n.n.SetAttr(s)
+		return n.Below.SetAttr(s)
 	}
 	if s.Size > math.MaxInt64 || int64(s.Size) > n.fs.limits.FileSize {
 		return wasip1.EFBIG
@@ -111,7 +60,7 @@ func (n *node) SetAttr(s vfs.SetAttr) error {
 	defer n.fs.drop(ino, in)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	a, err := n.n.Attr()
+	a, err := n.Below.Attr()
 	if err != nil {
 		return err
 	}
@@ -119,7 +68,7 @@ func (n *node) SetAttr(s vfs.SetAttr) error {
 		// Nothing would tell when the file is gone for good.
 		return wasip1.ENOENT
 	}
-	return n.fs.resize(in, n.n, int64(a.Size), int64(s.Size), func() error { return n.n.SetAttr(s) })
+	return n.fs.resize(in, n.Below, int64(a.Size), int64(s.Size), func() error { return n.Below.SetAttr(s) })
 }
 
 func (f *FS) isOpen(in *inode) bool {
