@@ -1,7 +1,248 @@
 package virt
 
+import (
+	"errors"
+	"fmt"
+	gopath "path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// TraceEvent is one call of a guest, as the guest sees it: after policy, middleware and faults. It is valid
+// during [Tracer.Begin] and [Tracer.End] only.
+type TraceEvent struct {
+	// Guest is the guest's number in its Host, from 1, and Program its name.
+	Guest   uint64
+	Program string
+	// Thread is the number of the guest's thread; 0 is the first.
+	Thread uint32
+	// Call is the function's name.
+	Call string
+	// Args are what the function was given and, when it has returned, what it stored in buffers and structs.
+	Args []TraceValue
+	// Results are the numbers that it stored.
+	Results []TraceValue
+	// Errno is what it answered.
+	Errno wasip1.Errno
+	// Left says that the call did not return to the guest: it ended it.
+	Left bool
+	// Start is the time since the trace began.
+	Start, Duration time.Duration
+}
+
+// TraceValue is a parameter or result, decoded by its [Kind].
+type TraceValue struct {
+	Name string
+	// Text is the value as a reader wants it.
+	Text string
+	// Value is the value as a program wants it: a string, an integer, a []TraceValue for a struct, a [][]TraceValue
+	// for several.
+	Value any
+}
+
+// Tracer gets the calls of guests. Its methods are called by the threads of all guests that have it, at any time.
+type Tracer interface {
+	// Begin is called before a call. It is left out where the trace is filtered by errno.
+	Begin(e *TraceEvent)
+	// End is called after a call, with the same event, which then is complete.
+	End(e *TraceEvent)
+}
+
 // tracing is one WithTrace.
-type tracing struct{}
+type tracing struct {
+	tracer Tracer
+	match  selection
+	paths  []string
+	errnos []wasip1.Errno
+	failed bool
+	bytes  int
+	clock  clock.Clock // nil: the Host's
+
+	mu    sync.Mutex
+	begun bool
+	start int64
+}
+
+// TraceOption says what a trace shows.
+type TraceOption func(*tracing) error
+
+// TraceCalls shows the functions that match names only; see [WithMiddleware].
+func TraceCalls(match string) TraceOption {
+	return func(tr *tracing) (err error) { tr.match, err = selects(match); return err }
+}
+
+// TracePaths shows only calls that are about a file that one of the patterns matches; see [Allow].
+func TracePaths(patterns ...string) TraceOption {
+	return func(tr *tracing) error { tr.paths = patterns; return checkGlobs(patterns) }
+}
+
+// TraceErrnos shows only calls that answer one of the errnos, ESUCCESS included where it is given.
+func TraceErrnos(errnos ...wasip1.Errno) TraceOption {
+	return func(tr *tracing) error { tr.errnos = errnos; return nil }
+}
+
+// TraceErrors shows only calls that fail.
+func TraceErrors() TraceOption {
+	return func(tr *tracing) error { tr.failed = true; return nil }
+}
+
+// TraceBytes shows the first n bytes of content. Default: 32.
+func TraceBytes(n int) TraceOption {
+	return func(tr *tracing) error {
+		if n < 0 {
+			return fmt.Errorf("%d bytes of content are too few", n)
+		}
+		tr.bytes = min(n, MaxContent)
+		return nil
+	}
+}
+
+// TraceRealTime takes times from the machine's clock. Without it they are the Host's.
+func TraceRealTime() TraceOption {
+	return func(tr *tracing) error { tr.clock = clock.Real(); return nil }
+}
+
+// WithTrace shows the guest's calls to a Tracer, such as [TraceText], [TraceJSON], [TraceLog] and [TracePerfetto] make. It may be
+// given several times.
+func WithTrace(t Tracer, opts ...TraceOption) Option {
+	tr := &tracing{tracer: t, bytes: 32}
+	errs := []error{TraceCalls("*")(tr)}
+	for _, o := range opts {
+		errs = append(errs, o(tr))
+	}
+	if t == nil {
+		errs = append(errs, errors.New("the Tracer is nil"))
+	}
+	err := errors.Join(errs...)
+	return guestOption("WithTrace", func(c *config) error {
+		c.control.traces = append(c.control.traces[:len(c.control.traces):len(c.control.traces)], tr)
+		return err
+	})
+}
+
+// now is the time since the trace began.
+func (tr *tracing) now(g *Guest) time.Duration {
+	k := tr.clock
+	if k == nil {
+		k = g.host.clock
+	}
+	at := k.Monotonic()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if !tr.begun {
+		tr.begun, tr.start = true, at
+	}
+	return time.Duration(at - tr.start)
+}
+
+// late reports whether what is shown depends on what a call answers.
+func (tr *tracing) late() bool { return tr.failed || tr.errnos != nil }
+
+func (tr *tracing) shows(errno wasip1.Errno) bool {
+	if tr.failed && errno == wasip1.ESUCCESS {
+		return false
+	}
+	return tr.errnos == nil || slices.Contains(tr.errnos, errno)
+}
 
 // traced is the layer of traces.
-func traced(g *Guest, i int, next around) around { return nil }
+func traced(g *Guest, i int, next around) (outer around) {
+	for _, tr := range g.config.control.traces {
+		if tr.match[i] {
+			next = tr.around(g, next)
+			outer = next
+		}
+	}
+	return outer
+}
+
+func (tr *tracing) around(g *Guest, next around) around {
+	return func(t *thread, f *Function, p []uint64) (errno wasip1.Errno) {
+		d := decoder{t: t, f: f, bytes: tr.bytes}
+		d.p = append(d.raw[:0], p[:f.width()]...) // the call's own may be changed, or hold the result afterwards
+		if tr.paths != nil && !slices.ContainsFunc(d.paths(), func(p string) bool { return matchAny(tr.paths, p) }) {
+			return next(t, f, p)
+		}
+		e := &TraceEvent{Guest: g.usage.number, Program: g.name(), Thread: t.id(), Call: f.Name}
+		e.Args = d.given()
+		e.Start = tr.now(g)
+		if !tr.late() {
+			tr.tracer.Begin(e)
+		}
+		e.Left = true
+		defer func() {
+			e.Duration = tr.now(g) - e.Start
+			if !e.Left {
+				e.Errno, e.Left = errno, g.ended.Load()
+			}
+			if tr.shows(e.Errno) {
+				d.answered(e)
+				tr.tracer.End(e)
+			}
+		}()
+		errno = next(t, f, p)
+		e.Left = false
+		return errno
+	}
+}
+
+// name is the guest's argument 0.
+func (g *Guest) name() string { return g.group.Name() }
+
+// decoder decodes the parameters of one call.
+type decoder struct {
+	t     *thread
+	f     *Function
+	p     []uint64
+	raw   [16]uint64
+	bytes int
+	view  memory.View
+}
+
+// look attaches the decoder's own View, so that what is read for a trace is not noted as read by the call.
+func (d *decoder) look() {
+	d.t.attach()
+	d.view.Reset(d.t.view.Bytes())
+}
+
+// each calls f with each parameter and its place among the WebAssembly parameters.
+func (d *decoder) each(f func(p Param, i int)) {
+	i := 0
+	for _, p := range d.f.Params {
+		f(p, i)
+		if i++; p.Kind.pair() {
+			i++
+		}
+	}
+}
+
+// paths are the files that the call is about, by their text.
+func (d *decoder) paths() (paths []string) {
+	d.look()
+	dir := ""
+	d.each(func(p Param, i int) {
+		switch p.Kind {
+		case KindFd:
+			if dir = d.t.pathOf(uint32(d.p[i])); dir != "" {
+				paths = append(paths, dir)
+			}
+		case KindPath:
+			if s, ok := d.path(i); ok && dir != "" {
+				paths = append(paths, gopath.Join(dir, s))
+			} else if ok {
+				paths = append(paths, s)
+			}
+		}
+	})
+	return paths
+}
+
+func (d *decoder) path(i int) (string, bool) {
+	b, errno := d.view.Read(uint32(d.p[i]), min(uint32(d.p[i+1]), memory.MaxPath))
+	return string(b), errno == wasip1.ESUCCESS
+}

@@ -146,6 +146,7 @@ type guestUsage struct {
 	fuel    atomic.Int64
 	waited  [rows + 1]atomic.Int64 // nanoseconds by row, the last for atomic waits
 
+	number      uint64 // of the guest in its Host, from 1
 	born        time.Time
 	bornVirtual int64
 
@@ -159,6 +160,7 @@ type guestUsage struct {
 
 // start notes the guest's birth.
 func (u *guestUsage) start(g *Guest) {
+	u.number = g.host.past.guests.Add(1)
 	u.threads = map[*threadUsage]struct{}{}
 	u.born, u.bornVirtual = time.Now(), g.host.clock.Monotonic()
 }
@@ -265,6 +267,8 @@ func (g *Guest) Usage() Usage {
 
 // pastUsage is what the guests of a Host that have been closed used.
 type pastUsage struct {
+	guests atomic.Uint64 // how many there have been
+
 	mu    sync.Mutex
 	usage Usage
 }

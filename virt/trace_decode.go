@@ -1,0 +1,264 @@
+package virt
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// given decodes the parameters before the call: what the guest gave, and where it wants the rest.
+func (d *decoder) given() (args []TraceValue) {
+	d.look()
+	d.each(func(p Param, i int) {
+		if p.Kind.number() {
+			return
+		}
+		text, value := d.decode(p.Kind, i)
+		args = append(args, TraceValue{p.Name, text, value})
+	})
+	return args
+}
+
+// answered adds to e what the call stored.
+func (d *decoder) answered(e *TraceEvent) {
+	if e.Errno != wasip1.ESUCCESS || e.Left {
+		return
+	}
+	d.look()
+	n := 0
+	d.each(func(p Param, i int) {
+		if p.Kind.number() {
+			if v, errno := load(&d.view, p.Kind, uint32(d.p[i])); errno == wasip1.ESUCCESS {
+				text := strconv.FormatUint(v, 10)
+				value := any(v)
+				if p.Kind == KindOutRoflags {
+					text = wasip1.Roflags(v).String()
+					value = text
+				}
+				e.Results = append(e.Results, TraceValue{p.Name, text, value})
+			}
+			return
+		}
+		if p.Kind >= KindIovs {
+			e.Args[n].Text, e.Args[n].Value = d.stored(p.Kind, i)
+		}
+		n++
+	})
+	if d.f == &threadSpawn {
+		e.Results = append(e.Results, TraceValue{"tid", strconv.FormatUint(uint64(d.t.spawned), 10), uint64(d.t.spawned)})
+	}
+}
+
+// decode decodes a parameter before the call.
+func (d *decoder) decode(k Kind, i int) (string, any) {
+	if k.value() {
+		return d.value(k, d.p[i])
+	}
+	ptr := uint32(d.p[i])
+	switch k {
+	case KindPath:
+		if s, ok := d.path(i); ok {
+			return strconv.Quote(s), s
+		}
+	case KindCiovs:
+		if text, value, ok := d.buffers(i, memory.MaxIovecTotal, false); ok {
+			return text, value
+		}
+	case KindSubscriptions:
+		_, at := d.f.only(KindSize)
+		if subs, ok := d.subscriptions(ptr, uint32(d.p[at])); ok {
+			return array(subs)
+		}
+	}
+	text := fmt.Sprintf("%#x", ptr)
+	if k.pair() {
+		text += fmt.Sprintf("[%d]", uint32(d.p[i+1]))
+	}
+	return text, text
+}
+
+// stored decodes what the call stored at a pointer.
+func (d *decoder) stored(k Kind, i int) (string, any) {
+	ptr := uint32(d.p[i])
+	n := ^uint32(0)
+	if size, at := d.f.only(KindOutSize); size != nil {
+		n, _ = d.view.Uint32(uint32(d.p[at]))
+	}
+	switch k {
+	case KindIovs:
+		if text, value, ok := d.buffers(i, uint64(n), true); ok {
+			return text, value
+		}
+	case KindOutBuffer:
+		n = min(n, uint32(d.p[i+1]))
+		if b, errno := d.view.Read(ptr, min(n, uint32(d.bytes))); errno == wasip1.ESUCCESS {
+			return content(b, uint64(n))
+		}
+	case KindOutEvents:
+		if events, ok := d.events(ptr, n); ok {
+			return array(events)
+		}
+	case KindOutFdstat, KindOutFilestat, KindOutPrestat:
+		if b, errno := d.view.Read(ptr, k.stored()); errno == wasip1.ESUCCESS {
+			return structure(fields(k, b))
+		}
+	}
+	return d.decode(k, i)
+}
+
+// value decodes a parameter that is a value.
+func (d *decoder) value(k Kind, v uint64) (string, any) {
+	name := func(s fmt.Stringer) (string, any) { return s.String(), s.String() }
+	switch k {
+	case KindFd:
+		path := d.t.pathOf(uint32(v))
+		fd := strconv.FormatUint(uint64(uint32(v)), 10)
+		switch {
+		case path == "":
+			return fd, []TraceValue{{"fd", fd, uint64(uint32(v))}}
+		case !strings.HasPrefix(path, "<"):
+			return fd + "<" + path + ">", []TraceValue{{"fd", fd, uint64(uint32(v))}, {"path", path, path}}
+		}
+		return fd + path, []TraceValue{{"fd", fd, uint64(uint32(v))}, {"path", path, path}}
+	case KindFiledelta:
+		return strconv.FormatInt(int64(v), 10), int64(v)
+	case KindRights:
+		text, value := name(wasip1.Rights(v))
+		if strings.Count(text, "|") > 2 {
+			text = fmt.Sprintf("%#x", v)
+		}
+		return text, value
+	case KindClockID:
+		return name(wasip1.ClockID(v))
+	case KindAdvice:
+		return name(wasip1.Advice(v))
+	case KindFdflags:
+		return name(wasip1.Fdflags(v))
+	case KindFstflags:
+		return name(wasip1.Fstflags(v))
+	case KindLookupflags:
+		return name(wasip1.Lookupflags(v))
+	case KindOflags:
+		return name(wasip1.Oflags(v))
+	case KindWhence:
+		return name(wasip1.Whence(v))
+	case KindRiflags:
+		return name(wasip1.Riflags(v))
+	case KindSiflags:
+		return name(wasip1.Siflags(v))
+	case KindSdflags:
+		return name(wasip1.Sdflags(v))
+	case KindSignal:
+		return name(wasip1.Signal(v))
+	}
+	if !k.wide() {
+		v = uint64(uint32(v))
+	}
+	return strconv.FormatUint(v, 10), v
+}
+
+// buffers decodes the first n bytes that iovecs stand for.
+func (d *decoder) buffers(i int, n uint64, w bool) (string, any, bool) {
+	var s memory.Scratch
+	l, errno := d.view.Iovecs(uint32(d.p[i]), uint32(d.p[i+1]), &s, w)
+	if errno != wasip1.ESUCCESS {
+		return "", nil, false
+	}
+	n = min(n, l.Total)
+	text, value := content(gather(l.Bufs, int(min(n, uint64(d.bytes)))), n)
+	return text, value, true
+}
+
+// content shows the beginning b of n bytes.
+func content(b []byte, n uint64) (string, any) {
+	text := strconv.Quote(string(b))
+	if uint64(len(b)) < n {
+		text = fmt.Sprintf("%s... (%d bytes)", text, n)
+	}
+	return text, []TraceValue{{"data", text, string(b)}, {"len", strconv.FormatUint(n, 10), n}}
+}
+
+// structure shows fields as a struct.
+func structure(fields []TraceValue) (string, any) {
+	var b strings.Builder
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(f.Name + "=" + f.Text)
+	}
+	return "{" + b.String() + "}", fields
+}
+
+// array shows structs as an array.
+func array(structs [][]TraceValue) (string, any) {
+	all := make([]string, len(structs))
+	for i, s := range structs {
+		all[i], _ = structure(s)
+	}
+	return "[" + strings.Join(all, ", ") + "]", structs
+}
+
+func number(name string, v uint64) TraceValue {
+	return TraceValue{name, strconv.FormatUint(v, 10), v}
+}
+
+func named(name string, v fmt.Stringer) TraceValue { return TraceValue{name, v.String(), v.String()} }
+
+// fields are those of a struct in guest memory.
+func fields(k Kind, b []byte) []TraceValue {
+	switch k {
+	case KindOutFdstat:
+		s := wasip1.DecodeFdstat(b)
+		return []TraceValue{named("type", s.Filetype), named("flags", s.Flags), named("rights", s.RightsBase), named("inheriting", s.RightsInheriting)}
+	case KindOutPrestat:
+		s := wasip1.DecodePrestat(b)
+		return []TraceValue{named("tag", s.Tag), number("name_len", uint64(s.NameLen))}
+	}
+	s := wasip1.DecodeFilestat(b)
+	return []TraceValue{number("dev", s.Dev), number("ino", s.Ino), named("type", s.Filetype), number("nlink", s.Nlink),
+		number("size", s.Size), number("atim", s.Atim), number("mtim", s.Mtim), number("ctim", s.Ctim)}
+}
+
+// maxTraced is how many subscriptions or events a trace shows.
+const maxTraced = 64
+
+func (d *decoder) subscriptions(ptr, n uint32) (all [][]TraceValue, ok bool) {
+	n = min(n, maxTraced)
+	b, errno := d.view.Read(ptr, n*wasip1.SizeSubscription)
+	if errno != wasip1.ESUCCESS {
+		return nil, false
+	}
+	for ; len(b) > 0; b = b[wasip1.SizeSubscription:] {
+		s := wasip1.DecodeSubscription(b)
+		f := []TraceValue{number("userdata", s.Userdata), named("type", s.Tag)}
+		if s.Tag == wasip1.EventtypeClock {
+			f = append(f, named("clock", s.Clock.ID), number("timeout", s.Clock.Timeout), named("flags", s.Clock.Flags))
+		} else {
+			text, value := d.value(KindFd, uint64(s.Fd))
+			f = append(f, TraceValue{"fd", text, value})
+		}
+		all = append(all, f)
+	}
+	return all, true
+}
+
+func (d *decoder) events(ptr, n uint32) (all [][]TraceValue, ok bool) {
+	n = min(n, maxTraced)
+	b, errno := d.view.Read(ptr, n*wasip1.SizeEvent)
+	if errno != wasip1.ESUCCESS {
+		return nil, false
+	}
+	for ; len(b) > 0; b = b[wasip1.SizeEvent:] {
+		e := wasip1.DecodeEvent(b)
+		f := []TraceValue{number("userdata", e.Userdata), named("errno", e.Errno), named("type", e.Type)}
+		if e.Type != wasip1.EventtypeClock {
+			f = append(f, number("nbytes", e.NBytes), named("flags", e.Flags))
+		}
+		all = append(all, f)
+	}
+	return all, true
+}

@@ -1,0 +1,129 @@
+package virt
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// PerfettoTracer writes a trace that ui.perfetto.dev and chrome://tracing open. Make one with [TracePerfetto].
+type PerfettoTracer struct {
+	mu     sync.Mutex
+	w      io.Writer
+	err    error
+	buf    []byte
+	begun  bool
+	closed bool
+	last   time.Duration
+	tracks map[track]struct{}
+	open   map[*TraceEvent]struct{} // those whose begin was written
+}
+
+type track struct {
+	guest  uint64
+	thread uint32
+	all    bool // the guest itself
+}
+
+// TracePerfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an event a call. Events
+// are written as they happen, in the order of time; a file that was not closed can be opened all the same.
+func TracePerfetto(w io.Writer) *PerfettoTracer {
+	return &PerfettoTracer{w: w, tracks: map[track]struct{}{}, open: map[*TraceEvent]struct{}{}}
+}
+
+// Begin implements [Tracer].
+func (t *PerfettoTracer) Begin(e *TraceEvent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begin(e)
+	t.open[e] = struct{}{}
+}
+
+// End implements [Tracer].
+func (t *PerfettoTracer) End(e *TraceEvent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.open[e]; !ok {
+		// It is known only now that the call is to be shown. Others of its track may have been written meanwhile, whose
+		// times must not be undercut.
+		t.begin(e)
+	}
+	delete(t.open, e)
+	t.event("E", e, e.Start+e.Duration, func(b []byte) []byte {
+		b = append(b, `,"args":{"result":`...)
+		b = appendJSON(b, e.answer())
+		for _, a := range e.Args {
+			b = fmt.Appendf(b, `,%q:`, a.Name)
+			b = appendJSON(b, a.Text)
+		}
+		return append(b, '}')
+	})
+}
+
+// begin writes the begin of a call and, where they come for the first time, its process and thread.
+func (t *PerfettoTracer) begin(e *TraceEvent) {
+	t.name(track{e.Guest, 0, true}, "process_name", fmt.Sprintf("%s (guest %d)", e.Program, e.Guest))
+	t.name(track{e.Guest, e.Thread, false}, "thread_name", fmt.Sprintf("thread %d", e.Thread))
+	t.event("B", e, e.Start, func(b []byte) []byte {
+		b = append(b, `,"args":{`...)
+		for i, a := range e.Args {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = fmt.Appendf(b, `%q:`, a.Name)
+			b = appendJSON(b, a.Text)
+		}
+		return append(b, '}')
+	})
+}
+
+func (t *PerfettoTracer) name(k track, what, name string) {
+	if _, ok := t.tracks[k]; ok {
+		return
+	}
+	t.tracks[k] = struct{}{}
+	t.write(func(b []byte) []byte {
+		b = fmt.Appendf(b, `{"ph":"M","name":%q,"pid":%d,"tid":%d,"args":{"name":`, what, k.guest, k.thread)
+		return append(appendJSON(b, name), "}}"...)
+	})
+}
+
+// event writes one event. Times are in microseconds.
+func (t *PerfettoTracer) event(phase string, e *TraceEvent, at time.Duration, more func([]byte) []byte) {
+	t.last = max(t.last, at)
+	t.write(func(b []byte) []byte {
+		b = fmt.Appendf(b, `{"ph":%q,"name":%q,"cat":"wasi","pid":%d,"tid":%d,"ts":%d.%03d`,
+			phase, e.Call, e.Guest, e.Thread, t.last/time.Microsecond, t.last%time.Microsecond)
+		return append(more(b), '}')
+	})
+}
+
+func (t *PerfettoTracer) write(element func([]byte) []byte) {
+	if t.err != nil || t.closed {
+		return
+	}
+	b := append(t.buf[:0], ",\n"...)
+	if !t.begun {
+		b, t.begun = append(t.buf[:0], "[\n"...), true
+	}
+	t.buf = element(b)
+	_, t.err = t.w.Write(t.buf)
+}
+
+// Close writes the end of the array, and returns the first error of the writer. What comes later is not written.
+func (t *PerfettoTracer) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.err != nil {
+		return t.err
+	}
+	if !t.begun {
+		_, t.err = io.WriteString(t.w, "[")
+	}
+	t.closed = true
+	if t.err == nil {
+		_, t.err = io.WriteString(t.w, "\n]\n")
+	}
+	return t.err
+}
