@@ -31,11 +31,13 @@ func (e *embedder) modules() virt.Option {
 	})
 }
 
-// reactorWasm is the Go reactor of testdata, built once a test run.
-var reactorWasm struct {
+// reactorWasm is the Go reactor of testdata, built once a test run, and compiled once: that takes a race detector's
+// build many seconds.
+var reactorWasm = struct {
 	sync.Mutex
-	wasm []byte
-}
+	wasm  []byte
+	cache wazero.CompilationCache
+}{cache: wazero.NewCompilationCache()}
 
 func goReactor(t *testing.T) []byte {
 	t.Helper()
@@ -50,7 +52,8 @@ func goReactor(t *testing.T) []byte {
 // newReactor makes a guest of the Go reactor whose callback is callback.
 func newReactor(t *testing.T, callback func(ctx context.Context, n int32) int32, opts ...virt.Option) *virt.Guest {
 	t.Helper()
-	host := newHost(t, (&embedder{callback}).modules())
+	host := newHost(t, (&embedder{callback}).modules(),
+		virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)))
 	g, err := host.Instantiate(t.Context(), compiled(t, host, goReactor(t)), opts...)
 	if err != nil {
 		t.Fatal(err)
