@@ -249,6 +249,7 @@ func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, e
 	}
 	g.noteStack(t, err)
 	if r := resultOf(err); r != nil {
+		r.Trap.from(fn)
 		if r.Outcome == Trapped && g.config.resume {
 			return nil, &ExitError{Result: r}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -181,6 +182,13 @@ func (t *Trap) Error() string {
 		return "trap: " + t.Message
 	}
 	return "trap: " + t.Message + "\n" + t.Stack
+}
+
+// from says where the stack began, if the engine told nothing of it: the compiler does not of one that overflowed.
+func (t *Trap) from(entry api.Function) {
+	if t != nil && t.Stack == "" {
+		t.Stack = entry.Definition().DebugName() + "\n"
+	}
 }
 
 const (
