@@ -1,8 +1,11 @@
 package virt
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,7 +20,7 @@ type PerfettoTracer struct {
 	closed bool
 	last   time.Duration
 	tracks map[track]struct{}
-	open   map[*TraceEvent]struct{} // those whose begin was written
+	open   map[track][]*TraceEvent // those whose begin was written, and whose end was not
 }
 
 type track struct {
@@ -29,7 +32,7 @@ type track struct {
 // TracePerfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an event a call. Events
 // are written as they happen, in the order of time; a file that was not closed can be opened all the same.
 func TracePerfetto(w io.Writer) *PerfettoTracer {
-	return &PerfettoTracer{w: w, tracks: map[track]struct{}{}, open: map[*TraceEvent]struct{}{}}
+	return &PerfettoTracer{w: w, tracks: map[track]struct{}{}, open: map[track][]*TraceEvent{}}
 }
 
 // Begin implements [Tracer].
@@ -37,19 +40,22 @@ func (t *PerfettoTracer) Begin(e *TraceEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin(e)
-	t.open[e] = struct{}{}
+	k := track{e.Guest, e.Thread, false}
+	t.open[k] = append(t.open[k], e)
 }
 
 // End implements [Tracer].
 func (t *PerfettoTracer) End(e *TraceEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.open[e]; !ok {
+	k := track{e.Guest, e.Thread, false}
+	if open := t.open[k]; len(open) > 0 && open[len(open)-1] == e {
+		t.open[k] = open[:len(open)-1]
+	} else {
 		// It is known only now that the call is to be shown. Others of its track may have been written meanwhile, whose
 		// times must not be undercut.
 		t.begin(e)
 	}
-	delete(t.open, e)
 	t.event("E", e, e.Start+e.Duration, func(b []byte) []byte {
 		b = append(b, `,"args":{"result":`...)
 		b = appendJSON(b, e.answer())
@@ -111,7 +117,8 @@ func (t *PerfettoTracer) write(element func([]byte) []byte) {
 	_, t.err = t.w.Write(t.buf)
 }
 
-// Close writes the end of the array, and returns the first error of the writer. What comes later is not written.
+// Close writes the end of calls that have not returned, and of the array, and returns the first error of the writer. What
+// comes later is not written.
 func (t *PerfettoTracer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,6 +127,13 @@ func (t *PerfettoTracer) Close() error {
 	}
 	if !t.begun {
 		_, t.err = io.WriteString(t.w, "[")
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(t.open), func(a, b track) int {
+		return cmp.Or(cmp.Compare(a.guest, b.guest), cmp.Compare(a.thread, b.thread))
+	}) {
+		for _, e := range slices.Backward(t.open[k]) {
+			t.event("E", e, t.last, func(b []byte) []byte { return b })
+		}
 	}
 	t.closed = true
 	if t.err == nil {
