@@ -135,7 +135,8 @@ const (
 )
 
 // Reacher is implemented by a Pollable that can tell who makes it ready; the others are ByAnyone. A
-// pipe of which guests have both ends is ByThreads; it is asked at the beginning of each wait.
+// pipe of which guests have both ends is ByThreads. It is asked before each Park, and wakes those who wait
+// when the answer has changed.
 type Reacher interface {
 	Reach() Reach
 }
@@ -158,8 +159,8 @@ func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	waiter := Waiter{Waker: t}
 	p.Subscribe(&waiter)
 	defer p.Unsubscribe(&waiter)
-	w.By = ReachOf(p)
 	for {
+		w.By = ReachOf(p)
 		if s = p.Poll(want); s.Ready != 0 {
 			return s, nil
 		}

@@ -200,24 +200,25 @@ func (s *Set) collect(subs []wasip1.Subscription, events []wasip1.Event) int {
 func (s *Set) park(subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno) {
 	defer s.forget()
 	// Nobody moves s.waits from here on: the queues point into it.
-	w := Wait{Op: "poll_oneoff", Clock: s.Clock, By: ByGroup}
+	w := Wait{Op: "poll_oneoff", Clock: s.Clock}
 	for i := range s.waits {
 		if wt := &s.waits[i]; wt.kind == fd {
 			if w.On == 0 {
 				w.On = uint64(subs[i].Fd)
 			}
-			w.By = min(w.By, ReachOf(wt.p))
 			wt.waiter.Waker = s.Task
 			wt.p.Subscribe(&wt.waiter)
 		}
 	}
+	least := ByGroup
 	if s.useReal {
 		if c, ok := s.Clock.(clock.Settable); ok {
-			w.By = ByAnyone
+			least = ByAnyone
 			defer c.AfterSet(s.Task.Wake).Stop()
 		}
 	}
 	for {
+		w.By = s.reach(least)
 		if s.useMono || s.useReal {
 			s.mono = s.Clock.Monotonic()
 		}
@@ -232,6 +233,16 @@ func (s *Set) park(subs []wasip1.Subscription, events []wasip1.Event) (int, wasi
 			return 0, wasip1.ECANCELED
 		}
 	}
+}
+
+// reach returns who can make a descriptor ready, at most least.
+func (s *Set) reach(least Reach) Reach {
+	for i := range s.waits {
+		if w := &s.waits[i]; w.kind == fd {
+			least = min(least, ReachOf(w.p))
+		}
+	}
+	return least
 }
 
 // deadline returns the monotonic time at which the first clock comes true.

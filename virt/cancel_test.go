@@ -29,8 +29,9 @@ const (
 	cancelBuffer   = 200_000 // more than any pipe or buffer takes
 )
 
-// waiterModule is a guest whose exports are the functions of preview1 that can wait, and one that calls the embedder.
-func waiterModule() []byte {
+// waiterModule is a guest whose exports are the functions of preview1 that can wait, and where asked for one that calls
+// the embedder.
+func waiterModule(callsBack bool) []byte {
 	functions := []struct{ name, params string }{
 		{"fd_read", "iiii"}, {"fd_write", "iiii"}, {"path_open", "iiiiiIIii"}, {"poll_oneoff", "iiii"},
 		{"sock_accept", "iii"}, {"sock_recv", "iiiiii"}, {"sock_send", "iiiii"},
@@ -40,11 +41,15 @@ func waiterModule() []byte {
 		m.funcs = append(m.funcs, imported(f.name, f.params))
 	}
 	callback := signature{[]byte{typeI32}, []byte{typeI32}}
-	m.funcs = append(m.funcs, handFunc{module: "env", name: "callback", signature: callback})
+	if callsBack {
+		m.funcs = append(m.funcs, handFunc{module: "env", name: "callback", signature: callback})
+	}
 	for i, f := range functions {
 		m.funcs = append(m.funcs, handFunc{name: f.name, signature: preview1Type(f.params), body: calling(i, len(f.params))})
 	}
-	m.funcs = append(m.funcs, handFunc{name: "callback", signature: callback, body: calling(len(functions), 1)})
+	if callsBack {
+		m.funcs = append(m.funcs, handFunc{name: "callback", signature: callback, body: calling(len(functions), 1)})
+	}
 	return m.encode()
 }
 
@@ -213,7 +218,7 @@ func TestCancel(t *testing.T) {
 			w := &cancelWorld{t: t, clock: c.make(), sched: sched.NewParallel(sched.Limits{})}
 			callback := &embedder{func(ctx context.Context, _ int32) int32 { w.nested(ctx); return 0 }}
 			w.host = newHost(t, virt.WithClock(w.clock), virt.WithScheduler(w.sched), callback.modules())
-			w.module = compiled(t, w.host, waiterModule())
+			w.module = compiled(t, w.host, waiterModule(true))
 			wait, err := os.ReadFile("testdata/bare/wait.wasm")
 			w.must(err)
 			w.waiting = compiled(t, w.host, wait)

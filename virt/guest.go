@@ -31,6 +31,7 @@ type Guest struct {
 	shared   *shared         // nil where the module has no shared memory
 	adopted  bool            // the embedder instantiated the module itself
 	streams  [3]vfs.Stream
+	lent     []lender // of the streams that it was given
 	ns       *vfs.Namespace
 	arounds  *arounds
 	faulted  faultCounts
@@ -165,6 +166,8 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 	started := g.group.Run(func(task *sched.Thread) {
 		defer g.main.settleFuel()
 		g.main.bind(task)
+		g.lend(g.host)
+		defer g.lend(nil)
 		results, err = g.invoke(g.main, fn, params)
 	})
 	if started != nil {

@@ -95,6 +95,12 @@ func (g *Guest) open() error {
 		streams[0] = stdio.Discard{}
 	}
 	g.outputs(&streams)
+	for _, s := range streams {
+		g.note(s)
+	}
+	for _, given := range g.config.given {
+		g.note(given.stream)
+	}
 	g.limitOutput(&streams)
 	g.streams = streams
 	ns, err := g.namespace()

@@ -36,7 +36,7 @@ type Host struct {
 type direction struct {
 	busy     sync.Mutex // held by the one whose turn it is
 	task     poll.Task
-	waiter   poll.Waiter // its place in the stream's queue
+	waiter   poll.Waiter  // its place in the stream's queue
 	deadline atomic.Int64 // on the monotonic clock
 }
 

@@ -44,8 +44,10 @@ func New(capacity int) (*Reader, *Writer) {
 	if capacity <= 0 {
 		capacity = DefaultCapacity
 	}
-	p := &core{ring: NewRing(max(capacity, Buf)), readers: 1, writers: 1}
-	return &Reader{p: p}, &Writer{p: p}
+	p := &core{ring: NewRing(max(capacity, Buf))}
+	r, w := &Reader{p: p}, &Writer{p: p}
+	p.readers, p.writers = []*Reader{r}, []*Writer{w}
+	return r, w
 }
 
 // core is what the ends of a pipe share.
@@ -54,14 +56,15 @@ type core struct {
 
 	mu      sync.Mutex
 	ring    Ring
-	readers int
-	writers int
+	readers []*Reader // those open
+	writers []*Writer
 }
 
 // Reader is an end for reading.
 type Reader struct {
 	p      *core
 	closed bool // guarded by p.mu
+	lent   any
 }
 
 // Another returns a new end for reading of the same pipe; what one takes the others miss. EBADF
@@ -73,8 +76,10 @@ func (r *Reader) Another() (*Reader, error) {
 	if r.closed {
 		return nil, wasip1.EBADF
 	}
-	p.readers++
-	return &Reader{p: p}, nil
+	another := &Reader{p: p}
+	p.readers = append(p.readers, another)
+	p.toWrite.Wake() // Reach
+	return another, nil
 }
 
 // Read takes what there is. Errors: EAGAIN when the pipe is empty, io.EOF when it will stay so, EBADF after Close.
@@ -94,7 +99,7 @@ func (r *Reader) Read(b []byte) (int, error) {
 			p.toWrite.Wake()
 		}
 		return n, nil
-	case p.writers == 0:
+	case len(p.writers) == 0:
 		return 0, io.EOF
 	}
 	return 0, wasip1.EAGAIN
@@ -114,7 +119,7 @@ func (r *Reader) Poll(want poll.Events) poll.State {
 	if r.closed {
 		return refused(poll.Readable)
 	}
-	s := poll.State{Bytes: uint64(p.ring.Len()), Hangup: p.writers == 0}
+	s := poll.State{Bytes: uint64(p.ring.Len()), Hangup: len(p.writers) == 0}
 	if s.Bytes > 0 || s.Hangup {
 		s.Ready = poll.Readable
 	}
@@ -136,11 +141,11 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.closed = true
-	p.readers--
+	p.readers = remove(p.readers, r)
 	p.toRead.Wake()
-	if p.readers == 0 {
+	p.toWrite.Wake()
+	if len(p.readers) == 0 {
 		p.ring.Drop()
-		p.toWrite.Wake()
 	}
 	return nil
 }
@@ -149,6 +154,7 @@ func (r *Reader) Close() error {
 type Writer struct {
 	p      *core
 	closed bool // guarded by p.mu
+	lent   any
 }
 
 // Another returns a new end for writing of the same pipe. EBADF when w is closed.
@@ -159,8 +165,10 @@ func (w *Writer) Another() (*Writer, error) {
 	if w.closed {
 		return nil, wasip1.EBADF
 	}
-	p.writers++
-	return &Writer{p: p}, nil
+	another := &Writer{p: p}
+	p.writers = append(p.writers, another)
+	p.toRead.Wake() // Reach
+	return another, nil
 }
 
 // Write puts in what fits; up to [Buf] bytes whole or not at all. Errors: EAGAIN when that is nothing, EPIPE
@@ -172,7 +180,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	switch free := p.ring.Free(); {
 	case w.closed:
 		return 0, wasip1.EBADF
-	case p.readers == 0:
+	case len(p.readers) == 0:
 		return 0, wasip1.EPIPE
 	case len(b) == 0:
 		return 0, nil
@@ -202,7 +210,7 @@ func (w *Writer) Poll(want poll.Events) poll.State {
 	switch free := p.ring.Free(); {
 	case w.closed:
 		return refused(poll.Writable)
-	case p.readers == 0:
+	case len(p.readers) == 0:
 		return poll.State{Ready: poll.Writable, Hangup: true, Err: wasip1.EPIPE}
 	case free >= Buf:
 		return poll.State{Ready: poll.Writable, Bytes: uint64(free)}
@@ -225,11 +233,9 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
-	p.writers--
+	p.writers = remove(p.writers, w)
 	p.toWrite.Wake()
-	if p.writers == 0 {
-		p.toRead.Wake()
-	}
+	p.toRead.Wake()
 	return nil
 }
 
