@@ -52,6 +52,9 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 		return nil, err
 	}
 	f.setPathBelow(base, path)
+	if f.wrote {
+		f.m.happened(Modified, base, path) // it was cut
+	}
 	return f, nil
 }
 
@@ -113,7 +116,9 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			node, err := top.dir.Create(name, o.perm)
 			if err == nil {
 				top.m.happened(Created, base, path)
-				return w.openFound(found{node: node, m: top.m}, o)
+				made := *o
+				made.oflags &^= wasip1.OTrunc // it is empty
+				return w.openFound(found{node: node, m: top.m}, &made)
 			}
 			if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
 				return nil, err
