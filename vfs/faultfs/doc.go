@@ -11,7 +11,8 @@
 // Each rule counts the calls that its operation and pattern match. With one thread at a time all is repeatable.
 //
 // Paths start at the root of the file system ([At] says where guests see that) and are those by which a file was
-// reached: they do not follow when a directory above is renamed.
+// reached: they do not follow when a directory above is renamed. What was opened while there were no rules goes by the path
+// that was asked for, links included.
 //
 // # Delays
 //
@@ -22,16 +23,16 @@
 // # Losing power
 //
 // With [TrackDurability], [FS.CutPower] takes the file system back to what was durable, and everything answers EIO until
-// [FS.RestorePower]; files that were open before never work again. What is durable follows the journalling file
-// systems that guests meet on real machines:
+// [FS.RestorePower]; files that were open before never work again. What was there when the FS was made is durable, and:
 //
-//   - Content is durable when its file was synced (fd_sync, fd_datasync, or a file opened with FdSync or FdDsync) after it
-//     was written. What was not is lost as a whole: the content is what it was at the last sync, or empty.
-//   - Changes of names are journalled in order. Syncing any file or directory makes all of them so far durable. So does
-//     renaming a file whose content is synced. A rename is there completely or not at all.
+//   - Content, when its file was synced (fd_sync, fd_datasync, FdSync, FdDsync) after it was written. What was not is lost as a
+//     whole: the content is what it was at the last sync, or empty.
+//   - Names in a directory, when the directory was synced, together with those that lead to it.
+//   - The names of a file or directory, when it was synced itself, and a rename at once if the file's content is durable:
+//     journalling file systems see to that, and programs rely on it. POSIX does not promise it: [StrictDurability] does without.
+//   - A rename as a whole: after power was lost there is the old file or the new one, never none, never half of one.
 //   - Times and permissions are not part of the model.
 //
 // So the usual journal (write a new file, sync it, rename it over the old one) never loses what it has renamed, and one that
-// leaves out the sync does. What was there when the FS was made is durable. While this is tracked all changes
-// take turns, and what could be lost is kept in memory.
+// leaves out the sync does. While this is tracked changes take turns, and what could be lost is kept in memory.
 package faultfs

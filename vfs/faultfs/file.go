@@ -2,13 +2,16 @@ package faultfs
 
 import (
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // open is one opening of a file.
 type open struct {
-	*file
-	f          vfs.File
+	wrapfs.File
+	fs         *FS
+	path       string
+	known      *inode
 	mode       vfs.OpenMode
 	generation uint64
 }
@@ -30,18 +33,19 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if _, err := f.fs.fire(ev, f.path); err != nil {
 		return nil, err
 	}
-	o := &open{file: f, mode: mode, generation: f.fs.generation.Load()}
+	o := f.fs.opening(f.Below, f.path, mode)
+	o.known = f.known
 	below := mode
 	if f.fs.track != nil && mode&vfs.OpenWrite != 0 {
 		below |= vfs.OpenRead // what a write replaces has to be read before
 	}
 	do := func() (err error) {
-		o.f, err = f.n.(vfs.RegularFile).Open(below)
+		o.Below, err = f.Below.(vfs.RegularFile).Open(below)
 		return err
 	}
 	var err error
 	if mode&vfs.OpenTruncate != 0 {
-		err = f.fs.track.resize(&f.node, 0, do)
+		err = f.fs.resize(&f.node, 0, do)
 	} else {
 		err = do()
 	}
@@ -49,6 +53,13 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// opening returns what is needed to open a file, but the file.
+func (f *FS) opening(n vfs.Node, path string, mode vfs.OpenMode) *open {
+	return &open{
+		File: wrapfs.File{Node: n, Turns: &f.appending}, fs: f, path: path, mode: mode, generation: f.generation.Load(),
+	}
 }
 
 // fire is FS.fire for an opening, which does not outlive the power.
@@ -78,7 +89,7 @@ func (o *open) begin() error {
 // Close closes the file, whatever the rules say of it.
 func (o *open) Close() error {
 	_, err := o.fire(evClose)
-	if e := o.f.Close(); err == nil {
+	if e := o.Below.Close(); err == nil {
 		err = e
 	}
 	return err
@@ -89,15 +100,7 @@ func cut(bufs [][]byte, n int) [][]byte {
 	if n == 0 {
 		return bufs
 	}
-	short := make([][]byte, 0, len(bufs))
-	for _, b := range bufs {
-		b = b[:min(len(b), n)]
-		short = append(short, b)
-		if n -= len(b); n == 0 {
-			break
-		}
-	}
-	return short
+	return wrapfs.Cut(bufs, int64(n))
 }
 
 // ReadAt reads at an offset.
@@ -113,37 +116,13 @@ func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
 		return 0, err
 	}
 	bufs = cut(bufs, out.short)
-	n, err := readVector(o.f, bufs, off)
+	n, err := o.File.ReadVector(bufs, off)
 	if out.corrupt != nil {
-		rest := n
-		for _, b := range bufs {
-			b = b[:min(len(b), rest)]
-			rest -= len(b)
+		for _, b := range wrapfs.Cut(bufs, int64(n)) {
 			o.fs.spoil(out.corrupt, b)
 		}
 	}
 	return n, err
-}
-
-func readVector(f vfs.File, bufs [][]byte, off int64) (int, error) {
-	if len(bufs) == 1 {
-		return f.ReadAt(bufs[0], off)
-	}
-	if v, ok := f.(vfs.VectorFile); ok {
-		return v.ReadVector(bufs, off)
-	}
-	total := 0
-	for _, b := range bufs {
-		n, err := f.ReadAt(b, off+int64(total))
-		total += n
-		if err != nil && total > 0 {
-			err = nil
-		}
-		if err != nil || n < len(b) {
-			return total, err
-		}
-	}
-	return total, nil
 }
 
 // WriteAt writes at an offset. A short write has no error.
@@ -162,7 +141,7 @@ func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
 		return 0, wasip1.EINVAL
 	}
 	bufs = cut(bufs, out.short)
-	return o.write(off, bufs, func() (int, error) { return writeVector(o.f, bufs, off) })
+	return o.write(off, bufs, func() (int, error) { return o.File.WriteVector(bufs, off) })
 }
 
 // write does a write, and remembers what it replaces, until it is synced.
@@ -177,27 +156,9 @@ func (o *open) write(off int64, bufs [][]byte, do func() (int, error)) (int, err
 	}
 	n, err := do()
 	if err == nil && o.mode&(vfs.OpenSync|vfs.OpenDsync) != 0 {
-		t.synced(o.ino)
+		err = t.synced(o)
 	}
 	return n, err
-}
-
-func writeVector(f vfs.File, bufs [][]byte, off int64) (int, error) {
-	if len(bufs) == 1 {
-		return f.WriteAt(bufs[0], off)
-	}
-	if v, ok := f.(vfs.VectorFile); ok {
-		return v.WriteVector(bufs, off)
-	}
-	total := 0
-	for _, b := range bufs {
-		n, err := f.WriteAt(b, off+int64(total))
-		total += n
-		if err != nil || n < len(b) {
-			return total, err
-		}
-	}
-	return total, nil
 }
 
 // Append writes at the end.
@@ -207,23 +168,12 @@ func (o *open) Append(bufs [][]byte) (n int, end int64, err error) {
 		return 0, 0, err
 	}
 	bufs = cut(bufs, out.short)
-	if a, ok := o.f.(vfs.Appender); ok {
-		// A write beyond all that there is replaces nothing, wherever the end is then.
-		n, err = o.write(endOfFile, bufs, func() (n int, err error) {
-			n, end, err = a.Append(bufs)
-			return n, err
-		})
-		return n, end, err
-	}
-	o.fs.appending.Lock()
-	defer o.fs.appending.Unlock()
-	a, err := o.n.Attr()
-	if err != nil {
-		return 0, 0, err
-	}
-	size := int64(a.Size)
-	n, err = o.write(size, bufs, func() (int, error) { return writeVector(o.f, bufs, size) })
-	return n, size + int64(n), err
+	// A write beyond all that there is replaces nothing, wherever the end is then.
+	n, err = o.write(endOfFile, bufs, func() (n int, err error) {
+		n, end, err = o.File.Append(bufs)
+		return n, err
+	})
+	return n, end, err
 }
 
 // Allocate makes the file longer.
@@ -231,33 +181,12 @@ func (o *open) Allocate(off, n int64) error {
 	if _, err := o.fire(evAllocate); err != nil {
 		return err
 	}
-	return o.write0(func() error {
-		if a, ok := o.f.(vfs.Allocator); ok {
-			return a.Allocate(off, n)
-		}
-		a, err := o.n.Attr()
-		if err != nil || int64(a.Size) >= off+n {
-			return err
-		}
-		return o.n.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(off + n)})
-	})
-}
-
-// write0 is write for what replaces nothing.
-func (o *open) write0(do func() error) error {
-	_, err := o.write(endOfFile, nil, func() (int, error) { return 0, do() })
+	// It replaces nothing either.
+	_, err := o.write(endOfFile, nil, func() (int, error) { return 0, o.File.Allocate(off, n) })
 	return err
 }
 
-// Advise hands the advice on.
-func (o *open) Advise(off, n int64, advice wasip1.Advice) error {
-	if a, ok := o.f.(vfs.Advisor); ok {
-		return a.Advise(off, n, advice)
-	}
-	return nil
-}
-
-// Sync makes the content durable, and with it all changes of names.
+// Sync makes the content durable.
 func (o *open) Sync(dataOnly bool) error {
 	if _, err := o.fire(evSync); err != nil {
 		return err
@@ -267,9 +196,8 @@ func (o *open) Sync(dataOnly bool) error {
 		return err
 	}
 	defer t.unlock()
-	if err := o.f.Sync(dataOnly); err != nil {
+	if err := o.Below.Sync(dataOnly); err != nil {
 		return err
 	}
-	t.synced(o.ino)
-	return nil
+	return t.synced(o)
 }

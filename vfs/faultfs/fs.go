@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -60,6 +61,15 @@ func TrackDurability() Option {
 	return func(f *FS) { f.track = newTracker(f.fs) }
 }
 
+// StrictDurability is TrackDurability with no more than POSIX promises: a name is durable once its directory was synced, and
+// neither by a sync of the file nor by a rename. It finds programs that forget to sync a directory.
+func StrictDurability() Option {
+	return func(f *FS) {
+		f.track = newTracker(f.fs)
+		f.track.strict = true
+	}
+}
+
 // New returns fsys with faults. Errors: a rule that says nothing sensible, see [Rule.Validate].
 func New(fsys vfs.FS, rules []Rule, opts ...Option) (*FS, error) {
 	f := &FS{fs: fsys, at: "/"}
@@ -69,7 +79,11 @@ func New(fsys vfs.FS, rules []Rule, opts ...Option) (*FS, error) {
 	if err := f.Add(rules...); err != nil {
 		return nil, err
 	}
-	f.root = f.wrap(fsys.Root(), f.at, false)
+	root := f.wrap(fsys.Root(), f.at)
+	if f.track != nil {
+		root.own().known = f.track.root
+	}
+	f.root = wrapfs.Root(root, fsys.Root())
 	return f, nil
 }
 
@@ -83,9 +97,7 @@ func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil {
 		f.clock.CompareAndSwap(nil, &env.Clock)
 	}
-	if e, ok := f.fs.(vfs.EnvFS); ok {
-		e.Attach(env)
-	}
+	wrapfs.Attach(f.fs, env)
 }
 
 // Add adds rules, also while guests run. They start counting now.

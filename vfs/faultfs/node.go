@@ -6,27 +6,26 @@ import (
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // node is a node of the file system below, with the path by which it was reached.
 type node struct {
-	fs   *FS
-	n    vfs.Node
-	path string
-	ino  uint64 // where durability is tracked
+	wrapfs.Node
+	fs    *FS
+	path  string
+	known *inode // where durability is tracked
 	// fresh says that the file was just made: the opening that follows belongs to the same path_open.
 	fresh atomic.Bool
 }
 
-// The types of nodes. Directories can be released only where the file system below says that it is of use, so that
-// others pay nothing for it.
+// The types of nodes.
 type (
 	dir struct {
 		node
 		d vfs.Directory
 	}
-	held struct{ dir }
 	file struct{ node }
 	link struct{ node }
 	dev  struct{ node }
@@ -37,42 +36,27 @@ type (
 // wrapped is implemented by all of them.
 type wrapped interface {
 	vfs.Node
-	below() *node
+	own() *node
 }
 
-func (n *node) below() *node   { return n }
-func (d *dir) directory() *dir { return d }
-func (h *held) Release()       { release(h.n) }
-func (f *file) Release()       { release(f.n) }
-func (l *link) Release()       { release(l.n) }
-func (d *dev) Release()        { release(d.n) }
-func (o *other) Release()      { release(o.n) }
+func (n *node) own() *node { return n }
 
-func release(n vfs.Node) {
-	if r, ok := n.(vfs.Releaser); ok {
-		r.Release()
-	}
-}
+// maker is an FS as what makes its nodes.
+type maker FS
 
-func (f *FS) wrap(n vfs.Node, path string, fresh bool) vfs.Node {
-	w := f.typed(n)
-	in := w.below()
-	in.fs, in.n, in.path = f, n, path
-	in.fresh.Store(fresh)
-	if f.track != nil {
-		if a, err := n.Attr(); err == nil {
-			in.ino = a.Ino
-		}
-	}
+// Wrap makes the root.
+func (m *maker) Wrap(n vfs.Node) vfs.Node { return (*FS)(m).wrap(n, m.at) }
+
+func (f *FS) wrap(n vfs.Node, path string) wrapped {
+	w := typed(n)
+	in := w.own()
+	in.Below, in.Of, in.fs, in.path = n, (*maker)(f), f, path
 	return w
 }
 
-func (f *FS) typed(n vfs.Node) wrapped {
+func typed(n vfs.Node) wrapped {
 	switch t := n.(type) {
 	case vfs.Directory:
-		if _, ok := n.(vfs.Releaser); ok {
-			return &held{dir{d: t}}
-		}
 		return &dir{d: t}
 	case vfs.RegularFile:
 		return new(file)
@@ -85,22 +69,21 @@ func (f *FS) typed(n vfs.Node) wrapped {
 }
 
 // child returns the path of a name.
-func (d *dir) child(name string) string {
-	if d.path == "/" {
+func (d *dir) child(name string) string { return join(d.path, name) }
+
+func join(dir, name string) string {
+	if dir == "/" {
 		return "/" + name
 	}
-	return d.path + "/" + name
+	return dir + "/" + name
 }
-
-// Type returns the type.
-func (n *node) Type() wasip1.Filetype { return n.n.Type() }
 
 // Attr returns the attributes.
 func (n *node) Attr() (vfs.Attr, error) {
 	if _, err := n.fs.fire(evAttr, n.path); err != nil {
 		return vfs.Attr{}, err
 	}
-	return n.n.Attr()
+	return n.Below.Attr()
 }
 
 // SetAttr changes attributes.
@@ -109,9 +92,9 @@ func (n *node) SetAttr(s vfs.SetAttr) error {
 		return err
 	}
 	if s.Mask&vfs.SetSize == 0 || n.Type() != wasip1.FiletypeRegularFile {
-		return n.n.SetAttr(s)
+		return n.Below.SetAttr(s)
 	}
-	return n.fs.track.resize(n, int64(s.Size), func() error { return n.n.SetAttr(s) })
+	return n.fs.resize(n, int64(s.Size), func() error { return n.Below.SetAttr(s) })
 }
 
 // Readlink returns the target.
@@ -119,7 +102,7 @@ func (l *link) Readlink() (string, error) {
 	if _, err := l.fs.fire(evReadlink, l.path); err != nil {
 		return "", err
 	}
-	return l.n.(vfs.Symlink).Readlink()
+	return l.Below.(vfs.Symlink).Readlink()
 }
 
 // OpenStream opens the device. What is read and written then has no faults.
@@ -127,7 +110,7 @@ func (d *dev) OpenStream(mode vfs.OpenMode) (vfs.Stream, error) {
 	if _, err := d.fs.fire(evOpen|evPathOpen, d.path); err != nil {
 		return nil, err
 	}
-	return d.n.(vfs.StreamNode).OpenStream(mode)
+	return d.Below.(vfs.StreamNode).OpenStream(mode)
 }
 
 // Lookup returns what a name stands for.
@@ -140,8 +123,11 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := d.fs.wrap(n, path, false)
-	d.fs.track.met(d, name, w.(wrapped).below())
+	w := d.fs.wrap(n, path)
+	if err := d.fs.track.meet(d, name, w.own()); err != nil {
+		w.own().Release()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -153,17 +139,15 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return d.d.ReadDir(cookie, entries)
 }
 
-// Sync makes the directory durable, and with it all changes of names.
+// Sync makes the names in the directory durable.
 func (d *dir) Sync(dataOnly bool) error {
 	if _, err := d.fs.fire(evSync, d.path); err != nil {
 		return err
 	}
-	if s, ok := d.n.(interface{ Sync(dataOnly bool) error }); ok {
-		if err := s.Sync(dataOnly); err != nil {
-			return err
-		}
+	if err := (&wrapfs.Dir{Node: d.Node}).Sync(dataOnly); err != nil {
+		return err
 	}
-	d.fs.track.commit()
+	d.fs.track.syncedDir(d)
 	return nil
 }
 
@@ -182,8 +166,12 @@ func (d *dir) make(ev event, name string, do func() (vfs.Node, error)) (vfs.Node
 	if err != nil {
 		return nil, err
 	}
-	w := d.fs.wrap(n, strings.Clone(path), ev&evCreate != 0)
-	t.made(d, name, w.(wrapped).below())
+	w := d.fs.wrap(n, strings.Clone(path))
+	w.own().fresh.Store(ev&evCreate != 0)
+	if err := t.made(d, name, w.own()); err != nil {
+		w.own().Release()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -204,11 +192,11 @@ func (d *dir) Symlink(name, target string) (vfs.Node, error) {
 
 // Link gives a file another name.
 func (d *dir) Link(name string, to vfs.Node) error {
-	w, ok := to.(wrapped)
-	if !ok || w.below().fs != d.fs {
+	w, ok := wrapfs.Whole(to).(wrapped)
+	if !ok || w.own().fs != d.fs {
 		return wasip1.EXDEV
 	}
-	if _, err := d.fs.fire(evLink, d.child(name), w.below().path); err != nil {
+	if _, err := d.fs.fire(evLink, d.child(name), w.own().path); err != nil {
 		return err
 	}
 	t := d.fs.track
@@ -216,10 +204,10 @@ func (d *dir) Link(name string, to vfs.Node) error {
 		return err
 	}
 	defer t.unlock()
-	if err := d.d.Link(name, w.below().n); err != nil {
+	if err := d.d.Link(name, w.own().Below); err != nil {
 		return err
 	}
-	t.linked(d, name, w.below())
+	t.linked(d, name, w.own())
 	return nil
 }
 
@@ -249,11 +237,10 @@ func (d *dir) Rmdir(name string) error { return d.remove(evRmdir, name, d.d.Rmdi
 
 // Rename moves a name.
 func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
-	w, ok := to.(interface{ directory() *dir })
-	if !ok || w.directory().fs != d.fs {
+	target, ok := wrapfs.Whole(to).(*dir)
+	if !ok || target.fs != d.fs {
 		return wasip1.EXDEV
 	}
-	target := w.directory()
 	if _, err := d.fs.fire(evRename, d.child(name), target.child(newName)); err != nil {
 		return err
 	}
@@ -262,10 +249,10 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 		return err
 	}
 	defer t.unlock()
-	moved, lost := t.losing(d, name), t.losing(target, newName)
+	from, lost := t.losing(d, name), t.losing(target, newName)
 	if err := d.d.Rename(name, target.d, newName); err != nil {
 		return err
 	}
-	t.renamed(moved, lost, target, newName)
+	t.renamed(from, lost, target, newName)
 	return nil
 }
