@@ -87,10 +87,13 @@ func (t *Thread) Context() context.Context { return t.group.ctx }
 // Ended returns nil as long as the thread may go on, then the cause of its group's end. It costs a load.
 func (t *Thread) Ended() error {
 	if t.group.ended.Load() {
-		return context.Cause(t.group.ctx)
+		return t.cause()
 	}
 	return nil
 }
+
+// cause is apart so that Ended can be inlined.
+func (t *Thread) cause() error { return context.Cause(t.group.ctx) }
 
 // Yield is a switch point: the turn may go to others, and has come back when Yield returns. It
 // returns the cause if the group has ended. Only the thread itself calls it.

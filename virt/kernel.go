@@ -65,7 +65,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 		call := f.call
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 			t, ok := ctx.(*thread)
-			if !ok || t.mod != mod {
+			if !ok || !same(t.mod, mod) {
 				t = h.threadOf(ctx, mod)
 			}
 			if !t.guest.ended.Load() {
