@@ -17,6 +17,9 @@ type Caller struct {
 	Table *Table
 	// Task is the thread, for waiting. Where it is nil nothing waits: what would is EAGAIN.
 	Task poll.Task
+	// Alone says that no other Caller uses Table. A file that is closed then makes room for the next one that is opened, as
+	// long as host code has not looked at what is open ([Table.Get], [Table.List], [Table.Share]).
+	Alone bool
 	// Clock tells the time for FstAtimNow and FstMtimNow. Where it is nil they are ENOTSUP.
 	Clock clock.Clock
 
@@ -34,6 +37,7 @@ func (c *Caller) Release() {
 	clear(c.walkTo.inline[:])
 	c.walk.stack, c.walkTo.stack = nil, nil
 	c.walk.start, c.walkTo.start = nil, nil
+	c.walk.spare = nil
 	c.entries = nil
 }
 

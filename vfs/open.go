@@ -247,7 +247,8 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 	case f.m.readOnly && mode&(OpenWrite|OpenTruncate) != 0 && kind == wasip1.FiletypeRegularFile:
 		return nil, wasip1.EROFS
 	}
-	d := &OpenFile{kind: kind, node: f.node, m: f.m, mode: mode}
+	d := w.newFile()
+	d.kind, d.node, d.m, d.mode = kind, f.node, f.m, mode
 	rights := wasip1.RightsFile
 	switch node := f.node.(type) {
 	case RegularFile:
@@ -275,6 +276,17 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 		d.wrote = true
 	}
 	return d, nil
+}
+
+// newFile returns an OpenFile, one that was closed where there is one to use again.
+func (w *walker) newFile() *OpenFile {
+	d := w.spare
+	if d == nil {
+		return new(OpenFile)
+	}
+	w.spare = nil
+	*d = OpenFile{}
+	return d
 }
 
 // nodeStreamRights are the rights of a stream that was opened by a path. A device that is no terminal has those for

@@ -26,6 +26,7 @@ type OpenFile struct {
 	kind      wasip1.Filetype
 	mode      OpenMode
 	preopened bool
+	again     bool // it may be used again for another when it is closed; see Caller.Alone
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool

@@ -108,7 +108,7 @@ const maxEntries = 128
 // Errors: EBADF also for what is no directory, as wasmtime and wazero have it, and programs rely on (TinyGo); EINVAL for a
 // cookie that cannot be.
 func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil || f.dir == nil:
 		return wasip1.EBADF

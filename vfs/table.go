@@ -17,6 +17,9 @@ const DefaultDescriptors = 1 << 14
 // A Table grows by need; no number that a guest supplies sizes it. The zero Table holds DefaultDescriptors.
 type Table struct {
 	slots atomic.Pointer[[]slot]
+	// shared says that open files may be known outside of the calls of the Table's one Caller. It is set before they are
+	// looked up, and asked after they were taken out.
+	shared atomic.Bool
 
 	mu     sync.Mutex
 	used   []uint64 // a bit for each descriptor that is open
@@ -55,6 +58,18 @@ func (t *Table) max() int {
 // Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is closed
 // meanwhile; its methods answer EBADF then.
 func (t *Table) Get(fd uint32) *OpenFile {
+	t.Share()
+	return t.get(fd)
+}
+
+// Share says that others than the one [Caller.Alone] may hold what is open, now or later.
+func (t *Table) Share() {
+	if !t.shared.Load() {
+		t.shared.Store(true)
+	}
+}
+
+func (t *Table) get(fd uint32) *OpenFile {
 	slots := t.slots.Load()
 	if slots == nil || uint64(fd) >= uint64(len(*slots)) {
 		return nil
@@ -83,7 +98,7 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	for ; fd < from || t.Get(fd) != nil; fd++ {
+	for ; fd < from || t.get(fd) != nil; fd++ {
 	}
 	if uint64(fd) >= uint64(t.max()) {
 		if t.pool != nil {
@@ -136,7 +151,7 @@ func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 		t.mu.Unlock()
 		return wasip1.EBADF
 	}
-	old := t.Get(fd)
+	old := t.get(fd)
 	if old == nil && t.pool != nil && !t.pool.Take() {
 		t.mu.Unlock()
 		return wasip1.ENFILE
@@ -182,7 +197,7 @@ func (t *Table) put(fd uint32, f *OpenFile) {
 
 // take makes fd free and returns what it stood for, or nil. t.mu is held.
 func (t *Table) take(fd uint32) *OpenFile {
-	f := t.Get(fd)
+	f := t.get(fd)
 	if f == nil {
 		return nil
 	}
@@ -197,20 +212,26 @@ func (t *Table) take(fd uint32) *OpenFile {
 
 // Remove closes fd. Errors: EBADF, and what closing the file says if this was its last descriptor.
 func (t *Table) Remove(fd uint32) error {
-	t.mu.Lock()
-	f := t.take(fd)
-	t.mu.Unlock()
+	f := t.remove(fd)
 	if f == nil {
 		return wasip1.EBADF
 	}
 	return f.release()
 }
 
+// remove makes fd free and returns what it stood for, or nil. The descriptor's hold is the caller's.
+func (t *Table) remove(fd uint32) *OpenFile {
+	t.mu.Lock()
+	f := t.take(fd)
+	t.mu.Unlock()
+	return f
+}
+
 // Dup gives what fd stands for a second number, the lowest free one. Errors: EBADF, EMFILE.
 func (t *Table) Dup(fd uint32) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.Get(fd)
+	f := t.get(fd)
 	if f == nil || !f.acquire() {
 		return 0, wasip1.EBADF
 	}
@@ -226,7 +247,7 @@ func (t *Table) Dup(fd uint32) (uint32, error) {
 // Renumber moves what from stands for to the number to, which must be open and is closed. Errors: EBADF.
 func (t *Table) Renumber(from, to uint32) error {
 	t.mu.Lock()
-	f, old := t.Get(from), t.Get(to)
+	f, old := t.get(from), t.get(to)
 	if f == nil || old == nil {
 		t.mu.Unlock()
 		return wasip1.EBADF
@@ -266,11 +287,12 @@ func (t *Table) Len() int {
 // List returns the open descriptors by number.
 func (t *Table) List() []Descriptor {
 	var list []Descriptor
+	t.Share()
 	t.mu.Lock()
 	for i, word := range t.used {
 		for ; word != 0; word &= word - 1 {
 			fd := uint32(i*64 + bits.TrailingZeros64(word))
-			list = append(list, Descriptor{Fd: fd, File: t.Get(fd)})
+			list = append(list, Descriptor{Fd: fd, File: t.get(fd)})
 		}
 	}
 	t.mu.Unlock()
@@ -305,7 +327,7 @@ func (t *Table) Close() error {
 
 // Pollable returns what can be waited for at fd. Errors: EBADF, ENOTCAPABLE without RightPollFdReadwrite.
 func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Errno) {
-	f := t.Get(fd)
+	f := t.get(fd)
 	switch {
 	case f == nil:
 		return nil, wasip1.EBADF
@@ -314,5 +336,6 @@ func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Err
 	case f.stream != nil:
 		return f.stream, wasip1.ESUCCESS
 	}
+	t.Share()
 	return f, wasip1.ESUCCESS
 }

@@ -44,6 +44,8 @@ type walker struct {
 	start *OpenFile
 	held  bool // start is kept open for the walk, because its node could be released
 
+	spare *OpenFile // closed, and nobody knows it any more
+
 	pending []string // what comes after the targets of links that are being walked, last first
 	inline  [16]position
 }

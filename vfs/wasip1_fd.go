@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"math"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -19,7 +20,7 @@ import (
 
 // file returns the regular file that fd stands for. stream is the error for a stream.
 func (c *Caller) file(fd uint32, rights wasip1.Rights, stream wasip1.Errno) (*OpenFile, wasip1.Errno) {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil:
 		return nil, wasip1.EBADF
@@ -35,7 +36,7 @@ func (c *Caller) file(fd uint32, rights wasip1.Rights, stream wasip1.Errno) (*Op
 
 // any returns what fd stands for.
 func (c *Caller) any(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil:
 		return nil, wasip1.EBADF
@@ -50,7 +51,7 @@ func (c *Caller) any(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) 
 //
 // Errors: EINVAL for an advice that there is not and for a range beyond 1<<63-1; ESPIPE.
 func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil:
 		return wasip1.EBADF
@@ -92,7 +93,17 @@ func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
 }
 
 // FdClose closes fd. The number is free in any case. Errors: EBADF, and what storing pending writes says.
-func FdClose(c *Caller, fd uint32) wasip1.Errno { return errno(c.Table.Remove(fd)) }
+func FdClose(c *Caller, fd uint32) wasip1.Errno {
+	f := c.Table.remove(fd)
+	if f == nil {
+		return wasip1.EBADF
+	}
+	err := f.release()
+	if f.again && atomic.LoadInt32(&f.refs) == 0 && !c.Table.shared.Load() {
+		c.walk.spare = f
+	}
+	return errno(err)
+}
 
 // FdDatasync puts the content of a file on the store. Errors: EINVAL for a stream (POSIX: fdatasync).
 func FdDatasync(c *Caller, fd uint32) wasip1.Errno {
@@ -100,7 +111,7 @@ func FdDatasync(c *Caller, fd uint32) wasip1.Errno {
 }
 
 func (c *Caller) sync(fd uint32, right wasip1.Rights, dataOnly bool) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil:
 		return wasip1.EBADF
@@ -114,7 +125,7 @@ func (c *Caller) sync(fd uint32, right wasip1.Rights, dataOnly bool) wasip1.Errn
 
 // FdFdstatGet stores the fdstat of fd at result: type, flags, rights.
 func FdFdstatGet(c *Caller, fd, result uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil {
 		return wasip1.EBADF
 	}
@@ -145,7 +156,7 @@ func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
 // FdFdstatSetRights sets the rights of fd, which can only become fewer. Errors: ENOTCAPABLE for a right that fd
 // does not have.
 func FdFdstatSetRights(c *Caller, fd uint32, base, inheriting uint64) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil {
 		return wasip1.EBADF
 	}
@@ -289,7 +300,7 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 // FdPrestatGet stores at result what is known of a preopened directory. Errors: EBADF also for what is not preopened: it
 // ends the search for more.
 func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil || !f.preopened {
 		return wasip1.EBADF
 	}
@@ -305,7 +316,7 @@ func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 // FdPrestatDirName stores the name of a preopened directory at path, without a NUL. Errors: ENAMETOOLONG if it has more
 // than pathLen bytes.
 func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil || !f.preopened {
 		return wasip1.EBADF
 	}
@@ -357,7 +368,7 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 //
 // Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
 func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil {
 		return wasip1.EBADF
 	}
@@ -403,7 +414,7 @@ func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Er
 	right := wasip1.RightFdSeek
 	if delta == 0 && whence == uint32(wasip1.WhenceCur) {
 		right = wasip1.RightFdTell
-		if f := c.Table.Get(fd); f != nil && f.can(wasip1.RightFdSeek) {
+		if f := c.Table.get(fd); f != nil && f.can(wasip1.RightFdSeek) {
 			right = wasip1.RightFdSeek
 		}
 	}
@@ -429,7 +440,7 @@ func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Er
 
 // device answers fd_seek and fd_tell for a stream: ESPIPE, but a device that is no terminal stands at 0 (Linux: lseek).
 func (c *Caller) device(fd, result uint32) wasip1.Errno {
-	if f := c.Table.Get(fd); f == nil || !f.can(wasip1.RightFdSeek) {
+	if f := c.Table.get(fd); f == nil || !f.can(wasip1.RightFdSeek) {
 		return wasip1.ESPIPE
 	}
 	return c.View.PutUint64(result, 0)
@@ -461,7 +472,7 @@ func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
 //
 // Errors: EINVAL for too many ciovecs; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
 func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil {
 		return wasip1.EBADF
 	}

@@ -22,7 +22,7 @@ import (
 
 // directory returns the directory that fd stands for.
 func (c *Caller) directory(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	switch {
 	case f == nil:
 		return nil, wasip1.EBADF
@@ -164,6 +164,7 @@ func PathOpen(c *Caller, fd, dirflags, path, pathLen, oflags uint32, base, inher
 	if err != nil {
 		return errno(err)
 	}
+	f.again = c.Alone && f.file != nil
 	number, err := c.Table.Insert(f)
 	if err != nil {
 		f.release()

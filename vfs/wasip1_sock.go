@@ -16,7 +16,7 @@ import (
 
 // socket returns the open socket that fd stands for.
 func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno) {
-	f := c.Table.Get(fd)
+	f := c.Table.get(fd)
 	if f == nil || f.kind == wasip1.FiletypeDirectory {
 		return nil, wasip1.EBADF
 	}

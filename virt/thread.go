@@ -56,6 +56,7 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t := &thread{guest: g, args: args, env: env}
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
+	t.files.Alone = g.module.info != nil && sharedMemory(g.module.info) == nil
 	t.times.Clock, t.times.Process = g.host.clock, g.group
 	t.poller.Poller = g.config.control.poller
 	t.around = g.surround()

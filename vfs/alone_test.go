@@ -1,0 +1,76 @@
+package vfs_test
+
+import (
+	"testing"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// A Caller that is alone uses closed files again, but none that host code may know.
+func TestAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		look  func(table *vfs.Table, fd uint32)
+		alloc float64
+	}{
+		{"nobody looks", func(*vfs.Table, uint32) {}, 0},
+		{"Get", func(table *vfs.Table, fd uint32) { table.Get(fd) }, 1},
+		{"List", func(table *vfs.Table, fd uint32) { table.List() }, 1},
+		{"Share", func(table *vfs.Table, fd uint32) { table.Share() }, 1},
+		{"Pollable", func(table *vfs.Table, fd uint32) { table.Pollable(fd, 1) }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGuest(t, newNS(t))
+			g.Alone = true
+			g.create("a", "1")
+			g.create("b", "22")
+			a := g.mustOpen("a", 0, rw)
+			tt.look(g.Table, a)
+			expectErrno(t, "fd_close", vfs.FdClose(&g.Caller, a), wasip1.ESUCCESS)
+			p, n := g.path("b")
+			if got := testing.AllocsPerRun(20, func() {
+				vfs.PathOpen(&g.Caller, root, 0, p, n, 0, uint64(rw), 0, 0, resultAt)
+				vfs.FdClose(&g.Caller, g.u32())
+			}); got != tt.alloc {
+				t.Errorf("path_open and fd_close allocate %v times, want %v", got, tt.alloc)
+			}
+		})
+	}
+}
+
+// What host code got from the table stays what it was, however many files are opened and closed after it.
+func TestAloneKeepsWhatTheHostKnows(t *testing.T) {
+	g := newGuest(t, newNS(t))
+	g.Alone = true
+	g.create("a", "1")
+	g.create("b", "22")
+	fd := g.mustOpen("a", 0, rw)
+	f := g.Table.Get(fd)
+	expectErrno(t, "fd_close", vfs.FdClose(&g.Caller, fd), wasip1.ESUCCESS)
+	g.mustOpen("b", 0, rw)
+	if got := f.Path(); got != "/a" {
+		t.Errorf("the file that the host holds is %s now", got)
+	}
+	if _, err := f.ReadAt(make([]byte, 1), 0); err != wasip1.EBADF {
+		t.Errorf("reading a closed file: %v, want EBADF", err)
+	}
+}
+
+// A file with a second descriptor is not closed with the first.
+func TestAloneKeepsDuplicates(t *testing.T) {
+	g := newGuest(t, newNS(t))
+	g.Alone = true
+	g.create("a", "1")
+	g.create("b", "22")
+	fd := g.mustOpen("a", 0, rw)
+	dup, err := g.Table.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectErrno(t, "fd_close", vfs.FdClose(&g.Caller, fd), wasip1.ESUCCESS)
+	g.mustOpen("b", 0, rw)
+	if got := g.Table.Get(dup).Path(); got != "/a" {
+		t.Errorf("the duplicate is %s now", got)
+	}
+}
