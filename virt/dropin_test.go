@@ -207,7 +207,7 @@ func TestManyInOneRuntime(t *testing.T) {
 	wasi_snapshot_preview1.MustInstantiate(t.Context(), r)
 	wasm := wazeroGuest(t, "testdata/print_args.wasm")
 	for _, name := range []string{"one", "two"} {
-		host := newHost(t, virt.WithRuntime(r), virt.WithName(name))
+		host := hostOf(t, virt.WithRuntime(r), virt.WithName(name))
 		if got := runModule(t, host, compiled(t, host, wasm)); got.stdout != name+"\x00" {
 			t.Errorf("Host %s: printed %q", name, got.stdout)
 		}

@@ -51,7 +51,18 @@ func TestGoGuestReadsAndWritesFiles(t *testing.T) {
 	}
 }
 
+// newHost builds a Host that is closed when the test ends. It interprets WebAssembly where WASIVIRT_ENGINE says
+// "interpreter".
 func newHost(tb testing.TB, opts ...virt.Option) *virt.Host {
+	tb.Helper()
+	if os.Getenv("WASIVIRT_ENGINE") == "interpreter" {
+		opts = append([]virt.Option{virt.WithInterpreter()}, opts...)
+	}
+	return hostOf(tb, opts...)
+}
+
+// hostOf builds a Host by nothing but opts, among which is the engine.
+func hostOf(tb testing.TB, opts ...virt.Option) *virt.Host {
 	tb.Helper()
 	host, err := virt.NewBuilder(opts...).Build(context.Background())
 	if err != nil {
