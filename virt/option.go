@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // Option is one decision about a world. See [NewBuilder], [Host.Run] and [Host.Instantiate].
@@ -327,6 +328,12 @@ func WithRandom(s random.Source) Option {
 // WithExitHook has f called with the exit code when a guest calls proc_exit, before the guest ends.
 func WithExitHook(f func(code uint32)) Option {
 	return guestOption("WithExitHook", func(c *config) error { c.hooks.Exit = f; return nil })
+}
+
+// WithSignalHook has f decide what comes of a signal that a guest raises with proc_raise: the default, nothing, or
+// the guest's end. See [process.DefaultAction] for the default.
+func WithSignalHook(f func(wasip1.Signal) process.Action) Option {
+	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
 }
 
 // WithTimeout ends the guest after d of real time, with a Result that says [Exhausted] and [WallTime].
