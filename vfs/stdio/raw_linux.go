@@ -285,7 +285,8 @@ func nonBlocking(f *os.File, events int16) (_ *os.File, ours bool) {
 	if kind&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) == 0 {
 		return nil, false
 	}
-	if f.SetDeadline(noTime) == nil {
+	// The runtime can wait for a file that is in blocking mode all the same: calling Fd sets it back.
+	if f.SetDeadline(noTime) == nil && inNonBlockingMode(f) {
 		return f, false
 	}
 	if kind&fs.ModeSocket != 0 {
@@ -315,6 +316,16 @@ func nonBlocking(f *os.File, events int16) (_ *os.File, ours bool) {
 		return nil, false
 	}
 	return again, true
+}
+
+func inNonBlockingMode(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	flags := 0
+	err = conn.Control(func(fd uintptr) { flags, _ = unix.FcntlInt(fd, unix.F_GETFL, 0) })
+	return err == nil && flags&unix.O_NONBLOCK != 0
 }
 
 // neverWaits reports whether reading and writing f waits for nobody: a regular file, or one of the

@@ -33,8 +33,18 @@ func osPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
+// setBackPipe is a pipe of this process whose descriptors somebody asked for, which makes them wait.
+func setBackPipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w = osPipe(t)
+	r.Fd()
+	w.Fd()
+	return r, w
+}
+
 func TestDescriptors(t *testing.T) {
-	for name, pipe := range map[string]func(*testing.T) (r, w *os.File){"blocking": blockingPipe, "non-blocking": osPipe} {
+	pipes := map[string]func(*testing.T) (r, w *os.File){"blocking": blockingPipe, "non-blocking": osPipe, "set back": setBackPipe}
+	for name, pipe := range pipes {
 		for mode, opts := range map[string][]Option{"raw": nil, "pumped": {Pumped()}} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				noLeak(t)
