@@ -1,15 +1,13 @@
 package aferofs
 
 import (
-	"cmp"
 	"os"
-	"slices"
-	"sort"
 	"strings"
 
 	"github.com/spf13/afero/mem"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/names"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -20,62 +18,32 @@ type dir struct {
 
 	// Guarded by FS.mu.
 	names map[string]*entry
-	order []*entry // by seq; those that are dead are left in place until they are the most
-	dead  int
-	seq   uint64
+	order names.Order[*entry]
 	gone  bool
 }
 
 // entry is a name in a directory.
 type entry struct {
+	names.Mark
 	name  string
-	seq   uint64 // the cookie after which it is read; they only grow
 	node  node
 	local bool // an alias or a symbolic link that the store does not know
-	dead  bool
 }
 
 func (d *dir) add(name string, n node, local bool) *entry {
 	if d.names == nil {
 		d.names = make(map[string]*entry)
 	}
-	d.seq++
-	e := &entry{name: strings.Clone(name), seq: d.seq, node: n, local: local}
+	e := &entry{name: strings.Clone(name), node: n, local: local}
 	d.names[e.name] = e
-	d.order = append(d.order, e)
+	d.order.Add(e)
 	return e
-}
-
-// keepPlace gives the newest entry the place of one that it replaced, so that who is reading the directory meets the
-// name once.
-func (d *dir) keepPlace(e *entry, seq uint64) {
-	d.order = d.order[:len(d.order)-1]
-	e.seq = seq
-	i, found := slices.BinarySearchFunc(d.order, seq, func(o *entry, seq uint64) int { return cmp.Compare(o.seq, seq) })
-	if found {
-		d.order[i] = e
-		d.dead--
-		return
-	}
-	d.order = slices.Insert(d.order, i, e)
 }
 
 // del takes a name away from what is known, not from the store.
 func (d *dir) del(e *entry) {
-	if e.dead {
-		return
-	}
-	e.dead = true
-	delete(d.names, e.name)
-	d.dead++
-	if d.dead > 32 && d.dead > len(d.order)/2 {
-		live := make([]*entry, 0, len(d.order)-d.dead)
-		for _, o := range d.order {
-			if !o.dead {
-				live = append(live, o)
-			}
-		}
-		d.order, d.dead = live, 0
+	if d.order.Remove(e) {
+		delete(d.names, e.name)
 	}
 }
 
@@ -247,16 +215,13 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		}
 	}
 	n := 0
-	first := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cookie })
-	for _, e := range d.order[first:] {
+	for e := range d.order.After(cookie) {
 		if n == len(entries) {
 			break
 		}
-		if !e.dead {
-			in := e.node.in()
-			entries[n] = vfs.DirEntry{Name: e.name, Ino: in.ino, Type: in.typ, Next: e.seq}
-			n++
-		}
+		in := e.node.in()
+		entries[n] = vfs.DirEntry{Name: e.name, Ino: in.ino, Type: in.typ, Next: e.Cookie()}
+		n++
 	}
 	return n, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/names"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -310,11 +311,8 @@ func (d *dir) Rmdir(name string) error {
 
 // dropDir removes a directory that has to be empty. FS.mu is held.
 func (d *dir) dropDir(e *entry, sub *dir) error {
-	switch empty, err := sub.empty(); {
-	case err != nil:
+	if err := names.Empty(sub.empty()); err != nil {
 		return err
-	case !empty:
-		return wasip1.ENOTEMPTY
 	}
 	if err := d.fs.store.Remove(sub.path()); err != nil {
 		return translate(err)
@@ -375,21 +373,7 @@ func (d *dir) replaceable(src *entry, t *dir, dst *entry) error {
 		return nil
 	}
 	old, ontoDir := dst.node.(*dir)
-	switch {
-	case isDir && !ontoDir:
-		return wasip1.ENOTDIR
-	case !isDir && ontoDir:
-		return wasip1.EISDIR
-	case isDir:
-		empty, err := old.empty()
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return wasip1.ENOTEMPTY
-		}
-	}
-	return nil
+	return names.Replaceable(isDir, ontoDir, func() (bool, error) { return old.empty() })
 }
 
 // clear makes way for src at the name dst. A plain stored file is left for the store's rename to
@@ -430,7 +414,7 @@ func (d *dir) move(src *entry, t *dir, newName string, old *entry) error {
 	}
 	e := t.add(newName, src.node, src.local)
 	if old != nil {
-		t.keepPlace(e, old.seq)
+		t.order.KeepPlace(e, old)
 	}
 	now := d.fs.now()
 	n.changed(now)

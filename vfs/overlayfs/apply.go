@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -63,7 +64,7 @@ func (a *applier) open() error {
 
 func (a *applier) close() error {
 	err := removeBelow(a.stage)
-	release(a.stage)
+	wrapfs.Release(a.stage)
 	if e := a.root.Rmdir(a.name); err == nil {
 		err = e
 	}
@@ -103,7 +104,7 @@ func (a *applier) copy(d *delta) error {
 	if err != nil {
 		return err
 	}
-	defer release(n)
+	defer wrapfs.Release(n)
 	a.staged[f] = name
 	if err := c.Close(); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (a *applier) remove(d *delta) error {
 		return err
 	}
 	isDir := n.Type() == wasip1.FiletypeDirectory
-	release(n)
+	wrapfs.Release(n)
 	return removeAll(parent, name, isDir)
 }
 
@@ -158,7 +159,7 @@ func (a *applier) put(d *delta) error {
 	case *dir:
 		made, err := parent.Mkdir(name, 0o777)
 		if err == nil {
-			release(made)
+			wrapfs.Release(made)
 		}
 		return err
 	case *file:
@@ -173,7 +174,7 @@ func (a *applier) put(d *delta) error {
 		if err != nil {
 			return err
 		}
-		defer release(made)
+		defer wrapfs.Release(made)
 		a.placed[n] = d.Path
 		return copyAttr(made, n)
 	}
@@ -191,7 +192,7 @@ func (a *applier) link(first string, parent vfs.Directory, name string) error {
 	if err != nil {
 		return err
 	}
-	defer release(n)
+	defer wrapfs.Release(n)
 	if err := ignoreMissing(parent.Unlink(name)); err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func (a *applier) attributes(d *delta) error {
 	if err != nil {
 		return err
 	}
-	defer release(n)
+	defer wrapfs.Release(n)
 	return copyAttr(n, d.node)
 }
 
@@ -227,10 +228,10 @@ func (a *applier) parent(p string) (d vfs.Directory, name string, done func(), e
 		}
 		sub, ok := n.(vfs.Directory)
 		if !ok {
-			release(n)
+			wrapfs.Release(n)
 			return nil, "", nil, wasip1.ENOTDIR
 		}
-		d, done = sub, func() { release(n) }
+		d, done = sub, func() { wrapfs.Release(n) }
 	}
 	return d, name, done, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -46,7 +47,7 @@ func (f *file) copyUp(size int64) error {
 	}
 	if err := f.adopt(root, name, u, top, size); err != nil {
 		top.Close()
-		release(u)
+		wrapfs.Release(u)
 		return errors.Join(err, ignoreMissing(root.Unlink(name)))
 	}
 	return nil
@@ -95,7 +96,7 @@ func copyFile(l vfs.RegularFile, dir vfs.Directory, name string, size int64) (vf
 		return nil, nil, wasip1.EIO
 	}
 	fail := func(err error) (vfs.Node, vfs.File, error) {
-		release(n)
+		wrapfs.Release(n)
 		return nil, nil, errors.Join(err, ignoreMissing(dir.Unlink(name)))
 	}
 	dst, err := u.Open(vfs.OpenRead | vfs.OpenWrite)
@@ -203,7 +204,7 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 		}
 	}
 	if f.lower != nil && f.fs.releases {
-		release(f.lower)
+		wrapfs.Release(f.lower)
 	}
 	f.lower, f.upper, f.hasUpper, f.pinned = nil, u, true, true
 	f.set = override{}

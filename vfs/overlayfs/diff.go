@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -120,7 +121,7 @@ func (c *collector) merged(d *dir, path string) error {
 				return err
 			}
 			c.add(nil, Change{Path: p, Kind: Removed, Type: l.Type()}, l.Type())
-			release(l)
+			wrapfs.Release(l)
 			continue
 		}
 		if e.node == nil && !e.inUpper {
@@ -137,7 +138,7 @@ func (c *collector) merged(d *dir, path string) error {
 			err = c.added(e.node, p)
 		} else {
 			err = c.compare(e.node, l, p)
-			release(l)
+			wrapfs.Release(l)
 		}
 		if err != nil {
 			return err
@@ -290,7 +291,7 @@ func removeAll(d vfs.Directory, name string, isDir bool) error {
 	if err != nil {
 		return err
 	}
-	defer release(n)
+	defer wrapfs.Release(n)
 	if sub, ok := n.(vfs.Directory); ok {
 		if err := removeBelow(sub); err != nil {
 			return err
@@ -322,7 +323,7 @@ func (d *dir) reset() {
 	d.set = override{}
 	if d != d.fs.root {
 		if d.upper != nil {
-			release(d.upper)
+			wrapfs.Release(d.upper)
 		}
 		d.upper, d.hasUpper, d.pinned = nil, false, false
 	}
@@ -339,7 +340,7 @@ func (d *dir) unmoved(e *entry) bool {
 	if err != nil || l == nil {
 		return false
 	}
-	defer release(l)
+	defer wrapfs.Release(l)
 	a, err := l.Attr()
 	if err != nil || in.from != (layerIno{ino: a.Ino}) {
 		return false

@@ -1,12 +1,11 @@
 package overlayfs
 
 import (
-	"cmp"
-	"slices"
-	"sort"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/names"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -15,26 +14,23 @@ type dir struct {
 	inode
 
 	names   map[string]*entry
-	order   []*entry // those that show, by seq; the dead stay until they are the most
-	dead    int
-	seq     uint64
-	cached  int  // entries with a node
-	listed  bool // names has all that the layers have
-	subdirs int  // entries that show and are directories; right once listed
-	changed bool // names differ from what the layers would show
+	order   names.Order[*entry] // those that show
+	cached  int                 // entries with a node
+	listed  bool                // names has all that the layers have
+	subdirs int                 // entries that show and are directories; right once listed
+	changed bool                // names differ from what the layers would show
 	gone    bool
 }
 
 // entry is a name in a directory. One that is white hides a name of the lower.
 type entry struct {
+	names.Mark
 	name    string
-	seq     uint64
 	typ     wasip1.Filetype
 	ino     uint64
 	node    node // nil if it was only listed
 	white   bool
 	inUpper bool // the upper has the file under this name
-	dead    bool
 }
 
 // show adds a name to those that are seen.
@@ -42,10 +38,9 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 	if d.names == nil {
 		d.names = make(map[string]*entry)
 	}
-	d.seq++
-	e := &entry{name: strings.Clone(name), seq: d.seq, typ: typ, ino: ino, node: n, inUpper: inUpper}
+	e := &entry{name: strings.Clone(name), typ: typ, ino: ino, node: n, inUpper: inUpper}
 	d.names[e.name] = e
-	d.order = append(d.order, e)
+	d.order.Add(e)
 	if typ == wasip1.FiletypeDirectory {
 		d.subdirs++
 	}
@@ -57,23 +52,9 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 	return e
 }
 
-// keepPlace gives the newest entry the place of one that it replaced, so that who is reading the directory meets the
-// name once.
-func (d *dir) keepPlace(e *entry, seq uint64) {
-	d.order = d.order[:len(d.order)-1]
-	e.seq = seq
-	i, found := slices.BinarySearchFunc(d.order, seq, func(o *entry, seq uint64) int { return cmp.Compare(o.seq, seq) })
-	if found {
-		d.order[i] = e
-		d.dead--
-		return
-	}
-	d.order = slices.Insert(d.order, i, e)
-}
-
 // hide takes a name away from those that are seen, and leaves a whiteout where the lower has it.
 func (d *dir) hide(e *entry, white bool) {
-	e.dead = true
+	d.order.Remove(e)
 	delete(d.names, e.name)
 	if e.typ == wasip1.FiletypeDirectory {
 		d.subdirs--
@@ -87,16 +68,6 @@ func (d *dir) hide(e *entry, white bool) {
 				break
 			}
 		}
-	}
-	d.dead++
-	if d.dead > 32 && d.dead > len(d.order)/2 {
-		live := make([]*entry, 0, len(d.order)-d.dead)
-		for _, o := range d.order {
-			if !o.dead {
-				live = append(live, o)
-			}
-		}
-		d.order, d.dead = live, 0
 	}
 	if white {
 		d.names[e.name] = &entry{name: e.name, white: true}
@@ -124,7 +95,7 @@ func (d *dir) inLower(name string) (bool, error) {
 	n, err := l.Lookup(name)
 	switch {
 	case err == nil:
-		release(n)
+		wrapfs.Release(n)
 		return true, nil
 	case wasip1.FromError(err) == wasip1.ENOENT:
 		return false, nil
@@ -166,7 +137,7 @@ func (d *dir) resolve(name string) (*entry, error) {
 		}
 	}
 	if u != nil && l != nil && l.Type() != wasip1.FiletypeDirectory {
-		release(l)
+		wrapfs.Release(l)
 		l = nil
 	}
 	if u == nil && l == nil {
@@ -199,10 +170,10 @@ func (f *FS) met(l, u vfs.Node) (node, error) {
 	key := layerIno{upper: l == nil, ino: a.Ino}
 	if n := f.shared[key]; n != nil {
 		if l != nil {
-			release(l)
+			wrapfs.Release(l)
 		}
 		if u != nil {
-			release(u)
+			wrapfs.Release(u)
 		}
 		return n, nil
 	}
@@ -253,7 +224,7 @@ func (d *dir) list() error {
 			}
 			if l != nil {
 				a, err := l.Attr()
-				release(l)
+				wrapfs.Release(l)
 				if err != nil {
 					return err
 				}
@@ -316,15 +287,12 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		return 0, err
 	}
 	n := 0
-	first := sort.Search(len(d.order), func(i int) bool { return d.order[i].seq > cookie })
-	for _, e := range d.order[first:] {
+	for e := range d.order.After(cookie) {
 		if n == len(entries) {
 			break
 		}
-		if !e.dead {
-			entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.seq}
-			n++
-		}
+		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()}
+		n++
 	}
 	return n, nil
 }
@@ -345,7 +313,7 @@ func (d *dir) empty() (bool, error) {
 	if err := d.list(); err != nil {
 		return false, err
 	}
-	return len(d.order) == d.dead, nil
+	return d.order.Len() == 0, nil
 }
 
 // nlinks returns the link count, given that of the layer that attributes are taken from. FS.mu is held.

@@ -4,13 +4,11 @@
 //
 // # What is where
 //
-// New files, and files of the lower whose content was changed, stand in the upper under the names that guests see.
-// Content is copied up with the first write, not when a file is opened for writing, in chunks and without the
-// lock on names; who has the file open for reading then sees the new content, as POSIX demands. A truncation
-// copies only what stays.
+// New files, and files of the lower whose content was changed, stand in the upper under the names that guests see. Content is
+// copied up with the first write, not when a file is opened for writing, in chunks and without the lock on names; who has
+// the file open for reading then sees the new content, as POSIX demands. A truncation copies only what stays.
 //
-// Everything else about the difference is kept in memory by the FS, so that no whiteout file is ever seen by
-// anybody and nothing is copied that need not be:
+// Everything else about the difference is kept in memory by the FS: nobody sees a whiteout file, nothing is copied in vain.
 //
 //   - removed names of the lower (whiteouts), and directories that hide one of the lower of the same name (opaque);
 //   - renames: a file or a whole tree of the lower under a new name is still read from where it is in the lower;
@@ -19,25 +17,20 @@
 //
 // The upper alone is therefore not the whole difference. [FS.Diff] lists it, [FS.ExportTar] writes it as a layer of
 // an OCI image, [FS.Apply] makes the same changes to another file system (or to the lower itself), and
-// [FS.Discard] throws it away. An upper that is not empty at the start is shown merged, and belongs to the
-// difference.
-//
-// Names in the root of the upper that start with ".wasivirt-overlay-" are the overlay's own, for files that are being
-// copied or that have lost the name they had.
+// [FS.Discard] throws it away. An upper that is not empty at the start is shown merged, and belongs to the difference.
+// Names in its root that start with ".wasivirt-overlay-" are the overlay's own.
 //
 // # Identities
 //
 // Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and all names that a
-// file has in the lower keep showing one file.
+// file has in the lower keep showing one file. So each name of a path is looked at, in both layers: an overlay does not open
+// paths in one call, whatever its layers can ([vfs.PathOpener]).
 //
-// # What is assumed
-//
-// Neither layer is changed behind the overlay's back. Memory is kept for each name that was met, and descriptors
+// Neither layer is to be changed behind the overlay's back. Memory is kept for each name that was met, and descriptors
 // of the layers (nodes that are [vfs.Releaser]) for the directories that were changed.
 //
 // # Locks
 //
 // In this order: file.copying (one copy-up of a file at a time), FS.mu (names, attributes), file.io (the open
-// layers of a file, held for reading during reads and writes). Layers are called with any of them held and
-// never call back.
+// layers of a file, held for reading during reads and writes). Layers are called with any of them held and never call back.
 package overlayfs

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -155,21 +156,8 @@ func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if v, ok := c.(vfs.VectorFile); ok {
-		return v.ReadVector(bufs, off)
-	}
-	total := 0
-	for _, b := range bufs {
-		n, err := c.ReadAt(b, off+int64(total))
-		total += n
-		if err != nil && total > 0 {
-			err = nil
-		}
-		if err != nil || n < len(b) {
-			return total, err
-		}
-	}
-	return total, nil
+	below := wrapfs.File{Below: c}
+	return below.ReadVector(bufs, off)
 }
 
 // write calls do with the upper's file, copying the content up before if need be.
@@ -210,18 +198,9 @@ func (o *open) WriteAt(p []byte, off int64) (n int, err error) {
 // WriteVector writes several buffers.
 func (o *open) WriteVector(bufs [][]byte, off int64) (total int, err error) {
 	err = o.write(func(c vfs.File) (err error) {
-		if v, ok := c.(vfs.VectorFile); ok {
-			total, err = v.WriteVector(bufs, off)
-			return err
-		}
-		for _, b := range bufs {
-			n, err := c.WriteAt(b, off+int64(total))
-			total += n
-			if err != nil || n < len(b) {
-				return err
-			}
-		}
-		return nil
+		below := wrapfs.File{Below: c}
+		total, err = below.WriteVector(bufs, off)
+		return err
 	})
 	return total, err
 }
@@ -275,10 +254,8 @@ func (o *open) Advise(off, n int64, advice wasip1.Advice) error {
 	if err != nil {
 		return err
 	}
-	if a, ok := c.(vfs.Advisor); ok {
-		return a.Advise(off, n, advice)
-	}
-	return nil
+	below := wrapfs.File{Below: c}
+	return below.Advise(off, n, advice)
 }
 
 // Sync puts the upper's content on its store. What is in the lower is there already.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -61,9 +62,7 @@ func (f *FS) Attach(env vfs.Env) {
 		f.clock.CompareAndSwap(nil, &env.Clock)
 	}
 	for _, l := range []vfs.FS{f.lower, f.upper} {
-		if e, ok := l.(vfs.EnvFS); ok {
-			e.Attach(env)
-		}
+		wrapfs.Attach(l, env)
 	}
 }
 
@@ -90,10 +89,4 @@ const scratchPrefix = ".wasivirt-overlay-"
 
 func (d *dir) hides(name string) bool {
 	return d == d.fs.root && strings.HasPrefix(name, scratchPrefix)
-}
-
-func release(n vfs.Node) {
-	if r, ok := n.(vfs.Releaser); ok {
-		r.Release()
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -118,13 +119,13 @@ func (n *inode) idle() {
 	}
 	if n.pinned || n.hasUpper {
 		if n.typ != wasip1.FiletypeDirectory && n.hasUpper && len(n.names) > 0 && n.upper != nil {
-			release(n.upper)
+			wrapfs.Release(n.upper)
 			n.upper = nil
 		}
 		return
 	}
 	if n.lower != nil {
-		release(n.lower)
+		wrapfs.Release(n.lower)
 	}
 	delete(n.fs.shared, n.from)
 	for _, p := range n.names {

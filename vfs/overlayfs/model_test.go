@@ -225,7 +225,7 @@ func TestRandomChangesAreTakenBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Renaming a file whose content is synced would make all durable.
+		// Renaming a file whose content is synced is durable at once.
 		isFile := func(p string) bool {
 			a, err := root.Lstat(p)
 			return err == nil && a.Type != wasip1.FiletypeDirectory

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/names"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -51,7 +53,7 @@ func (d *dir) raise() error {
 	}
 	set := vfs.SetAttr{Mask: vfs.SetMode | vfs.SetAtim | vfs.SetMtim, Mode: a.Mode.Perm(), Atim: a.Atim, Mtim: a.Mtim}
 	if err := u.SetAttr(set); err != nil {
-		release(u)
+		wrapfs.Release(u)
 		if e := parent.Rmdir(p.name); e != nil {
 			return e
 		}
@@ -285,11 +287,8 @@ func (d *dir) Rmdir(name string) error {
 	if !ok {
 		return wasip1.ENOTDIR
 	}
-	switch empty, err := sub.empty(); {
-	case err != nil:
+	if err := names.Empty(sub.empty()); err != nil {
 		return err
-	case !empty:
-		return wasip1.ENOTEMPTY
 	}
 	white, err := d.inLower(name)
 	if err != nil {
@@ -360,7 +359,7 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 	t.uncover(newName)
 	e := t.show(newName, n.typ, n.ino, src.node, src.inUpper)
 	if dst != nil {
-		t.keepPlace(e, dst.seq)
+		t.order.KeepPlace(e, dst)
 	}
 	n.pinned = true
 	d.modified()
@@ -392,21 +391,7 @@ func replaceable(src *entry, t *dir, dst *entry) error {
 		return nil
 	}
 	old, ontoDir := dst.node.(*dir)
-	switch {
-	case isDir && !ontoDir:
-		return wasip1.ENOTDIR
-	case !isDir && ontoDir:
-		return wasip1.EISDIR
-	case isDir:
-		empty, err := old.empty()
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return wasip1.ENOTEMPTY
-		}
-	}
-	return nil
+	return names.Replaceable(isDir, ontoDir, func() (bool, error) { return old.empty() })
 }
 
 // renameUpper does in the upper what a rename wants there. FS.mu is held.
