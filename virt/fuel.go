@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"math"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -9,8 +10,12 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// fuelSlice is how many instructions a thread runs between two looks at the Host where others run beside it.
-const fuelSlice = 100_000
+// Fuel is handed out in slices: fuelSlice instructions, after which the thread looks at the Host, and where threads
+// share what is nearly used up less, so that not much of it lies with those that do not need it.
+const (
+	fuelSlice    = 100_000
+	minFuelSlice = 1_000
+)
 
 // fuelCell is the global that holds the fuel of an instance whose module counts it, or nil.
 func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
@@ -25,15 +30,21 @@ func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
 // budget and take turns; what a slice was overdrawn by is owed from the next.
 func (t *thread) refuel() {
 	if t.fuel == nil {
-		return
+		// A start function runs before the instance is handed out.
+		t.fuel = fuelCell(t.mod, t.guest.module)
 	}
-	left := int64(t.fuel.Get())
-	slice := int64(fuelSlice)
+	left, slice := int64(t.fuel.Get()), int64(fuelSlice)
 	if own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel; own != nil || shared != nil {
-		// A negative rest is owed: the guest has used it already.
-		owed := min(left, 0)
-		slice = takeBoth(own, shared, fuelSlice-owed)
-		if slice+owed < 0 || slice == 0 {
+		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
+		owed := -min(left, 0)
+		if own != nil && t.guest.usage.spawned.Load() > 0 {
+			slice = min(slice, max(own.left.Load()/16, minFuelSlice))
+		}
+		slice = takeBoth(own, shared, slice+owed)
+		if slice < owed || slice == 0 {
+			// What comes next does not run: it took all there was, and not more.
+			t.guest.usage.fuel.Add(slice)
+			t.fuel.Set(0)
 			t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
 			return
 		}
@@ -52,14 +63,48 @@ func (t *thread) refuel() {
 	t.yield(sched.PointFuel)
 }
 
-// settleFuel gives back what a thread that stops running has left of its slice.
-func (t *thread) settleFuel() {
+// settleFuel gives back what a thread that stops running has left of its slice, or takes what it owes: straight code
+// pays, but is stopped at the next loop or recursion only. Who owes more than there is has used more than it may.
+// settleFuel reports whether that was so.
+func (t *thread) settleFuel() (exhausted bool) {
 	if t.fuel == nil {
-		return
+		return false
 	}
 	left := int64(t.fuel.Get())
-	t.guest.usage.fuel.Add(-left)
-	t.guest.purse.fuel.giveBack(max(left, 0))
-	t.guest.host.purse.fuel.giveBack(max(left, 0))
+	if left == 0 {
+		return false
+	}
 	t.fuel.Set(0)
+	t.guest.usage.fuel.Add(-left)
+	own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel
+	own.giveBack(left)
+	shared.giveBack(left)
+	if own.overdrawn() || shared.overdrawn() {
+		t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
+		return true
+	}
+	return false
+}
+
+// overdrawn reports whether more was used than there was.
+func (a *allowance) overdrawn() bool { return a != nil && a.left.Load() < 0 }
+
+// AddFuel lets a guest made [WithFuel] run so many instructions more. It may be called at any time, also from a host
+// function that the guest called. A guest that has no such limit, or has ended, does not gain by it.
+func (g *Guest) AddFuel(instructions uint64) {
+	a := g.purse.fuel
+	if a == nil {
+		return
+	}
+	more := int64(min(instructions, math.MaxInt64))
+	for {
+		left := a.left.Load()
+		sum := left + more
+		if left > 0 && sum < 0 {
+			sum = math.MaxInt64
+		}
+		if a.left.CompareAndSwap(left, sum) {
+			return
+		}
+	}
 }

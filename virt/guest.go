@@ -70,12 +70,12 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 	if err := h.add(g); err != nil {
 		return nil, err
 	}
-	if err := g.instantiate(ctx); err != nil {
-		return nil, err
-	}
 	if d, limited := g.wallTime(); limited {
 		g.deadline = time.Now().Add(d)
 		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
+	}
+	if err := g.instantiate(ctx); err != nil {
+		return nil, err
 	}
 	if !m.Command() && m.exportsFunc("_initialize") {
 		if _, err := g.Call(ctx, "_initialize"); err != nil {
@@ -164,11 +164,13 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		defer g.watch(ctx)()
 	}
 	started := g.group.Run(func(task *sched.Thread) {
-		defer g.main.settleFuel()
 		g.main.bind(task)
 		g.lend(g.host)
 		defer g.lend(nil)
 		results, err = g.invoke(g.main, fn, params)
+		if g.main.settleFuel() && err == nil {
+			results, err = nil, &ExitError{Result: g.Result()}
+		}
 	})
 	if started != nil {
 		return nil, &ExitError{Result: g.Result()}
@@ -270,6 +272,7 @@ func (g *Guest) finish(t *thread, err error) {
 	} else if raised, ok := errors.AsType[process.Raised](err); ok {
 		r = &Result{Outcome: Signaled, Signal: raised.Signal, Thread: t.id()}
 	}
+	t.settleFuel() // who owes more than it may has not ended well
 	g.decide(r)
 }
 

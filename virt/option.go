@@ -361,8 +361,10 @@ func WithMaxOutput(bytes uint64) Option {
 }
 
 // WithFuel bounds how much a guest computes, in WebAssembly instructions, all its threads together. The count
-// is exact and the same on every machine and engine. When it is used up the guest ends, with a Result that says
-// [Exhausted] and [Fuel]. 0 is no limit.
+// is exact and the same on every machine and engine: 1 for each instruction that does something, nothing for those
+// that only delimit code. A guest that needs more ends, with a Result that says [Exhausted] and [Fuel]: where it loops or
+// calls itself next, at the latest when it returns. Threads get their fuel in slices, of which the last may lie
+// with another thread. [Guest.Usage] tells what was used, [Guest.AddFuel] adds to it. 0 is no limit.
 //
 // Instructions are counted by code that is put into the module when it is compiled, so that a Host counts
 // those of all its guests or of none: a Builder that was given WithFuel may give single guests other amounts,

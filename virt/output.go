@@ -21,7 +21,7 @@ func (a *allowance) take(n int64) int64 {
 	}
 	for {
 		left := a.left.Load()
-		got := min(n, left)
+		got := min(n, max(left, 0))
 		if a.left.CompareAndSwap(left, left-got) {
 			return got
 		}
