@@ -29,6 +29,7 @@ func appendSigned(b []byte, v int64) []byte { return guestloop.AppendSigned(b, v
 // Addresses in the memory of a guest that makes calls.
 const (
 	resultAt = 0x100  // results of 8 bytes or less
+	statAt   = 0x140  // a filestat
 	subAt    = 0x800  // subscriptions
 	eventAt  = 0x900  // events
 	bufferAt = 0x1000 // 64 KiB and more
