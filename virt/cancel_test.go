@@ -305,3 +305,73 @@ func (w *cancelWorld) end(b blocked, byClose bool) time.Duration {
 	w.must(g.Close(t.Context()))
 	return took
 }
+
+// lastWordsModule is a command that writes five bytes to standard output, and then ends or reads standard input.
+func lastWordsModule(reads bool) []byte {
+	const i32Store = 0x36
+	body := []byte{opI32Const, cancelIovAt + 4, opI32Const, 5, i32Store, 2, 0, // the length
+		opI32Const, 1, opI32Const, cancelIovAt, opI32Const, 1, opI32Const, cancelResultAt, opCall, 0, opDrop}
+	if reads {
+		body = append(body, opI32Const, 0, opI32Const, cancelIovAt, opI32Const, 1, opI32Const, cancelResultAt, opCall, 1, opDrop)
+	}
+	return handModule{memory: 1, funcs: []handFunc{imported("fd_write", "iiii"), imported("fd_read", "iiii"), {name: "_start", body: body}}}.encode()
+}
+
+// TestWriterThatNeverReturns has a guest end whose output nobody takes: Run does not wait for that longer than
+// the guest's end allows.
+func TestWriterThatNeverReturns(t *testing.T) {
+	tests := []struct {
+		name  string
+		reads bool
+		opts  []virt.Option
+		until virt.Outcome                                   // when end is called
+		end   func(g *virt.Guest, cancel context.CancelFunc) // nil: nobody ends it
+		want  virt.Outcome
+	}{
+		{"it exits, and its caller has enough", false, nil, virt.Exited, func(_ *virt.Guest, cancel context.CancelFunc) { cancel() }, virt.Exited},
+		{"it exits, and its time ends", false, []virt.Option{virt.WithTimeout(200 * time.Millisecond)}, 0, nil, virt.Exited},
+		{"it is cancelled", true, nil, virt.Running, func(_ *virt.Guest, cancel context.CancelFunc) { cancel() }, virt.Canceled},
+		{"it is closed", true, nil, virt.Running, func(g *virt.Guest, _ context.CancelFunc) { g.Close(context.Background()) }, virt.Canceled},
+		{"its time ends", true, []virt.Option{virt.WithTimeout(20 * time.Millisecond)}, 0, nil, virt.Exhausted},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			scheduler := sched.NewParallel(sched.Limits{})
+			host := newHost(t, virt.WithScheduler(scheduler))
+			m := compiled(t, host, lastWordsModule(tc.reads))
+			before := runtime.NumGoroutine()
+			stdin, typing := pipe.New(0)
+			nobody, stdout := io.Pipe()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			g, err := host.Instantiate(ctx, m, append(tc.opts, virt.WithStream(0, stdin), virt.WithStdout(stdout))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				result, err := g.Run(ctx)
+				if err != nil || result.Outcome != tc.want {
+					t.Errorf("%v, %v, want %v", result, err, tc.want)
+				}
+			}()
+			if tc.end != nil {
+				for g.Result().Outcome != tc.until || tc.reads && scheduler.Stats().Waiting == 0 {
+					runtime.Gosched()
+				}
+				tc.end(g, cancel)
+			}
+			<-ended
+			if err := g.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+			// The goroutine that writes ends with its writer.
+			nobody.Close()
+			typing.Close()
+			if n := goroutinesBack(before); n > before {
+				t.Errorf("%d goroutines, %d before", n, before)
+			}
+		})
+	}
+}

@@ -47,7 +47,7 @@ func TestREPLOnATerminal(t *testing.T) {
 	person, program := openTerminal(t)
 	r := start(t, host, compiled(t, host, goGuest(t, "tools")), virt.WithArgs("repl"), virt.WithStdin(program),
 		virt.WithStdout(program), virt.WithStderr(program))
-	c := &conversation{t: t, screen: person, keys: person}
+	c := &terminalUser{t: t, screen: person, keys: person}
 	c.chat(func() { c.types("\x04") }) // Ctrl-D
 	if result := <-r.result; !result.Success() {
 		t.Errorf("%v", result)
@@ -59,7 +59,7 @@ func TestREPLOnATerminalIsInterrupted(t *testing.T) {
 	host := newHost(t, shared)
 	person, program := openTerminal(t)
 	tools := compiled(t, host, goGuest(t, "tools"))
-	c := &conversation{t: t, screen: person, keys: person}
+	c := &terminalUser{t: t, screen: person, keys: person}
 	for range 3 {
 		r := start(t, host, tools, virt.WithArgs("repl"), virt.WithStdin(program), virt.WithStdout(program))
 		c.sees("> ")

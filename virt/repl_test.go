@@ -9,8 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// conversation is the side of who types.
-type conversation struct {
+// terminalUser is the side of who types.
+type terminalUser struct {
 	t      *testing.T
 	screen io.Reader
 	keys   io.Writer
@@ -18,7 +18,7 @@ type conversation struct {
 }
 
 // types types text.
-func (c *conversation) types(text string) {
+func (c *terminalUser) types(text string) {
 	c.t.Helper()
 	if _, err := io.WriteString(c.keys, text); err != nil {
 		c.t.Fatalf("type %q: %v", text, err)
@@ -26,7 +26,7 @@ func (c *conversation) types(text string) {
 }
 
 // sees reads the screen until it has read text, and nothing else.
-func (c *conversation) sees(want string) {
+func (c *terminalUser) sees(want string) {
 	c.t.Helper()
 	got := ""
 	for got != want {
@@ -39,7 +39,7 @@ func (c *conversation) sees(want string) {
 }
 
 // chat talks to a guest that answers lines, typing in pieces. end ends what is typed.
-func (c *conversation) chat(end func()) {
+func (c *terminalUser) chat(end func()) {
 	c.t.Helper()
 	c.sees("> ")
 	c.types("hello\n")
@@ -79,7 +79,7 @@ func TestREPL(t *testing.T) {
 			screen, stdout := io.Pipe()
 			t.Cleanup(func() { screen.Close() })
 			r := start(t, host, tools, virt.WithArgs("repl"), virt.WithStdin(stdin), virt.WithStdout(stdout))
-			c := &conversation{t: t, screen: screen, keys: keys}
+			c := &terminalUser{t: t, screen: screen, keys: keys}
 			c.chat(func() { keys.Close() })
 			if result := <-r.result; !result.Success() {
 				t.Errorf("%v", result)
@@ -90,7 +90,7 @@ func TestREPL(t *testing.T) {
 			screen, stdout := io.Pipe()
 			t.Cleanup(func() { screen.Close() })
 			r := start(t, host, tools, virt.WithArgs("read"), virt.WithStdin(stdin), virt.WithStdout(stdout))
-			c := &conversation{t: t, screen: screen, keys: keys}
+			c := &terminalUser{t: t, screen: screen, keys: keys}
 			for _, text := range []string{"a", "line", "no line\nand half of ano"} {
 				c.types(text)
 				c.sees(quoted(text))

@@ -1,0 +1,65 @@
+// Faketime runs a guest that sleeps for an hour, and is done at once: the Host's clock jumps whenever all
+// who use it sleep.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+func main() {
+	if err := run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	wasm, err := build(ctx, "github.com/wasivirt/wasivirt/examples/faketime/guest")
+	if err != nil {
+		return err
+	}
+	eve := time.Date(1999, time.December, 31, 23, 30, 0, 0, time.UTC)
+	virtual := clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(eve))
+	host, err := virt.NewBuilder(virt.WithClock(virtual), virt.WithStdout(os.Stdout)).Build(ctx)
+	if err != nil {
+		return err
+	}
+	defer host.Close(ctx)
+
+	module, err := host.Compile(ctx, wasm)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	result, err := host.RunModule(ctx, module)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%v: %v passed for the guest, %v for us\n", result, virtual.Elapsed(), time.Since(began).Round(time.Microsecond))
+	return nil
+}
+
+// build compiles a Go program to WebAssembly.
+func build(ctx context.Context, program string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "faketime")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "guest.wasm")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("build the guest: %w", err)
+	}
+	return os.ReadFile(file)
+}
