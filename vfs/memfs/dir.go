@@ -120,9 +120,9 @@ func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target
 	case !f.reserveInode():
 		return nil, wasip1.ENOSPC
 	}
-	n := f.newInode(typ, perm, target, d.ino)
+	n, e := f.newInode(typ, perm, target, strings.Clone(name), hash, d.ino)
 	in := d.own()
-	in.dir.insert(f.owner, &entry{name: strings.Clone(name), hash: hash, ino: n.ino, parent: d.ino, typ: typ})
+	in.dir.insert(f.owner, e)
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink++
 	}

@@ -104,7 +104,7 @@ func New(opts ...Option) *FS {
 		opt(f)
 	}
 	f.inodes.Store(1)
-	n := f.newInode(wasip1.FiletypeDirectory, 0o777, "", rootIno)
+	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", "", 0, rootIno)
 	f.root = n.self.(*dirNode)
 	return f
 }

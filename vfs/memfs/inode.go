@@ -96,11 +96,19 @@ func newNode(f *FS, ino uint64, in *inode) *node {
 	}
 }
 
-// newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. FS.mu is
-// held for writing.
-func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, parent uint64) *node {
+// newborn is an inode with the entry that names it first: one piece of memory, since most live and die together.
+type newborn struct {
+	inode
+	entry
+}
+
+// newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. The
+// entry is in no directory yet. FS.mu is held for writing.
+func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target, name string, hash, parent uint64) (*node, *entry) {
 	now := f.now()
-	in := &inode{
+	born := &newborn{entry: entry{name: name, hash: hash, ino: f.next, parent: parent, typ: typ}}
+	in := &born.inode
+	*in = inode{
 		owner: f.owner, typ: typ, unread: true, mode: perm & modeBits, nlink: 1,
 		atim: now, mtim: now, ctim: now, target: target,
 	}
@@ -115,7 +123,7 @@ func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, pare
 		f.nodes.set(n.ino, n)
 	}
 	f.tableMu.Unlock()
-	return n
+	return n, &born.entry
 }
 
 // node returns the node of an inode that is in the table, else nil. FS.mu is held.

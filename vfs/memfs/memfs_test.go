@@ -359,7 +359,7 @@ func TestNoAllocations(t *testing.T) {
 func TestNameCache(t *testing.T) {
 	f := New()
 	d := f.root
-	for i := range 3 * cacheSize { // more than the cache has room for
+	for i := range 64 * minCache { // more than the cache has room for, more than once
 		name := fmt.Sprint(i)
 		n, err := d.Create(name, 0o666)
 		must(t, err)

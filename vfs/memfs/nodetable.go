@@ -128,21 +128,37 @@ func (t *nodeTable) drop(ino uint64) {
 // Whoever takes an entry out of its directory empties its slot while FS.mu is held for writing; slots are
 // filled while it is held for reading. So a slot never outlives its entry, and whoever
 // misses a name in the midst of a rename waits for its end.
-type nameCache [cacheSize]struct {
+//
+// It begins small, because many file systems are forks that live for a moment, and is replaced by a
+// larger one when names keep displacing each other. Who is still reading the one before may find a name there that is
+// being taken away now, as if it had come a moment earlier.
+type nameCache struct {
+	slots []cacheSlot // a power of two
+	fills atomic.Int64
+}
+
+type cacheSlot struct {
 	entry atomic.Pointer[entry]
 	node  atomic.Pointer[node]
 }
 
-const cacheSize = 1024
+const (
+	minCache = 1 << 6
+	maxCache = 1 << 18
+	// cacheGrowth is the factor by which a cache grows when its slots have been filled once on average.
+	cacheGrowth = 4
+)
 
-// slotOf returns where a name with that hash stands. The golden ratio spreads directories.
-func slotOf(hash, dir uint64) uint64 {
-	return (hash ^ dir*0x9e3779b97f4a7c15>>32) % cacheSize
+func newNameCache(size int) *nameCache { return &nameCache{slots: make([]cacheSlot, size)} }
+
+// slot returns where a name with that hash stands. The golden ratio spreads directories.
+func (c *nameCache) slot(hash, dir uint64) *cacheSlot {
+	return &c.slots[(hash^dir*0x9e3779b97f4a7c15>>32)&uint64(len(c.slots)-1)]
 }
 
 // lookup returns the node of name in the directory, or nil if it is not known.
 func (c *nameCache) lookup(hash, dir uint64, name string) *node {
-	s := &c[slotOf(hash, dir)]
+	s := c.slot(hash, dir)
 	e := s.entry.Load()
 	if e == nil || e.parent != dir || e.name != name {
 		return nil
@@ -153,20 +169,25 @@ func (c *nameCache) lookup(hash, dir uint64, name string) *node {
 	return nil
 }
 
+// remember fills the slot of e. FS.mu is held for reading.
 func (f *FS) remember(e *entry, n *node) {
 	c := f.cache.Load()
 	if c == nil {
-		f.cache.CompareAndSwap(nil, new(nameCache))
+		f.cache.CompareAndSwap(nil, newNameCache(minCache))
+		c = f.cache.Load()
+	} else if size := int64(len(c.slots)); c.fills.Add(1) > size && size < min(maxCache, 2*f.inodes.Load()) {
+		f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
 		c = f.cache.Load()
 	}
-	s := &c[slotOf(e.hash, e.parent)]
+	s := c.slot(e.hash, e.parent)
 	s.entry.Store(e)
 	s.node.Store(n)
 }
 
+// unremember empties the slot of e. FS.mu is held for writing.
 func (f *FS) unremember(e *entry) {
 	if c := f.cache.Load(); c != nil {
-		if s := &c[slotOf(e.hash, e.parent)]; s.entry.Load() == e {
+		if s := c.slot(e.hash, e.parent); s.entry.Load() == e {
 			s.entry.Store(nil)
 			s.node.Store(nil)
 		}
