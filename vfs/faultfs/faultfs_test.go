@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
 	"github.com/wasivirt/wasivirt/vfs/faultfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/fssuite"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/vfstest"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -34,20 +35,6 @@ func Example() {
 	// <nil>
 }
 
-func suite(t *testing.T, newFS func() vfs.FS, opts ...vfstest.Option) {
-	t.Helper()
-	for _, c := range vfstest.Cases() {
-		if !c.Applies(opts...) {
-			continue
-		}
-		t.Run(c.Name, func(t *testing.T) {
-			if err := c.Run(newFS(), opts...); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 func TestSuite(t *testing.T) {
 	rules := []faultfs.Rule{{Op: "*", Path: "/no/such/path", Errno: wasip1.EIO}}
 	wrap := func(fsys vfs.FS, opts ...faultfs.Option) vfs.FS {
@@ -57,12 +44,12 @@ func TestSuite(t *testing.T) {
 		}
 		return f
 	}
-	t.Run("memfs", func(t *testing.T) { suite(t, func() vfs.FS { return wrap(memfs.New()) }) })
+	t.Run("memfs", func(t *testing.T) { fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(memfs.New()) }) })
 	t.Run("tracked", func(t *testing.T) {
-		suite(t, func() vfs.FS { return wrap(memfs.New(), faultfs.TrackDurability()) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(memfs.New(), faultfs.TrackDurability()) })
 	})
 	t.Run("aferofs", func(t *testing.T) {
-		suite(t, func() vfs.FS { return wrap(aferofs.New(afero.NewMemMapFs()), faultfs.TrackDurability()) },
+		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(aferofs.New(afero.NewMemMapFs()), faultfs.TrackDurability()) },
 			vfstest.Without(vfstest.Sparse))
 	})
 }

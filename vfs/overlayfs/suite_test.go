@@ -10,40 +10,12 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
-	"github.com/wasivirt/wasivirt/vfs/hostfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/fssuite"
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/vfs/vfstest"
 )
-
-func suite(t *testing.T, newFS func() vfs.FS, opts ...vfstest.Option) {
-	t.Helper()
-	for _, c := range vfstest.Cases() {
-		if !c.Applies(opts...) {
-			continue
-		}
-		t.Run(c.Name, func(t *testing.T) {
-			if err := c.Run(newFS(), opts...); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// host returns an empty directory of the host.
-func host(t *testing.T) vfs.FS {
-	f, err := hostfs.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return f
-}
 
 // cleared returns an overlay whose root is full of what the lower has, all of it removed, so that each case works on whiteouts.
 func cleared(t *testing.T, lower vfs.FS) vfs.FS {
@@ -74,7 +46,7 @@ func TestSuiteOnWhiteouts(t *testing.T) {
 			files[n+"/inside"] = "in a directory of the lower"
 		}
 	}
-	suite(t, func() vfs.FS {
+	fssuite.Run(t, func(*testing.T) vfs.FS {
 		lower, err := memfs.FromMap(files)
 		if err != nil {
 			t.Fatal(err)
@@ -85,21 +57,21 @@ func TestSuiteOnWhiteouts(t *testing.T) {
 
 func TestSuite(t *testing.T) {
 	t.Run("empty lower", func(t *testing.T) {
-		suite(t, func() vfs.FS { return overlayfs.New(memfs.New(), memfs.New()) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return overlayfs.New(memfs.New(), memfs.New()) })
 	})
 	t.Run("aferofs", func(t *testing.T) {
-		suite(t, func() vfs.FS {
+		fssuite.Run(t, func(*testing.T) vfs.FS {
 			return overlayfs.New(aferofs.New(afero.NewMemMapFs()), aferofs.New(afero.NewMemMapFs()))
 		}, vfstest.Without(vfstest.Sparse))
 	})
 	t.Run("hostfs below and above", func(t *testing.T) {
-		suite(t, func() vfs.FS { return overlayfs.New(host(t), host(t)) })
+		fssuite.Run(t, func(t *testing.T) vfs.FS { return overlayfs.New(fssuite.HostDir(t), fssuite.HostDir(t)) })
 	})
 	t.Run("iofs below", func(t *testing.T) {
-		suite(t, func() vfs.FS { return overlayfs.New(iofs.New(fstest.MapFS{}), memfs.New()) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return overlayfs.New(iofs.New(fstest.MapFS{}), memfs.New()) })
 	})
 	t.Run("overlay on overlay", func(t *testing.T) {
-		suite(t, func() vfs.FS {
+		fssuite.Run(t, func(*testing.T) vfs.FS {
 			return overlayfs.New(overlayfs.New(memfs.New(), memfs.New()), overlayfs.New(memfs.New(), memfs.New()))
 		})
 	})
@@ -114,7 +86,7 @@ func TestNodesOfTheHostAreReleased(t *testing.T) {
 		}
 		return len(fds)
 	}
-	lower := host(t)
+	lower := fssuite.HostDir(t)
 	into, err := vfs.NewRoot(lower)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +99,7 @@ func TestNodesOfTheHostAreReleased(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	upper := host(t)
+	upper := fssuite.HostDir(t)
 	root, err := vfs.NewRoot(overlayfs.New(lower, upper))
 	if err != nil {
 		t.Fatal(err)

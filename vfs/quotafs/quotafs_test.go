@@ -11,6 +11,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
+	"github.com/wasivirt/wasivirt/vfs/internal/fssuite"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/vfs/quotafs"
@@ -31,31 +32,17 @@ func Example() {
 	// in use: 0
 }
 
-func suite(t *testing.T, newFS func() vfs.FS, opts ...vfstest.Option) {
-	t.Helper()
-	for _, c := range vfstest.Cases() {
-		if !c.Applies(opts...) {
-			continue
-		}
-		t.Run(c.Name, func(t *testing.T) {
-			if err := c.Run(newFS(), opts...); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 func TestSuite(t *testing.T) {
 	big := quotafs.Limits{Bytes: 1 << 62, Inodes: 1 << 40, DirEntries: 1 << 40}
 	shared := quotafs.NewQuota(0, 0)
 	t.Run("memfs", func(t *testing.T) {
-		suite(t, func() vfs.FS { return quotafs.New(memfs.New(), big, quotafs.Shared(shared)) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return quotafs.New(memfs.New(), big, quotafs.Shared(shared)) })
 	})
 	t.Run("aferofs", func(t *testing.T) {
-		suite(t, func() vfs.FS { return quotafs.New(aferofs.New(afero.NewMemMapFs()), big) }, vfstest.Without(vfstest.Sparse))
+		fssuite.Run(t, func(*testing.T) vfs.FS { return quotafs.New(aferofs.New(afero.NewMemMapFs()), big) }, vfstest.Without(vfstest.Sparse))
 	})
 	t.Run("overlay over quota", func(t *testing.T) {
-		suite(t, func() vfs.FS {
+		fssuite.Run(t, func(*testing.T) vfs.FS {
 			return overlayfs.New(quotafs.New(memfs.New(), big), quotafs.New(memfs.New(), big))
 		})
 	})

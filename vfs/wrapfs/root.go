@@ -39,8 +39,8 @@ func Root(root, below vfs.Node) vfs.Node {
 
 // Whole returns the directory of which [Root] has hidden a part, or n itself.
 func Whole(n vfs.Node) vfs.Node {
-	if w, ok := n.(interface{ whole() vfs.Directory }); ok {
-		return w.whole()
+	if w, ok := n.(interface{ all() vfs.Directory }); ok {
+		return w.all()
 	}
 	return n
 }
@@ -54,7 +54,7 @@ type paths interface {
 // whole is a directory of which only what all have shows.
 type whole struct{ vfs.Directory }
 
-func (w *whole) whole() vfs.Directory { return w.Directory }
+func (w *whole) all() vfs.Directory { return w.Directory }
 
 func (w *whole) Sync(dataOnly bool) error { return syncDir(w.Directory, dataOnly) }
 
