@@ -59,9 +59,7 @@ func (w *world) options() ([]virt.Option, error) {
 	if w.absoluteLinks {
 		opts = append(opts, virt.WithAbsoluteLinks())
 	}
-	if w.interpreter {
-		opts = append(opts, virt.WithInterpreter())
-	}
+	opts = append(opts, w.engine())
 	if w.seed.set {
 		opts = append(opts, virt.WithSeed(w.seed.value))
 	}
