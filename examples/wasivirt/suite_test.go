@@ -3,51 +3,25 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// suiteCase is what the suite expects of one of its tests: the form of its JSON files.
-type suiteCase struct {
-	Args     []string          `json:"args"`
-	Env      map[string]string `json:"env"`
-	Root     string            `json:"root"`
-	ExitCode int               `json:"exit_code"`
-	Stdout   *string           `json:"stdout"`
-	Stderr   *string           `json:"stderr"`
-}
+	"github.com/wasivirt/wasivirt/internal/wasisuite"
+)
 
 // TestSuite runs the official preview1 suite, from the directory WASI_TESTSUITE that holds its prebuilt tests, through
 // the command, with each kind of writable mount.
 func TestSuite(t *testing.T) {
-	root := os.Getenv("WASI_TESTSUITE")
-	if root == "" {
-		t.Skip("WASI_TESTSUITE names no directory with the official suite: NOT RUN")
-	}
-	var tests []string
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".wasm") && filepath.Base(filepath.Dir(path)) == "wasm32-wasip1" {
-			tests = append(tests, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(tests) == 0 {
-		t.Fatal("no test of the suite below the directory given")
-	}
+	tests := wasisuite.Load(t, "WASI_TESTSUITE", "wasm32-wasip1")
 	for _, kind := range []string{"mem", "dir", "overlay"} {
 		t.Run(kind, func(t *testing.T) {
 			passed := 0
-			for _, wasm := range tests {
-				if t.Run(strings.TrimSuffix(filepath.Base(wasm), ".wasm"), func(t *testing.T) { runSuiteCase(t, wasm, kind) }) {
+			for _, test := range tests {
+				if t.Run(test.Name, func(t *testing.T) { runSuiteTest(t, test, kind) }) {
 					passed++
 				}
 			}
@@ -56,20 +30,12 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-func runSuiteCase(t *testing.T, wasm, kind string) {
-	var want suiteCase
-	text, err := os.ReadFile(strings.TrimSuffix(wasm, ".wasm") + ".json")
-	if err == nil {
-		err = json.Unmarshal(text, &want)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
+func runSuiteTest(t *testing.T, test wasisuite.Test, kind string) {
 	args := []string{"run"}
-	if want.Root != "" {
+	if test.Root != "" {
 		// A copy: dir is there to be changed, and overlay must show that it is not.
 		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join(filepath.Dir(wasm), want.Root))); err != nil {
+		if err := os.CopyFS(dir, os.DirFS(test.Root)); err != nil {
 			t.Fatal(err)
 		}
 		if before := treeOf(t, dir); kind != "dir" {
@@ -81,26 +47,18 @@ func runSuiteCase(t *testing.T, wasm, kind string) {
 		}
 		args = append(args, "-mount", "/="+kind+":"+dir)
 	}
-	for k, v := range want.Env {
+	for k, v := range test.Env {
 		args = append(args, "-env", k+"="+v)
 	}
 	// A standard input that nobody writes to: the suite has tests that are to be ended while they read it.
 	idle, typing := io.Pipe()
 	defer typing.Close()
 	var stdout, stderr bytes.Buffer
-	code, err := run(context.Background(), append(append(args, wasm), want.Args...), idle, &stdout, &stderr)
+	code, err := run(context.Background(), append(append(args, test.Path), test.Args...), idle, &stdout, &stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code != want.ExitCode {
-		t.Errorf("exit status %d, want %d\n%s%s", code, want.ExitCode, stdout.String(), stderr.String())
-	}
-	if want.Stdout != nil && stdout.String() != *want.Stdout {
-		t.Errorf("standard output %q, want %q", stdout.String(), *want.Stdout)
-	}
-	if want.Stderr != nil && stderr.String() != *want.Stderr {
-		t.Errorf("standard error %q, want %q", stderr.String(), *want.Stderr)
-	}
+	test.Check(t, uint32(code), stdout.String(), stderr.String())
 }
 
 // treeOf describes all that is below a host directory.

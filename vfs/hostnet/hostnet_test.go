@@ -9,10 +9,10 @@ import (
 	"os"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 	"github.com/wasivirt/wasivirt/vfs/pipe"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -23,22 +23,6 @@ var (
 	_ vfs.Socket    = (*Conn)(nil)
 	_ stdio.Flusher = (*Conn)(nil)
 )
-
-// noLeak fails if there are more goroutines after the test than there were before it. Those that were told to
-// end are given the time for it.
-func noLeak(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for range 2000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
-	})
-}
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -128,7 +112,7 @@ func tcp(t *testing.T) (accepted, dialed net.Conn) {
 func TestConversation(t *testing.T) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
-			noLeak(t)
+			leak.Check(t)
 			s, c := pair(t)
 			defer c.Close()
 			g := newGuest(t.Context())
@@ -190,7 +174,7 @@ func TestConversation(t *testing.T) {
 func TestEnd(t *testing.T) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
-			noLeak(t)
+			leak.Check(t)
 			s, c := pair(t)
 			g := newGuest(t.Context())
 			_, _ = io.WriteString(c, "x")
@@ -214,7 +198,7 @@ func TestEnd(t *testing.T) {
 func TestClosedSends(t *testing.T) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
-			noLeak(t)
+			leak.Check(t)
 			s, c := pair(t)
 			defer c.Close()
 			want := bytes.Repeat([]byte("0123456789"), 1<<20)
@@ -241,7 +225,7 @@ func TestCancel(t *testing.T) {
 			"send": func(g guest, s *Conn) error { return g.send(s, make([]byte, 64<<20)) },
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) {
-				noLeak(t)
+				leak.Check(t)
 				s, c := pair(t)
 				defer c.Close()
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -267,7 +251,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestListener(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	l := NewListener(listen(t))
 	if st := l.Poll(poll.Readable | poll.Writable); st.Ready != 0 {
 		t.Errorf("state %+v", st)
@@ -323,7 +307,7 @@ func TestListener(t *testing.T) {
 }
 
 func TestListenerFaults(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	nl := listen(t)
 	l := NewListener(nl)
 	g := newGuest(t.Context())
@@ -344,7 +328,7 @@ func TestListenerFaults(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	nl := listen(t)
 	defer nl.Close()
 	l := NewListener(nl, Keep())

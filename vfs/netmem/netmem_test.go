@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -25,22 +25,6 @@ var (
 	_ vfs.Socket   = (*Socket)(nil)
 	_ vfs.Listener = (*Listener)(nil)
 )
-
-// noLeak fails if there are more goroutines after the test than there were before it. Those that were told to
-// end are given the time for it.
-func noLeak(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for range 2000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
-	})
-}
 
 // world is a network on a clock that the test moves.
 type world struct {
@@ -50,7 +34,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, opts ...Option) *world {
-	noLeak(t)
+	leak.Check(t)
 	v := clock.NewVirtual()
 	return &world{t, New(v, opts...), v}
 }
@@ -343,7 +327,7 @@ func TestReset(t *testing.T) {
 
 // TestHTTP has a server and a client of net/http talk over a link of 50 ms in virtual time that jumps.
 func TestHTTP(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	v := clock.NewVirtual(clock.AutoAdvance())
 	n := New(v, WithLink(Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 10)
@@ -384,7 +368,7 @@ func TestHTTP(t *testing.T) {
 }
 
 func TestDialTime(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	v := clock.NewVirtual(clock.AutoAdvance())
 	n := New(v, WithLink(Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 1)
@@ -458,7 +442,7 @@ func TestCancel(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			noLeak(t)
+			leak.Check(t)
 			n := New(nil)
 			l, err := n.Listen("server:80", 1)
 			if err != nil {
@@ -483,7 +467,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestAcceptEndsWithClose(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	n := New(nil)
 	l, err := n.Listen("server:80", 1)
 	if err != nil {

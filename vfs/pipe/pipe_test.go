@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -26,21 +26,6 @@ var (
 	_ vfs.Stream         = (*Writer)(nil)
 	_ io.ReadWriteCloser = (*Host)(nil)
 )
-
-// noLeak fails if there are more goroutines after the test than there were before it. Those that were told to
-// end are given the time for it.
-func noLeak(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for range 2000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
-	})
-}
 
 func TestSemantics(t *testing.T) {
 	type result struct {
@@ -212,7 +197,7 @@ func block(t poll.Task, s vfs.Stream, e poll.Events, f func([]byte) (int, error)
 }
 
 func TestPipelineOfFour(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	size := 64 << 20
 	if testing.Short() {
 		size = 1 << 20
@@ -268,7 +253,7 @@ func TestPipelineOfFour(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	why := errors.New("why")
 	for name, wait := range map[string]func(context.Context) error{
 		"guest reads": func(ctx context.Context) error {
@@ -309,7 +294,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestHostCloseEndsCalls(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	r, _ := New(0)
 	h := NewHost(t.Context(), r, nil)
 	done := make(chan error)
@@ -323,7 +308,7 @@ func TestHostCloseEndsCalls(t *testing.T) {
 }
 
 func TestHostDeadline(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	v := clock.NewVirtual(clock.AutoAdvance())
 	r, _ := New(0)
 	h := NewHost(t.Context(), r, v)
@@ -363,7 +348,7 @@ func TestHostDeadline(t *testing.T) {
 // TestHostWriteHoldsTime: a guest waits for input or an hour, whichever is first. The host writes before
 // the hour is over, and the guest gets it before time goes on.
 func TestHostWriteHoldsTime(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	v := clock.NewVirtual(clock.AutoAdvance())
 	r, w := New(0)
 	h := NewHost(t.Context(), w, v)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -47,7 +48,7 @@ func TestDescriptors(t *testing.T) {
 	for name, pipe := range pipes {
 		for mode, opts := range map[string][]Option{"raw": nil, "pumped": {Pumped()}} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
-				noLeak(t)
+				leak.Check(t)
 				r, w := pipe(t)
 				in, out := NewInput(r, opts...), NewOutput(w, opts...)
 				if _, raw := in.src.(*rawFD); raw != (mode == "raw") {
@@ -158,7 +159,7 @@ func TestDescriptorTakesNothingAhead(t *testing.T) {
 }
 
 func TestDescriptorCloseEndsWaiting(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	r, w := osPipe(t)
 	in := NewInput(r)
 	if in.Poll(poll.Readable).Ready != 0 {
@@ -197,7 +198,7 @@ func TestNullDeviceIsDirect(t *testing.T) {
 }
 
 func TestConn(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Skip(err)
@@ -240,7 +241,7 @@ func TestConn(t *testing.T) {
 
 // TestTerminal types on a pseudo-terminal.
 func TestTerminal(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip("no pseudo-terminals: ", err)

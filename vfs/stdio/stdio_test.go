@@ -11,12 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -92,24 +92,8 @@ func (t *task) readString(tb testing.TB, s vfs.Stream) string {
 	return string(p[:n])
 }
 
-// noLeak fails if there are more goroutines after the test than there were before it. Those that were told to
-// end are given the time for it.
-func noLeak(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for range 2000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
-	})
-}
-
 func TestReaderDirect(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	for name, r := range map[string]io.Reader{
 		"bytes.Reader":   bytes.NewReader([]byte("hello")),
 		"strings.Reader": strings.NewReader("hello"),
@@ -145,7 +129,7 @@ func TestReaderDirect(t *testing.T) {
 }
 
 func TestReaderPumpLosesNothingWhenCancelled(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	pr, pw := io.Pipe()
 	in := NewInput(pr, Owned())
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -267,7 +251,7 @@ func TestWriterDirect(t *testing.T) {
 }
 
 func TestWriterPumpBlockedIsCancelled(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	pr, pw := io.Pipe()
 	out := NewOutput(pw, Owned(), Buffered(8192))
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -299,7 +283,7 @@ func TestWriterPumpBlockedIsCancelled(t *testing.T) {
 }
 
 func TestWriterPumpTellsErrors(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	pr, pw := io.Pipe()
 	out := Writer(pw)
 	boom := errors.New("boom")
@@ -334,7 +318,7 @@ func TestWriterPumpTellsErrors(t *testing.T) {
 }
 
 func TestWritersKeepOrder(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	var mu sync.Mutex
 	var got strings.Builder
 	sink := func(name string) io.Writer {
@@ -412,7 +396,7 @@ func TestWriterSmallWritesAreWhole(t *testing.T) {
 }
 
 func TestRegularFile(t *testing.T) {
-	noLeak(t)
+	leak.Check(t)
 	f, err := os.Create(t.TempDir() + "/out")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,83 @@
+// Package wasisuite reads the official test suites of WASI: modules, each with a JSON file beside it that says how it is
+// run and how it has to end.
+package wasisuite
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Test is one test of a suite.
+type Test struct {
+	Name string // of the module, without ".wasm"
+	Path string // of the module
+
+	Args []string          `json:"args"`
+	Env  map[string]string `json:"env"`
+	// Root is the directory that the guest sees as its root, "" if it is to see none. The guest changes it.
+	Root     string `json:"root"`
+	ExitCode uint32 `json:"exit_code"`
+	// Stdout and Stderr are what it has to print, nil if that does not matter.
+	Stdout *string `json:"stdout"`
+	Stderr *string `json:"stderr"`
+}
+
+// Load returns the tests in all directories of the name dir below the one that the environment variable env names. It skips
+// t if env is not set.
+func Load(t *testing.T, env, dir string) []Test {
+	t.Helper()
+	root := os.Getenv(env)
+	if root == "" {
+		t.Skip(env + " names no directory with the official suite: NOT RUN")
+	}
+	tests, err := read(root, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tests) == 0 {
+		t.Fatalf("no test of %s below the directory given", dir)
+	}
+	return tests
+}
+
+func read(root, dir string) (tests []Test, err error) {
+	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		name, isModule := strings.CutSuffix(path, ".wasm")
+		if err != nil || !isModule || filepath.Base(filepath.Dir(path)) != dir {
+			return err
+		}
+		t := Test{Name: filepath.Base(name), Path: path}
+		text, err := os.ReadFile(name + ".json")
+		if err == nil {
+			err = json.Unmarshal(text, &t)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if t.Root != "" {
+			t.Root = filepath.Join(filepath.Dir(path), t.Root)
+		}
+		tests = append(tests, t)
+		return nil
+	})
+	return tests, err
+}
+
+// Check compares how a test ended with how it has to.
+func (w *Test) Check(t *testing.T, exitCode uint32, stdout, stderr string) {
+	t.Helper()
+	if exitCode != w.ExitCode {
+		t.Errorf("exit status %d, want %d\n%s%s", exitCode, w.ExitCode, stdout, stderr)
+	}
+	if w.Stdout != nil && stdout != *w.Stdout {
+		t.Errorf("standard output %q, want %q", stdout, *w.Stdout)
+	}
+	if w.Stderr != nil && stderr != *w.Stderr {
+		t.Errorf("standard error %q, want %q", stderr, *w.Stderr)
+	}
+}
