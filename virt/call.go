@@ -30,7 +30,7 @@ func (t *thread) unwind(ctx context.Context) {
 // adapt makes a row of the table a host function.
 func (h *Host) adapt(i int) api.GoModuleFunc {
 	f := &preview1[i]
-	call := f.call
+	call, flow := f.call, flows[i]
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)
 		if !ok || !same(t.mod, mod) {
@@ -38,10 +38,28 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		}
 		t.attach()
 		var errno wasip1.Errno
-		if t.around == nil {
+		if s := t.around; s == nil {
 			errno = call(t, stack)
 		} else {
-			errno = t.around.call(t, i, f, stack)
+			// Counting is spelled out here because a call of it would cost as much again.
+			u, a := s.usage, s.calls[i]
+			if u != nil {
+				if u.functions[i].calls++; u.functions[i].calls%showEvery == 0 {
+					u.show()
+				}
+			}
+			if a == nil {
+				errno = call(t, stack)
+			} else {
+				errno = a(t, f, stack)
+			}
+			if u != nil {
+				if errno != wasip1.ESUCCESS {
+					u.failed(i)
+				} else if flow.way < none {
+					u.transferred(t, flow, stack)
+				}
+			}
 		}
 		if t.gone() {
 			t.unwind(ctx)

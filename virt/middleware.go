@@ -189,23 +189,6 @@ func (g *Guest) surround() *surroundings {
 	return s
 }
 
-// call makes a call of row i.
-func (s *surroundings) call(t *thread, i int, f *Function, p []uint64) (errno wasip1.Errno) {
-	u := s.usage
-	if u != nil {
-		u.begin(i)
-	}
-	if a := s.calls[i]; a == nil {
-		errno = f.call(t, p)
-	} else {
-		errno = a(t, f, p)
-	}
-	if u != nil {
-		u.end(t, i, p, errno)
-	}
-	return errno
-}
-
 // spawnThrough is thread-spawn with what surrounds it.
 func (t *thread) spawnThrough(p []uint64) {
 	if t.around == nil {
@@ -213,12 +196,23 @@ func (t *thread) spawnThrough(p []uint64) {
 		return
 	}
 	t.spawned = 0
-	errno := t.around.call(t, spawnRow, &threadSpawn, p)
+	s := t.around
+	if s.usage != nil {
+		s.usage.functions[spawnRow].calls++
+	}
+	spawn := s.calls[spawnRow]
+	if spawn == nil {
+		spawn = plain
+	}
+	errno := spawn(t, &threadSpawn, p)
 	if errno == wasip1.ESUCCESS && t.spawned == 0 {
 		errno = wasip1.ENOTSUP // a Handler that answers has no thread to show
 	}
 	if p[0] = uint64(t.spawned); errno != wasip1.ESUCCESS {
 		p[0] = spawnErrno(errno)
+		if s.usage != nil {
+			s.usage.failed(spawnRow)
+		}
 	}
 }
 

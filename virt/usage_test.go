@@ -1,0 +1,128 @@
+package virt_test
+
+import (
+	"context"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+func TestUsageIsExactAfterARun(t *testing.T) {
+	data := texts("a.txt", "0123456789", "missing")
+	s := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: uint64(time.Hour)}}
+	s.Encode(data[subAt:])
+	wasm := command(data, openText(0, 5, int(wasip1.OCreat), resultAt), writeText(from(resultAt), 1), writeText(from(resultAt), 1),
+		call{"fd_pread", []any{from(resultAt), iovecAt(15), 1, uint64(5), resultAt + 4}}, openText(2, 7, 0, resultAt+8),
+		call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt + 4}}, call{"thread-spawn", []any{0}}, call{"proc_exit", []any{0}})
+	host := newHost(t, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithUsage())
+	for runs := uint64(1); runs <= 2; runs++ {
+		r := runCommand(t, host, wasm, 0)
+		want := virt.Usage{
+			Functions: []virt.FunctionUsage{{Name: "fd_pread", Calls: 1}, {Name: "fd_write", Calls: 2}, {Name: "path_open", Calls: 2, Errors: 1},
+				{Name: "poll_oneoff", Calls: 1}, {Name: "proc_exit", Calls: 1}, {Name: "thread-spawn", Calls: 1, Errors: 1}},
+			Calls: 8, Errors: 2, BytesIn: 15, BytesOut: 20, PeakMemory: 4 << 16, Descriptors: 5, Virtual: time.Hour,
+		}
+		ignore := []cmp.Option{cmpopts.IgnoreFields(virt.Usage{}, "Real", "Waited"), cmpopts.IgnoreFields(virt.FunctionUsage{}, "Waited")}
+		if diff := cmp.Diff(want, r.usage, ignore...); diff != "" {
+			t.Errorf("usage (-want +got):\n%s", diff)
+		}
+		if r.usage.Waited <= 0 || r.usage.Functions[3].Waited != r.usage.Waited || r.usage.Real <= 0 {
+			t.Errorf("waited %v in %v", r.usage.Waited, r.usage.Real)
+		}
+		if h := host.Usage(); h.Calls != 8*runs || h.BytesOut != 20*runs || h.Descriptors != 0 || len(h.Functions) != 6 {
+			t.Errorf("the Host's usage after %d runs: %+v", runs, h)
+		}
+	}
+}
+
+func TestUsageWhileAGuestRuns(t *testing.T) {
+	host := newHost(t, virt.WithUsage(), virt.WithFuel(1<<40))
+	g := newGuest(t, host, compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		// It ends with the context.
+		_, _ = g.Call(ctx, "run", 1<<30)
+	})
+	// Each look is no less than the one before, and sees more after a while.
+	var last virt.Usage
+	for last.Calls < 10_000 {
+		u := g.Usage()
+		if u.Calls < last.Calls || u.Calls > 0 && u.Functions[0].Calls != u.Calls {
+			t.Fatalf("%+v after %+v", u, last)
+		}
+		last = u
+	}
+	cancel()
+	done.Wait()
+	u := g.Usage()
+	if u.Calls < last.Calls || u.Fuel < u.Calls || u.Threads != 0 {
+		t.Errorf("at the end: %+v", u)
+	}
+}
+
+func TestFuelUsedIsExact(t *testing.T) {
+	host := newHost(t, virt.WithFuel(10_000_000))
+	g := newGuest(t, host, compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
+	var used []uint64
+	for _, n := range []uint64{1000, 2000, 3000} {
+		before := g.Usage().Fuel
+		if _, err := g.Call(t.Context(), "run", n); err != nil {
+			t.Fatal(err)
+		}
+		used = append(used, g.Usage().Fuel-before)
+	}
+	if used[0] == 0 || used[2]-used[1] != used[1]-used[0] {
+		t.Errorf("1000, 2000 and 3000 rounds used %v", used)
+	}
+}
+
+// BenchmarkSurroundings is what a call costs with what can surround it; "plain" is the call without any.
+func BenchmarkSurroundings(b *testing.B) {
+	next := func(c *virt.Call) wasip1.Errno { return c.Next() }
+	trace := virt.TraceText(io.Discard)
+	for _, row := range []struct {
+		name string
+		opts []virt.Option
+	}{
+		{"plain", nil},
+		{"usage", []virt.Option{virt.WithUsage()}},
+		{"host calls counted", []virt.Option{virt.WithMaxHostCalls(1 << 60)}},
+		{"middleware of others", []virt.Option{virt.WithMiddleware("random_get", next)}},
+		{"one middleware", []virt.Option{virt.WithMiddleware("*", next)}},
+		{"three middlewares", []virt.Option{virt.WithMiddleware("*", next), virt.WithMiddleware("*", next), virt.WithMiddleware("*", next)}},
+		{"policy by name", []virt.Option{virt.WithPolicy(virt.Allow("clock_*"), virt.Deny("*"))}},
+		{"trace", []virt.Option{virt.WithTrace(trace)}},
+	} {
+		for name, c := range map[string][]call{
+			"clock_time_get": {{"clock_time_get", []any{1, uint64(0), resultAt}}},
+			"fd_write":       {writeText(1, 0)},
+		} {
+			b.Run(name+"/"+row.name, func(b *testing.B) {
+				if row.name == "policy by name" && name == "fd_write" {
+					b.Skip("it denies that")
+				}
+				ctx := b.Context()
+				host := newHost(b, virt.WithClock(clock.NewVirtual()), virt.WithSeed(1))
+				guest, err := host.Instantiate(ctx, compiled(b, host, loop(virt.ModuleName, texts("x"), nil, c)), row.opts...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer guest.Close(ctx)
+				b.ReportAllocs()
+				b.ResetTimer()
+				if results, err := guest.Call(ctx, "run", uint64(b.N)); err != nil || results[0] != 0 {
+					b.Fatal(results, err)
+				}
+			})
+		}
+	}
+}
