@@ -25,7 +25,7 @@ func BenchmarkCall(b *testing.B) {
 		})
 		b.Run(row.Name+"/memfs", func(b *testing.B) {
 			host := newHost(b, virt.WithClock(clock.NewVirtual()), virt.WithSeed(1))
-			opts := []virt.Option{virt.WithMount("/", benchFiles(b)), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
+			opts := []virt.Option{virt.WithMount("/", benchFiles(b, &row)), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
 			for _, v := range guestloop.Env() {
 				opts = append(opts, virt.WithEnv(v[0], v[1]))
 			}
@@ -64,7 +64,7 @@ func floorOf(calls []guestloop.Call) func(wazero.Runtime) (api.Module, error) {
 }
 
 // benchFiles is a file system with what the rows use.
-func benchFiles(b *testing.B) vfs.FS {
+func benchFiles(b *testing.B, row *guestloop.Row) vfs.FS {
 	b.Helper()
 	files := memfs.New(memfs.WithMaxFileSize(1 << 40))
 	for _, dir := range guestloop.Directories() {
@@ -72,7 +72,7 @@ func benchFiles(b *testing.B) vfs.FS {
 			b.Fatal(err)
 		}
 	}
-	for name, size := range guestloop.Files() {
+	for name, size := range row.Files() {
 		if err := files.WriteFile(name, make([]byte, size)); err != nil {
 			b.Fatal(err)
 		}
