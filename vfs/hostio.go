@@ -43,27 +43,12 @@ func (f *OpenFile) usable(right wasip1.Rights) error {
 
 // ReadAt reads at off and leaves the position alone. Errors: as Read; ESPIPE for a stream; EINVAL for a negative offset.
 func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.usable(wasip1.RightFdRead); err != nil {
+	if err := f.usableAt(wasip1.RightFdRead, off); err != nil {
 		return 0, err
 	}
-	if f.stream != nil {
-		return 0, wasip1.ESPIPE
-	}
-	if off < 0 {
-		return 0, wasip1.EINVAL
-	}
-	n := 0
-	for n < len(p) {
-		k, err := f.readFileAt([][]byte{p[n:]}, off+int64(n))
-		n += k
-		if err != nil {
-			return n, err
-		}
-		if k == 0 {
-			return n, io.EOF
-		}
-	}
-	return n, nil
+	return full(p, io.EOF, func(p []byte, done int) (int, error) {
+		return f.readFileAt([][]byte{p}, off+int64(done))
+	})
 }
 
 // Write writes at the position, with FdAppend at the end. Errors: EBADF if f is not open for writing or closed; EISDIR; EFBIG, ENOSPC, EDQUOT;
@@ -72,46 +57,50 @@ func (f *OpenFile) Write(p []byte) (int, error) {
 	if err := f.usable(wasip1.RightFdWrite); err != nil {
 		return 0, err
 	}
-	n := 0
-	for n < len(p) {
-		var k int
-		var err error
+	return full(p, io.ErrShortWrite, func(p []byte, _ int) (int, error) {
 		if f.stream != nil {
-			k, err = f.stream.Write(p[n:])
-		} else {
-			k, err = f.writeFile([][]byte{p[n:]})
+			return f.stream.Write(p)
 		}
-		n += k
-		if err != nil {
-			return n, err
-		}
-		if k == 0 {
-			return n, io.ErrShortWrite
-		}
-	}
-	return n, nil
+		return f.writeFile([][]byte{p})
+	})
 }
 
 // WriteAt writes at off and leaves the position alone. Errors: as Write; ESPIPE for a stream; EINVAL for a negative offset.
 func (f *OpenFile) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.usable(wasip1.RightFdWrite); err != nil {
+	if err := f.usableAt(wasip1.RightFdWrite, off); err != nil {
 		return 0, err
 	}
-	if f.stream != nil {
-		return 0, wasip1.ESPIPE
+	return full(p, io.ErrShortWrite, func(p []byte, done int) (int, error) {
+		return f.writeFileAt([][]byte{p}, off+int64(done))
+	})
+}
+
+// usableAt says what stands against reading or writing at an offset.
+func (f *OpenFile) usableAt(right wasip1.Rights, off int64) error {
+	if err := f.usable(right); err != nil {
+		return err
 	}
-	if off < 0 {
-		return 0, wasip1.EINVAL
+	switch {
+	case f.stream != nil:
+		return wasip1.ESPIPE
+	case off < 0:
+		return wasip1.EINVAL
 	}
+	return nil
+}
+
+// full transfers all of p. Each transfer gets what is left, and how much is done; nothing is the error that ends it where one
+// transfers nothing.
+func full(p []byte, nothing error, transfer func(p []byte, done int) (int, error)) (int, error) {
 	n := 0
 	for n < len(p) {
-		k, err := f.writeFileAt([][]byte{p[n:]}, off+int64(n))
+		k, err := transfer(p[n:], n)
 		n += k
 		if err != nil {
 			return n, err
 		}
 		if k == 0 {
-			return n, io.ErrShortWrite
+			return n, nothing
 		}
 	}
 	return n, nil

@@ -16,14 +16,6 @@ type open struct {
 	generation uint64
 }
 
-var (
-	_ vfs.File       = (*open)(nil)
-	_ vfs.VectorFile = (*open)(nil)
-	_ vfs.Appender   = (*open)(nil)
-	_ vfs.Allocator  = (*open)(nil)
-	_ vfs.Advisor    = (*open)(nil)
-)
-
 // Open opens the file.
 func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	ev := evOpen | evPathOpen

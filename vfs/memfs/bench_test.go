@@ -115,21 +115,15 @@ func BenchmarkAttr(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	for _, size := range []int{1, 4096, 65536} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			n := newFile(b, 1<<20)
-			p := make([]byte, size)
-			b.ReportAllocs()
-			off := int64(0)
-			for b.Loop() {
-				n.ReadAt(p, off)
-				off = (off + int64(size)) % (1 << 20)
-			}
-		})
-	}
+	benchmarkOffsets(b, func(n *fileNode, p []byte, off int64) { n.ReadAt(p, off) })
 }
 
 func BenchmarkWrite(b *testing.B) {
+	benchmarkOffsets(b, func(n *fileNode, p []byte, off int64) { n.WriteAt(p, off) })
+}
+
+// benchmarkOffsets goes through a file of 1 MiB again and again.
+func benchmarkOffsets(b *testing.B, do func(n *fileNode, p []byte, off int64)) {
 	for _, size := range []int{1, 4096, 65536} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			n := newFile(b, 1<<20)
@@ -137,7 +131,7 @@ func BenchmarkWrite(b *testing.B) {
 			b.ReportAllocs()
 			off := int64(0)
 			for b.Loop() {
-				n.WriteAt(p, off)
+				do(n, p, off)
 				off = (off + int64(size)) % (1 << 20)
 			}
 		})

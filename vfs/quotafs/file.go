@@ -18,14 +18,6 @@ type open struct {
 	number uint64
 }
 
-var (
-	_ vfs.File       = (*open)(nil)
-	_ vfs.VectorFile = (*open)(nil)
-	_ vfs.Appender   = (*open)(nil)
-	_ vfs.Allocator  = (*open)(nil)
-	_ vfs.Advisor    = (*open)(nil)
-)
-
 // Open opens the file; emptying it gives back what it was charged.
 func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	ino, err := f.ino()
