@@ -137,7 +137,8 @@ func TestHTTPServerGuest(t *testing.T) {
 			}
 			took, calls := time.Since(began), polls.calls.Load()-before
 			t.Logf("%d requests: %.2f polls and %v each", requests, float64(calls)/float64(requests), took/time.Duration(requests))
-			if calls > 2*int64(requests) {
+			// The guest's runtime looks once and then waits. A garbage collection of it may look once more.
+			if calls > 2*int64(requests)+int64(requests/100) {
 				t.Errorf("%d polls for %d requests, want at most 2 each", calls, requests)
 			}
 			idle := func() int64 {
@@ -198,5 +199,37 @@ func TestTwoGuestsTalkHTTP(t *testing.T) {
 	want := "100ms hello, 1\n100ms hello, 2\n10s timeout\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("the client saw (-want +got):\n%s", diff)
+	}
+}
+
+// TestServerGuestThatWaits has a C program accept, receive and send on a listener whose flags it never asks for.
+func TestServerGuestThatWaits(t *testing.T) {
+	wasm := toolchainGuest(t, "echo-c")
+	n := netmem.New(nil)
+	l, err := n.Listen("server:7", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := newHost(t)
+	r := start(t, host, compiled(t, host, wasm), virt.WithoutFiles(), virt.WithPreopened(l), virt.WithArgs("3"))
+	conn, err := n.Dial(t.Context(), "server:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, text := range []string{"one", strings.Repeat("two", 1000)} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
+			t.Errorf("echo of %q: %q, %v", text, got, err)
+		}
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if result := <-r.result; !result.Success() {
+		t.Errorf("%v\n%s", result, r.stderr.String())
 	}
 }

@@ -62,6 +62,9 @@ func (o limitedOutput) Type() wasip1.Filetype {
 	return wasip1.FiletypeUnknown
 }
 
+// Reach implements [poll.Reacher].
+func (o limitedOutput) Reach() poll.Reach { return poll.ReachOf(o.Stream) }
+
 // Flush implements [stdio.Flusher].
 func (o limitedOutput) Flush(t poll.Task) error { return stdio.Flush(t, o.Stream) }
 

@@ -89,6 +89,16 @@ func filetype(tty bool) wasip1.Filetype {
 // Type implements vfs.Typed.
 func (w wrapped) Type() wasip1.Filetype { return w.kind }
 
+// Reach implements poll.Reacher.
+func (w wrapped) Reach() poll.Reach { return poll.ReachOf(w.Stream) }
+
+// Lend passes on who uses the stream. A shared one is its owner's.
+func (w wrapped) Lend(to any) {
+	if l, ok := w.Stream.(interface{ Lend(to any) }); ok && !w.shared {
+		l.Lend(to)
+	}
+}
+
 func (w wrapped) Flush(t poll.Task) error { return Flush(t, w.Stream) }
 
 func (w wrapped) Close() error {

@@ -17,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/internal/leak"
+	"github.com/wasivirt/wasivirt/vfs/pipe"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -582,6 +583,26 @@ func BenchmarkPump(b *testing.B) {
 	for b.Loop() {
 		if _, err := t.write(s, p); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestWrappedPipesTellWhoCanHelp(t *testing.T) {
+	host := new(int)
+	tests := map[string]struct {
+		wrap func(vfs.Stream) vfs.Stream
+		want poll.Reach
+	}{
+		"a terminal": {Terminal, poll.ByThreads},
+		"shared":     {Shared, poll.ByAnyone},
+	}
+	for name, tc := range tests {
+		r, w := pipe.New(0)
+		w.Lend(host)
+		s := tc.wrap(r)
+		s.(interface{ Lend(to any) }).Lend(host)
+		if got := poll.ReachOf(s); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
 }
