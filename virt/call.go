@@ -42,7 +42,10 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 			errno = call(t, stack)
 		} else {
 			// Counting is spelled out here because a call of it would cost as much again.
-			u, a := s.usage, s.calls[i]
+			u, a, b := s.usage, s.calls[i], t.guest.border
+			if b != nil {
+				b.enter(t)
+			}
 			if u != nil {
 				if u.functions[i].calls++; u.functions[i].calls%showEvery == 0 {
 					u.show()
@@ -59,6 +62,9 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 				} else if flow.way < none {
 					u.transferred(t, flow, stack)
 				}
+			}
+			if b != nil {
+				b.back(t)
 			}
 		}
 		if t.gone() {

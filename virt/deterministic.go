@@ -112,8 +112,8 @@ func (d *deterministic) check(c *config) error {
 		}
 	}
 	for _, p := range c.given {
-		if onNetwork(any(p)) {
-			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p))
+		if onNetwork(p.stream) {
+			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p.stream))
 		}
 	}
 	for _, m := range c.mounts {
@@ -171,7 +171,7 @@ func isReal(c clock.Clock) bool {
 	}
 }
 
-func onNetwork(s any) bool {
+func onNetwork(s vfs.Stream) bool {
 	switch s.(type) {
 	case *hostnet.Conn, *hostnet.Listener:
 		return true

@@ -50,6 +50,7 @@ func (t *thread) refuel() {
 		}
 	}
 	t.guest.usage.fuel.Add(slice)
+	t.crossing.handed += uint64(slice)
 	t.fuel.Set(uint64(left + slice))
 	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
@@ -74,6 +75,7 @@ func (t *thread) settleFuel() (exhausted bool) {
 	if left == 0 {
 		return false
 	}
+	t.crossing.handed -= uint64(left)
 	t.fuel.Set(0)
 	t.guest.usage.fuel.Add(-left)
 	own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel

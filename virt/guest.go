@@ -22,24 +22,27 @@ type Guest struct {
 	module *Module
 	config config
 
-	files    *vfs.Table
-	random   random.Source
-	hooks    *process.Hooks
-	main     *thread
-	group    *sched.Group
-	base     context.Context // for what is not part of a call: its values are those of Instantiate's
-	shared   *shared         // nil where the module has no shared memory
-	adopted  bool            // the embedder instantiated the module itself
-	streams  [3]vfs.Stream
-	lent     []lender // of the streams that it was given
-	ns       *vfs.Namespace
-	arounds  *arounds
-	faulted  faultCounts
-	purse    purse
-	charged  uint64 // bytes of memory taken from the Host's budget
-	usage    guestUsage
-	timer    *time.Timer
-	deadline time.Time // of the budget of wall time; zero where there is none
+	files     *vfs.Table
+	random    random.Source
+	hooks     *process.Hooks
+	main      *thread
+	group     *sched.Group
+	base      context.Context // for what is not part of a call: its values are those of Instantiate's
+	shared    *shared         // nil where the module has no shared memory
+	adopted   bool            // the embedder instantiated the module itself
+	streams   [3]vfs.Stream
+	lent      []lender // of the streams that it was given
+	ns        *vfs.Namespace
+	arounds   *arounds
+	border    border // nil where nothing is recorded or replayed
+	finished  sync.Once
+	borderErr error // of finishing border
+	faulted   faultCounts
+	purse     purse
+	charged   uint64 // bytes of memory taken from the Host's budget
+	usage     guestUsage
+	timer     *time.Timer
+	deadline  time.Time // of the budget of wall time; zero where there is none
 
 	calls chan struct{} // holds one token while an export runs
 	ended atomic.Bool
@@ -100,6 +103,10 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	// The module's start function runs now, as the first thread.
 	started := g.group.Run(func(task *sched.Thread) {
 		g.main.bind(task)
+		if g.border != nil {
+			g.border.back(g.main)
+			defer g.border.end(g.main)
+		}
 		err = g.instance(ctx, g.main)
 	})
 	if err = errors.Join(started, err); err == nil {
@@ -128,7 +135,7 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 	g.group.Wait()
 	g.usage.stop(g)
 	g.flush(ctx)
-	return g.Result(), nil
+	return g.Result(), g.finishBorder()
 }
 
 // Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function].
@@ -155,7 +162,7 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 	}
 	if nested {
 		defer g.main.aside()()
-		return g.invoke(g.main, fn, params)
+		return g.invokeExport(g.main, fn, name, params)
 	}
 	outer := g.main.Context
 	g.main.Context = ctx
@@ -167,7 +174,10 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		g.main.bind(task)
 		g.lend(g.host)
 		defer g.lend(nil)
-		results, err = g.invoke(g.main, fn, params)
+		results, err = g.invokeExport(g.main, fn, name, params)
+		if g.border != nil {
+			g.border.end(g.main)
+		}
 		if g.main.settleFuel() && err == nil {
 			results, err = nil, &ExitError{Result: g.Result()}
 		}
@@ -243,6 +253,20 @@ func (g *Guest) enter(ctx context.Context) (nested bool, err error) {
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}
+}
+
+// invokeExport is invoke for an export that host code has called.
+func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
+	if g.border == nil {
+		return g.invoke(t, fn, params)
+	}
+	g.border.export(t, name, params)
+	if g.ended.Load() {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	results, err := g.invoke(t, fn, params)
+	g.border.returned(t, results)
+	return results, err
 }
 
 // invoke runs a function of the guest on thread t, and makes what ended it the guest's end.
@@ -327,7 +351,7 @@ func (g *Guest) Close(ctx context.Context) error {
 		g.timer.Stop()
 	}
 	g.usage.stop(g)
-	err := g.files.Close()
+	err := errors.Join(g.finishBorder(), g.files.Close())
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}

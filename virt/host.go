@@ -79,6 +79,7 @@ type Host struct {
 	clock     clock.Clock
 	scheduler sched.Scheduler
 	seeded    *random.SeededSource
+	replay    *replayer // nil where the Host answers by itself
 	plain     wazero.ModuleConfig
 	resolve   experimental.ImportResolver
 
@@ -111,6 +112,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if d := c.control.shared.WallTime; d > 0 {
 		h.deadline = time.Now().Add(d)
 	}
+	h.replay = c.replay
 	if c.seed != nil {
 		h.seeded = random.Seeded(*c.seed)
 	}

@@ -61,7 +61,7 @@ var kernel = []kernelFunction{
 // kernelModule makes the host module of a table other than preview1's.
 func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModuleBuilder {
 	b := h.runtime.NewHostModuleBuilder(name)
-	for _, f := range table {
+	for i, f := range table {
 		call := f.call
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 			t, ok := ctx.(*thread)
@@ -70,7 +70,17 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 			}
 			if !t.guest.ended.Load() {
 				t.attach()
-				call(t, stack)
+				if b := t.guest.border; b != nil {
+					b.enter(t)
+					if name == reservedModule {
+						b.kernel(t, i, stack)
+					} else {
+						call(t, stack)
+					}
+					b.back(t)
+				} else {
+					call(t, stack)
+				}
 			}
 			if t.gone() {
 				t.unwind(ctx)

@@ -22,7 +22,11 @@ var _ experimental.LinearMemory = (*linear)(nil)
 
 // Reallocate implements [experimental.LinearMemory]. It returns nil where size is over the limit.
 func (m *linear) Reallocate(size uint64) []byte {
-	if size > m.limit || !m.guest.charge(size) {
+	granted := size <= m.limit && m.guest.charge(size)
+	if b := m.guest.border; b != nil {
+		granted = !b.refuses(size, granted)
+	}
+	if !granted {
 		return nil
 	}
 	m.guest.usage.memory.Store(size)

@@ -145,7 +145,7 @@ type layer func(g *Guest, i int, next around) around
 
 // layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
 // a trace shows what they show.
-var layers = [...]layer{foreign, chained, countedCalls, traced, turns}
+var layers = [...]layer{foreign, chained, countedCalls, crossed, traced, turns}
 
 // arounds are what the calls of a guest go through, by row; nil is the function itself.
 type arounds [rows]around

@@ -2,6 +2,7 @@ package virt
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ type Module struct {
 	info     *wasmbin.Module
 	report   *wasmbin.Report // nil where the module was not rewritten
 	name     string
+	sum      [32]byte // SHA-256 of the module as it was given
 	exported map[string]api.FunctionDefinition
 	memories recycler // of guests that were closed
 }
@@ -56,6 +58,7 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err := h.checkImports(info); err != nil {
 		return nil, err
 	}
+	sum := sha256.Sum256(wasm)
 	wasm, report, err := wasmbin.Rewrite(wasm, h.rewriting(info))
 	if err != nil {
 		return nil, err
@@ -64,7 +67,7 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the module: %w", err)
 	}
-	m := &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name(),
+	m := &Module{host: h, compiled: compiled, info: info, report: report, name: compiled.Name(), sum: sum,
 		exported: compiled.ExportedFunctions()}
 	if mem := sharedMemory(info); mem != nil && mem.Imported {
 		if m.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {

@@ -37,6 +37,9 @@ type config struct {
 	serialize     bool
 	noPreempt     bool
 	deterministic *deterministic
+	recording     *recording
+	hash          bool
+	replay        *replayer
 	access        bool
 	resume        bool
 

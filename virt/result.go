@@ -59,6 +59,9 @@ type Result struct {
 	Thread uint32
 	// Err says more where the Outcome is Canceled, Deadlocked or Failed.
 	Err error
+	// Hash identifies all that crossed the border between the guest and its Host, where [WithHash] asked for it. It is
+	// there when [Guest.Run] or [Guest.Close] has returned.
+	Hash [32]byte
 	// Stacks tell where each thread was, by its number, where the Outcome is Deadlocked.
 	Stacks []Stack
 }

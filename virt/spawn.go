@@ -55,6 +55,12 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t := g.newThread(parent.args, parent.env)
 	defer t.leaveUsage()
 	t.bind(task)
+	if g.border != nil {
+		g.border.back(t)
+		if g.ended.Load() {
+			return
+		}
+	}
 	if err := g.instance(ctx, t); err != nil {
 		g.decide(failure(err, t))
 		return
@@ -67,7 +73,11 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	}()
 	t.Context = ctx
 	defer t.settleFuel()
-	if _, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg); err != nil {
+	_, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg)
+	if g.border != nil {
+		g.border.end(t)
+	}
+	if err != nil {
 		g.noteStack(t, err)
 		r := resultOf(err)
 		r.Thread = t.id()

@@ -42,6 +42,7 @@ type thread struct {
 	// active is the innermost call that middleware is at work for, spare one to use again.
 	active, spare *Call
 	spawned       uint32 // the thread that thread-spawn has started
+	crossing      crossing
 }
 
 // descriptors is a table as poll_oneoff looks into it.

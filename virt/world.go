@@ -61,6 +61,10 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 		return nil, errors.Join(err, g.files.Close())
 	}
 	g.group = sched.NewGroup(context.WithoutCancel(ctx), h.scheduler, sched.Config{Name: args.List()[0], Clock: h.clock, MaxThreads: c.threads})
+	if err := g.checkRecording(); err != nil {
+		g.group.Close()
+		return nil, errors.Join(err, g.files.Close())
+	}
 	g.arounds = g.compose()
 	g.main = g.newThread(args, env)
 	return g, nil

@@ -1,0 +1,155 @@
+package virt_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/random"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs/hostnet"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/overlayfs"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// full reports whether tests are to run at their full size.
+var full = os.Getenv("WASIVIRT_FULL") != ""
+
+// sized is a small number, or a large one where tests run at their full size.
+func sized(small, large int) int {
+	if full {
+		return large
+	}
+	return small
+}
+
+// hashed runs a module in a world of its own and returns its hash and output.
+func hashed(t *testing.T, first *virt.Host, m *virt.Module, seed uint64, opts ...virt.Option) ([32]byte, string) {
+	t.Helper()
+	host, err := first.Sibling(virt.Deterministic(seed), virt.WithHash(), virt.WithMaxThreads(8), virt.WithEnv("PWD", "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := host.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	var out bytes.Buffer
+	result, err := host.RunModule(t.Context(), m, append(opts, virt.WithStdout(&out), virt.WithStderr(&out))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Outcome != virt.Exited && result.Outcome != virt.Deadlocked {
+		t.Fatalf("%v\n%s", result, out.String())
+	}
+	return result.Hash, out.String()
+}
+
+func TestOneSeedOneHash(t *testing.T) {
+	guests := map[string][]byte{"go": goGuest(t, "busy"), "threads": bareGuest(t, "race_counter")}
+	for name, wasm := range guests {
+		t.Run(name, func(t *testing.T) {
+			engines := map[string][]virt.Option{"compiler": {virt.WithAccessSwitches()}, "interpreter": {virt.WithAccessSwitches(), virt.WithInterpreter()}}
+			want, text := [32]byte{}, ""
+			for engine, opts := range engines {
+				first := newHost(t, append(opts, virt.Deterministic(0))...)
+				m := compiled(t, first, wasm)
+				for _, procs := range []int{1, 2} {
+					before := runtime.GOMAXPROCS(procs)
+					for range sized(5, 250) {
+						got, out := hashed(t, first, m, 7)
+						if want == [32]byte{} {
+							want, text = got, out
+						}
+						if got != want {
+							t.Fatalf("%s, GOMAXPROCS=%d: hash %x, want %x\n%s\nwant\n%s", engine, procs, got, want, out, text)
+						}
+					}
+					runtime.GOMAXPROCS(before)
+				}
+			}
+			first := newHost(t, virt.WithAccessSwitches(), virt.Deterministic(0))
+			m := compiled(t, first, wasm)
+			hashes := map[[32]byte]bool{}
+			for seed := range uint64(sized(10, 100)) {
+				h, _ := hashed(t, first, m, seed)
+				hashes[h] = true
+			}
+			if len(hashes) < 2 {
+				t.Error("all seeds have the same hash")
+			}
+			t.Logf("%d hashes", len(hashes))
+		})
+	}
+}
+
+func TestDeterministicRefusesTheMachine(t *testing.T) {
+	dir := hostDir(t, t.TempDir())
+	listener := hostnet.NewListener(nil)
+	tests := []struct {
+		name string
+		opts []virt.Option
+		want string
+	}{
+		{"real clock", []virt.Option{virt.WithClock(clock.Real())}, "the clock is the machine's"},
+		{"lens on the real clock", []virt.Option{virt.WithClock(clock.Offset(clock.Real(), 1))}, "the clock is the machine's"},
+		{"parallel threads", []virt.Option{virt.WithScheduler(sched.NewParallel(sched.Limits{}))}, "run in parallel"},
+		{"system randomness", []virt.Option{virt.WithRandom(random.System())}, "the source is the machine's"},
+		{"directory", []virt.Option{virt.WithMount("/data", dir)}, "/data shows a directory of the machine"},
+		{"overlay", []virt.Option{virt.WithMount("/data", overlayfs.New(dir, memfs.New()))}, "/data shows a directory of the machine"},
+		{"listener", []virt.Option{virt.WithPreopened(listener)}, "*hostnet.Listener"},
+		{"stream", []virt.Option{virt.WithStream(0, listener)}, "descriptor 0"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			for i := range 2 {
+				opts := append(tc.opts[:len(tc.opts):len(tc.opts)], virt.Deterministic(1))
+				if i == 1 {
+					opts = append([]virt.Option{virt.Deterministic(1)}, tc.opts...)
+				}
+				_, err := virt.NewBuilder(opts...).Build(t.Context())
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("%v, want %q", err, tc.want)
+				}
+			}
+		})
+	}
+	host := newHost(t, virt.Deterministic(1))
+	m := compiled(t, host, bareGuest(t, "race_counter"))
+	if _, err := host.Instantiate(t.Context(), m, virt.WithMount("/data", dir)); err == nil || !strings.Contains(err.Error(), "/data") {
+		t.Errorf("a guest with a directory of the machine: %v", err)
+	}
+	newHost(t, virt.Deterministic(1, virt.AllowMachine()), virt.WithMount("/data", dir))
+}
+
+func TestDeadlockTellsStacks(t *testing.T) {
+	wasm := bareGuest(t, "deadlock_mutexes")
+	for seed := range uint64(200) {
+		host := newHost(t, virt.Deterministic(seed), virt.WithAccessSwitches(), virt.WithMaxThreads(2))
+		result, err := host.Run(t.Context(), wasm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Outcome != virt.Deadlocked {
+			continue
+		}
+		var threads []string
+		for _, s := range result.Stacks {
+			threads = append(threads, fmt.Sprint(s.Thread))
+			if !strings.Contains(s.Frames, "wait32") {
+				t.Errorf("thread %d was in %q", s.Thread, s.Frames)
+			}
+		}
+		if got := strings.Join(threads, " "); got != "0 1 2" {
+			t.Errorf("stacks of threads %s, want 0 1 2", got)
+		}
+		return
+	}
+	t.Error("no seed deadlocks")
+}

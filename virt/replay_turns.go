@@ -1,0 +1,130 @@
+package virt
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// turnstile is the scheduler of a replay: a thread has the turn until it passes it to another, and none ever waits.
+type turnstile struct {
+	over func() bool // the guest has ended: whoever is left may leave, in any order
+
+	mu      sync.Mutex
+	moved   sync.Cond // the turn has been given, or could not be
+	ready   map[uint32]*sched.Thread
+	current *sched.Thread
+	passing bool   // the next Yield passes the turn
+	to      uint32 // who gets the turn next
+}
+
+func newTurnstile() *turnstile {
+	s := &turnstile{ready: map[uint32]*sched.Thread{}}
+	s.moved.L = &s.mu
+	return s
+}
+
+// pass gives the turn of t to another thread, and waits until it comes back.
+func (s *turnstile) pass(t *sched.Thread, to uint32) {
+	s.mu.Lock()
+	s.passing, s.to = true, to
+	s.mu.Unlock()
+	_ = t.Yield(sched.PointCall) // that the guest has ended, the caller looks at
+}
+
+// has reports whether a thread can be given the turn. The main thread always can: host code starts it.
+func (s *turnstile) has(to uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return to == 0 || s.ready[to] != nil
+}
+
+// direct says who gets the turn when the thread that has it ends.
+func (s *turnstile) direct(to uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to = to
+}
+
+// rest waits until no thread has the turn and host code has to act. The error says that it cannot.
+func (s *turnstile) rest() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.current != nil {
+		s.moved.Wait()
+	}
+	if s.to != 0 {
+		return errors.New("the turn goes to a thread that is not there")
+	}
+	return nil
+}
+
+// Start implements [sched.Scheduler].
+func (s *turnstile) Start(*sched.Thread) error { return nil }
+
+// Ready implements [sched.Scheduler].
+func (s *turnstile) Ready(t *sched.Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready[t.ID()] = t
+	s.dispatch()
+}
+
+// Block implements [sched.Scheduler].
+func (s *turnstile) Block(t *sched.Thread, _ *poll.Wait) { s.leave(t) }
+
+// End implements [sched.Scheduler].
+func (s *turnstile) End(t *sched.Thread) { s.leave(t) }
+
+func (s *turnstile) leave(t *sched.Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == t {
+		s.current = nil
+	}
+}
+
+// Next implements [sched.Scheduler].
+func (s *turnstile) Next(*sched.Thread) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dispatch()
+}
+
+// Yield implements [sched.Scheduler].
+func (s *turnstile) Yield(t *sched.Thread, _ sched.Point) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.passing {
+		return false
+	}
+	s.passing = false
+	s.current = nil
+	s.ready[t.ID()] = t
+	s.dispatch()
+	return true
+}
+
+// dispatch gives the turn to who is to have it, if nobody has it.
+func (s *turnstile) dispatch() {
+	defer s.moved.Broadcast()
+	if s.current != nil {
+		return
+	}
+	t := s.ready[s.to]
+	if t == nil && s.over != nil && s.over() {
+		for _, t = range s.ready {
+			break
+		}
+	}
+	if t == nil {
+		return
+	}
+	delete(s.ready, t.ID())
+	s.current, s.to = t, 0
+	t.Resume()
+}
+
+var _ sched.Scheduler = (*turnstile)(nil)

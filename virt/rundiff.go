@@ -1,0 +1,208 @@
+package virt
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Parting tells where two recordings part.
+type Parting struct {
+	// Event is how many events both have in common.
+	Event uint64
+	// Before are the last events in common, one a line; A and B are what follows in each, first the event that is
+	// different.
+	Before, A, B []string
+}
+
+// String returns the parting as a comparison of lines.
+func (p *Parting) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the runs part after %d events\n", p.Event)
+	for _, l := range p.Before {
+		fmt.Fprintln(&b, "  "+l)
+	}
+	for _, l := range p.A {
+		fmt.Fprintln(&b, "a "+l)
+	}
+	for _, l := range p.B {
+		fmt.Fprintln(&b, "b "+l)
+	}
+	return b.String()
+}
+
+// CompareRecordings reads two recordings of [WithRecording] and returns where they part, with up to context events before
+// and after, or nil if they are the same to the end. Times, which are not part of a run, are not compared. Errors are
+// those of [Replay] for damaged recordings; one that was cut is compared as far as it goes.
+func CompareRecordings(a, b io.Reader, context int) (*Parting, error) {
+	ra, err := newLineReader(a)
+	if err != nil {
+		return nil, fmt.Errorf("recording a: %w", err)
+	}
+	rb, err := newLineReader(b)
+	if err != nil {
+		return nil, fmt.Errorf("recording b: %w", err)
+	}
+	p := &Parting{}
+	if ra.header.module != rb.header.module {
+		p.A, p.B = []string{"another module"}, []string{"another module"}
+		return p, nil
+	}
+	for {
+		la, erra := ra.next()
+		lb, errb := rb.next()
+		if erra != nil && errb != nil && errors.Is(erra, io.EOF) == errors.Is(errb, io.EOF) {
+			return nil, errors.Join(ended("a", erra), ended("b", errb))
+		}
+		if erra == nil && errb == nil && la == lb {
+			p.Event++
+			if p.Before = append(p.Before, la); len(p.Before) > max(context, 0) {
+				p.Before = p.Before[1:]
+			}
+			continue
+		}
+		if p.A, err = ra.rest(la, erra, context); err != nil {
+			return nil, fmt.Errorf("recording a: %w", err)
+		}
+		if p.B, err = rb.rest(lb, errb, context); err != nil {
+			return nil, fmt.Errorf("recording b: %w", err)
+		}
+		return p, nil
+	}
+}
+
+func ended(name string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return fmt.Errorf("recording %s: %w", name, err)
+}
+
+// lineReader reads a recording as lines of text that are the same exactly if the events are.
+type lineReader struct {
+	script
+	header header
+	thread uint32
+	calls  map[uint32][]int // rows of the calls under way, by thread
+	over   bool
+}
+
+func newLineReader(r io.Reader) (*lineReader, error) {
+	l := &lineReader{calls: map[uint32][]int{}}
+	l.r = r
+	var err error
+	l.header, err = l.script.header()
+	return l, err
+}
+
+// rest returns the line and those that follow.
+func (l *lineReader) rest(line string, err error, context int) (lines []string, _ error) {
+	for err == nil && len(lines) <= context {
+		lines = append(lines, line)
+		line, err = l.next()
+	}
+	if err != nil && len(lines) == 0 {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, ErrRecordingCut) {
+			return nil, err
+		}
+		lines = append(lines, "nothing more")
+	}
+	return lines, nil
+}
+
+// next returns the next event. At the end it answers io.EOF.
+func (l *lineReader) next() (string, error) {
+	if l.over {
+		if _, err := l.ReadByte(); err != nil {
+			return "", err
+		}
+		return "", l.bad("it goes on behind its end")
+	}
+	e, err := l.peek()
+	if err != nil {
+		return "", err
+	}
+	l.take()
+	line := fmt.Sprintf("thread %d: %s", l.thread, l.describe(e))
+	switch {
+	case e.call() && e.op >= opBegin:
+		l.calls[l.thread] = append(l.calls[l.thread], e.row)
+		return line + " …", nil
+	case e.call():
+		text, err := l.answered(e.row)
+		return line + text, err
+	case e.op == opEnd:
+		open := l.calls[l.thread]
+		if len(open) == 0 {
+			return "", l.bad("a call ends that has not begun")
+		}
+		r := open[len(open)-1]
+		l.calls[l.thread] = open[:len(open)-1]
+		text, err := l.answered(r)
+		return fmt.Sprintf("thread %d: … %s%s", l.thread, describeName(r), text), err
+	case e.op == opSwitch:
+		l.thread = e.to
+	case e.op == opWrote:
+		_, sum, err := l.content(e.at.Len)
+		return fmt.Sprintf("%s (%08x)", line, sum), err
+	case e.op == opFinish:
+		l.over = true
+	}
+	return line, nil
+}
+
+// answered tells what a call answered.
+func (l *lineReader) answered(row int) (string, error) {
+	a, err := l.answer(row)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	switch {
+	case row >= rows:
+		fmt.Fprintf(&b, " = %d", int32(a.result))
+	case row == spawnRow && a.result == 0:
+		fmt.Fprintf(&b, " = thread %d", a.spawned)
+	default:
+		fmt.Fprintf(&b, " = %v", wasip1.Errno(a.result))
+	}
+	if len(a.reads) > 0 {
+		total := uint64(0)
+		for _, r := range a.reads {
+			total += uint64(r.Len)
+		}
+		fmt.Fprintf(&b, ", read %d bytes (%08x)", total, a.sum)
+	}
+	for range a.writes {
+		at, err := l.ranged()
+		if err != nil {
+			return "", err
+		}
+		start, sum, err := l.content(at.Len)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, ", wrote %d bytes at %#x: %s (%08x)", at.Len, at.Ptr, start, sum)
+	}
+	return b.String(), nil
+}
+
+// content reads n bytes, and tells how they begin and their checksum.
+func (l *lineReader) content(n uint32) (start string, sum uint32, err error) {
+	for first := true; n > 0; first = false {
+		b, err := l.window(int(min(n, frameSize)))
+		if err != nil {
+			return "", 0, l.damage(err)
+		}
+		if first {
+			start = fmt.Sprintf("% x", b[:min(len(b), 16)])
+		}
+		sum = crc32.Update(sum, castagnoli, b)
+		n -= uint32(len(b))
+	}
+	return start, sum, nil
+}
