@@ -2,6 +2,7 @@ package virt_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
@@ -43,6 +44,7 @@ func runLoop(b *testing.B, host *virt.Host, wasm []byte, row *guestloop.Row, opt
 		b.Fatal(err)
 	}
 	defer guest.Close(ctx)
+	runtime.GC() // of what preparing has left, which would be collected while the calls are timed
 	b.ReportAllocs()
 	b.ResetTimer()
 	results, err := guest.Call(ctx, "run", uint64(b.N))

@@ -1,9 +1,12 @@
 package virt_test
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
+
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -13,40 +16,51 @@ func onePage() []byte {
 }
 
 // BenchmarkInstantiate is a guest from its beginning to its end: what it costs to have a world of its own, run an empty
-// _start and be closed, beside what the same module costs in wazero alone.
+// _start and be closed, on one goroutine and on 64, beside what the same module costs in wazero alone.
 func BenchmarkInstantiate(b *testing.B) {
 	ctx := b.Context()
 	b.Run("wazero", func(b *testing.B) {
-		runtime := wazero.NewRuntime(ctx)
-		defer runtime.Close(ctx)
-		compiled, err := runtime.CompileModule(ctx, onePage())
+		r := wazero.NewRuntime(ctx)
+		defer r.Close(ctx)
+		compiled, err := r.CompileModule(ctx, onePage())
 		if err != nil {
 			b.Fatal(err)
 		}
 		config := wazero.NewModuleConfig().WithName("")
 		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				mod, err := runtime.InstantiateModule(ctx, compiled, config)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := mod.Close(ctx); err != nil {
-					b.Fatal(err)
-				}
+		for b.Loop() {
+			mod, err := r.InstantiateModule(ctx, compiled, config)
+			if err != nil {
+				b.Fatal(err)
 			}
-		})
-	})
-	b.Run("guest", func(b *testing.B) {
-		host := newHost(b, virt.WithSeed(1))
-		m := compiled(b, host, onePage())
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if r, err := host.RunModule(ctx, m); err != nil || !r.Success() {
-					b.Fatal(r, err)
-				}
+			if err := mod.Close(ctx); err != nil {
+				b.Fatal(err)
 			}
-		})
+		}
 	})
+	for _, parallel := range []int{1, 64} {
+		b.Run(fmt.Sprintf("guest/%d", parallel), func(b *testing.B) {
+			host := newHost(b, virt.WithSeed(1))
+			m := compiled(b, host, onePage())
+			run := func() bool {
+				r, err := host.RunModule(ctx, m)
+				if err != nil || !r.Success() {
+					b.Errorf("%v, %v", r, err)
+					return false
+				}
+				return true
+			}
+			b.ReportAllocs()
+			if parallel == 1 {
+				for b.Loop() && run() {
+				}
+				return
+			}
+			b.SetParallelism(max(parallel/runtime.GOMAXPROCS(0), 1))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() && run() {
+				}
+			})
+		})
+	}
 }
