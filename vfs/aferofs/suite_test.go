@@ -13,24 +13,29 @@ import (
 
 func TestSuite(t *testing.T) {
 	t.Run("MemMapFs", func(t *testing.T) {
+		t.Parallel()
 		fssuite.Run(t, func(*testing.T) vfs.FS { return aferofs.New(afero.NewMemMapFs()) }, vfstest.Without(vfstest.Sparse))
 	})
 	t.Run("OsFs", func(t *testing.T) {
+		t.Parallel()
 		fssuite.Run(t, func(t *testing.T) vfs.FS {
 			return aferofs.New(afero.NewOsFs(), aferofs.Root(t.TempDir()))
 		}, vfstest.Without(vfstest.DirNlink))
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
+		t.Parallel()
 		fssuite.Run(t, func(t *testing.T) vfs.FS {
 			return aferofs.New(afero.NewBasePathFs(afero.NewOsFs(), t.TempDir()))
 		}, vfstest.Without(vfstest.Sparse|vfstest.DirNlink))
 	})
 	t.Run("CopyOnWriteFs", func(t *testing.T) {
+		t.Parallel()
 		fssuite.Run(t, func(t *testing.T) vfs.FS {
 			return aferofs.New(afero.NewCopyOnWriteFs(afero.NewMemMapFs(), afero.NewMemMapFs()))
 		}, vfstest.Without(vfstest.Sparse|vfstest.DirNlink))
 	})
 	t.Run("ReadOnlyFs", func(t *testing.T) {
+		t.Parallel()
 		fssuite.Run(t, func(t *testing.T) vfs.FS {
 			store := afero.NewMemMapFs()
 			for name, content := range vfstest.Tree() {
