@@ -26,7 +26,7 @@ func (e *emitter) copies(l *loop) int {
 	}
 	switch {
 	case l.weight <= 16:
-		return 8
+		return 16
 	case l.weight <= 32:
 		return 4
 	case l.weight <= 64:
