@@ -68,10 +68,13 @@ func ParseFault(rule string) (Fault, error) {
 			f.Delay, err = time.ParseDuration(value)
 		case errnoNamed(part) != wasip1.ESUCCESS:
 			f.Errno = errnoNamed(part)
-		case strings.HasPrefix(part, "/") || strings.HasPrefix(part, "*"):
+		case part != "" && strings.ContainsRune("/*<", rune(part[0])):
 			f.Path = part
 		default:
-			err = fmt.Errorf("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D or a path that begins with / or *")
+			err = fmt.Errorf("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D, or a path that begins with /, * or <")
+		}
+		if err == nil && (key == "nth" && f.Nth == 0 || key == "every" && f.Every == 0) {
+			err = errors.New("calls are counted from 1")
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%q: %w", part, err))
@@ -140,13 +143,15 @@ func (f *Fault) check() (err error) {
 	case f.Errno == wasip1.ESUCCESS && !f.Shortens && f.Delay == 0:
 		return errors.New("nothing goes wrong: give an errno, short=N or delay=D")
 	}
-	if !f.Shortens {
-		return nil
+	// A pattern may well name more than what it makes sense for.
+	for i := range rows {
+		f.match[i] = f.match[i] && !row(i).NoResult
+	}
+	if f.match == (selection{}) {
+		return fmt.Errorf("%s never returns, so that nothing can go wrong with it", f.Calls)
 	}
 	for i := range rows {
-		if f.match[i] && !row(i).transfers() {
-			f.match[i] = false // a pattern may well name more than reads and writes
-		}
+		f.match[i] = f.match[i] && (!f.Shortens || row(i).transfers())
 	}
 	if f.match == (selection{}) {
 		return fmt.Errorf("%s transfers no buffers that could be short", f.Calls)

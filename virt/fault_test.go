@@ -1,0 +1,205 @@
+package virt_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+func TestParseFault(t *testing.T) {
+	for _, rule := range []string{
+		"path_open:/data/*:nth=3:EIO", "fd_*:EINTR", "fd_read:every=2:short=1", "*:p=0.25:EAGAIN", "poll_oneoff:delay=10ms",
+		"fd_write:/a/**:nth=1:delay=1s:short=0",
+	} {
+		f, err := virt.ParseFault(rule)
+		if err != nil || f.String() != rule {
+			t.Errorf("%q: %v, %v", rule, f, err)
+		}
+	}
+	for rule, want := range map[string]string{
+		"":                       "want an errno",
+		"fd_write":               "want an errno",
+		"fd_write:nth=3":         "nothing goes wrong",
+		"fd_write:nth=0:EIO":     "counted from 1",
+		"fd_write:EWHAT":         `"EWHAT": want an errno`,
+		"fd_write:ESUCCESS":      "want an errno",
+		"fd_write:nth=x:EIO":     "invalid syntax",
+		"fd_write:nth=1:p=1:EIO": "exclude each other",
+		"fd_write:p=1.5:EIO":     "from 0 to 1",
+		"fd_write:p=NaN:EIO":     "from 0 to 1",
+		"fd_write:delay=-1s":     "negative",
+		"path_open:short=1":      "transfers no buffers",
+		"fd_write:/a/[:EIO":      "syntax error",
+		"proc_exit:EIO":          "never returns",
+		"fd_wirte:EIO":           "is no function",
+	} {
+		if _, err := virt.ParseFault(rule); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", rule, err, want)
+		}
+	}
+}
+
+func FuzzParseFault(f *testing.F) {
+	f.Add("path_open:/data/*:nth=3:EIO")
+	f.Add("*:p=0.1:delay=1ms:short=4")
+	f.Fuzz(func(t *testing.T, rule string) {
+		fault, err := virt.ParseFault(rule)
+		if err != nil {
+			return
+		}
+		again, err := virt.ParseFault(fault.String())
+		if err != nil || again.String() != fault.String() {
+			t.Errorf("%q reads as %v, which reads as %v, %v", rule, fault, again, err)
+		}
+	})
+}
+
+func faults(tb testing.TB, rules ...string) virt.Option {
+	tb.Helper()
+	var all []virt.Fault
+	for _, r := range rules {
+		f, err := virt.ParseFault(r)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	return virt.WithFaults(all...)
+}
+
+func TestFaults(t *testing.T) {
+	var writes []call
+	for range 6 {
+		writes = append(writes, writeText(1, 0))
+	}
+	ok, bad := wasip1.ESUCCESS, wasip1.EIO
+	for _, tc := range []struct {
+		rules []string
+		want  []wasip1.Errno
+		out   string
+	}{
+		{[]string{"fd_write:nth=2:EIO"}, []wasip1.Errno{ok, bad, ok, ok, ok, ok}, "abcabcabcabcabc"},
+		{[]string{"fd_write:every=3:EIO"}, []wasip1.Errno{ok, ok, bad, ok, ok, bad}, "abcabcabcabc"},
+		{[]string{"fd_write:short=2"}, []wasip1.Errno{ok, ok, ok, ok, ok, ok}, "abababababab"},
+		{[]string{"fd_write:<stdout>:nth=3:EIO"}, []wasip1.Errno{ok, ok, bad, ok, ok, ok}, "abcabcabcabcabc"},
+		{[]string{"fd_write:/elsewhere:EIO"}, []wasip1.Errno{ok, ok, ok, ok, ok, ok}, "abcabcabcabcabcabc"},
+		{[]string{"fd_write:nth=1:EIO", "fd_write:nth=1:EINTR"}, []wasip1.Errno{bad, wasip1.EINTR, ok, ok, ok, ok}, "abcabcabcabc"},
+		{[]string{"fd_*:p=1:EIO"}, []wasip1.Errno{bad, bad, bad, bad, bad, bad}, ""},
+	} {
+		r := runCommand(t, newHost(t, faults(t, tc.rules...)), command(texts("abc"), writes...), 6)
+		if diff := cmp.Diff(tc.want, r.errnos); diff != "" || r.out != tc.out {
+			t.Errorf("%v: wrote %q (-want +got):\n%s", tc.rules, r.out, diff)
+		}
+	}
+}
+
+func TestFaultsByProbabilityFollowTheSeed(t *testing.T) {
+	var writes []call
+	for range 64 {
+		writes = append(writes, writeText(1, 0))
+	}
+	wasm := command(texts("x"), writes...)
+	run := func(seed uint64) []wasip1.Errno {
+		return runCommand(t, newHost(t, virt.WithSeed(seed), faults(t, "fd_write:p=0.5:EIO")), wasm, 64).errnos
+	}
+	first := run(1)
+	if !slices.Equal(first, run(1)) {
+		t.Error("one seed, two runs")
+	}
+	if slices.Equal(first, run(2)) {
+		t.Error("two seeds, one run")
+	}
+	failed := 0
+	for _, e := range first {
+		if e != wasip1.ESUCCESS {
+			failed++
+		}
+	}
+	if failed < 16 || failed > 48 {
+		t.Errorf("%d of 64 failed", failed)
+	}
+}
+
+func TestFaultDelaysOnTheHostsClock(t *testing.T) {
+	k := clock.NewVirtual(clock.AutoAdvance())
+	before := k.Monotonic()
+	r := runCommand(t, newHost(t, virt.WithClock(k), faults(t, "fd_write:nth=1:delay=1h")), command(texts("x"), writeText(1, 0)), 1)
+	wantErrnos(t, r, wasip1.ESUCCESS)
+	if d := time.Duration(k.Monotonic() - before); d != time.Hour {
+		t.Errorf("the write took %v", d)
+	}
+}
+
+// TestAFaultAtEveryCall fails each call of a C guest's run in turn, with each of some errnos, and shortens each: the guest ends
+// in a way of its own, and does so again.
+func TestAFaultAtEveryCall(t *testing.T) {
+	ctx := context.Background()
+	wasm := bareGuest(t, "journal")
+	type end struct {
+		Result, Out, Trace string
+		Files              map[string]string
+	}
+	run := func(rules ...string) (end, uint64) {
+		files := memfs.New()
+		if err := files.WriteFile("journal", make([]byte, 8*64*4)); err != nil {
+			t.Fatal(err)
+		}
+		var out, trace bytes.Buffer
+		host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithSeed(1), virt.WithMount("/", files), virt.WithUsage(), faults(t, rules...))
+		g, err := host.Instantiate(ctx, compiled(t, host, wasm), virt.WithArgs("sync", "xxx"), virt.WithStdout(&out), virt.WithTrace(virt.TraceText(&trace)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := g.Run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := end{result.String(), out.String(), trace.String(), map[string]string{}}
+		for _, name := range []string{"journal", "new"} {
+			if b, err := files.ReadFile(name); err == nil {
+				e.Files[name] = string(b)
+			}
+		}
+		if err := g.Close(ctx); err != nil {
+			t.Errorf("%v: close: %v", rules, err)
+		}
+		if result.Outcome != virt.Exited {
+			t.Errorf("%v: %v, want an end of the guest's own", rules, result)
+		}
+		return e, g.Usage().Calls
+	}
+	whole, calls := run()
+	if whole.Result != "exit 0" || calls < 40 {
+		t.Fatalf("without faults: %s after %d calls", whole.Result, calls)
+	}
+	t.Logf("%d calls", calls)
+	different := map[string]int{}
+	for n := uint64(1); n <= calls; n++ {
+		for _, what := range []string{"EIO", "ENOSPC", "EINTR", "short=1", "short=0"} {
+			calls := "fd_*,path_*,args_*"
+			if strings.HasPrefix(what, "short") {
+				calls = "fd_read,fd_write"
+			}
+			rule := fmt.Sprintf("%s:nth=%d:%s", calls, n, what)
+			first, _ := run(rule)
+			if again, _ := run(rule); !cmp.Equal(first, again) {
+				t.Errorf("%s: two runs differ:\n%s", rule, cmp.Diff(first, again))
+			}
+			different[first.Result]++
+		}
+	}
+	if len(different) < 4 {
+		t.Errorf("all faults ended alike: %v", different)
+	}
+}
