@@ -96,6 +96,10 @@ func (s *settings) flags() *flag.FlagSet {
 	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this time (0: no limit)")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most (0: no limit)")
 	f.IntVar(&s.fds, "fds", 0, "open descriptors at most (0: the default)")
+	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts (0: no limit)")
+	f.Var(&s.faults, "fault", "`RULE`, repeatable: let calls go wrong, as in path_open:/data/*:nth=3:EIO")
+	f.StringVar(&s.trace, "trace", "", "write each call to this `FILE`, or to standard error (-)")
+	f.StringVar(&s.traceFormat, "trace-format", "text", "text, json (an object a line), or perfetto (for ui.perfetto.dev)")
 	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most (0: no limit)")
 	f.Uint64Var(&s.fuel, "fuel", 0, "WebAssembly instructions at most (0: no limit)")
 	f.IntVar(&s.threads, "threads", 0, "threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
@@ -149,6 +153,11 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, err
 	}
+	control, err := w.control(stderr)
+	if err != nil {
+		return exitHost, err
+	}
+	opts = append(opts, control...)
 	host, err := virt.NewBuilder(opts...).Build(ctx)
 	if err != nil {
 		return exitHost, err

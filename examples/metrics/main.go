@@ -1,0 +1,113 @@
+// Metrics serves what guests use, in the text format of Prometheus and as an expvar. It runs a guest again and again, each
+// time in a world of its own.
+//
+//	go run ./examples/metrics -listen localhost:8080
+//	curl localhost:8080/metrics
+package main
+
+import (
+	"context"
+	_ "embed"
+	"expvar"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// guest is guest/guest.c, compiled.
+//
+//go:embed guest/guest.wasm
+var guest []byte
+
+func main() {
+	listen := flag.String("listen", "localhost:8080", "`ADDR` to serve /metrics and /debug/vars at")
+	flag.Parse()
+	if err := run(context.Background(), *listen); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, listen string) error {
+	host, err := virt.NewBuilder(virt.WithUsage()).Build(ctx)
+	if err != nil {
+		return err
+	}
+	defer host.Close(ctx)
+	expvar.Publish("wasi", expvar.Func(func() any { return host.Usage() }))
+	http.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		if err := writeMetrics(w, host.Usage()); err != nil {
+			log.Print(err)
+		}
+	})
+	failed := make(chan error, 1)
+	go func() { failed <- http.ListenAndServe(listen, nil) }()
+
+	module, err := host.Compile(ctx, guest)
+	if err != nil {
+		return err
+	}
+	for again := time.NewTicker(time.Second); ; {
+		select {
+		case err := <-failed:
+			return err
+		case <-again.C:
+			if _, err := host.RunModule(ctx, module); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// writeMetrics writes u in the text format of Prometheus.
+func writeMetrics(w io.Writer, u virt.Usage) error {
+	out := &printer{w: w}
+	out.head("wasi_calls_total", "counter", "Calls of WASI functions.")
+	for _, f := range u.Functions {
+		out.line("wasi_calls_total{function=%q} %d", f.Name, f.Calls)
+	}
+	out.head("wasi_errors_total", "counter", "Calls that answered an errno.")
+	for _, f := range u.Functions {
+		out.line("wasi_errors_total{function=%q} %d", f.Name, f.Errors)
+	}
+	out.head("wasi_wait_seconds_total", "counter", "Time that threads waited in calls.")
+	for _, f := range u.Functions {
+		out.line("wasi_wait_seconds_total{function=%q} %g", f.Name, f.Waited.Seconds())
+	}
+	for _, m := range []struct {
+		name, kind, help string
+		value            any
+	}{
+		{"wasi_read_bytes_total", "counter", "Bytes read from files, streams and sockets.", u.BytesIn},
+		{"wasi_written_bytes_total", "counter", "Bytes written to them.", u.BytesOut},
+		{"wasi_descriptors", "gauge", "Open descriptors.", u.Descriptors},
+		{"wasi_threads", "gauge", "Threads alive.", u.Threads},
+		{"wasi_threads_started_total", "counter", "Threads that thread-spawn started.", u.Spawned},
+	} {
+		out.head(m.name, m.kind, m.help)
+		out.line("%s %d", m.name, m.value)
+	}
+	return out.err
+}
+
+// printer keeps the first error of writing.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) head(name, kind, help string) {
+	p.line("# HELP %s %s", name, help)
+	p.line("# TYPE %s %s", name, kind)
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}

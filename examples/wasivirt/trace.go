@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// control turns the flags that are about calls into options: -trace, -trace-format, -fault, -disk.
+func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
+	opts := []virt.Option{virt.WithDiskLimit(uint64(w.disk))}
+	for _, rule := range w.faults {
+		fault, err := virt.ParseFault(rule)
+		if err != nil {
+			return nil, fmt.Errorf("-fault: %w", err)
+		}
+		opts = append(opts, virt.WithFaults(fault))
+	}
+	if w.trace == "" {
+		return opts, nil
+	}
+	tracer, err := w.tracer(stderr)
+	if err != nil {
+		return nil, err
+	}
+	return append(opts, virt.WithTrace(tracer)), nil
+}
+
+// tracer makes what -trace and -trace-format ask for. It is finished when the world is closed.
+func (w *world) tracer(stderr io.Writer) (virt.Tracer, error) {
+	formats := map[string]func(io.Writer) (virt.Tracer, func() error){
+		"text":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceText(out); return t, t.Err },
+		"json":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceJSON(out); return t, t.Err },
+		"perfetto": func(out io.Writer) (virt.Tracer, func() error) { t := virt.TracePerfetto(out); return t, t.Close },
+	}
+	format, ok := formats[w.traceFormat]
+	if !ok {
+		return nil, fmt.Errorf("-trace-format %q: want text, json or perfetto", w.traceFormat)
+	}
+	if w.trace == "-" {
+		// As it happens, between what the guest says itself.
+		tracer, finish := format(stderr)
+		w.closers = append(w.closers, finish)
+		return tracer, nil
+	}
+	f, err := os.Create(w.trace)
+	if err != nil {
+		return nil, fmt.Errorf("-trace: %w", err)
+	}
+	buffer := bufio.NewWriterSize(f, 1<<16)
+	tracer, finish := format(buffer)
+	w.closers = append(w.closers, func() error {
+		if err := errors.Join(finish(), buffer.Flush(), f.Close()); err != nil {
+			return fmt.Errorf("-trace: %w", err)
+		}
+		return nil
+	})
+	return tracer, nil
+}
