@@ -27,6 +27,10 @@ const usage = `wasivirt runs WebAssembly programs in a virtual world.
 
   wasivirt run [flags] guest.wasm [guest arguments]   run a program; run -h tells the flags
   wasivirt inspect guest.wasm                         say what a program needs
+  wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]
+                                                      run a program with many orders of its threads
+  wasivirt replay FILE guest.wasm                     run a recording again, without its world
+  wasivirt rewrite -o OUT [run flags] guest.wasm      write the module as it is really run
 `
 
 // errHelped ends a command that only had to print its help.
@@ -50,6 +54,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	commands := map[string]func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error){
 		"run":     runGuest,
 		"inspect": inspect,
+		"explore": exploreGuest,
+		"replay":  replay,
+		"rewrite": rewrite,
 	}
 	command, ok := commands[args[0]]
 	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {

@@ -52,6 +52,7 @@ type settings struct {
 	fuel                                          uint64
 	timeout                                       time.Duration
 	memory, disk, output                          size
+	switches                                      string
 	trace, traceFormat, record, diff              string
 	noPreempt, interpreter, absoluteLinks         bool
 }
@@ -86,7 +87,9 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.envPass, "env-pass", "`NAME`, repeatable: let this variable of the host's environment in")
 	f.StringVar(&s.clock, "clock", "real", "real, or virtual[:RFC3339], which jumps ahead when everything sleeps")
 	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
-	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N")
+	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
+	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
+	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
 	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts")
@@ -149,6 +152,10 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	}
 	w := &world{settings: s}
 	defer func() { err = errors.Join(err, w.close()) }()
+	recording, err := w.recording(wasm)
+	if err != nil {
+		return exitHost, err
+	}
 	opts, err := w.options()
 	if err != nil {
 		return exitHost, err
@@ -171,7 +178,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if name == "" {
 		name = filepath.Base(file)
 	}
-	guest, err := host.Instantiate(ctx, module, virt.WithName(name), virt.WithArgs(args...),
+	guest, err := host.Instantiate(ctx, module, recording, virt.WithName(name), virt.WithArgs(args...),
 		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))
 	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
 		return status(exit.Result, stderr), nil

@@ -17,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
@@ -24,6 +25,7 @@ type world struct {
 	*settings
 	closers []func() error
 	changes []changed
+	shared  *mounted // of explore, whose runs share the engine too
 }
 
 // close puts away what options opened.
@@ -59,7 +61,9 @@ func (w *world) options() ([]virt.Option, error) {
 	if w.absoluteLinks {
 		opts = append(opts, virt.WithAbsoluteLinks())
 	}
-	opts = append(opts, w.engine())
+	if w.shared == nil {
+		opts = append(opts, w.engine())
+	}
 	if w.seed.set {
 		opts = append(opts, virt.WithSeed(w.seed.value))
 	}
@@ -104,6 +108,12 @@ func (w *world) options() ([]virt.Option, error) {
 
 // settle spells out the flags that are short for others.
 func (w *world) settle() error {
+	if w.switches != "" && w.switches != "accesses" && w.switches != "calls" {
+		return fmt.Errorf("-switches %q: want accesses or calls", w.switches)
+	}
+	if w.deterministic.set && w.listen != nil {
+		return errors.New("-listen: a real listener does not go with -deterministic: who connects when is not repeated")
+	}
 	kind, seed, given := strings.Cut(w.sched, ":")
 	switch {
 	case w.sched == "parallel":
@@ -125,6 +135,13 @@ func (w *world) settle() error {
 
 // schedule says who runs the guest's threads.
 func (w *world) schedule() []virt.Option {
+	if w.deterministic.set {
+		opts := []virt.Option{virt.Deterministic(w.deterministic.value, virt.Strategy(explore.DefaultStrategy()), virt.AllowMachine())}
+		if w.switches != "calls" {
+			opts = append(opts, virt.WithAccessSwitches())
+		}
+		return opts
+	}
 	if !w.turns.set {
 		return []virt.Option{virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock())}
 	}
@@ -160,18 +177,23 @@ func (w *world) mount(spec string) (vfs.FS, error) {
 	switch kind {
 	case "mem":
 		return w.inMemory(arg)
+	case "overlay":
+		lower, err := w.mount("ro:" + arg)
+		if err != nil {
+			return nil, err
+		}
+		return overlayfs.New(lower, memfs.New()), nil
+	}
+	if w.shared != nil {
+		return w.shared.open(spec)
+	}
+	switch kind {
 	case "dir":
 		return w.host(hostfs.New(arg))
 	case "ro":
 		return w.host(hostfs.New(arg, hostfs.ReadOnly()))
 	case "file":
 		return w.host(hostfs.File(arg))
-	case "overlay":
-		lower, err := w.host(hostfs.New(arg, hostfs.ReadOnly()))
-		if err != nil {
-			return nil, err
-		}
-		return overlayfs.New(lower, memfs.New()), nil
 	case "zip":
 		r, err := zip.OpenReader(arg)
 		if err != nil {

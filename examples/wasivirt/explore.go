@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/explore"
+)
+
+// exploredThreads is how many threads an explored guest may have where -threads does not say.
+const exploredThreads = 64
+
+// exploration is the command explore: the flags of run, and its own.
+type exploration struct {
+	settings
+	seeds   string
+	workers int
+	flags   *flag.FlagSet
+	shared  mounted
+}
+
+// mounted are the file systems of the machine that all runs share. They are read only.
+type mounted struct {
+	mu    sync.Mutex
+	files map[string]vfs.FS
+	world *world // closes them
+}
+
+// exploreGuest is the command explore.
+func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (code int, err error) {
+	e := &exploration{}
+	e.flags = e.settings.flags()
+	e.flags.Init("explore", flag.ContinueOnError)
+	e.flags.SetOutput(io.Discard)
+	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
+	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
+	if help, err := parse(e.flags, args, stdout); help || err != nil {
+		return exitHost, err
+	}
+	if e.flags.NArg() == 0 {
+		return exitHost, errors.New("which program? want: wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]")
+	}
+	c := explore.Config{Workers: e.workers, World: e.makeWorld}
+	if c.First, c.Last, err = parseSeeds(e.seeds); err != nil {
+		return exitHost, err
+	}
+	if c.Wasm, err = os.ReadFile(e.flags.Arg(0)); err != nil {
+		return exitHost, err
+	}
+	if err := e.check(); err != nil {
+		return exitHost, err
+	}
+	if e.threads == 0 {
+		e.threads = exploredThreads
+	}
+	c.Fuel, c.Threads, c.CallsOnly = e.fuel, e.threads, e.switches == "calls"
+	w := &world{settings: &e.settings}
+	defer func() { err = errors.Join(err, w.close()) }()
+	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
+	c.Host = []virt.Option{w.engine()}
+	if e.noPreempt {
+		c.Host = append(c.Host, virt.WithoutPreemption())
+	}
+	report, err := explore.Run(ctx, c)
+	if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", e.flags.Arg(0), err)
+	}
+	if err := report.Write(stdout, e.command); err != nil {
+		return exitHost, err
+	}
+	if !report.Clean() {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+// check refuses flags that make no sense for many runs.
+func (e *exploration) check() error {
+	for name, set := range map[string]bool{
+		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-export": e.exports != nil, "-listen": e.listen != nil,
+		"-invoke": e.invoke != "", "-deterministic": e.deterministic.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
+	} {
+		if set {
+			return fmt.Errorf("%s is for one run: explore sets clock, randomness and threads by the seed, and shows the end and the output", name)
+		}
+	}
+	for _, m := range e.mounts {
+		if strings.Contains(m, "=dir:") {
+			return fmt.Errorf("-mount %q: each run would find what others left: mount it with overlay: or ro:", m)
+		}
+	}
+	return nil
+}
+
+// makeWorld makes the world of one run.
+func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
+	s := e.settings
+	s.deterministic = optional{set: true, value: seed}
+	s.fuel = 0
+	w := &world{settings: &s, shared: &e.shared}
+	opts, err := w.options()
+	name := e.argv0
+	if name == "" {
+		name = filepath.Base(e.flags.Arg(0))
+	}
+	fuel := e.fuel
+	if fuel == 0 {
+		fuel = explore.DefaultFuel
+	}
+	return append(opts, virt.WithFuel(fuel), virt.WithName(name), virt.WithArgs(e.flags.Args()[1:]...)), err
+}
+
+// command is the command line that runs one seed again.
+func (e *exploration) command(seed uint64) string {
+	words := []string{"wasivirt", "run", "-deterministic", strconv.FormatUint(seed, 10)}
+	threads := false
+	e.flags.Visit(func(f *flag.Flag) {
+		switch list, many := f.Value.(*repeated); {
+		case f.Name == "seeds" || f.Name == "workers":
+		case many:
+			for _, v := range *list {
+				words = append(words, "-"+f.Name, v)
+			}
+		default:
+			threads = threads || f.Name == "threads"
+			words = append(words, "-"+f.Name+"="+f.Value.String())
+		}
+	})
+	if !threads {
+		words = append(words, "-threads", strconv.Itoa(exploredThreads))
+	}
+	for i, w := range append(words, e.flags.Args()...) {
+		if strings.ContainsAny(w, " \t\n'\"\\$&|;<>()*?") || w == "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		if i < len(words) {
+			words[i] = w
+		} else {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// parseSeeds reads A..B.
+func parseSeeds(s string) (first, last uint64, err error) {
+	a, b, ok := strings.Cut(s, "..")
+	if !ok {
+		b = a
+	}
+	first, err = strconv.ParseUint(a, 10, 64)
+	if err == nil {
+		last, err = strconv.ParseUint(b, 10, 64)
+	}
+	if err != nil || last < first {
+		return 0, 0, fmt.Errorf("-seeds %q: want A..B, such as 1..1000", s)
+	}
+	return first, last, nil
+}
+
+// open opens a file system of the machine, or returns the one that another run has opened.
+func (m *mounted) open(spec string) (vfs.FS, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.files[spec]; f != nil {
+		return f, nil
+	}
+	f, err := m.world.mount(spec)
+	if err == nil {
+		m.files[spec] = f
+	}
+	return f, err
+}
