@@ -1,0 +1,88 @@
+package virttest_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/explore"
+	"github.com/wasivirt/wasivirt/virt/virttest"
+)
+
+func bare(tb testing.TB, name string) []byte {
+	tb.Helper()
+	wasm, err := os.ReadFile(filepath.Join("..", "testdata", "bare", name+".wasm"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return wasm
+}
+
+// failed is what a test that fails panics with in a spy.
+type failed struct{ text string }
+
+// spy is a test whose failure is looked at.
+type spy struct{ testing.TB }
+
+func (s spy) Fatalf(format string, args ...any) { panic(failed{fmt.Sprintf(format, args...)}) }
+func (s spy) Fatal(args ...any)                 { panic(failed{fmt.Sprint(args...)}) }
+
+// failure returns the text with which f fails its test, or "".
+func failure(t *testing.T, f func(t testing.TB)) (text string) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case failed:
+			text = v.text
+		default:
+			panic(v)
+		}
+	}()
+	f(spy{t})
+	return ""
+}
+
+func TestExplore(t *testing.T) {
+	config := explore.Config{Wasm: bare(t, "race_counter"), First: 1, Last: 100}
+	text := failure(t, func(t testing.TB) { virttest.Explore(t, config) })
+	_, seed, ok := strings.Cut(text, virttest.SeedVariable+"=")
+	seed, command, _ := strings.Cut(seed, " ")
+	if !ok || !strings.HasPrefix(command, "go test -count=1 -run '^TestExplore$' .") {
+		t.Fatalf("failed with %q, want the command", text)
+	}
+	t.Setenv(virttest.SeedVariable, seed)
+	config.First, config.Last = 0, 0
+	if again := failure(t, func(t testing.TB) { virttest.Explore(t, config) }); !strings.Contains(again, "seed "+seed+" ends with exit 1") {
+		t.Errorf("the seed alone fails with %q", again)
+	}
+	t.Setenv(virttest.SeedVariable, "")
+	config = explore.Config{Wasm: bare(t, "race_counter_fixed"), First: 1, Last: 100}
+	if text := failure(t, func(t testing.TB) { virttest.Explore(t, config) }); text != "" {
+		t.Errorf("the corrected guest fails with %q", text)
+	}
+}
+
+func TestSeeds(t *testing.T) {
+	run := func(name string) string {
+		wasm := bare(t, name)
+		return failure(t, func(tb testing.TB) {
+			virttest.Seeds(tb, 50, func(seed uint64, deterministic virt.Option) (*virt.Result, error) {
+				host, err := virt.NewBuilder(deterministic, virt.WithMaxThreads(8)).Build(t.Context())
+				if err != nil {
+					return nil, err
+				}
+				defer host.Close(t.Context())
+				return host.Run(t.Context(), wasm)
+			})
+		})
+	}
+	if text := run("deadlock_mutexes"); !strings.Contains(text, "deadlocked") || !strings.Contains(text, "-run '^TestSeeds$' .") {
+		t.Errorf("failed with %q", text)
+	}
+	if text := run("deadlock_mutexes_fixed"); text != "" {
+		t.Errorf("the corrected guest fails with %q", text)
+	}
+}
