@@ -48,7 +48,7 @@ const (
 	prefixVec    = 0xfd
 	prefixAtomic = 0xfe
 
-	opNotify opcode = prefixAtomic<<8 | 0x00
+	opNotify opcode = prefixAtomic << 8
 	opWait32 opcode = prefixAtomic<<8 | 0x01
 	opWait64 opcode = prefixAtomic<<8 | 0x02
 	opFence  opcode = prefixAtomic<<8 | 0x03
