@@ -96,7 +96,7 @@ func (e *exploration) check() error {
 	}
 	for _, m := range e.mounts {
 		if strings.Contains(m, "=dir:") {
-			return fmt.Errorf("-mount %q: each run would find what others left: mount it with overlay: or ro:", m)
+			return fmt.Errorf("-mount %q: each run would find what others left: mount it as overlay:HOSTDIR or ro:HOSTDIR", m)
 		}
 	}
 	return nil

@@ -142,6 +142,12 @@ func TestWhatTheGuestIsGiven(t *testing.T) {
 		{name: "the interpreter", flags: []string{"-interpreter"}, guest: []string{"echo", "hi"}, stdout: lines("hi")},
 		{name: "no absolute links", guest: []string{"write", "/a", "x", "symlink", "/a", "/l", "cat", "/l"}, stdout: lines("errno 63", "errno 44")},
 		{name: "absolute links", flags: []string{"-absolute-links"}, guest: []string{"write", "/a", "x", "symlink", "/a", "/l", "cat", "/l"}, stdout: "x"},
+		{name: "a full disk", flags: []string{"-disk", "5"}, guest: []string{"write", "/a", "1234567", "append", "/a", "8", "cat", "/a", "rm", "/a", "write", "/b", "9", "cat", "/b"},
+			stdout: lines("errno 19") + "12345" + "9"},
+		{name: "a full disk of two mounts", flags: []string{"-disk", "5", "-mount", "/x=mem", "-mount", "/y=mem"},
+			guest: []string{"write", "/x/a", "123", "write", "/y/a", "456", "cat", "/y/a"}, stdout: "45"},
+		{name: "a fault", flags: []string{"-fault", "path_open:/tmp/*:nth=2:EIO"}, guest: []string{"write", "/tmp/a", "1", "write", "/b", "2", "write", "/tmp/c", "3", "cat", "/tmp/a"},
+			stdout: lines("errno 29") + "1"},
 		{name: "output that fits", flags: []string{"-output", "6"}, guest: []string{"echo", "hello"}, stdout: lines("hello")},
 	}
 	for _, tc := range tests {

@@ -156,7 +156,7 @@ func (w *world) listeners() (opts []virt.Option, err error) {
 			return nil, fmt.Errorf("-listen %q: %w", addr, err)
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return nil, fmt.Errorf("-listen %q: want an address of this machine's loopback, such as 127.0.0.1:8080", addr)
+			return nil, fmt.Errorf("-listen %q: want an address of the loopback (127.0.0.1:8080, say)", addr)
 		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -211,7 +211,7 @@ func (w *world) watched(guest, spec string, fsys vfs.FS) (vfs.FS, error) {
 	if !ok && strings.HasPrefix(spec, "mem") {
 		o, ok = overlayfs.New(fsys, memfs.New()), true
 	} else if strings.HasPrefix(spec, "dir:") {
-		return nil, errors.New("-diff cannot tell what is changed in the directory itself: mount it with overlay:")
+		return nil, errors.New("-diff cannot tell what is changed in the directory itself: mount it as overlay:HOSTDIR")
 	}
 	if !ok {
 		return fsys, nil // read-only
