@@ -25,8 +25,8 @@ import (
 //   - threads: one runs at a time, in all guests of the Host; who is next at each WASI call, wait, notify, spawn and
 //     end, and after each slice of instructions, is drawn from seed (see [sched.Seeded]), and a deadlock is found;
 //   - what follows from these: thread ids, inode numbers, the order of directories, readiness and ports;
-//   - standard streams: readers and writers are called directly, so that how fast they are has no effect. One
-//     that waits makes the whole Host wait, for longer than [WithTimeout] says.
+//   - standard output: writers are called directly, so that how fast they are has no effect. One that waits makes the
+//     whole Host wait, for longer than [WithTimeout] says.
 //
 // Options given beside it win, where they keep the promise: [WithClock] with a clock that is not real, [WithSeed],
 // [WithScheduler] with one that takes turns. A real clock, the system's randomness, threads in parallel, a socket of the
@@ -39,6 +39,7 @@ import (
 //   - recursion deeper than an engine allows, which [WithMaxCallDepth] bounds alike;
 //   - what the embedder's own functions, readers, file systems and clocks do, and what its goroutines do to
 //     a guest that runs;
+//   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader or strings.Reader;
 //   - real directories and sockets, where they are let in;
 //   - limits in real time: [WithTimeout] and contexts;
 //   - guests that are started from several goroutines at a time: see [sched.Seeded.Pause].
@@ -152,7 +153,7 @@ func (c *config) checkMount(path string, fsys vfs.FS) error {
 	return nil
 }
 
-// stdio is how the guest's readers and writers are used.
+// stdio is how the guest's writers are used.
 func (c *config) stdio() []stdio.Option {
 	if c.deterministic != nil {
 		return []stdio.Option{stdio.Direct()}

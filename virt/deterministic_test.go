@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/wasisuite"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
@@ -55,14 +56,15 @@ func TestOneSeedOneHash(t *testing.T) {
 	guests := map[string][]byte{"go": goGuest(t, "busy"), "threads": bareGuest(t, "race_counter")}
 	for name, wasm := range guests {
 		t.Run(name, func(t *testing.T) {
-			engines := map[string][]virt.Option{"compiler": {virt.WithAccessSwitches()}, "interpreter": {virt.WithAccessSwitches(), virt.WithInterpreter()}}
+			cache := compiledOnce(t)
+			engines := map[string][]virt.Option{"compiler": {virt.WithAccessSwitches(), cache}, "interpreter": {virt.WithAccessSwitches(), virt.WithInterpreter()}}
 			want, text := [32]byte{}, ""
 			for engine, opts := range engines {
 				first := newHost(t, append(opts, virt.Deterministic(0))...)
 				m := compiled(t, first, wasm)
 				for _, procs := range []int{1, 2} {
 					before := runtime.GOMAXPROCS(procs)
-					for range sized(5, 250) {
+					for range sized(2, 250) {
 						got, out := hashed(t, first, m, 7)
 						if want == [32]byte{} {
 							want, text = got, out
@@ -74,7 +76,7 @@ func TestOneSeedOneHash(t *testing.T) {
 					runtime.GOMAXPROCS(before)
 				}
 			}
-			first := newHost(t, virt.WithAccessSwitches(), virt.Deterministic(0))
+			first := newHost(t, cache, virt.WithAccessSwitches(), virt.Deterministic(0))
 			m := compiled(t, first, wasm)
 			hashes := map[[32]byte]bool{}
 			for seed := range uint64(sized(10, 100)) {
@@ -152,4 +154,27 @@ func TestDeadlockTellsStacks(t *testing.T) {
 		return
 	}
 	t.Error("no seed deadlocks")
+}
+
+// TestThreadsSuiteSeeds runs the official wasi-threads suite, from the directory WASI_THREADS_TESTSUITE, under many
+// seeds: 200 where tests run at their full size.
+func TestThreadsSuiteSeeds(t *testing.T) {
+	tests := wasisuite.Load(t, "WASI_THREADS_TESTSUITE", "wasi-threads")
+	first := newHost(t, virt.Deterministic(0))
+	for seed := range uint64(sized(3, 200)) {
+		for _, test := range tests {
+			host, err := first.Sibling(virt.Deterministic(seed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			runSuiteTest(t, host, test, nil, virt.WithMaxThreads(16))
+			if err := host.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if t.Failed() {
+				t.Fatalf("%s, seed %d", test.Name, seed)
+			}
+		}
+	}
+	t.Logf("%d tests", len(tests))
 }

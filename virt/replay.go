@@ -35,24 +35,91 @@ func (d *Difference) Error() string {
 // The Result is the recorded one. The error is a [*Difference] where the run did anything else, [ErrRecordingCut] where the
 // recording has no end, after all of it was replayed, and a [*RecordingError] where it is damaged.
 func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (_ *Result, err error) {
-	r := &replayer{threads: newTurnstile(), types: newBorderTable()}
-	r.r = recording
-	if r.header, err = r.script.header(); err != nil {
+	p, r, err := newPlayer(ctx, wasm, recording, opts)
+	if err != nil {
 		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close(context.WithoutCancel(ctx))) }()
+	return p.play(ctx, r)
+}
+
+// Player replays recordings of one module, which is compiled once.
+type Player struct {
+	host    *Host
+	module  *Module
+	header  header
+	outputs [2]io.Writer
+}
+
+// NewPlayer returns a Player for the recordings that have the same beginning as one of them, of which it reads no more than
+// that: of the same module, compiled in the same way. See [Replay] for the options.
+func NewPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (*Player, error) {
+	p, _, err := newPlayer(ctx, wasm, recording, opts)
+	return p, err
+}
+
+// newPlayer also returns what goes on reading the recording.
+func newPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts []Option) (_ *Player, _ *replayer, err error) {
+	r := newReplayer(recording)
+	if r.header, err = r.script.header(); err != nil {
+		return nil, nil, err
 	}
 	if r.header.module != sha256.Sum256(wasm) {
-		return nil, errors.New("replay: the recording is of another module")
+		return nil, nil, errors.New("replay: the recording is of another module")
 	}
-	h, err := r.build(ctx, opts)
+	given, err := NewBuilder(opts...).config()
+	if err != nil {
+		return nil, nil, fmt.Errorf("replay: %w", err)
+	}
+	p := &Player{header: r.header, outputs: given.writers}
+	c := p.config(r)
+	c.runtime, c.runtimeConfig = given.runtime, given.runtimeConfig
+	if p.host, err = newHost(ctx, c); err != nil {
+		return nil, nil, fmt.Errorf("replay: %w", err)
+	}
+	if p.module, err = p.host.Compile(ctx, wasm); err != nil {
+		return nil, nil, fmt.Errorf("replay: %w", errors.Join(err, p.host.Close(ctx)))
+	}
+	return p, r, nil
+}
+
+// config is that of a Host which replays.
+func (p *Player) config(r *replayer) config {
+	h := &p.header
+	return config{
+		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
+		fuel: h.fuel, depth: h.depth, period: h.period, access: h.accesses, noPreempt: h.unpreempted,
+		replay: r,
+	}
+}
+
+// Close lets go of the module.
+func (p *Player) Close(ctx context.Context) error {
+	return errors.Join(p.module.Close(ctx), p.host.Close(ctx))
+}
+
+// Play replays a recording. See [Replay] for what it answers. It may be called by several goroutines, where no option
+// says where the output goes.
+func (p *Player) Play(ctx context.Context, recording io.Reader) (*Result, error) {
+	r := newReplayer(recording)
+	h, err := r.script.header()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
-	m, err := h.Compile(ctx, wasm)
-	if err != nil {
-		return nil, fmt.Errorf("replay: %w", err)
+	if r.header = h; h != p.header {
+		return nil, errors.New("replay: the recording is of another module, or was made by a Host that rewrote it in another way")
 	}
-	g, err := h.Instantiate(ctx, m)
+	return p.play(ctx, r)
+}
+
+func (p *Player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
+	r.outputs = p.outputs
+	c := p.config(r)
+	c.runtime = p.host.runtime
+	h := prepareHost(ctx, c)
+	h.elder, h.modules = p.host, p.host.modules
+	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
+	g, err := h.Instantiate(ctx, p.module)
 	if exit, ok := errors.AsType[*ExitError](err); ok && r.guest != nil {
 		return exit.Result, r.err
 	} else if err != nil {
@@ -64,20 +131,10 @@ func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Optio
 	return g.Result(), nil
 }
 
-// build makes the Host of a replay.
-func (r *replayer) build(ctx context.Context, opts []Option) (*Host, error) {
-	given, err := NewBuilder(opts...).config()
-	if err != nil {
-		return nil, fmt.Errorf("replay: %w", err)
-	}
-	c := config{
-		runtime: given.runtime, runtimeConfig: given.runtimeConfig,
-		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
-		fuel: r.header.fuel, depth: r.header.depth, period: r.header.period, access: r.header.accesses, noPreempt: r.header.unpreempted,
-		replay: r,
-	}
-	r.outputs = [2]io.Writer{given.writers[0], given.writers[1]}
-	return newHost(ctx, c)
+func newReplayer(recording io.Reader) *replayer {
+	r := &replayer{threads: newTurnstile(), types: newBorderTable()}
+	r.r = recording
+	return r
 }
 
 // replayer is the border of a guest that is replayed.

@@ -2,6 +2,7 @@ package virt_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -13,6 +14,17 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 )
+
+// compiledOnce makes all Hosts that get it compile each module once.
+func compiledOnce(tb testing.TB) virt.Option {
+	cache := wazero.NewCompilationCache()
+	tb.Cleanup(func() {
+		if err := cache.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(cache))
+}
 
 // recorded runs a module in a deterministic world and returns the recording, how it ended and its output.
 func recorded(tb testing.TB, wasm []byte, opts ...virt.Option) ([]byte, *virt.Result, string) {
@@ -60,9 +72,12 @@ func TestReplayThreads(t *testing.T) {
 // A run in the real world, with its clock, its randomness and threads that take turns, is replayed.
 func TestReplayRealRun(t *testing.T) {
 	wasm := goGuest(t, "busy")
-	tape, result, out := recorded(t, wasm)
-	replayed(t, wasm, tape, result, out)
-	replayed(t, wasm, tape, result, out, virt.WithInterpreter())
+	cache := compiledOnce(t)
+	tape, result, out := recorded(t, wasm, cache)
+	replayed(t, wasm, tape, result, out, cache)
+	if full {
+		replayed(t, wasm, tape, result, out, virt.WithInterpreter())
+	}
 
 	threads := bareGuest(t, "race_counter")
 	tape, result, out = recorded(t, threads, virt.WithScheduler(sched.NewSeeded(sched.SeededConfig{Seed: 1})))
@@ -71,9 +86,10 @@ func TestReplayRealRun(t *testing.T) {
 
 func TestRecordingsThatDiffer(t *testing.T) {
 	wasm := goGuest(t, "busy")
-	a, _, _ := recorded(t, wasm, virt.Deterministic(1))
-	b, _, _ := recorded(t, wasm, virt.Deterministic(1))
-	c, _, _ := recorded(t, wasm, virt.Deterministic(2))
+	cache := compiledOnce(t)
+	a, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
+	b, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
+	c, _, _ := recorded(t, wasm, cache, virt.Deterministic(2))
 	if p, err := virt.CompareRecordings(bytes.NewReader(a), bytes.NewReader(b), 3); p != nil || err != nil {
 		t.Errorf("two runs of one seed part: %v, %v", p, err)
 	}

@@ -94,7 +94,7 @@ func (c *config) arguments(m *Module) (*process.Strings, error) {
 func (g *Guest) open() error {
 	streams := g.config.streams
 	if streams[0] == nil && g.config.stdin != nil {
-		streams[0] = stdio.Reader(g.config.stdin, g.config.stdio()...)
+		streams[0] = stdio.Reader(g.config.stdin)
 	} else if streams[0] == nil {
 		streams[0] = stdio.Discard{}
 	}
