@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
@@ -18,6 +19,7 @@ import (
 type changed struct {
 	guest string
 	fsys  *overlayfs.FS
+	to    vfs.FS // where the changes are made after the run; nil if nowhere
 }
 
 // finish does what is asked for after the run.
@@ -48,6 +50,14 @@ func (w *world) finish(guest *virt.Guest) error {
 	}
 	if err := toFile(w.diff, w.writeDiff); err != nil {
 		return fmt.Errorf("-diff %s: %w", w.diff, err)
+	}
+	for _, c := range w.changes {
+		if c.to == nil {
+			continue
+		}
+		if err := c.fsys.Apply(c.to); err != nil {
+			return fmt.Errorf("make the changes of %s: %w", c.guest, err)
+		}
 	}
 	return nil
 }

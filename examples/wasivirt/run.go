@@ -92,7 +92,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
-	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts")
+	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts; a dir: mount is then changed at the end of the run")
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")

@@ -207,17 +207,20 @@ func (w *world) mount(spec string) (vfs.FS, error) {
 
 // watched makes a file system tell afterwards what was changed in it.
 func (w *world) watched(guest, spec string, fsys vfs.FS) (vfs.FS, error) {
-	o, ok := fsys.(*overlayfs.FS)
-	if !ok && strings.HasPrefix(spec, "mem") {
-		o, ok = overlayfs.New(fsys, memfs.New()), true
-	} else if strings.HasPrefix(spec, "dir:") {
-		return nil, errors.New("-diff cannot tell what is changed in the directory itself: mount it as overlay:HOSTDIR")
-	}
-	if !ok {
+	c := changed{guest: guest}
+	switch kind, _, _ := strings.Cut(spec, ":"); kind {
+	case "overlay":
+		c.fsys = fsys.(*overlayfs.FS)
+	case "mem":
+		c.fsys = overlayfs.New(fsys, memfs.New())
+	case "dir":
+		// The changes are kept apart while the guest runs, and then made in the directory.
+		c.fsys, c.to = overlayfs.New(fsys, memfs.New()), fsys
+	default:
 		return fsys, nil // read-only
 	}
-	w.changes = append(w.changes, changed{guest, o})
-	return o, nil
+	w.changes = append(w.changes, c)
+	return c.fsys, nil
 }
 
 // inMemory is an empty file system in memory, or one filled with a copy of a directory or a tar archive.
