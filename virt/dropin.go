@@ -53,7 +53,11 @@ func NewFunctionExporter(ctx context.Context, r wazero.Runtime, opts ...Option) 
 	if err != nil {
 		return nil, err
 	}
-	return &FunctionExporter{host: prepareHost(ctx, c)}, nil
+	h := prepareHost(ctx, c)
+	if err := h.resolveFallbacks(); err != nil {
+		return nil, err
+	}
+	return &FunctionExporter{host: h}, nil
 }
 
 // ExportFunctions adds the functions of preview1. What the embedder exports afterwards under one of their names wins.
