@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"errors"
 	"io/fs"
 	"strings"
 	"sync/atomic"
@@ -119,17 +120,26 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	if _, err := d.fs.fire(evLookup, path); err != nil {
 		return nil, err
 	}
-	n, err := d.d.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	w := d.fs.wrap(n, path)
-	if err := d.fs.track.meet(d, name, w.own()); err != nil {
+	for try := 1; ; try++ {
+		n, err := d.d.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		w := d.fs.wrap(n, path)
+		err = d.fs.track.meet(d, name, w.own())
+		if err == nil {
+			return w, nil
+		}
 		w.own().Release()
-		return nil, err
+		// A file that has gone between the two was replaced or removed: the next look tells which.
+		if gone := errors.Is(err, wasip1.ENOENT) || errors.Is(err, wasip1.ESTALE); !gone || try == maxLooks {
+			return nil, err
+		}
 	}
-	return w, nil
 }
+
+// maxLooks is how often a name whose file is replaced all the time is looked up.
+const maxLooks = 100
 
 // ReadDir lists names.
 func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
