@@ -127,7 +127,7 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 	if !g.module.Command() {
 		return nil, errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
 	}
-	_, err := g.Call(ctx, "_start")
+	_, err := g.call(ctx, true, "_start", nil)
 	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return nil, err
 	}
@@ -143,6 +143,11 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 // Where the call is the guest's end, by proc_exit, a trap, the end of ctx or a budget, the error is an
 // [*ExitError].
 func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
+	return g.call(ctx, false, name, params)
+}
+
+// call calls an export. If it is the last, its return is the guest's end, before another thread gets the turn.
+func (g *Guest) call(ctx context.Context, last bool, name string, params []uint64) (results []uint64, err error) {
 	nested, err := g.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -175,6 +180,9 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 		g.lend(g.host)
 		defer g.lend(nil)
 		results, err = g.invokeExport(g.main, fn, name, params)
+		if last && err == nil && !g.main.settleFuel() {
+			g.decide(&Result{Outcome: Exited})
+		}
 		if g.border != nil {
 			g.border.end(g.main)
 		}

@@ -106,7 +106,12 @@ func BenchmarkRecording(b *testing.B) {
 			tape.Reset()
 			run(virt.WithRecording(&tape))
 		}
-		b.ReportMetric(float64(tape.Len()), "B")
+		calls, written, err := virt.Calls(tape.Bytes())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(tape.Len()-written)/float64(calls), "B/call")
+		b.ReportMetric(float64(written)/float64(calls), "content-B/call")
 	})
 	b.Run("hashed", func(b *testing.B) {
 		for b.Loop() {

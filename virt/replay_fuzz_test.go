@@ -14,6 +14,7 @@ func FuzzReplay(f *testing.F) {
 	for seed := range uint64(3) {
 		tape, _, _ := recorded(f, wasm, virt.Deterministic(seed), virt.WithAccessSwitches())
 		f.Add(tape)
+		f.Add(virt.Events(tape))
 	}
 	first, _, _ := recorded(f, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
 	player, err := virt.NewPlayer(f.Context(), wasm, bytes.NewReader(first))
