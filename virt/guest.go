@@ -20,7 +20,7 @@ import (
 type Guest struct {
 	host   *Host
 	module *Module
-	config config
+	config *config // the Host's where the guest has no options of its own; nobody changes it
 
 	files     *vfs.Table
 	random    random.Source
@@ -148,17 +148,19 @@ func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (result
 
 // call calls an export. If it is the last, its return is the guest's end, before another thread gets the turn.
 func (g *Guest) call(ctx context.Context, last bool, name string, params []uint64) (results []uint64, err error) {
-	nested, err := g.enter(ctx)
+	t, err := g.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
+	nested := t != nil
 	if !nested {
+		t = g.main
 		defer func() { <-g.calls }()
 	}
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
 	}
-	fn := g.main.mod.ExportedFunction(name)
+	fn := t.mod.ExportedFunction(name)
 	if fn == nil {
 		return nil, fmt.Errorf("the module exports no function %q", name)
 	}
@@ -166,8 +168,8 @@ func (g *Guest) call(ctx context.Context, last bool, name string, params []uint6
 		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, want, len(params))
 	}
 	if nested {
-		defer g.main.aside()()
-		return g.invokeExport(g.main, fn, name, params)
+		defer t.aside()()
+		return g.invokeExport(t, fn, name, params)
 	}
 	outer := g.main.Context
 	g.main.Context = ctx
@@ -241,25 +243,25 @@ func (g *Guest) CallFormatted(ctx context.Context, name string, params ...string
 	return texts, nil
 }
 
-// enter waits for, or refuses, a second call of the guest's exports. A call from a host function that
-// the guest itself called is nested, and goes on.
-func (g *Guest) enter(ctx context.Context) (nested bool, err error) {
-	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g {
-		return true, nil
+// enter waits for, or refuses, a second call of the guest's exports. A call from a host function that the guest itself
+// called is nested, and goes on, on the thread that called it: another thread's instance may be in use meanwhile.
+func (g *Guest) enter(ctx context.Context) (nested *thread, err error) {
+	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g && t.mod != nil {
+		return t, nil
 	}
 	select {
 	case g.calls <- struct{}{}:
-		return false, nil
+		return nil, nil
 	default:
 	}
 	if !g.config.serialize {
-		return false, ErrBusy
+		return nil, ErrBusy
 	}
 	select {
 	case g.calls <- struct{}{}:
-		return false, nil
+		return nil, nil
 	case <-ctx.Done():
-		return false, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -145,19 +145,46 @@ type layer func(g *Guest, i int, next around) around
 
 // layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
 // a trace shows what they show.
-var layers = [...]layer{foreign, chained, countedCalls, crossed, traced, turns}
+var layers = [...]struct {
+	// wanted reports whether a guest may have something for the layer to do: most have not, and asking for each function would
+	// cost more than all else that making a guest does with its calls.
+	wanted func(*Guest) bool
+	put    layer
+}{
+	{func(g *Guest) bool { return g.config.control.fallbacks != nil }, foreign},
+	{func(g *Guest) bool { return g.config.control.chains() }, chained},
+	{func(g *Guest) bool { return g.purse.calls != nil || g.host.purse.calls != nil }, countedCalls},
+	{func(g *Guest) bool { return g.border != nil }, crossed},
+	{func(g *Guest) bool { return g.config.control.traces != nil }, traced},
+	{func(g *Guest) bool { return g.host.takesTurns() }, turns},
+}
+
+// chains reports whether there is anything that works on decoded calls.
+func (c *control) chains() bool {
+	return c.faults != nil || c.policy != nil || c.middleware != nil || c.replaced != nil
+}
 
 // arounds are what the calls of a guest go through, by row; nil is the function itself.
 type arounds [rows]around
 
 // compose makes what the guest's calls go through, once; nil where that is the functions themselves.
 func (g *Guest) compose() *arounds {
-	var all arounds
-	some := false
+	var wanted [len(layers)]layer
+	n := 0
+	for _, l := range layers {
+		if l.wanted(g) {
+			wanted[n] = l.put
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	all, some := new(arounds), false
 	for i := range all {
 		next := around(plain)
-		for _, l := range layers {
-			if a := l(g, i, next); a != nil {
+		for _, put := range wanted[:n] {
+			if a := put(g, i, next); a != nil {
 				next, all[i], some = a, a, true
 			}
 		}
@@ -165,7 +192,7 @@ func (g *Guest) compose() *arounds {
 	if !some {
 		return nil
 	}
-	return &all
+	return all
 }
 
 // surroundings are what the calls of one thread go through, where they go through anything.

@@ -109,7 +109,7 @@ type tape struct {
 
 // checkRecording refuses what cannot be recorded, and makes the guest's border.
 func (g *Guest) checkRecording() error {
-	c := &g.config
+	c := g.config
 	if g.host.replay != nil {
 		g.border = g.host.replay.attach(g)
 		return nil

@@ -153,7 +153,6 @@ type guestUsage struct {
 // start notes the guest's birth.
 func (u *guestUsage) start(g *Guest) {
 	u.number = g.host.past.guests.Add(1)
-	u.threads = map[*threadUsage]struct{}{}
 	u.born, u.bornVirtual = time.Now(), g.host.clock.Monotonic()
 }
 
@@ -162,6 +161,9 @@ func (u *guestUsage) thread() *threadUsage {
 	t := new(threadUsage)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.threads == nil {
+		u.threads = map[*threadUsage]struct{}{}
+	}
 	u.threads[t] = struct{}{}
 	return t
 }
@@ -295,23 +297,9 @@ func (h *Host) Usage() Usage {
 
 // add adds what another guest used.
 func (u *Usage) add(b *Usage) {
-	sum := make([]FunctionUsage, 0, max(len(u.Functions), len(b.Functions)))
-	for i := range rows {
-		f := FunctionUsage{Name: row(i).Name}
-		for _, each := range [][]FunctionUsage{u.Functions, b.Functions} {
-			for _, one := range each {
-				if one.Name == f.Name {
-					f.Calls += one.Calls
-					f.Errors += one.Errors
-					f.Waited += one.Waited
-				}
-			}
-		}
-		if f.Calls > 0 {
-			sum = append(sum, f)
-		}
+	if len(b.Functions) > 0 {
+		u.Functions = sumFunctions(u.Functions, b.Functions)
 	}
-	u.Functions = sum
 	u.Calls += b.Calls
 	u.Errors += b.Errors
 	u.Waited += b.Waited
@@ -324,4 +312,25 @@ func (u *Usage) add(b *Usage) {
 	u.Fuel += b.Fuel
 	u.Real += b.Real
 	u.Virtual += b.Virtual
+}
+
+// sumFunctions adds up what concerns the same functions, in the order of the table.
+func sumFunctions(a, b []FunctionUsage) []FunctionUsage {
+	sum := make([]FunctionUsage, 0, max(len(a), len(b)))
+	for i := range rows {
+		f := FunctionUsage{Name: row(i).Name}
+		for _, each := range [][]FunctionUsage{a, b} {
+			for _, one := range each {
+				if one.Name == f.Name {
+					f.Calls += one.Calls
+					f.Errors += one.Errors
+					f.Waited += one.Waited
+				}
+			}
+		}
+		if f.Calls > 0 {
+			sum = append(sum, f)
+		}
+	}
+	return sum
 }

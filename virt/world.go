@@ -20,11 +20,15 @@ const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
 func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, error) {
-	g := &Guest{host: h, module: m, config: h.config, calls: make(chan struct{}, 1)}
-	c := &g.config
-	if err := errors.Join(c.apply(true, opts)...); err != nil {
-		return nil, err
+	g := &Guest{host: h, module: m, config: &h.config, calls: make(chan struct{}, 1)}
+	if len(opts) > 0 {
+		own := h.config
+		g.config = &own
+		if err := errors.Join(own.apply(true, opts)...); err != nil {
+			return nil, err
+		}
 	}
+	c := g.config
 	if err := c.checkGuest(); err != nil {
 		return nil, err
 	}
@@ -42,18 +46,20 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	} else if g.random == nil {
 		g.random = random.System()
 	}
-	c.control.limits.Fuel, c.control.limits.OutputBytes = c.fuel, c.output
-	g.purse = newPurse(&c.control.limits)
+	limits := c.control.limits
+	limits.Fuel, limits.OutputBytes = c.fuel, c.output
+	g.purse = newPurse(&limits)
 	g.random = g.limited(g.random)
 	g.usage.start(g)
 	g.hooks = &c.hooks
-	if c.fds == 0 {
-		c.fds = maxDescriptors
-	}
 	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
 		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
 	}
-	g.files = vfs.NewTable(c.fds)
+	fds := c.fds
+	if fds == 0 {
+		fds = maxDescriptors
+	}
+	g.files = vfs.NewTable(fds)
 	if p := h.purse.descriptors; p != nil {
 		g.files.SetPool(p)
 	}
