@@ -160,7 +160,7 @@ func TestDeadlockTellsStacks(t *testing.T) {
 // seeds: 200 where tests run at their full size.
 func TestThreadsSuiteSeeds(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_THREADS_TESTSUITE", "wasi-threads")
-	first := newHost(t, virt.Deterministic(0))
+	first := newHost(t, compiledOnce(t), virt.Deterministic(0))
 	for seed := range uint64(sized(3, 200)) {
 		for _, test := range tests {
 			host, err := first.Sibling(virt.Deterministic(seed))
