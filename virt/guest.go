@@ -93,7 +93,6 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	if err := g.checkMemory(); err != nil {
 		return err
 	}
-	g.base = context.WithoutCancel(ctx)
 	if m := sharedMemory(g.module.info); m != nil {
 		if err := g.share(g.base, m); err != nil {
 			return err

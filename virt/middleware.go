@@ -203,15 +203,15 @@ type surroundings struct {
 
 // surround makes the surroundings of a thread, or nil.
 func (g *Guest) surround() *surroundings {
+	if g.arounds == nil && !g.config.control.usage {
+		return nil
+	}
 	s := &surroundings{calls: g.arounds}
+	if s.calls == nil {
+		s.calls = new(arounds)
+	}
 	if g.config.control.usage {
 		s.usage = g.usage.thread()
-	}
-	switch {
-	case s.usage == nil && s.calls == nil:
-		return nil
-	case s.calls == nil:
-		s.calls = new(arounds)
 	}
 	return s
 }

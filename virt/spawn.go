@@ -51,7 +51,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	if g.ended.Load() {
 		return
 	}
-	ctx := context.WithoutCancel(g.base)
+	ctx := g.base
 	t := g.newThread(parent.args, parent.env)
 	defer t.leaveUsage()
 	t.bind(task)
@@ -112,13 +112,20 @@ func (g *Guest) instance(ctx context.Context, t *thread) error {
 
 // allocating makes instances take their memory from the guest's.
 func (g *Guest) allocating(ctx context.Context) context.Context {
-	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
-		if g.shared != nil {
-			return g.shared
-		}
-		g.main.lin = &linear{limit: g.limit(), guest: g, view: &g.main.view}
-		return g.main.lin
-	}))
+	return experimental.WithMemoryAllocator(ctx, (*allocator)(g))
+}
+
+// allocator is a Guest as wazero's instances ask it for memory.
+type allocator Guest
+
+// Allocate implements [experimental.MemoryAllocator].
+func (a *allocator) Allocate(_, _ uint64) experimental.LinearMemory {
+	g := (*Guest)(a)
+	if g.shared != nil {
+		return g.shared
+	}
+	g.main.lin = &linear{limit: g.limit(), guest: g, view: &g.main.view}
+	return g.main.lin
 }
 
 // limit is how large the guest's memory may become, in bytes.

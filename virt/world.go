@@ -32,7 +32,8 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	if err := c.checkGuest(); err != nil {
 		return nil, err
 	}
-	args, err := c.arguments(m)
+	name := c.name(m)
+	args, err := c.arguments(name)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,8 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	if err := g.open(); err != nil {
 		return nil, errors.Join(err, g.files.Close())
 	}
-	g.group = sched.NewGroup(context.WithoutCancel(ctx), h.scheduler, sched.Config{Name: args.List()[0], Clock: h.clock, MaxThreads: c.threads})
+	g.base = context.WithoutCancel(ctx)
+	g.group = sched.NewGroup(g.base, h.scheduler, sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads})
 	if err := g.checkRecording(); err != nil {
 		g.group.Close()
 		return nil, errors.Join(err, g.files.Close())
@@ -76,15 +78,19 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	return g, nil
 }
 
+// name is the guest's.
+func (c *config) name(m *Module) string {
+	if c.argv0 != "" {
+		return c.argv0
+	}
+	if name := m.Name(); name != "" {
+		return name
+	}
+	return "guest"
+}
+
 // arguments are the guest's, its name first.
-func (c *config) arguments(m *Module) (*process.Strings, error) {
-	name := c.argv0
-	if name == "" {
-		name = m.Name()
-	}
-	if name == "" {
-		name = "guest"
-	}
+func (c *config) arguments(name string) (*process.Strings, error) {
 	args := c.args
 	if c.argsFn != nil {
 		var err error
@@ -166,11 +172,11 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	}
 	ns := vfs.NewNamespace(opts...)
 	if g.config.mounts == nil {
-		files := memfs.New()
-		if err := files.MkdirAll("tmp"); err != nil {
+		blank, err := g.host.blank()
+		if err != nil {
 			return nil, err
 		}
-		return ns, errors.Join(ns.Mount("/", g.onBudget(files, nil)), ns.Mount("/dev", g.devices()))
+		return ns, errors.Join(ns.Mount("/", g.onBudget(blank.Fork(), nil)), ns.Mount("/dev", g.devices()))
 	}
 	for _, m := range g.config.mounts {
 		fsys, err := m.make(g)
@@ -188,6 +194,12 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		}
 	}
 	return ns, nil
+}
+
+// newBlank makes what the default world begins with: an empty /tmp.
+func newBlank() (*memfs.FS, error) {
+	files := memfs.New()
+	return files, files.MkdirAll("tmp")
 }
 
 // devices are the device files, of which the standard streams are the guest's.
