@@ -50,7 +50,7 @@ func (d *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 			break
 		}
 		cookie = seq + 1
-		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: cookie}
+		entries[n] = vfs.DirEntry{Name: *e.name, Ino: e.ino, Type: e.typ, Next: cookie}
 		n++
 	}
 	unread := d.in.unread
@@ -120,7 +120,7 @@ func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target
 	case !f.reserveInode():
 		return nil, wasip1.ENOSPC
 	}
-	n, e := f.newInode(typ, perm, target, strings.Clone(name), hash, d.ino)
+	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), hash, d.ino)
 	in := d.own()
 	in.dir.insert(f.owner, e)
 	if typ == wasip1.FiletypeDirectory {
@@ -166,7 +166,7 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 	nin.ctim = now
 	l.unlock(&f.park)
 	in := d.own()
-	in.dir.insert(f.owner, &entry{name: strings.Clone(name), hash: hash, ino: n.ino, parent: d.ino, typ: n.typ})
+	in.dir.insert(f.owner, &entry{owner: f.owner, name: f.names.get(hash, name), hash: hash, ino: n.ino, parent: d.ino, typ: n.typ})
 	in.changed(now)
 	return nil
 }
@@ -200,10 +200,12 @@ func (d *dirNode) absent(name string) error {
 
 // removeEntry takes e out of d. FS.mu is held for writing.
 func (d *dirNode) removeEntry(e *entry, now int64) {
+	f := d.fs
 	in := d.own()
-	in.dir.remove(d.fs.owner, e)
+	in.dir.remove(f.owner, e)
 	in.changed(now)
-	d.fs.unremember(e)
+	f.unremember(e)
+	f.names.keep(e.hash, e.name)
 }
 
 // Rmdir removes an empty directory. Errors: ENOENT, ENOTDIR, ENOTEMPTY.

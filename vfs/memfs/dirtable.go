@@ -7,9 +7,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// entry is one name in a directory. It never changes, so that it can be read without a lock.
+// entry is one name in a directory. It is read and, by a rename in the file system whose tag it bears, changed
+// under FS.mu. The name is behind a pointer since nameCache reads that without a lock: it never changes.
 type entry struct {
-	name   string
+	owner  *owner
+	name   *string
 	hash   uint64
 	seq    uint64 // its place in the order of the directory
 	ino    uint64
@@ -64,7 +66,7 @@ func (t *dirTable) find(hash uint64, name string) *entry {
 		return nil
 	}
 	for i := range b.slots {
-		if s := &b.slots[i]; s.hash == hash && s.entry.name == name {
+		if s := &b.slots[i]; s.hash == hash && *s.entry.name == name {
 			return s.entry
 		}
 	}

@@ -39,6 +39,7 @@ type FS struct {
 
 	seed  maphash.Seed
 	cache atomic.Pointer[nameCache]
+	names recentNames // under mu, held for writing
 	clock atomic.Pointer[clock.Clock]
 
 	// The clock is one that stays: it came with a mount, not from where this was forked; or with an option,
@@ -104,7 +105,7 @@ func New(opts ...Option) *FS {
 		opt(f)
 	}
 	f.inodes.Store(1)
-	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", "", 0, rootIno)
+	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", nil, 0, rootIno)
 	f.root = n.self.(*dirNode)
 	return f
 }

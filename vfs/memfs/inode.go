@@ -52,10 +52,10 @@ func (in *inode) changed(now int64) {
 type node struct {
 	fs    *FS
 	ino   uint64
-	typ   wasip1.Filetype
 	in    *inode // replaced and changed under the locks of its type
 	self  vfs.Node
-	opens int  // of a file
+	opens int32 // of a file
+	typ   wasip1.Filetype
 	gone  bool // no longer in the table
 }
 
@@ -79,8 +79,7 @@ func (n *node) Type() wasip1.Filetype { return n.typ }
 
 // newNode returns a handle for in. It is in no table yet.
 func newNode(f *FS, ino uint64, in *inode) *node {
-	base := node{fs: f, ino: ino, typ: in.typ, in: in}
-	switch in.typ {
+	switch base := (node{fs: f, ino: ino, typ: in.typ, in: in}); in.typ {
 	case wasip1.FiletypeDirectory:
 		n := &dirNode{base}
 		n.self = n
@@ -104,14 +103,16 @@ type newborn struct {
 
 // newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. The
 // entry is in no directory yet. FS.mu is held for writing.
-func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target, name string, hash, parent uint64) (*node, *entry) {
+func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, hash, parent uint64) (*node, *entry) {
 	now := f.now()
-	born := &newborn{entry: entry{name: name, hash: hash, ino: f.next, parent: parent, typ: typ}}
-	in := &born.inode
-	*in = inode{
-		owner: f.owner, typ: typ, unread: true, mode: perm & modeBits, nlink: 1,
-		atim: now, mtim: now, ctim: now, target: target,
+	born := &newborn{
+		inode: inode{
+			owner: f.owner, typ: typ, unread: true, mode: perm & modeBits, nlink: 1,
+			atim: now, mtim: now, ctim: now, target: target,
+		},
+		entry: entry{owner: f.owner, name: name, hash: hash, ino: f.next, parent: parent, typ: typ},
 	}
+	in := &born.inode
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink, in.dir, in.parent = 2, new(dirTable), parent
 	}

@@ -2,7 +2,6 @@ package memfs
 
 import (
 	"hash/maphash"
-	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -52,11 +51,15 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	}
 
 	now := f.now()
-	moved := &entry{hash: newHash, ino: e.ino, parent: t.ino, typ: e.typ}
 	d.removeEntry(e, now)
+	moved := e
+	if e.owner != f.owner {
+		moved = &entry{owner: f.owner, ino: e.ino, typ: e.typ}
+	}
+	moved.hash, moved.parent = newHash, t.ino
 	tin := t.own()
 	if old == nil {
-		moved.name = strings.Clone(newName)
+		moved.name = f.names.get(newHash, newName)
 		tin.dir.insert(f.owner, moved)
 	} else {
 		moved.name = old.name
