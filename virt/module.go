@@ -125,7 +125,7 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 		}
 	}
 	if missing != nil {
-		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", strings.Join(missing, "; "))
+		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", list(missing, 5))
 	}
 	if denied != nil {
 		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (Sealed), or run the module elsewhere", strings.Join(denied, "; "))
@@ -166,4 +166,12 @@ func exportsMemory(info *wasmbin.Module) bool {
 	return slices.ContainsFunc(info.Exports, func(e wasmbin.Export) bool {
 		return e.Name == "memory" && e.Kind == wasmbin.KindMemory
 	})
+}
+
+// list joins the first few of a list.
+func list(all []string, most int) string {
+	if rest := len(all) - most; rest > 0 {
+		return fmt.Sprintf("%s; and %d more", strings.Join(all[:most], "; "), rest)
+	}
+	return strings.Join(all, "; ")
 }

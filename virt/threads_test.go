@@ -75,7 +75,7 @@ func TestThreadsCompute(t *testing.T) {
 	}
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		// More than the guest uses: one that has said that it is done may not be gone yet.
-		host := newHost(t, engine, virt.WithMaxThreads(100))
+		host := newHost(t, engine, virt.WithMaxThreads(10_000))
 		m := compiled(t, host, threadsGuest(t))
 		for _, tc := range tests {
 			t.Run(tc.export, func(t *testing.T) {
@@ -354,7 +354,7 @@ func TestRefusesWhatItCannotRewrite(t *testing.T) {
 func TestThreadsWithoutTheFeature(t *testing.T) {
 	r := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2))
 	defer r.Close(t.Context())
-	host := newHost(t, virt.WithRuntime(r))
+	host := hostOf(t, virt.WithRuntime(r))
 	if _, err := host.Compile(t.Context(), threadsGuest(t)); err == nil {
 		t.Error("a runtime without threads compiled a guest with threads")
 	}
