@@ -44,7 +44,7 @@ type Group struct {
 	ended  atomic.Bool
 
 	unwatch func() bool   // stops watching the context that this one comes from
-	watched chan struct{} // closed when nothing watches it any more
+	watched chan struct{} // closed when nothing watches it any more; nil where nothing ever does
 
 	mu      sync.Mutex
 	gone    sync.Cond // a thread has ended
@@ -68,16 +68,16 @@ type settler interface {
 
 // NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called at last.
 func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
-	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, watched: make(chan struct{})}
+	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads}
 	g.holder, _ = c.Clock.(clock.Holder)
 	g.settler, _ = clock.As[settler](c.Clock)
 	g.gone.L = &g.mu
 	g.ctx, g.cancel = context.WithCancelCause(ctx)
 	if ctx.Done() == nil {
-		close(g.watched)
 		g.unwatch = func() bool { return false }
 		return g
 	}
+	g.watched = make(chan struct{})
 	g.unwatch = context.AfterFunc(ctx, func() {
 		defer close(g.watched)
 		g.cancel(context.Cause(ctx))
@@ -235,7 +235,9 @@ func (g *Group) Wait() {
 func (g *Group) Close() {
 	g.End(ErrClosed)
 	g.Wait()
-	<-g.watched
+	if g.watched != nil {
+		<-g.watched
+	}
 }
 
 // External says that host code may do what threads wait for even though their waits do not tell (it

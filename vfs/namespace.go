@@ -71,7 +71,14 @@ func WithEnv(env Env) NamespaceOption { return func(ns *Namespace) { ns.env = en
 
 // NewNamespace returns a Namespace in which nothing is mounted.
 func NewNamespace(opts ...NamespaceOption) *Namespace {
-	ns := &Namespace{devices: &devices{last: syntheticDev, fs: map[FS]uint64{}}}
+	// One for each guest is made: its parts are allocated together.
+	parts := new(struct {
+		ns      Namespace
+		devices devices
+	})
+	ns := &parts.ns
+	ns.devices = &parts.devices
+	ns.devices.last, ns.devices.fs = syntheticDev, map[FS]uint64{}
 	for _, opt := range opts {
 		opt(ns)
 	}
@@ -80,7 +87,8 @@ func NewNamespace(opts ...NamespaceOption) *Namespace {
 }
 
 func (ns *Namespace) init() {
-	ns.synthetic = &mount{volume: &volume{dev: syntheticDev}, ns: ns, readOnly: true}
+	ns.synthetic = newMount(ns, nil, nil, syntheticDev)
+	ns.synthetic.readOnly = true
 	ns.root = ns.newPlace("/", nil)
 	ns.synthetic.root = ns.root
 }
@@ -143,7 +151,7 @@ func (ns *Namespace) mount(path string, fsys FS, opts []MountOption) error {
 	if root == nil {
 		return wasip1.EINVAL
 	}
-	m := &mount{volume: newVolume(fsys, root, ns.devices.number(fsys)), ns: ns}
+	m := newMount(ns, fsys, root, ns.devices.number(fsys))
 	for _, opt := range opts {
 		opt(m)
 	}

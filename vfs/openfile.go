@@ -96,7 +96,7 @@ func NewDirectory(fsys FS) (*OpenFile, error) {
 	if !ok {
 		return nil, wasip1.ENOTDIR
 	}
-	m := &mount{volume: newVolume(fsys, root, syntheticDev+1)}
+	m := newMount(nil, fsys, root, syntheticDev+1)
 	f := newDirectoryFile(position{dir: dir, m: m}, wasip1.RightsDirectoryBase, wasip1.RightsDirectoryInheriting)
 	f.setPath("", "/")
 	return f, nil

@@ -126,11 +126,18 @@ type volume struct {
 	appendMu sync.Mutex
 }
 
-func newVolume(fsys FS, root Node, dev uint64) *volume {
-	v := &volume{fs: fsys, root: root, dev: dev}
+// newMount makes the first mount of a file system, and its volume with it.
+func newMount(ns *Namespace, fsys FS, root Node, dev uint64) *mount {
+	parts := new(struct {
+		mount  mount
+		volume volume
+	})
+	m, v := &parts.mount, &parts.volume
+	m.volume, m.ns = v, ns
+	v.fs, v.root, v.dev = fsys, root, dev
 	_, v.releases = root.(Releaser)
 	_, v.paths = root.(PathOpener)
-	return v
+	return m
 }
 
 // drop releases a node that the walker got from m and does not keep.
