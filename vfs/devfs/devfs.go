@@ -25,12 +25,14 @@ type Option func(*FS)
 // WithStreams adds stdin, stdout and stderr. They are not closed when a guest closes the file; one that is nil is left out.
 func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 	return func(f *FS) {
-		for _, s := range []struct {
+		nodes := new([3]streamNode)
+		for i, s := range [len(nodes)]struct {
 			name   string
 			stream vfs.Stream
 		}{{"stdin", stdin}, {"stdout", stdout}, {"stderr", stderr}} {
 			if s.stream != nil {
-				f.mustPut(s.name, &streamNode{f.newHeader(), s.stream})
+				nodes[i] = streamNode{f.newHeader(), s.stream}
+				f.mustPut(s.name, &nodes[i])
 			}
 		}
 	}
