@@ -54,7 +54,7 @@ func TestTraps(t *testing.T) {
 	}
 	engines := map[string]virt.Option{"compiler": virt.Options(), "interpreter": virt.WithInterpreter()}
 	for name, engine := range engines {
-		host := newHost(t, engine)
+		host := hostOf(t, engine)
 		next := compiled(t, host, traps)
 		for _, tc := range tests {
 			t.Run(name+"/"+tc.export, func(t *testing.T) {
@@ -112,14 +112,14 @@ func TestTraps(t *testing.T) {
 // TestMemoryRunsOut refuses growth over the limit in the way that WebAssembly does, by an answer.
 func TestMemoryRunsOut(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		host := newHost(t, engine, virt.WithMemoryLimit(5<<16))
+		host := hostOf(t, engine, virt.WithMemoryLimit(5<<16))
 		g := newGuest(t, host, compiled(t, host, bareGuest(t, "traps")))
 		for _, tc := range []struct{ pages, want int32 }{{0, 1}, {3, 1}, {2, -1}, {1, 4}, {1, -1}, {-1, -1}, {0, 5}} {
 			if n, err := callI32(t.Context(), g, "grow", tc.pages); err != nil || n != tc.want {
 				t.Errorf("memory.grow %d answers %d, %v; want %d", tc.pages, n, err, tc.want)
 			}
 		}
-		small := newHost(t, engine, virt.WithMemoryLimit(1<<16-1))
+		small := hostOf(t, engine, virt.WithMemoryLimit(1<<16-1))
 		if _, err := small.Instantiate(t.Context(), compiled(t, small, bareGuest(t, "traps"))); err == nil || !strings.Contains(err.Error(), "65535") {
 			t.Errorf("a guest that starts with more than its limit: %v", err)
 		}
@@ -129,7 +129,7 @@ func TestMemoryRunsOut(t *testing.T) {
 // TestCallDepth ends a recursion before it costs the engine's stack.
 func TestCallDepth(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		host := newHost(t, engine, virt.WithMaxCallDepth(1000))
+		host := hostOf(t, engine, virt.WithMaxCallDepth(1000))
 		m := compiled(t, host, bareGuest(t, "traps"))
 		g := newGuest(t, host, m)
 		_, err := g.Call(t.Context(), "stack_overflow")
