@@ -110,7 +110,6 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 			f.used.Add(-got)
 			return nil, 0
 		}
-		in.alloc += got
 	}
 	fresh := f.newChunk(want)
 	if c != nil && (o > 0 || n < len(c.data)) { // else all of it is overwritten
@@ -177,6 +176,5 @@ func (f *FS) truncate(in *inode, size int64) {
 			}
 		}
 	}
-	in.alloc -= int64(freed)
 	f.used.Add(-int64(freed))
 }

@@ -25,6 +25,7 @@ type entry struct {
 // By name it is a linear hash table: buckets are added one at a time, each by splitting one, so that no
 // insertion ever moves more than a bucket and a fork shares all others.
 type dirTable struct {
+	parent   uint64 // the inode number of the directory that it is in
 	len      int
 	lastSeq  uint64 // the last place given away; places are not used again
 	nbuckets uint64

@@ -17,15 +17,13 @@ type inode struct {
 
 	atim, mtim, ctim int64
 
-	// Regular files: chunk 0, which most files are all of, the others, and the memory that all take.
+	// Regular files: chunk 0, which most files are all of, and the others.
 	size  int64
 	first *chunk
 	rest  tree[chunk]
-	alloc int64
 
 	// Directories.
-	dir    *dirTable
-	parent uint64
+	dir *dirTable
 
 	// Symbolic links.
 	target string
@@ -79,20 +77,20 @@ func (n *node) Type() wasip1.Filetype { return n.typ }
 
 // newNode returns a handle for in. It is in no table yet.
 func newNode(f *FS, ino uint64, in *inode) *node {
-	switch base := (node{fs: f, ino: ino, typ: in.typ, in: in}); in.typ {
+	var n *node
+	switch in.typ {
 	case wasip1.FiletypeDirectory:
-		n := &dirNode{base}
-		n.self = n
-		return &n.node
+		d := new(dirNode)
+		n, d.self = &d.node, d
 	case wasip1.FiletypeSymbolicLink:
-		n := &linkNode{base}
-		n.self = n
-		return &n.node
+		l := new(linkNode)
+		n, l.self = &l.node, l
 	default:
-		n := &fileNode{base}
-		n.self = n
-		return &n.node
+		r := new(fileNode)
+		n, r.self = &r.node, r
 	}
+	n.fs, n.ino, n.typ, n.in = f, ino, in.typ, in
+	return n
 }
 
 // newborn is an inode with the entry that names it first: one piece of memory, since most live and die together.
@@ -114,7 +112,7 @@ func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name
 	}
 	in := &born.inode
 	if typ == wasip1.FiletypeDirectory {
-		in.nlink, in.dir, in.parent = 2, new(dirTable), parent
+		in.nlink, in.dir = 2, &dirTable{parent: parent}
 	}
 	n := newNode(f, f.next, in)
 	f.next++

@@ -6,7 +6,7 @@ import "sync/atomic"
 // FS.tableMu. Unlike the inode table it is never shared: a fork starts with an empty one and fills
 // it with what is looked up there.
 type nodeTable struct {
-	top atomic.Pointer[[]*nodeMid]
+	top atomic.Pointer[[]atomic.Pointer[nodeMid]]
 	// The page of the highest numbers stays when it becomes empty, and serves the next ones then, lest
 	// a file made and removed over and over costs a page each time.
 	newest uint64
@@ -45,7 +45,7 @@ func (t *nodeTable) leaf(ino uint64) *nodeLeaf {
 	if top == nil || i >= uint64(len(*top)) {
 		return nil
 	}
-	mid := (*top)[i]
+	mid := (*top)[i].Load()
 	if mid == nil {
 		return nil
 	}
@@ -56,15 +56,18 @@ func (t *nodeTable) leaf(ino uint64) *nodeLeaf {
 func (t *nodeTable) set(ino uint64, n *node) {
 	leaf := t.leaf(ino)
 	if leaf == nil {
-		if ino > t.newest && t.spare != nil && t.spare.n == 0 {
+		again := ino > t.newest && t.spare != nil && t.spare.n == 0
+		if again {
 			leaf = t.spare
-			t.drop(t.newest)
 		} else {
 			leaf = new(nodeLeaf)
 		}
 		mid := t.mid(ino)
 		mid.kids[ino/nodePage%nodePage].Store(leaf)
 		mid.n++
+		if again {
+			t.drop(t.newest) // not before: the page above may be the same, and would go
+		}
 		if ino > t.newest {
 			t.newest, t.spare = ino, leaf
 		}
@@ -76,23 +79,25 @@ func (t *nodeTable) set(ino uint64, n *node) {
 // mid returns the page of pages for ino, made where there is none.
 func (t *nodeTable) mid(ino uint64) *nodeMid {
 	i := int(ino / (nodePage * nodePage))
-	var top []*nodeMid
+	var top []atomic.Pointer[nodeMid]
 	if p := t.top.Load(); p != nil {
 		top = *p
 	}
-	if i < len(top) && top[i] != nil {
-		return top[i]
+	if i >= len(top) {
+		// Readers may be in the old one; what they miss there they look for again under the lock.
+		grown := make([]atomic.Pointer[nodeMid], max(i+1, 2*len(top)))
+		for j := range top {
+			grown[j].Store(top[j].Load())
+		}
+		t.top.Store(&grown)
+		top = grown
 	}
-	// Readers may be in the old one.
-	size := len(top)
-	if i >= size {
-		size = max(i+1, 2*size)
+	mid := top[i].Load()
+	if mid == nil {
+		mid = new(nodeMid)
+		top[i].Store(mid)
 	}
-	grown := make([]*nodeMid, size)
-	copy(grown, top)
-	grown[i] = new(nodeMid)
-	t.top.Store(&grown)
-	return grown[i]
+	return mid
 }
 
 // del takes out what stands at ino, if anything.
@@ -109,14 +114,10 @@ func (t *nodeTable) del(ino uint64) {
 
 // drop takes the page of ino out, which is empty.
 func (t *nodeTable) drop(ino uint64) {
-	old := *t.top.Load()
-	i := ino / (nodePage * nodePage)
-	mid := old[i]
+	at := &(*t.top.Load())[ino/(nodePage*nodePage)]
+	mid := at.Load()
 	mid.kids[ino/nodePage%nodePage].Store(nil)
-	if mid.n--; mid.n > 0 {
-		return
+	if mid.n--; mid.n == 0 {
+		at.Store(nil)
 	}
-	top := append([]*nodeMid(nil), old...)
-	top[i] = nil
-	t.top.Store(&top)
 }

@@ -71,7 +71,7 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	n := f.node(e.ino)
 	if isDir {
 		in := n.own()
-		in.parent, in.ctim = t.ino, now
+		in.dir.parent, in.ctim = t.ino, now
 		d.in.nlink--
 		tin.nlink++
 	} else {
@@ -97,7 +97,7 @@ func (f *FS) within(ino, top uint64) bool {
 		if ino == rootIno {
 			return false
 		}
-		ino = f.node(ino).in.parent
+		ino = f.node(ino).in.dir.parent
 	}
 	return true
 }

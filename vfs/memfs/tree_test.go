@@ -116,10 +116,11 @@ func TestNodeTable(t *testing.T) {
 		}
 	}
 	leaves := 0
-	for _, mid := range *nt.top.Load() {
-		if mid != nil {
-			for i := range mid.kids {
-				if mid.kids[i].Load() != nil {
+	top := *nt.top.Load()
+	for i := range top {
+		if mid := top[i].Load(); mid != nil {
+			for j := range mid.kids {
+				if mid.kids[j].Load() != nil {
 					leaves++
 				}
 			}
