@@ -16,7 +16,6 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
 // features are what the Host's own runtime offers to guests: all that wazero has.
@@ -83,7 +82,7 @@ type Host struct {
 	replay    *replayer // nil where the Host answers by itself
 	plain     wazero.ModuleConfig
 	resolve   experimental.ImportResolver
-	blank     func() (*memfs.FS, error) // the files of the default world, which each guest gets a fork of
+	blanks    sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
 
 	made     atomic.Uint64
 	purse    purse     // what all guests use up together
@@ -125,7 +124,6 @@ func prepareHost(ctx context.Context, c config) *Host {
 		}
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
-	h.blank = sync.OnceValues(newBlank)
 	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose seeding alone takes
 	// longer than all the rest.
 	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandomness{})

@@ -172,11 +172,11 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	}
 	ns := vfs.NewNamespace(opts...)
 	if g.config.mounts == nil {
-		blank, err := g.host.blank()
+		files, err := g.host.defaultFiles()
 		if err != nil {
 			return nil, err
 		}
-		return ns, errors.Join(ns.Mount("/", g.onBudget(blank.Fork(), nil)), ns.Mount("/dev", g.devices()))
+		return ns, errors.Join(ns.Mount("/", g.onBudget(files, nil)), ns.Mount("/dev", g.devices()))
 	}
 	for _, m := range g.config.mounts {
 		fsys, err := m.make(g)
@@ -196,10 +196,18 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	return ns, nil
 }
 
-// newBlank makes what the default world begins with: an empty /tmp.
-func newBlank() (*memfs.FS, error) {
-	files := memfs.New()
-	return files, files.MkdirAll("tmp")
+// defaultFiles makes what the default world begins with: an empty /tmp. It is a fork, which costs less than making
+// it, of one of several, so that guests made at once do not wait for each other.
+func (h *Host) defaultFiles() (*memfs.FS, error) {
+	blank, ok := h.blanks.Get().(*memfs.FS)
+	if !ok {
+		blank = memfs.New()
+		if err := blank.MkdirAll("tmp"); err != nil {
+			return nil, err
+		}
+	}
+	defer h.blanks.Put(blank)
+	return blank.Fork(), nil
 }
 
 // devices are the device files, of which the standard streams are the guest's.
