@@ -143,6 +143,15 @@ type Directory interface {
 	Rename(name string, to Directory, newName string) error
 }
 
+// Maker is implemented by directories that look a name up and, where nothing is there, make a file, in one step: an open
+// that may make a file then asks once.
+type Maker interface {
+	Directory
+	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and says which. Errors: those of
+	// Create but EEXIST.
+	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
+}
+
 // OpenMode says how a file is opened.
 type OpenMode uint16
 

@@ -107,26 +107,15 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 		if name == "" {
 			return w.openTop(o)
 		}
-		f, err := w.lookup(name)
+		f, made, err := w.lookupOrMake(name, o)
 		if err != nil {
-			if err = w.missing(name, err, o); err != nil {
-				return nil, err
-			}
-			top := w.top()
-			node, err := top.dir.Create(name, o.perm)
-			if err == nil {
-				top.m.happened(Created, base, path)
-				made := *o
-				made.oflags &^= wasip1.OTrunc // it is empty
-				return w.openFound(found{node: node, m: top.m}, &made)
-			}
-			if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
-				return nil, err
-			}
-			// Somebody else has just made it.
-			if f, err = w.lookup(name); err != nil {
-				return nil, err
-			}
+			return nil, err
+		}
+		if made {
+			f.m.happened(Created, base, path)
+			empty := *o
+			empty.oflags &^= wasip1.OTrunc
+			return w.openFound(f, &empty)
 		}
 		if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
 			f.m.drop(f.node)
@@ -146,6 +135,34 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			return nil, err
 		}
 	}
+}
+
+// lookupOrMake finds what name stands for in the top directory and makes a file where nothing is there and o wants that.
+func (w *walker) lookupOrMake(name string, o *opening) (f found, made bool, err error) {
+	top := w.top()
+	if o.oflags&wasip1.OCreat != 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
+		if dir, ok := top.dir.(Maker); ok {
+			f.m = top.m
+			f.node, made, err = dir.Make(name, o.perm)
+			return f, made, err
+		}
+	}
+	if f, err = w.lookup(name); err == nil {
+		return f, false, nil
+	}
+	if err = w.missing(name, err, o); err != nil {
+		return found{}, false, err
+	}
+	node, err := top.dir.Create(name, o.perm)
+	if err == nil {
+		return found{node: node, m: top.m}, true, nil
+	}
+	if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
+		return found{}, false, err
+	}
+	// Somebody else has just made it.
+	f, err = w.lookup(name)
+	return f, false, err
 }
 
 // missing decides whether a file is to be made for name, for which the lookup said err: nil if so.

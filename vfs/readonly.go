@@ -25,7 +25,7 @@ func CheckName(name string) error {
 		return wasip1.ENAMETOOLONG
 	case name == "", name == ".", name == "..":
 		return wasip1.EINVAL
-	case strings.ContainsAny(name, "/\x00"):
+	case strings.IndexByte(name, '/') >= 0, strings.IndexByte(name, 0) >= 0:
 		return wasip1.EINVAL
 	}
 	return nil

@@ -104,6 +104,29 @@ func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeSymbolicLink, 0o777, strings.Clone(target))
 }
 
+// Make implements vfs.Maker.
+func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool, err error) {
+	if err := vfs.CheckName(name); err != nil {
+		return nil, false, err
+	}
+	f := d.fs
+	hash := maphash.String(f.seed, name)
+	if c := f.cache.Load(); c != nil {
+		if n := c.lookup(hash, d.ino, name); n != nil {
+			return n.self, false, nil
+		}
+	}
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	if e := d.in.dir.find(hash, name); e != nil {
+		n := f.node(e.ino)
+		f.remember(e, n)
+		return n.self, false, nil
+	}
+	node, err = d.addLocked(name, hash, wasip1.FiletypeRegularFile, perm, "")
+	return node, err == nil, err
+}
+
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, err
@@ -112,11 +135,18 @@ func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target
 	hash := maphash.String(f.seed, name)
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)
+	if d.in.dir.find(hash, name) != nil {
+		return nil, wasip1.EEXIST
+	}
+	return d.addLocked(name, hash, typ, perm, target)
+}
+
+// addLocked adds a name that is not there. FS.mu is held for writing.
+func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
+	f := d.fs
 	switch {
 	case d.gone:
 		return nil, wasip1.ENOENT
-	case d.in.dir.find(hash, name) != nil:
-		return nil, wasip1.EEXIST
 	case !f.reserveInode():
 		return nil, wasip1.ENOSPC
 	}
