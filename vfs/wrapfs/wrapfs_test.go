@@ -1,6 +1,7 @@
 package wrapfs_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,8 +15,9 @@ import (
 
 // plain is a wrapper that changes nothing, but that files have none of the optional interfaces if bare.
 type plain struct {
-	fsys vfs.FS
-	bare bool
+	fsys      vfs.FS
+	bare      bool
+	appending sync.Mutex
 }
 
 func (p *plain) Root() vfs.Node     { return wrapfs.Root(p.Wrap(p.fsys.Root()), p.fsys.Root()) }
@@ -35,13 +37,13 @@ func (f *bareFile) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wrapfs.File{Below: struct{ vfs.File }{below}, Node: f.Below}, nil
+	return &wrapfs.File{Below: struct{ vfs.File }{below}, Node: f.Below, Turns: &f.Of.(*plain).appending}, nil
 }
 
 func TestSuite(t *testing.T) {
 	for name, bare := range map[string]bool{"plain": false, "bare files": true} {
 		t.Run(name, func(t *testing.T) {
-			fssuite.Run(t, func(*testing.T) vfs.FS { return &plain{memfs.New(), bare} })
+			fssuite.Run(t, func(*testing.T) vfs.FS { return &plain{fsys: memfs.New(), bare: bare} })
 		})
 	}
 	t.Run("host directory", func(t *testing.T) {
