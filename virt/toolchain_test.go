@@ -56,7 +56,7 @@ func TestToolchains(t *testing.T) {
 		wrote  map[string]string
 	}{
 		{name: "C files", guest: "files-c", stdout: "read and write\nlinks\nnames\nappend\ndirectories\ninside\nok\n",
-			wrote: map[string]string{"work/log": "one\ntwo\n"}},
+			wrote: map[string]string{"box/log": "one\ntwo\n"}},
 		{name: "C++ streams", guest: "streams-cpp", stdout: "9 words, the 3 times\nnot found\n",
 			wrote: map[string]string{"words.txt": "the quick brown fox jumps over the lazy dog the end\n"}},
 		{name: "Rust files", guest: "files-rust", opts: []virt.Option{virt.WithEnv("GREETING", "hello"), virt.WithArgs("a", "b c")},
