@@ -1,5 +1,9 @@
-// Metrics serves what guests use, in the text format of Prometheus and as an expvar. It runs a guest again and again, each
-// time in a world of its own.
+// Metrics tells what guests use, in the text format of Prometheus. It runs a guest and prints what that took:
+//
+//	go run ./examples/metrics
+//
+// With -listen it runs the guest again and again, each time in a world of its own, and serves the numbers, also as an
+// expvar:
 //
 //	go run ./examples/metrics -listen localhost:8080
 //	curl localhost:8080/metrics
@@ -14,6 +18,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -25,7 +30,7 @@ import (
 var guest []byte
 
 func main() {
-	listen := flag.String("listen", "localhost:8080", "`ADDR` to serve /metrics and /debug/vars at")
+	listen := flag.String("listen", "", "`ADDR` to serve /metrics and /debug/vars at")
 	flag.Parse()
 	if err := run(context.Background(), *listen); err != nil {
 		log.Fatal(err)
@@ -38,6 +43,21 @@ func run(ctx context.Context, listen string) error {
 		return err
 	}
 	defer host.Close(ctx)
+	module, err := host.Compile(ctx, guest)
+	if err != nil {
+		return err
+	}
+	if _, err := host.RunModule(ctx, module); err != nil {
+		return err
+	}
+	if listen == "" {
+		return writeMetrics(os.Stdout, host.Usage())
+	}
+	return serve(ctx, host, module, listen)
+}
+
+// serve runs the module every second, and answers what all runs took together.
+func serve(ctx context.Context, host *virt.Host, module *virt.Module, listen string) error {
 	expvar.Publish("wasi", expvar.Func(func() any { return host.Usage() }))
 	http.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
@@ -47,11 +67,6 @@ func run(ctx context.Context, listen string) error {
 	})
 	failed := make(chan error, 1)
 	go func() { failed <- http.ListenAndServe(listen, nil) }()
-
-	module, err := host.Compile(ctx, guest)
-	if err != nil {
-		return err
-	}
 	for again := time.NewTicker(time.Second); ; {
 		select {
 		case err := <-failed:
