@@ -33,6 +33,8 @@ const (
 	maxCache = 1 << 18
 	// cacheGrowth is the factor by which a cache grows when its slots have been filled once on average.
 	cacheGrowth = 4
+	// slotsPerInode bounds the growth: names that a small file system uses all the time must not displace each other.
+	slotsPerInode = 16
 )
 
 func newNameCache(size int) *nameCache { return &nameCache{slots: make([]cacheSlot, size)} }
@@ -74,7 +76,7 @@ func (f *FS) remember(e *entry, n *node) {
 	if c == nil {
 		f.cache.CompareAndSwap(nil, newNameCache(minCache))
 		c = f.cache.Load()
-	} else if size := int64(len(c.slots)); c.fills.Add(1) > size && size < min(maxCache, 2*f.inodes.Load()) {
+	} else if size := int64(len(c.slots)); c.fills.Add(1) > size && size < min(maxCache, slotsPerInode*f.inodes.Load()) {
 		f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
 		c = f.cache.Load()
 	}
