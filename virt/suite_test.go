@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/spf13/afero"
@@ -67,12 +68,17 @@ func TestThreadsSuite(t *testing.T) {
 	for name, opts := range engines {
 		t.Run(name, func(t *testing.T) {
 			host := newHost(t, opts...)
+			// All at once, whatever -parallel says: the tests wait for half a second each, and those that wait have to be
+			// woken in time beside those that compute.
+			var all sync.WaitGroup
 			for _, test := range tests {
-				t.Run(test.Name, func(t *testing.T) {
-					t.Parallel()
-					runSuiteTest(t, host, test, nil, virt.WithMaxThreads(16))
+				all.Go(func() {
+					t.Run(test.Name, func(t *testing.T) {
+						runSuiteTest(t, host, test, nil, virt.WithMaxThreads(16))
+					})
 				})
 			}
+			all.Wait()
 		})
 	}
 }

@@ -5,6 +5,7 @@ package wasisuite
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,8 +28,9 @@ type Test struct {
 	Stderr *string `json:"stderr"`
 }
 
-// Load returns the tests in all directories of the name dir below the one that the environment variable env names. It skips
-// t if env is not set.
+// Load returns the tests in all directories of the name dir below the one that the environment variable env names, or, where
+// there are none, those that stand directly in it: a folder of tests may have been copied under another name. It skips t if env is not
+// set.
 func Load(t *testing.T, env, dir string) []Test {
 	t.Helper()
 	root := os.Getenv(env)
@@ -40,32 +42,47 @@ func Load(t *testing.T, env, dir string) []Test {
 		t.Fatal(err)
 	}
 	if len(tests) == 0 {
-		t.Fatalf("no test of %s below the directory given", dir)
+		t.Fatalf("%s=%s holds no .wasm file, nor does a directory %s below it: name the directory with the suite's prebuilt tests", env, root, dir)
 	}
 	return tests
 }
 
 func read(root, dir string) (tests []Test, err error) {
+	var beside []Test // directly in root
 	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		name, isModule := strings.CutSuffix(path, ".wasm")
-		if err != nil || !isModule || filepath.Base(filepath.Dir(path)) != dir {
+		in := filepath.Dir(path)
+		if err != nil || filepath.Ext(path) != ".wasm" || filepath.Base(in) != dir && in != filepath.Clean(root) {
 			return err
 		}
-		t := Test{Name: filepath.Base(name), Path: path}
-		text, err := os.ReadFile(name + ".json")
-		if err == nil {
-			err = json.Unmarshal(text, &t)
+		t, err := describe(path)
+		if filepath.Base(in) == dir {
+			tests = append(tests, t)
+		} else {
+			beside = append(beside, t)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if t.Root != "" {
-			t.Root = filepath.Join(filepath.Dir(path), t.Root)
-		}
-		tests = append(tests, t)
-		return nil
+		return err
 	})
+	if tests == nil {
+		tests = beside
+	}
 	return tests, err
+}
+
+// describe reads what stands beside a module.
+func describe(path string) (Test, error) {
+	stem := strings.TrimSuffix(path, ".wasm")
+	t := Test{Name: filepath.Base(stem), Path: path}
+	text, err := os.ReadFile(stem + ".json")
+	if err == nil {
+		err = json.Unmarshal(text, &t)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Test{}, fmt.Errorf("%s.json: %w", stem, err)
+	}
+	if t.Root != "" {
+		t.Root = filepath.Join(filepath.Dir(path), t.Root)
+	}
+	return t, nil
 }
 
 // Check compares how a test ended with how it has to.

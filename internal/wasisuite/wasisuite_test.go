@@ -40,6 +40,11 @@ func TestRead(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	// A folder of tests under another name holds them directly.
+	got, err = read(rust, "wasm32-wasip0")
+	if d := cmp.Diff(want[1:], got); err != nil || d != "" {
+		t.Errorf("directly in the directory given: %v (-want +got):\n%s", err, d)
+	}
 	if err := os.WriteFile(filepath.Join(c, "plain.json"), []byte("{"), 0o666); err != nil {
 		t.Fatal(err)
 	}
