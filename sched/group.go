@@ -28,6 +28,17 @@ type Config struct {
 	// MaxThreads is how many threads besides the main one may be alive; 0: no limit of the
 	// group's own.
 	MaxThreads int
+	// Pool, where not nil, is what each thread besides the main one takes its place from.
+	Pool Pool
+}
+
+// Pool is a number of places that the threads of several groups share. Its methods may be called from any goroutine, with
+// locks of a Group held.
+type Pool interface {
+	// Take takes one, if there is one.
+	Take() bool
+	// Give gives one back.
+	Give()
 }
 
 // Group is the threads of one guest.
@@ -38,6 +49,7 @@ type Group struct {
 	holder  clock.Holder // nil if the clock is none
 	settler settler      // nil if the clock is none
 	limit   int
+	pool    Pool // nil: none
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -68,7 +80,7 @@ type settler interface {
 
 // NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called at last.
 func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
-	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads}
+	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, pool: c.Pool}
 	g.holder, _ = c.Clock.(clock.Holder)
 	g.settler, _ = clock.As[settler](c.Clock)
 	g.gone.L = &g.mu
@@ -151,6 +163,10 @@ func (g *Group) start(main bool) (*Thread, error) {
 	if !main && (g.limit > 0 && g.spawned >= g.limit || g.lastID == MaxThreadID) {
 		return nil, wasip1.EAGAIN
 	}
+	pooled := !main && g.pool != nil
+	if pooled && !g.pool.Take() {
+		return nil, wasip1.EAGAIN
+	}
 	t := g.spare
 	if main && t != nil {
 		g.spare = nil
@@ -162,6 +178,9 @@ func (g *Group) start(main bool) (*Thread, error) {
 		t.id = g.lastID + 1
 	}
 	if err := g.sched.Start(t); err != nil {
+		if pooled {
+			g.pool.Give()
+		}
 		return nil, err
 	}
 	if !main {
@@ -181,6 +200,9 @@ func (g *Group) leave(t *Thread) {
 	g.cpu += t.CPUTime()
 	if !t.main {
 		g.spawned--
+		if g.pool != nil {
+			g.pool.Give()
+		}
 	}
 	g.ending++
 }

@@ -24,7 +24,7 @@ type Limits struct {
 	Memory uint64
 	// Fuel is WebAssembly instructions; see [WithFuel].
 	Fuel uint64
-	// WallTime is real time.
+	// WallTime is real time, also under a virtual clock; see [WithTimeout].
 	WallTime time.Duration
 	// HostCalls is calls of functions of preview1 and of thread-spawn. The call after the last one is not made: it ends the
 	// guest with a Result that says [Exhausted] and [HostCalls].
@@ -179,21 +179,22 @@ func (a *allowance) takeAll(n int64) bool {
 	}
 }
 
-// Take and Give make an allowance the pool that tables of descriptors share.
+// Take and Give make an allowance the pool that tables of descriptors, or groups of threads, share.
 
-// Take implements [vfs.Pool].
+// Take implements [vfs.Pool] and [sched.Pool].
 func (a *allowance) Take() bool { return a.takeAll(1) }
 
-// Give implements [vfs.Pool].
+// Give implements [vfs.Pool] and [sched.Pool].
 func (a *allowance) Give() { a.giveBack(1) }
 
-// limited puts the budgets of randomness before a source.
+// limited puts the budgets of randomness before a source. The guest's own is asked first: one that has used its own up
+// takes nothing of the Host's, not even for a moment.
 func (g *Guest) limited(src random.Source) random.Source {
-	if n := g.config.control.limits.RandomBytes; n != 0 {
-		src = random.Limited(src, n)
-	}
 	if a := g.host.purse.random; a != nil {
 		src = sharedRandom{src, a}
+	}
+	if n := g.config.control.limits.RandomBytes; n != 0 {
+		src = random.Limited(src, n)
 	}
 	return src
 }

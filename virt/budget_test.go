@@ -2,8 +2,10 @@ package virt_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,19 +39,19 @@ func (r *gotten) count(match string, amount func(c *virt.Call) int64) virt.Optio
 
 // hostile is a guest that tries to get more of something than it may.
 type hostile struct {
-	name  string
-	limit int64
-	own   virt.Option // the guest's own limit
-	// shared is the same limit for all guests together.
-	shared virt.Limits
+	name   string
+	limit  int64
+	limits virt.Option // the guest's own
+	shared virt.Limits // of all guests together
 	// calls are made over and over; before once.
 	before, calls []call
+	turns         uint64
 	data          []byte
 	match         string
 	amount        func(c *virt.Call) int64
 	// ends is the budget that ends the guest; "" where an errno answers.
 	ends virt.Budget
-	errs wasip1.Errno // with its own limit
+	errs wasip1.Errno
 }
 
 func result(name string) func(c *virt.Call) int64 {
@@ -61,35 +63,41 @@ func result(name string) func(c *virt.Call) int64 {
 
 func each(*virt.Call) int64 { return 1 }
 
+// directories makes n directories, named by the first letters of text 1.
+func directories(n int) (calls []call) {
+	for i := range n {
+		calls = append(calls, call{"path_create_directory", []any{3, textAt(1), i + 1}})
+	}
+	return calls
+}
+
 func hostiles() []hostile {
 	data := texts("f", "0123456789abc")
 	s := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: 7_000_000}}
 	s.Encode(data[subAt:])
 	create := openText(0, 1, int(wasip1.OCreat), resultAt)
 	return []hostile{
-		{name: "host calls", limit: 10_007, own: virt.WithMaxHostCalls(10_007), shared: virt.Limits{HostCalls: 10_007},
+		{name: "host calls", limit: 10_007, limits: virt.WithMaxHostCalls(10_007), shared: virt.Limits{HostCalls: 10_007},
 			calls: []call{{"sched_yield", nil}}, match: "*", amount: each, ends: virt.HostCalls},
-		{name: "output", limit: 10_007, own: virt.WithMaxOutput(10_007), shared: virt.Limits{OutputBytes: 10_007},
+		{name: "output", limit: 10_007, limits: virt.WithMaxOutput(10_007), shared: virt.Limits{OutputBytes: 10_007},
 			calls: []call{writeText(1, 1)}, match: "fd_write", amount: result("nwritten"), ends: virt.OutputBytes},
-		{name: "disk", limit: 10_007, own: virt.WithDiskLimit(10_007), shared: virt.Limits{DiskBytes: 10_007},
+		{name: "disk", limit: 10_007, limits: virt.WithDiskLimit(10_007), shared: virt.Limits{DiskBytes: 10_007},
 			before: []call{create}, calls: []call{writeText(from(resultAt), 1)}, match: "fd_write", amount: result("nwritten"), errs: wasip1.EDQUOT},
-		{name: "inodes", limit: 3, own: virt.WithMaxInodes(3), shared: virt.Limits{Inodes: 3},
-			calls: []call{{"path_create_directory", []any{3, textAt(1), 4}}, {"path_create_directory", []any{3, textAt(1), 5}},
-				{"path_create_directory", []any{3, textAt(1), 6}}, {"path_create_directory", []any{3, textAt(1), 7}}},
-			match: "path_create_directory", amount: each, errs: wasip1.EDQUOT},
-		{name: "random", limit: 10_007, own: virt.WithMaxRandom(10_007), shared: virt.Limits{RandomBytes: 10_007},
+		{name: "inodes", limit: 10, limits: virt.WithMaxInodes(10), shared: virt.Limits{Inodes: 10},
+			calls: directories(13), turns: 1, match: "path_create_directory", amount: each, errs: wasip1.EDQUOT},
+		{name: "random", limit: 10_007, limits: virt.WithMaxRandom(10_007), shared: virt.Limits{RandomBytes: 10_007},
 			calls: []call{{"random_get", []any{bufferAt, 1}}}, match: "random_get", amount: each, errs: wasip1.EDQUOT},
-		{name: "descriptors", limit: 200, own: virt.WithMaxDescriptors(204), shared: virt.Limits{Descriptors: 400},
+		{name: "descriptors", limit: 200, limits: virt.WithMaxDescriptors(204), shared: virt.Limits{Descriptors: 400},
 			before: []call{create}, calls: []call{openText(0, 1, 0, resultAt)}, match: "path_open", amount: each, errs: wasip1.EMFILE},
-		{name: "sleep", limit: int64(50 * time.Millisecond), own: virt.WithMaxSleep(50 * time.Millisecond), shared: virt.Limits{Sleep: 50 * time.Millisecond},
+		{name: "sleep", limit: int64(50 * time.Millisecond), limits: virt.WithMaxSleep(50 * time.Millisecond), shared: virt.Limits{Sleep: 50 * time.Millisecond},
 			data: data, calls: []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}}, match: "poll_oneoff",
 			amount: func(*virt.Call) int64 { return int64(7 * time.Millisecond) }, ends: virt.Sleep},
 	}
 }
 
-// attack runs a hostile guest as often as it can, and returns how it ended.
-func attack(t *testing.T, g *virt.Guest) (*virt.Result, wasip1.Errno) {
-	results, err := g.Call(context.Background(), "run", 12_000)
+// attack lets a hostile guest try, and returns how it ended, or all that it was answered.
+func attack(t *testing.T, g *virt.Guest, turns uint64) (*virt.Result, wasip1.Errno) {
+	results, err := g.Call(context.Background(), "run", turns)
 	if exit := (*virt.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Error(err)
 	}
@@ -101,114 +109,107 @@ func attack(t *testing.T, g *virt.Guest) (*virt.Result, wasip1.Errno) {
 	return r, errno
 }
 
-func TestBudgetsHoldAgainstOneGuest(t *testing.T) {
+// manyGuests is how many guests try together.
+const manyGuests = 64
+
+// TestBudgetsHold lets hostile guests try to pass each budget, their own and the Host's, alone and together: what they
+// reach is what is allowed, to the last byte.
+func TestBudgetsHold(t *testing.T) {
 	for _, h := range hostiles() {
-		t.Run(h.name, func(t *testing.T) {
-			var got gotten
-			var out bytes.Buffer
-			host := newHost(t, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithMount("/", memfs.New()), h.own,
-				got.count(h.match, h.amount), virt.WithStdout(&out))
-			data := h.data
-			if data == nil {
-				data = texts("f", "0123456789abc")
-			}
-			r, errno := attack(t, newGuest(t, host, compiled(t, host, loop(virt.ModuleName, data, h.before, h.calls))))
-			h.check(t, &got, 1, r, errno)
+		for _, guests := range []int{1, manyGuests} {
+			t.Run(fmt.Sprintf("%s, %d guests, each its own", h.name, guests), func(t *testing.T) { h.own(t, guests) })
+			t.Run(fmt.Sprintf("%s, %d guests, shared", h.name, guests), func(t *testing.T) { h.together(t, guests) })
+		}
+	}
+}
+
+// world is a Host for hostile guests, and their module.
+func (h *hostile) world(t *testing.T, opts ...virt.Option) (*virt.Host, *virt.Module) {
+	opts = append(opts, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithMountFunc("/", newMem))
+	host := newHost(t, opts...)
+	data := h.data
+	if data == nil {
+		data = texts("f", "0123456789abc")
+	}
+	return host, compiled(t, host, loop(virt.ModuleName, data, h.before, h.calls))
+}
+
+// own gives each guest a budget of its own.
+func (h *hostile) own(t *testing.T, guests int) {
+	host, m := h.world(t, h.limits)
+	var all sync.WaitGroup
+	for range guests {
+		var got gotten
+		var out bytes.Buffer
+		g := newGuest(t, host, m, got.count(h.match, h.amount), virt.WithStdout(&out))
+		all.Go(func() {
+			r, errno := attack(t, g, cmp.Or(h.turns, 12_000))
+			h.check(t, got.amount.Load(), h.limit, 1)
+			h.ended(t, r, errno)
 			if h.ends == virt.OutputBytes && int64(out.Len()) != h.limit {
 				t.Errorf("%d bytes came out", out.Len())
 			}
 		})
 	}
+	all.Wait()
 }
 
-// check compares what was reached with what is allowed.
-func (h *hostile) check(t *testing.T, got *gotten, guests int64, r *virt.Result, errno wasip1.Errno) {
-	t.Helper()
-	amount := got.amount.Load()
-	switch h.name {
-	case "sleep": // what does not fit is slept as far as it goes, and not answered
-		if amount > h.limit || amount < h.limit-guests*int64(7*time.Millisecond) {
-			t.Errorf("slept %v of %v", time.Duration(amount), time.Duration(h.limit))
+// together gives all guests one budget.
+func (h *hostile) together(t *testing.T, guests int) {
+	var got gotten
+	host, m := h.world(t, virt.WithSharedLimits(h.shared), got.count(h.match, h.amount))
+	var ready []*virt.Guest
+	limit := h.limit
+	if h.shared.Descriptors != 0 {
+		limit = int64(h.shared.Descriptors)
+	}
+	for range guests {
+		g := newGuest(t, host, m)
+		if h.shared.Descriptors != 0 {
+			limit -= int64(g.Files().Len()) // those that it begins with
 		}
-	default:
-		if amount != h.limit {
-			t.Errorf("reached %d, allowed are %d", amount, h.limit)
-		}
+		ready = append(ready, g)
 	}
-	if h.ends != "" && (r.Outcome != virt.Exhausted || r.Budget != h.ends) {
-		t.Errorf("%v, want the end of %v", r, h.ends)
-	}
-	if h.ends == "" && (r.Outcome != virt.Running || errno == wasip1.ESUCCESS) {
-		t.Errorf("%v, %v, want an errno", r, errno)
-	}
-	if h.ends == "" && guests == 1 && h.name != "inodes" && errno != h.errs {
-		t.Errorf("answers were %v, want %v", errno, h.errs)
-	}
-}
-
-func TestSharedBudgetsHoldAgainst64Guests(t *testing.T) {
-	for _, h := range hostiles() {
-		t.Run(h.name, func(t *testing.T) {
-			var got gotten
-			if h.name == "descriptors" {
-				h.limit = int64(h.shared.Descriptors)
-			}
-			host := newHost(t, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithSharedLimits(h.shared), got.count(h.match, h.amount),
-				virt.WithMountFunc("/", newMem))
-			data := h.data
-			if data == nil {
-				data = texts("f", "0123456789abc")
-			}
-			m := compiled(t, host, loop(virt.ModuleName, data, h.before, h.calls))
-			var all sync.WaitGroup
-			const guests = 64
-			var ready []*virt.Guest
-			for range guests {
-				ready = append(ready, newGuest(t, host, m))
-				if h.name == "descriptors" {
-					h.limit -= int64(ready[0].Files().Len())
-				}
-			}
-			for _, g := range ready {
-				all.Go(func() {
-					r, _ := attack(t, g)
-					if h.ends != "" && (r.Outcome != virt.Exhausted || r.Budget != h.ends) {
-						t.Errorf("%v, want the end of %v", r, h.ends)
-					}
-				})
-			}
-			all.Wait()
-			// Sleep that does not fit is slept as far as it goes, and not answered.
-			if amount := got.amount.Load(); h.name == "sleep" && (amount > h.limit || amount < h.limit-guests*int64(7*time.Millisecond)) {
-				t.Errorf("slept %v of %v", time.Duration(amount), time.Duration(h.limit))
-			} else if h.name != "sleep" && amount != h.limit {
-				t.Errorf("reached %d, allowed are %d", amount, h.limit)
-			}
-		})
-	}
-}
-
-func TestSharedFuelIsUsedUpExactly(t *testing.T) {
-	const fuel = 5_000_000
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Fuel: fuel}), virt.WithUsage())
-	m := compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
 	var all sync.WaitGroup
-	for range 64 {
+	for _, g := range ready {
 		all.Go(func() {
-			g, err := host.Instantiate(context.Background(), m)
-			if err != nil {
-				t.Error(err)
-				return
+			r, errno := attack(t, g, cmp.Or(h.turns, 12_000))
+			if guests > 1 {
+				errno = h.errs // how it ended differs: the others may have taken all before
+			} else if h.shared.Descriptors != 0 && errno == wasip1.ENFILE {
+				errno = h.errs
 			}
-			if _, err := g.Call(context.Background(), "run", 1<<30); err == nil || g.Result().Budget != virt.Fuel {
-				t.Errorf("%v, %v", g.Result(), err)
-			}
+			h.ended(t, r, errno)
 		})
 	}
 	all.Wait()
-	// What the last instructions before a check overdraw is at most a few.
-	if used := host.Usage().Fuel; used < fuel || used > fuel+64*100 {
-		t.Errorf("used %d of %d", used, fuel)
+	h.check(t, got.amount.Load(), limit, int64(guests))
+}
+
+// check compares what was reached with what is allowed.
+func (h *hostile) check(t *testing.T, reached, allowed, guests int64) {
+	t.Helper()
+	if h.ends != virt.Sleep && reached != allowed {
+		t.Errorf("reached %d, allowed are %d", reached, allowed)
+	}
+	// A sleep that does not fit is slept as far as it goes, and not answered.
+	if h.ends == virt.Sleep && (reached > allowed || reached < allowed-guests*int64(7*time.Millisecond)) {
+		t.Errorf("slept %v of %v", time.Duration(reached), time.Duration(allowed))
+	}
+}
+
+// ended looks at how a guest ended whose last call answered errno.
+func (h *hostile) ended(t *testing.T, r *virt.Result, errno wasip1.Errno) {
+	t.Helper()
+	switch {
+	case h.ends != "":
+		if r.Outcome != virt.Exhausted || r.Budget != h.ends {
+			t.Errorf("%v, want the end of %v", r, h.ends)
+		}
+	case r.Outcome != virt.Running:
+		t.Errorf("%v, want an errno", r)
+	case errno != h.errs:
+		t.Errorf("answers were %v, want %v", errno, h.errs)
 	}
 }
 
@@ -220,68 +221,5 @@ func TestFuelThatWasNotUsedGoesBack(t *testing.T) {
 		if _, err := g.Call(t.Context(), "run", 10); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func TestSharedMemory(t *testing.T) {
-	// Each guest of loop starts with 4 pages of 64 KiB.
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: 10 * 4 << 16}))
-	m := compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
-	for range 3 {
-		var guests []*virt.Guest
-		var mu sync.Mutex
-		var all sync.WaitGroup
-		for range 64 {
-			all.Go(func() {
-				if g, err := host.Instantiate(context.Background(), m); err == nil {
-					mu.Lock()
-					defer mu.Unlock()
-					guests = append(guests, g)
-				}
-			})
-		}
-		all.Wait()
-		if len(guests) != 10 {
-			t.Errorf("%d guests had room, want 10", len(guests))
-		}
-		for _, g := range guests {
-			if err := g.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-func TestSharedThreads(t *testing.T) {
-	host := newHost(t, virt.WithMaxThreads(8), virt.WithSharedLimits(virt.Limits{Threads: 5}))
-	var started gotten
-	m := compiled(t, host, threadsGuest(t))
-	for range 3 {
-		g := newGuest(t, host, m, started.count("thread-spawn", each))
-		// Threads that wait for ever; they go with their guest.
-		if _, err := g.Call(t.Context(), "leave_threads", hangWait, 4, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := started.calls.Load(); n != 5 {
-		t.Errorf("%d threads, allowed are 5", n)
-	}
-}
-
-func TestSharedWallTime(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{WallTime: 20 * time.Millisecond}))
-	m := compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
-	g := newGuest(t, host, m)
-	if _, err := g.Call(t.Context(), "run", 1<<31); err == nil || g.Result().Budget != virt.WallTime {
-		t.Errorf("%v, %v", g.Result(), err)
-	}
-	// One that comes when the time is over ends before it begins, or at its first call.
-	g, err := host.Instantiate(t.Context(), m)
-	if err == nil {
-		defer g.Close(context.Background())
-		_, err = g.Call(t.Context(), "run", 1<<31)
-	}
-	if exit := (*virt.ExitError)(nil); !errors.As(err, &exit) || exit.Result.Budget != virt.WallTime {
-		t.Errorf("a guest that came late: %v", err)
 	}
 }

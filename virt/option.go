@@ -339,8 +339,12 @@ func WithSignalHook(f func(wasip1.Signal) process.Action) Option {
 	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
 }
 
-// WithTimeout ends the guest after d of real time, with a Result that says [Exhausted] and [WallTime].
-// 0 is no limit.
+// WithTimeout ends the guest after d of real time since it was made, whether it computes, waits or is not called at all, with
+// a Result that says [Exhausted] and [WallTime]. 0 is no limit.
+//
+// Real time is the machine's, whatever the Host's clock: a virtual hour may pass within it, and a virtual clock that stands
+// still does not keep it from passing. How far a guest comes in it differs from run to run. What has to be repeated exactly is
+// bounded [WithFuel], and by time on the Host's clock [WithMaxSleep].
 func WithTimeout(d time.Duration) Option {
 	return guestOption("WithTimeout", func(c *config) error {
 		if d < 0 {

@@ -28,16 +28,8 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
-	if g.host.purse.threads.take(1) == 0 {
-		p[0] = spawnErrno(wasip1.EAGAIN)
-		return
-	}
-	id, err := g.group.Go(func(task *sched.Thread) {
-		defer g.host.purse.threads.giveBack(1)
-		g.runThread(t, task, arg)
-	})
+	id, err := g.group.Go(func(task *sched.Thread) { g.runThread(t, task, arg) })
 	if err != nil {
-		g.host.purse.threads.giveBack(1)
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
 	}

@@ -68,7 +68,11 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 		return nil, errors.Join(err, g.files.Close())
 	}
 	g.base = context.WithoutCancel(ctx)
-	g.group = sched.NewGroup(g.base, h.scheduler, sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads})
+	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
+	if p := h.purse.threads; p != nil {
+		threads.Pool = p
+	}
+	g.group = sched.NewGroup(g.base, h.scheduler, threads)
 	if err := g.checkRecording(); err != nil {
 		g.group.Close()
 		return nil, errors.Join(err, g.files.Close())
