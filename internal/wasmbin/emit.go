@@ -12,6 +12,8 @@ type emitter struct {
 	nextLoop    int
 	open        []int // scan: the loops that are open
 	outer       []uint64
+	targets     []int // scan: the loop that each open label is of, -1: none
+	constructs  []construct
 	entryWeight uint32
 	atLoop      bool // no check is needed at the entry, a loop follows
 
@@ -28,6 +30,7 @@ type emitter struct {
 type label struct {
 	op    opcode // what opened it
 	extra uint32 // how many labels of ours stand around it
+	loop  *loop  // the loop whose check a branch to the label makes, nil for none
 }
 
 func (e *emitter) emit(b *body) []byte {
@@ -91,8 +94,8 @@ func (e *emitter) prologue() []byte {
 		}
 		a.op(opGlobalGet, e.depthGlobal)
 		a.i32Const(int32(e.opts.CallDepth))
-		a.ops(opI32GtU)
-		a.ifCall(e.callDepth)
+		a.ops(opI32LeU)
+		a.unlessCall(e.callDepth)
 		e.wrapped = true
 	}
 	checked = checked && !e.atLoop
@@ -105,12 +108,16 @@ func (e *emitter) prologue() []byte {
 			a.op(opGlobalGet, e.fuelGlobal)
 			a.op(opLocalSet, uint32(e.fuelLocal))
 		}
-		e.charge(&a, e.costs[0], checked)
+		if checked {
+			e.check(&a, 0, e.costs[0])
+		} else {
+			e.charge(&a, e.costs[0])
+		}
 	case e.opts.Stop && e.stopLocal >= 0:
 		a.op(opGlobalGet, e.stopGlobal)
 		a.op(opLocalSet, uint32(e.stopLocal))
 	case e.opts.Stop && checked:
-		e.check(&a, e.entryWeight)
+		e.check(&a, e.entryWeight, 0)
 	}
 	if e.wrapped {
 		a.ops(opBlock)
@@ -128,44 +135,19 @@ func (e *emitter) prologue() []byte {
 	return a.code
 }
 
-// charge takes cost from the fuel and, where asked, looks whether it ran out.
-func (e *emitter) charge(a *asm, cost uint32, check bool) {
-	if e.fuelLocal < 0 {
-		if cost > 0 {
-			a.op(opGlobalGet, e.fuelGlobal)
-			a.i64Const(int64(cost))
-			a.ops(opI64Sub)
-			a.op(opGlobalSet, e.fuelGlobal)
-		}
-		if check {
-			a.op(opGlobalGet, e.fuelGlobal)
-			a.i64Const(0)
-			a.ops(opI64LtS)
-			a.ifCall(e.callFuel)
-		}
+// charge takes cost from the fuel.
+func (e *emitter) charge(a *asm, cost uint32) {
+	if cost == 0 {
 		return
 	}
-	local := uint32(e.fuelLocal)
-	if cost > 0 {
-		a.op(opLocalGet, local)
-		a.i64Const(int64(cost))
-		a.ops(opI64Sub)
-		if check {
-			a.op(opLocalTee, local)
-		} else {
-			a.op(opLocalSet, local)
-		}
-	} else if check {
-		a.op(opLocalGet, local)
+	get, set, cell := opGlobalGet, opGlobalSet, e.fuelGlobal
+	if e.fuelLocal >= 0 {
+		get, set, cell = opLocalGet, opLocalSet, uint32(e.fuelLocal)
 	}
-	if check {
-		a.i64Const(0)
-		a.ops(opI64LtS, opIf, blockEmpty)
-		e.storeFuel(a)
-		a.op(opCall, e.callFuel)
-		e.loadFuel(a)
-		a.ops(opEnd)
-	}
+	a.op(get, cell)
+	a.i64Const(int64(cost))
+	a.ops(opI64Sub)
+	a.op(set, cell)
 }
 
 func (e *emitter) storeFuel(a *asm) {
@@ -191,31 +173,77 @@ func (e *emitter) loadFuel(a *asm) {
 	}
 }
 
-// check counts weight instructions and calls the host when the count is used
-// up.
-func (e *emitter) check(a *asm, weight uint32) {
-	if e.stopLocal >= 0 {
-		local := uint32(e.stopLocal)
-		a.op(opLocalGet, local)
+// check takes what comes next from the count, weight instructions for the stop
+// counter or cost for the fuel, and calls the host when that is used up.
+func (e *emitter) check(a *asm, weight, cost uint32) {
+	e.count(a, weight, cost)
+	a.ops(opIf, blockEmpty, opElse) // as in unlessCall
+	e.callHost(a)
+	a.ops(opEnd)
+}
+
+// count takes what comes next from the count, and leaves on the stack whether the
+// guest may go on.
+func (e *emitter) count(a *asm, weight, cost uint32) {
+	switch {
+	case e.opts.Fuel:
+		e.charge(a, cost)
+		if e.fuelLocal >= 0 {
+			a.op(opLocalGet, uint32(e.fuelLocal))
+		} else {
+			a.op(opGlobalGet, e.fuelGlobal)
+		}
+		a.i64Const(0)
+		a.ops(opI64GeS)
+		return
+	case e.stopLocal >= 0:
+		a.op(opLocalGet, uint32(e.stopLocal))
 		a.i32Const(int32(max(weight, 1)))
 		a.ops(opI32Sub)
-		a.op(opLocalTee, local)
-		a.i32Const(0)
-		a.ops(opI32LtS, opIf, blockEmpty)
-		a.op(opCall, e.callCheck)
+		a.op(opLocalTee, uint32(e.stopLocal))
+	default:
 		a.op(opGlobalGet, e.stopGlobal)
-		a.op(opLocalSet, local)
-		a.ops(opEnd)
+		a.i32Const(int32(max(weight, 1)))
+		a.ops(opI32Sub)
+		a.op(opGlobalSet, e.stopGlobal)
+		a.op(opGlobalGet, e.stopGlobal)
+	}
+	a.i32Const(0)
+	a.ops(opI32GeS)
+}
+
+// callHost calls the host because the count is used up.
+func (e *emitter) callHost(a *asm) {
+	if e.opts.Fuel {
+		e.storeFuel(a)
+		a.op(opCall, e.callFuel)
+		e.loadFuel(a)
 		return
 	}
-	a.op(opGlobalGet, e.stopGlobal)
-	a.i32Const(int32(max(weight, 1)))
-	a.ops(opI32Sub)
-	a.op(opGlobalSet, e.stopGlobal)
-	a.op(opGlobalGet, e.stopGlobal)
-	a.i32Const(0)
-	a.ops(opI32LtS)
-	a.ifCall(e.callCheck)
+	a.op(opCall, e.callCheck)
+	if e.stopLocal >= 0 {
+		a.op(opGlobalGet, e.stopGlobal)
+		a.op(opLocalSet, uint32(e.stopLocal))
+	}
+}
+
+// branchBack writes a br or br_if to a loop with the loop's check.
+func (e *emitter) branchBack(in *instr, l *loop) {
+	e.p.skip(in.at, in.end)
+	label := e.shiftLabel(in.index)
+	e.asm(func(a *asm) {
+		if in.op == opBrIf {
+			a.ops(opIf, blockEmpty)
+			label++
+		}
+		e.count(a, l.weight, l.cost)
+		a.op(opBrIf, label)
+		e.callHost(a)
+		a.op(opBr, label)
+		if in.op == opBrIf {
+			a.ops(opEnd)
+		}
+	})
 }
 
 // leave is the code before control leaves the function for good.
@@ -274,23 +302,24 @@ func (e *emitter) instr(i int, in *instr) {
 		return
 	case op == opBlock || op == opTryTable || op == opIf || op == opLoop:
 		if op == opTryTable {
-			e.shiftCatches(in)
+			e.eachCatch(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 		}
 		e.labels = append(e.labels, label{op: op})
+		if op == opLoop {
+			if l := e.loopAt(i); l != nil && l.atBranches {
+				e.labels[len(e.labels)-1].loop = l
+			}
+		}
 	case op == opElse:
 		e.labels[len(e.labels)-1].op = opElse
 	case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
-		e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
-	case op == opBrTable:
-		c := cursor{data: e.data, pos: in.indexAt, end: in.end}
-		for n := c.u32(); ; n-- {
-			at := c.pos
-			k := c.u32()
-			e.p.u32(at, c.pos, e.shiftLabel(k))
-			if n == 0 {
-				break
-			}
+		if l := e.labels[len(e.labels)-1-int(in.index)].loop; l != nil {
+			e.branchBack(in, l)
+		} else {
+			e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
 		}
+	case op == opBrTable:
+		e.eachLabel(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 	case e.opts.SharedAccess && op.isAccess():
 		e.report.Accesses++
 		e.p.copyTo(in.at)
@@ -317,14 +346,11 @@ func (e *emitter) after(i int, in *instr) {
 		if e.opts.CallDepth > 0 && e.hasTry && e.calls.checked[e.body.fn] {
 			e.restoreDepth(&a)
 		}
-		switch {
-		case e.opts.Fuel:
-			e.charge(&a, e.costs[i+1], true)
-		case e.opts.Stop:
-			e.check(&a, e.loopAt(i).weight)
+		if l := e.loopAt(i); l != nil && !l.atBranches && (e.opts.Stop || e.opts.Fuel) {
+			e.check(&a, l.weight, l.cost)
 		}
-	case e.opts.Fuel && e.costs[i+1] > 0:
-		e.charge(&a, e.costs[i+1], false)
+	case e.opts.Fuel:
+		e.charge(&a, e.costs[i+1])
 	}
 	if len(a.code) > 0 {
 		e.p.copyTo(in.end)
@@ -417,15 +443,29 @@ func (e *emitter) shiftLabel(k uint32) uint32 {
 	return shifted
 }
 
-// shiftCatches shifts the labels of the catch clauses of a try_table.
-func (e *emitter) shiftCatches(in *instr) {
+// eachLabel calls f for each label of a br_table, with where it stands.
+func (e *emitter) eachLabel(in *instr, f func(at, end int, label uint32)) {
+	c := cursor{data: e.data, pos: in.indexAt, end: in.end}
+	for n := c.u32(); ; n-- {
+		at := c.pos
+		label := c.u32()
+		f(at, c.pos, label)
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// eachCatch does the same for the catch clauses of a try_table. Their labels are
+// counted from outside of it.
+func (e *emitter) eachCatch(in *instr, f func(at, end int, label uint32)) {
 	c := cursor{data: e.data, pos: in.indexAt, end: in.end}
 	for n := c.u32(); n > 0; n-- {
 		if c.byte() <= 1 {
 			c.u32()
 		}
 		at := c.pos
-		k := c.u32()
-		e.p.u32(at, c.pos, e.shiftLabel(k))
+		label := c.u32()
+		f(at, c.pos, label)
 	}
 }

@@ -34,9 +34,9 @@ const (
 	opI32Const           opcode = 0x41
 	opI64Const           opcode = 0x42
 	opI32Eqz             opcode = 0x45
-	opI32LtS             opcode = 0x48
-	opI32GtU             opcode = 0x4b
-	opI64LtS             opcode = 0x53
+	opI32LeU             opcode = 0x4d
+	opI32GeS             opcode = 0x4e
+	opI64GeS             opcode = 0x59
 	opI32Add             opcode = 0x6a
 	opI32Sub             opcode = 0x6b
 	opI64Sub             opcode = 0x7d

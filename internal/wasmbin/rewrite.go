@@ -344,9 +344,11 @@ func (a *asm) ops(ops ...opcode) {
 	}
 }
 
-// ifCall calls f if the i32 on the stack is not 0.
-func (a *asm) ifCall(f uint32) {
-	a.ops(opIf, blockEmpty)
+// unlessCall calls f if the i32 on the stack is 0. The call stands in the else
+// branch because wazero's compiler lets the code behind an if begin with what the
+// branch that comes first leaves in registers, and a call leaves nothing there.
+func (a *asm) unlessCall(f uint32) {
+	a.ops(opIf, blockEmpty, opElse)
 	a.op(opCall, f)
 	a.ops(opEnd)
 }

@@ -3,10 +3,23 @@ package wasmbin
 // loop is what is known of a loop before it is written.
 type loop struct {
 	start, end int    // the instructions loop and end
-	weight     uint32 // instructions in it, loops inside and checked functions not counted
+	weight     uint32 // instructions between two checks, loops inside and checked functions not counted
+	cost       uint32 // in fuel, of what a check pays for
 	tight      bool   // without loops, calls and waits inside
 	copies     int    // how often its body is written
+
+	// atBranches: the check is not made at the header but at the branches that
+	// lead back to it. That is the cheaper place: what the code computes in a loop
+	// is in registers there, while wazero's compiler would store the variables of a
+	// loop in every turn to have them after a call at the header.
+	atBranches bool
+	atHeader   bool // a br_table, say, leads back: there is no place for a check
+	branches   int  // those that lead back
 }
+
+// maxBranches is how many branches back to a loop get a check each. More, as the
+// dispatch loop of an interpreter has, would make the code larger than is gained.
+const maxBranches = 4
 
 // scan finds out what has to be known before the first instruction is written.
 func (e *emitter) scan() {
@@ -17,7 +30,7 @@ func (e *emitter) scan() {
 	}
 	tight, calls := false, false
 	weight := uint64(0)
-	e.open = e.open[:0]
+	e.open, e.targets = e.open[:0], append(e.targets[:0], -1)
 	for i := range e.body.instrs {
 		in := &e.body.instrs[i]
 		add := uint64(in.op.cost())
@@ -27,17 +40,32 @@ func (e *emitter) scan() {
 				e.loops[e.open[n-1]].tight = false
 			}
 			e.open = append(e.open, len(e.loops))
+			e.targets = append(e.targets, len(e.loops))
 			e.outer = append(e.outer, weight)
 			weight = 0
 			e.loops = append(e.loops, loop{start: i, tight: true, copies: 1})
-		case op == opEnd && len(e.open) > 0 && e.body.instrs[e.loops[e.open[len(e.open)-1]].start].depth == in.depth-1:
-			l := &e.loops[e.open[len(e.open)-1]]
-			l.end, l.weight = i, e.capped(weight)
-			weight, e.outer = e.outer[len(e.outer)-1], e.outer[:len(e.outer)-1]
-			e.open = e.open[:len(e.open)-1]
-			tight = tight || l.tight
-		case op == opTryTable:
-			e.hasTry = true
+		case op == opBlock || op == opIf || op == opTryTable:
+			e.targets = append(e.targets, -1)
+			if op == opTryTable {
+				e.hasTry = true
+				e.leadsBack(in)
+			}
+		case op == opEnd:
+			if n := len(e.targets) - 1; e.targets[n] >= 0 {
+				l := &e.loops[e.targets[n]]
+				l.end = i
+				e.endLoop(l, weight)
+				weight, e.outer = e.outer[len(e.outer)-1], e.outer[:len(e.outer)-1]
+				if l.atBranches {
+					// A turn that does not lead back comes to no check.
+					weight += uint64(l.weight)
+				}
+				e.open = e.open[:len(e.open)-1]
+				tight = tight || l.tight
+			}
+			e.targets = e.targets[:len(e.targets)-1]
+		case op == opBr || op == opBrIf || op == opBrTable || op == opBrOnNull || op == opBrOnNonNull:
+			e.leadsBack(in)
 		case op == opCall || op == opReturnCall:
 			add += uint64(e.calls.weight[in.index])
 			calls = true
@@ -54,23 +82,52 @@ func (e *emitter) scan() {
 	}
 	e.entryWeight = e.capped(weight)
 	e.atLoop = e.startsAtLoop()
-	switch {
-	case e.opts.Fuel:
+	if e.opts.Fuel {
 		e.scanFuel()
-		if tight && !e.hasTry && !e.opts.SharedAccess {
-			e.fuelLocal = int64(e.addLocal(ValueI64))
-			e.wrapped = true
-		}
-	case e.opts.Stop && !e.hasTry && !e.opts.SharedAccess:
+	}
+	if e.hasTry || e.opts.SharedAccess {
 		for i := range e.loops {
-			if l := &e.loops[i]; l.tight {
-				l.copies = e.copies(l)
-			}
+			e.loops[i].copies = 1
 		}
-		if tight && !calls {
-			e.stopLocal = int64(e.addLocal(ValueI32))
-			e.wrapped = true
+		return
+	}
+	switch {
+	case e.opts.Fuel && tight:
+		e.fuelLocal = int64(e.addLocal(ValueI64))
+		e.wrapped = true
+	case e.opts.Stop && tight && !calls:
+		e.stopLocal = int64(e.addLocal(ValueI32))
+		e.wrapped = true
+	}
+}
+
+// leadsBack notes the loops that a branch leads back to.
+func (e *emitter) leadsBack(in *instr) {
+	note := func(label uint32, simple bool) {
+		if n := e.targets[len(e.targets)-1-int(label)]; n >= 0 {
+			e.loops[n].branches++
+			e.loops[n].atHeader = e.loops[n].atHeader || !simple
 		}
+	}
+	switch in.op {
+	case opBr, opBrIf:
+		note(in.index, true)
+	case opBrTable:
+		e.eachLabel(in, func(_, _ int, label uint32) { note(label, false) })
+	case opTryTable:
+		e.eachCatch(in, func(_, _ int, label uint32) { note(label+1, false) }) // counted from outside
+	default:
+		note(in.index, false)
+	}
+}
+
+// endLoop decides how a loop is written.
+func (e *emitter) endLoop(l *loop, weight uint64) {
+	l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
+	l.weight = e.capped(weight)
+	if e.opts.Stop && l.tight {
+		l.copies = e.copies(l)
+		l.weight *= uint32(l.copies)
 	}
 }
 
@@ -83,14 +140,13 @@ func (e *emitter) capped(weight uint64) uint32 {
 	return uint32(min(weight, maxWeight, uint64(e.opts.Period)))
 }
 
-// startsAtLoop reports whether every call of the function comes to the header
-// of a loop before it calls anything, so that the check there serves the entry
-// too.
+// startsAtLoop reports whether every call of the function comes to a check at the
+// header of a loop before it calls anything, so that it serves the entry too.
 func (e *emitter) startsAtLoop() bool {
 	for i := range e.body.instrs {
 		switch op := e.body.instrs[i].op; {
 		case op == opLoop:
-			return true
+			return !e.loops[0].atBranches
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
 			op.isCall(), op.endsPath():
 			return false
@@ -103,37 +159,5 @@ func (e *emitter) startsAtLoop() bool {
 func (e *emitter) notTight() {
 	if n := len(e.open); n > 0 {
 		e.loops[e.open[n-1]].tight = false
-	}
-}
-
-// scanFuel computes what each point of the body costs.
-func (e *emitter) scanFuel() {
-	ins := e.body.instrs
-	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
-	labels := append(e.labels[:0:0], label{op: opBlock})
-	point := 0 // where the current segment is paid, -1: it cannot be reached
-	for i := range ins {
-		op := ins[i].op
-		if point >= 0 {
-			e.costs[point] += op.cost()
-		}
-		switch {
-		case op == opBlock || op == opTryTable:
-			labels = append(labels, label{op: op})
-		case op == opLoop || op == opIf:
-			labels = append(labels, label{op: op})
-			point = i + 1
-		case op == opElse:
-			point = i + 1
-		case op == opEnd:
-			if labels[len(labels)-1].op != opLoop {
-				point = i + 1
-			}
-			labels = labels[:len(labels)-1]
-		case op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
-			point = i + 1
-		case op.endsPath():
-			point = -1
-		}
 	}
 }

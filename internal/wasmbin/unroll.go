@@ -2,27 +2,27 @@ package wasmbin
 
 // A check costs as much as three or four instructions, which is little in most
 // loops and half of a small one. So the body of a small loop without calls is
-// written several times and the check stands before the first:
+// written several times, and only the last has the check:
 //
 //	block $exit
 //	  loop $again
-//	    check
 //	    block $next
 //	      body, where a branch to the loop leads to $next
 //	      br $exit
 //	    end
-//	    body, where it leads to $again
+//	    body, where it leads to $again and is checked
 //	  end
 //	end
+//
+// Where the check cannot be at the branches it stands before the first body.
 //
 // The engine sees one straight line where the loop had its branch back, and
 // keeps what it knows (base and length of memory, bounds that were checked).
 
 // copies is how often the body of a tight loop is written.
 func (e *emitter) copies(l *loop) int {
-	in := &e.body.instrs[l.start]
-	if in.end-in.at != 2 || e.data[in.at+1] < 0x40 {
-		return 1 // a type index: the loop may have parameters
+	if !e.withoutParams(l) {
+		return 1
 	}
 	switch {
 	case l.weight <= 16:
@@ -33,6 +33,13 @@ func (e *emitter) copies(l *loop) int {
 		return 2
 	}
 	return 1
+}
+
+// withoutParams reports whether a loop certainly has no parameters: its block
+// type is not the index of a function type.
+func (e *emitter) withoutParams(l *loop) bool {
+	in := &e.body.instrs[l.start]
+	return in.end-in.at == 2 && e.data[in.at+1] >= 0x40
 }
 
 // loopAt returns the loop that instruction i opens, nil if it opens none.
@@ -58,7 +65,9 @@ func (e *emitter) unroll(l *loop) {
 		a.byte(blockType)
 		a.ops(opLoop)
 		a.byte(blockType)
-		e.check(a, l.weight*uint32(l.copies))
+		if !l.atBranches {
+			e.check(a, l.weight, 0)
+		}
 	})
 	for i := range l.copies {
 		last := i == l.copies-1
@@ -67,7 +76,11 @@ func (e *emitter) unroll(l *loop) {
 			extra = 2
 			e.asm(func(a *asm) { a.ops(opBlock, blockEmpty) })
 		}
-		e.labels = append(e.labels, label{op: opLoop, extra: extra})
+		again := label{op: opLoop, extra: extra}
+		if last && l.atBranches {
+			again.loop = l
+		}
+		e.labels = append(e.labels, again)
 		e.p.last = ins[l.start].end
 		for j := l.start + 1; j < l.end; j++ {
 			e.instr(j, &ins[j])

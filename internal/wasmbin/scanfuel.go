@@ -1,0 +1,107 @@
+package wasmbin
+
+// A straight piece of code is paid at a point, which is where a path enters it
+// first; point i stands before instruction i, and 0 is the entry of the function.
+// What comes after a construct (block, if, loop, try_table) runs as often as what
+// stands before it, unless a branch leads past the construct's end, and is paid
+// there then. So most turns of a loop pay once.
+
+// construct is one that is open.
+type construct struct {
+	op      opcode
+	loop    int  // which of the loops it is
+	before  int  // the point that pays for what stands before it, -1: it cannot be reached
+	first   int  // the point of its first instruction, or of the first of if's then
+	other   int  // that of the first of else
+	escaped bool // a path leaves it otherwise than at its end
+}
+
+// scanFuel computes what each point and each check of a loop costs.
+func (e *emitter) scanFuel() {
+	ins := e.body.instrs
+	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
+	e.constructs = append(e.constructs[:0], construct{op: opBlock})
+	point, loops := 0, 0
+	for i := range ins {
+		in := &ins[i]
+		if point >= 0 {
+			e.costs[point] += in.op.cost()
+		}
+		switch op := in.op; {
+		case op == opBlock || op == opTryTable || op == opLoop || op == opIf:
+			c := construct{op: op, before: point}
+			if op == opLoop {
+				c.loop = loops
+				loops++
+			}
+			if point >= 0 && (op == opLoop || op == opIf) {
+				c.first = i + 1
+				point = i + 1
+			}
+			e.constructs = append(e.constructs, c)
+			if op == opTryTable {
+				e.eachCatch(in, func(_, _ int, label uint32) { e.escapes(label + 1) })
+			}
+		case op == opElse:
+			c := &e.constructs[len(e.constructs)-1]
+			c.op = opElse
+			if point = -1; c.before >= 0 {
+				c.other, point = i+1, i+1
+			}
+		case op == opEnd:
+			point = e.endFuel(i, point)
+		case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
+			e.escapes(in.index)
+			if point >= 0 {
+				point = i + 1
+			}
+		case op == opBrTable:
+			e.eachLabel(in, func(_, _ int, label uint32) { e.escapes(label) })
+		case op == opReturn || op == opThrow || op == opThrowRef || op.isTailCall():
+			e.escapes(uint32(len(e.constructs) - 1))
+		}
+		if in.op.endsPath() {
+			point = -1
+		}
+	}
+}
+
+// escapes notes that a branch to a label leads past the ends of what is inside of
+// it.
+func (e *emitter) escapes(label uint32) {
+	n := len(e.constructs)
+	for i := n - int(label); i < n; i++ {
+		e.constructs[i].escaped = true
+	}
+}
+
+// endFuel ends the innermost construct at instruction i, and returns the point
+// that pays for what follows.
+func (e *emitter) endFuel(i, point int) int {
+	c := e.constructs[len(e.constructs)-1]
+	e.constructs = e.constructs[:len(e.constructs)-1]
+	if len(e.constructs) == 0 || c.before < 0 {
+		return -1
+	}
+	switch c.op {
+	case opLoop:
+		l := &e.loops[c.loop]
+		l.cost, e.costs[c.first] = e.costs[c.first], 0
+		if l.atBranches {
+			e.costs[c.before] += l.cost
+		}
+	case opElse:
+		// What both branches pay at least is paid before.
+		both := min(e.costs[c.first], e.costs[c.other])
+		e.costs[c.before] += both
+		e.costs[c.first] -= both
+		e.costs[c.other] -= both
+	}
+	switch {
+	case !c.escaped:
+		return c.before
+	case c.op == opLoop:
+		return point
+	}
+	return i + 1
+}
