@@ -101,6 +101,11 @@ func subsystemOf(module, name string) Subsystem {
 	return ""
 }
 
+// Shared reports whether a memory is shared: threads can be started, or the guest is made for them.
+func (a *Audit) Shared() bool {
+	return slices.ContainsFunc(a.Memories, func(m Memory) bool { return m.Shared })
+}
+
 // Kind is "command", "reactor" or "library", by what the module exports.
 func (a *Audit) Kind() string {
 	switch {

@@ -63,6 +63,12 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 	if e.threads == 0 {
 		e.threads = exploredThreads
 	}
+	if e.fuel == 0 {
+		e.fuel = explore.DefaultFuel
+	}
+	if c.Strategy, err = parseStrategy(e.strategy); err != nil {
+		return exitHost, err
+	}
 	c.Fuel, c.Threads, c.CallsOnly = e.fuel, e.threads, e.switches == "calls"
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
@@ -106,25 +112,21 @@ func (e *exploration) check() error {
 func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
 	s := e.settings
 	s.deterministic = optional{set: true, value: seed}
-	s.fuel = 0
 	w := &world{settings: &s, shared: &e.shared}
 	opts, err := w.options()
 	name := e.argv0
 	if name == "" {
 		name = filepath.Base(e.flags.Arg(0))
 	}
-	fuel := e.fuel
-	if fuel == 0 {
-		fuel = explore.DefaultFuel
-	}
-	return append(opts, virt.WithFuel(fuel), virt.WithName(name), virt.WithArgs(e.flags.Args()[1:]...)), err
+	return append(opts, virt.WithName(name), virt.WithArgs(e.flags.Args()[1:]...)), err
 }
 
-// command is the command line that runs one seed again.
+// command is the command line that runs one seed again, with the same limits and input.
 func (e *exploration) command(seed uint64) string {
 	words := []string{"wasivirt", "run", "-deterministic", strconv.FormatUint(seed, 10)}
-	threads := false
+	given := map[string]bool{}
 	e.flags.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
 		switch list, many := f.Value.(*repeated); {
 		case f.Name == "seeds" || f.Name == "workers":
 		case many:
@@ -132,24 +134,31 @@ func (e *exploration) command(seed uint64) string {
 				words = append(words, "-"+f.Name, v)
 			}
 		default:
-			threads = threads || f.Name == "threads"
 			words = append(words, "-"+f.Name+"="+f.Value.String())
 		}
 	})
-	if !threads {
-		words = append(words, "-threads", strconv.Itoa(exploredThreads))
+	if !given["threads"] {
+		words = append(words, "-threads", strconv.Itoa(e.threads))
 	}
-	for i, w := range append(words, e.flags.Args()...) {
-		if strings.ContainsAny(w, " \t\n'\"\\$&|;<>()*?") || w == "" {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		if i < len(words) {
-			words[i] = w
-		} else {
-			words = append(words, w)
-		}
+	if !given["fuel"] {
+		words = append(words, "-fuel", strconv.FormatUint(e.fuel, 10))
 	}
-	return strings.Join(words, " ")
+	words = append(words, e.flags.Args()...)
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.Join(words, " ") + " </dev/null"
+}
+
+// shellWord quotes a word where a shell would take it for anything else.
+func shellWord(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-=+:,./@%", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }
 
 // parseSeeds reads A..B.

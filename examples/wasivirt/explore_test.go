@@ -44,7 +44,7 @@ func TestExplore(t *testing.T) {
 			if !ok {
 				t.Fatalf("no command in\n%s", out)
 			}
-			command, _, _ = strings.Cut(command, "\n")
+			command, _, _ = strings.Cut(command, " </dev/null\n")
 			for range 3 {
 				if code, _ := invoked(t, strings.Fields(command)...); code != tc.end {
 					t.Errorf("%s: status %d, want %d", command, code, tc.end)
@@ -54,6 +54,97 @@ func TestExplore(t *testing.T) {
 				t.Errorf("the corrected guest: status %d\n%s", code, out)
 			}
 		})
+	}
+}
+
+// The command that explore prints has the limits and the strategy of the seed's run.
+func TestExploredCommandRepeats(t *testing.T) {
+	t.Setenv(cacheVariable, "off")
+	loop := filepath.Join(t.TempDir(), "loop.wasm")
+	// _start is a loop without end.
+	wasm := "\x00asm\x01\x00\x00\x00" + "\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00" + "\x07\x0a\x01\x06_start\x00\x00" + "\x0a\x09\x01\x07\x00\x03\x40\x0c\x00\x0b\x0b"
+	if err := os.WriteFile(loop, []byte(wasm), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{nil, {"-strategy", "pct:3,200"}, {"-strategy", "uniform", "-switches", "calls"}, {"-strategy", "round-robin"}} {
+		_, out := invoked(t, append(append([]string{"explore", "-fuel", "2000000", "-seeds", "1..2"}, flags...), loop)...)
+		_, command, ok := strings.Cut(out, "run it again: wasivirt ")
+		command, _, _ = strings.Cut(command, " </dev/null\n")
+		if !ok || !strings.Contains(out, "out of fuel") {
+			t.Fatalf("%v: no command, or no livelock, in\n%s", flags, out)
+		}
+		if code, _ := invoked(t, strings.Fields(command)...); code != exitExhausted {
+			t.Errorf("%s: status %d, want %d", command, code, exitExhausted)
+		}
+	}
+	e := exploration{}
+	e.flags = e.settings.flags()
+	if err := e.flags.Parse([]string{"-env", "A=b c", "it's.wasm", "#1"}); err != nil {
+		t.Fatal(err)
+	}
+	e.threads, e.fuel = 64, 10
+	if got, want := e.command(3), `wasivirt run -deterministic 3 -env 'A=b c' -threads 64 -fuel 10 'it'\''s.wasm' '#1' </dev/null`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestStrategies(t *testing.T) {
+	for _, s := range []string{"", "uniform", "round-robin", "block:0.5", "pct:3,100"} {
+		if _, err := parseStrategy(s); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for _, s := range []string{"block", "block:2", "pct", "pct:3", "pct:0,1", "fair"} {
+		if _, err := parseStrategy(s); err == nil {
+			t.Errorf("%q is taken", s)
+		}
+	}
+}
+
+func TestDiffOfRecordings(t *testing.T) {
+	t.Setenv(cacheVariable, "off")
+	dir := t.TempDir()
+	tape := func(name, seed string) string {
+		file := filepath.Join(dir, name)
+		invoked(t, "run", "-record", file, "-threads", "4", "-deterministic", seed, bareGuest("race_counter"))
+		return file
+	}
+	a, same, other := tape("a", "1"), tape("same", "1"), tape("other", "2")
+	if code, out := invoked(t, "diff", a, same); code != 0 || out != "" {
+		t.Errorf("recordings of one seed: status %d\n%s", code, out)
+	}
+	code, out := invoked(t, "diff", "-context", "2", a, other)
+	if code != 1 || !strings.Contains(out, "the runs part after ") || !strings.Contains(out, "\na thread ") || !strings.Contains(out, "\nb thread ") {
+		t.Errorf("recordings of two seeds: status %d\n%s", code, out)
+	}
+	if n := strings.Count(out, "\n"); n > 1+2+3+3 {
+		t.Errorf("%d lines for a context of 2:\n%s", n, out)
+	}
+	if code, err := run(t.Context(), []string{"diff", a, bareGuest("race_counter")}, nil, &bytes.Buffer{}, &bytes.Buffer{}); code != exitHost || err == nil {
+		t.Errorf("a file that is no recording: status %d, %v", code, err)
+	}
+}
+
+// That threads run one at a time while they are recorded is said, and refused where it is not what was asked for.
+func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
+	t.Setenv(cacheVariable, "off")
+	tape := filepath.Join(t.TempDir(), "tape")
+	recorded := func(flags ...string) (string, error) {
+		var errOut bytes.Buffer
+		args := append(append([]string{"run", "-record", tape, "-threads", "4"}, flags...), bareGuest("race_counter_fixed"))
+		_, err := run(t.Context(), args, strings.NewReader(""), &bytes.Buffer{}, &errOut)
+		return errOut.String(), err
+	}
+	if said, err := recorded(); err != nil || !strings.Contains(said, "one at a time") {
+		t.Errorf("%v, said %q", err, said)
+	}
+	if _, err := recorded("-sched", "parallel"); err == nil || !strings.Contains(err.Error(), "-sched seeded") {
+		t.Errorf("-sched parallel: %v", err)
+	}
+	for _, flags := range [][]string{{"-sched", "seeded:3"}, {"-deterministic", "3"}} {
+		if said, err := recorded(flags...); err != nil || said != "" {
+			t.Errorf("%v: %v, said %q", flags, err, said)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ const usage = `wasivirt runs WebAssembly programs in a virtual world.
   wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]
                                                       run a program with many orders of its threads
   wasivirt replay FILE guest.wasm                     run a recording again, without its world
+  wasivirt diff A B                                   say where two recordings part
   wasivirt rewrite -o OUT [run flags] guest.wasm      write the module as it is really run
 `
 
@@ -56,6 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		"inspect": inspect,
 		"explore": exploreGuest,
 		"replay":  replay,
+		"diff":    diff,
 		"rewrite": rewrite,
 	}
 	command, ok := commands[args[0]]

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -42,18 +43,22 @@ func replay(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 	return status(result, stderr), nil
 }
 
-// recording opens the file for -record. A guest with threads is recorded one thread at a time.
-func (w *world) recording(wasm []byte) (virt.Option, error) {
+// recording opens the file for -record. A guest with threads is recorded one thread at a time, and that is said.
+func (w *world) recording(wasm []byte, stderr io.Writer) (virt.Option, error) {
 	if w.record == "" {
 		return virt.Options(), nil
+	}
+	if audit, err := virt.Inspect(wasm); err == nil && audit.Shared() && !w.deterministic.set && !strings.HasPrefix(w.sched, "seeded") {
+		if w.parallel {
+			return virt.Option{}, errors.New("-record -sched parallel: the guest has threads, and what passes between them in memory crosses no border that could be recorded: give -sched seeded[:N], which runs one at a time")
+		}
+		w.turns = optional{set: true, value: w.seed.value}
+		fmt.Fprintf(stderr, "wasivirt: -record: the guest's threads run one at a time, as with -sched seeded:%d\n", w.turns.value)
 	}
 	f, err := os.Create(w.record)
 	if err != nil {
 		return virt.Option{}, fmt.Errorf("-record %s: %w", w.record, err)
 	}
 	w.closers = append(w.closers, f.Close)
-	if audit, err := virt.Inspect(wasm); err == nil && audit.Threads && !w.turns.set {
-		w.turns = optional{set: true, value: w.seed.value}
-	}
 	return virt.WithRecording(f), nil
 }

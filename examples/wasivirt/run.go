@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -52,7 +51,8 @@ type settings struct {
 	fuel                                          uint64
 	timeout                                       time.Duration
 	memory, disk, output                          size
-	switches                                      string
+	switches, strategy                            string
+	parallel                                      bool // -sched parallel was asked for
 	trace, traceFormat, record, diff              string
 	noPreempt, interpreter, absoluteLinks         bool
 }
@@ -89,6 +89,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
 	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
 	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
+	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: uniform, block:P (a thread keeps its turn until it waits, or with probability P at a switch point), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices) or round-robin (default: block:0.25 with -deterministic and explore, else uniform)")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
@@ -136,6 +137,7 @@ func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	if flags.NArg() == 0 {
 		return exitHost, errors.New("which program? want: wasivirt run [flags] guest.wasm [guest arguments]")
 	}
+	flags.Visit(func(f *flag.Flag) { s.parallel = s.parallel || f.Name == "sched" && s.sched == "parallel" })
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 
@@ -152,7 +154,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	}
 	w := &world{settings: s}
 	defer func() { err = errors.Join(err, w.close()) }()
-	recording, err := w.recording(wasm)
+	recording, err := w.recording(wasm, stderr)
 	if err != nil {
 		return exitHost, err
 	}
@@ -250,24 +252,4 @@ func status(r *virt.Result, stderr io.Writer) int {
 		return 128 + 2 // as a shell tells of a program that SIGINT ended
 	}
 	return exitHost
-}
-
-// parseClock reads the value of -clock.
-func parseClock(s string) (clock.Clock, error) {
-	if s == "real" {
-		return clock.Real(), nil
-	}
-	kind, start, given := strings.Cut(s, ":")
-	if kind != "virtual" {
-		return nil, fmt.Errorf("-clock %q: want real, virtual or virtual:2000-01-01T00:00:00Z", s)
-	}
-	opts := []clock.Option{clock.AutoAdvance()}
-	if given {
-		at, err := time.Parse(time.RFC3339, start)
-		if err != nil {
-			return nil, fmt.Errorf("-clock %q: %w", s, err)
-		}
-		opts = append(opts, clock.WithStart(at))
-	}
-	return clock.NewVirtual(opts...), nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/hostfs"
@@ -17,7 +16,6 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
-	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
@@ -79,7 +77,11 @@ func (w *world) options() ([]virt.Option, error) {
 		}
 		opts = append(opts, virt.WithEnv(key, value))
 	}
-	opts = append(opts, w.schedule()...)
+	schedule, err := w.schedule()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, schedule...)
 	listeners, err := w.listeners()
 	if err != nil {
 		return nil, err
@@ -131,21 +133,6 @@ func (w *world) settle() error {
 		w.seed, w.turns = w.deterministic, w.deterministic
 	}
 	return nil
-}
-
-// schedule says who runs the guest's threads.
-func (w *world) schedule() []virt.Option {
-	if w.deterministic.set {
-		opts := []virt.Option{virt.Deterministic(w.deterministic.value, virt.Strategy(explore.DefaultStrategy()), virt.AllowMachine())}
-		if w.switches != "calls" {
-			opts = append(opts, virt.WithAccessSwitches())
-		}
-		return opts
-	}
-	if !w.turns.set {
-		return []virt.Option{virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock())}
-	}
-	return []virt.Option{virt.WithScheduler(sched.NewSeeded(sched.SeededConfig{Seed: w.turns.value}))}
 }
 
 // listeners opens the TCP listeners that the guest gets.
