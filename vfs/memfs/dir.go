@@ -215,8 +215,10 @@ func (d *dirNode) Unlink(name string) error {
 		return wasip1.EISDIR
 	}
 	now := f.now()
+	n := f.node(e.ino)
 	d.removeEntry(e, now)
-	f.node(e.ino).unlinked(now)
+	f.discard(e)
+	n.unlinked(now)
 	return nil
 }
 
@@ -257,6 +259,7 @@ func (d *dirNode) Rmdir(name string) error {
 	}
 	now := f.now()
 	d.removeEntry(e, now)
+	f.discard(e)
 	d.in.nlink--
 	child.removed(now)
 	return nil

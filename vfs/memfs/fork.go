@@ -58,11 +58,10 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	if n != nil {
 		return n.self
 	}
-	a, err := old.Attr()
-	if err != nil {
-		return nil
+	in := noInode
+	if a, err := old.Attr(); err == nil {
+		in = &inode{typ: a.Type, mode: a.Mode, atim: a.Atim, mtim: a.Mtim, ctim: a.Ctim, dir: new(dirTable)}
 	}
-	in := &inode{typ: a.Type, mode: a.Mode, atim: a.Atim, mtim: a.Mtim, ctim: a.Ctim, dir: new(dirTable)}
 	if l, ok := old.(*linkNode); ok {
 		in.target, _ = l.Readlink()
 	}

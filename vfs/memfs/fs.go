@@ -31,6 +31,7 @@ type FS struct {
 	tableMu sync.Mutex
 	table   tree[inode]
 	nodes   nodeTable
+	spares  spares
 	orphans map[uint64]struct{} // inodes in the table that have no name any more, but are open
 
 	used   atomic.Int64 // bytes

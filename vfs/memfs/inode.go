@@ -50,7 +50,7 @@ func (in *inode) changed(now int64) {
 type node struct {
 	fs    *FS
 	ino   uint64
-	in    *inode // replaced and changed under the locks of its type
+	in    *inode // replaced and changed under the locks of its type; noInode for a file that has gone
 	self  vfs.Node
 	opens int32 // of a file
 	typ   wasip1.Filetype
@@ -99,30 +99,52 @@ type newborn struct {
 	entry
 }
 
+// spares are an inode and an entry that nobody has any more: where files are made and removed over and over, the
+// next ones need no memory of their own.
+type spares struct {
+	inode *inode // under FS.tableMu
+	entry *entry // under FS.mu, held for writing
+}
+
+// take returns an inode and an entry, neither with anything in it. FS.mu and FS.tableMu are held.
+func (s *spares) take() (*inode, *entry) {
+	in, e := s.inode, s.entry
+	s.inode, s.entry = nil, nil
+	switch {
+	case in == nil && e == nil:
+		born := new(newborn)
+		return &born.inode, &born.entry
+	case in == nil:
+		in = new(inode)
+	case e == nil:
+		e = new(entry)
+	}
+	return in, e
+}
+
+// noInode stands in for that of a regular file that has gone. It is never changed.
+var noInode = &inode{typ: wasip1.FiletypeRegularFile}
+
 // newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. The
 // entry is in no directory yet. FS.mu is held for writing.
 func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, hash, parent uint64) (*node, *entry) {
 	now := f.now()
-	born := &newborn{
-		inode: inode{
-			owner: f.owner, typ: typ, unread: true, mode: perm & modeBits, nlink: 1,
-			atim: now, mtim: now, ctim: now, target: target,
-		},
-		entry: entry{owner: f.owner, name: name, hash: hash, ino: f.next, parent: parent, typ: typ},
-	}
-	in := &born.inode
+	f.tableMu.Lock()
+	in, e := f.spares.take()
+	in.owner, in.typ, in.unread, in.mode, in.nlink = f.owner, typ, true, perm&modeBits, 1
+	in.atim, in.mtim, in.ctim, in.target = now, now, now, target
+	e.owner, e.name, e.hash, e.ino, e.parent, e.typ = f.owner, name, hash, f.next, parent, typ
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink, in.dir = 2, &dirTable{parent: parent}
 	}
 	n := newNode(f, f.next, in)
 	f.next++
-	f.tableMu.Lock()
 	f.table.set(f.owner, n.ino, in)
 	if n.ino != rootIno { // see FS.root
 		f.nodes.set(n.ino, n)
 	}
 	f.tableMu.Unlock()
-	return n, &born.entry
+	return n, e
 }
 
 // node returns the node of an inode that is in the table, else nil. FS.mu is held.
@@ -169,18 +191,35 @@ func (n *node) own() *inode {
 }
 
 // forget takes an inode without names, that is not open, out of the tables and gives back what it
-// took. Its attributes stay with the node, for whoever still has that. The lock of its type is held for writing.
+// took. The attributes of a directory and the target of a link stay with the node, for whoever still has that; a file's
+// do not. The lock of its type is held for writing.
 func (n *node) forget() {
 	f := n.fs
+	n.gone = true
+	in := n.own()
+	f.truncate(in, 0)
+	f.inodes.Add(-1)
 	f.tableMu.Lock()
 	f.table.del(f.owner, n.ino)
 	f.nodes.del(n.ino)
-	delete(f.orphans, n.ino)
+	if f.orphans != nil {
+		delete(f.orphans, n.ino)
+	}
+	if n.typ == wasip1.FiletypeRegularFile {
+		// No fork has it, or it would have another tag.
+		n.in = noInode
+		*in = inode{}
+		f.spares.inode = in
+	}
 	f.tableMu.Unlock()
-	n.gone = true
-	in := n.own()
-	f.inodes.Add(-1)
-	f.truncate(in, 0)
+}
+
+// discard lets go of an entry that is in no directory any more. FS.mu is held for writing.
+func (f *FS) discard(e *entry) {
+	if e.owner == f.owner {
+		*e = entry{}
+		f.spares.entry = e
+	}
 }
 
 // unlinked takes one name from a file or link. FS.mu is held.
@@ -206,11 +245,15 @@ func (n *node) unlinked(now int64) {
 	l.unlock(&f.park)
 }
 
-// Attr returns the attributes of a file or link.
+// Attr returns the attributes of a file or link. Errors: ENOENT for a file that has gone.
 func (n *node) Attr() (vfs.Attr, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)
+	if n.in == noInode {
+		l.runlock(&f.park)
+		return vfs.Attr{}, wasip1.ENOENT
+	}
 	a := n.in.attr(n.ino)
 	l.runlock(&f.park)
 	return a, nil

@@ -87,6 +87,7 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		} else {
 			f.node(old.ino).unlinked(now)
 		}
+		f.discard(old)
 	}
 	return nil
 }
