@@ -37,6 +37,7 @@ func (c *Caller) Release() {
 	clear(c.walkTo.inline[:])
 	c.walk.stack, c.walkTo.stack = nil, nil
 	c.walk.start, c.walkTo.start = nil, nil
+	c.walk.names, c.walkTo.names = nil, nil
 	c.walk.spare = nil
 	c.entries = nil
 }

@@ -47,11 +47,16 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 	if f == nil && err == nil {
 		f, err = w.openWalk(base, path, o)
 	}
-	w.end()
 	if err != nil {
+		err = w.permit(err)
+		w.end()
 		return nil, err
 	}
+	w.end()
 	f.setPathBelow(base, path)
+	if w.guard != nil && w.place != f.Path() {
+		f.place = w.place
+	}
 	if f.wrote {
 		f.m.happened(Modified, base, path) // it was cut
 	}
@@ -63,7 +68,7 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, error) {
 	pos := base.dir.now()
 	m := pos.m
-	if !m.paths || pos.at != nil && pos.at.children.Load() != nil ||
+	if !m.paths || w.guard != nil || pos.at != nil && pos.at.children.Load() != nil ||
 		len(path) == 0 || len(path) > MaxPath || path[len(path)-1] == '/' || m.watched() ||
 		m.readOnly && (o.mode()&(OpenWrite|OpenTruncate) != 0 || o.oflags&wasip1.OCreat != 0) {
 		return nil, nil
@@ -105,9 +110,18 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			return nil, err
 		}
 		if name == "" {
+			if err := w.permit(nil); err != nil {
+				return nil, err
+			}
 			return w.openTop(o)
 		}
-		f, made, err := w.lookupOrMake(name, o)
+		var f found
+		var made bool
+		if w.guard == nil {
+			f, made, err = w.lookupOrMake(name, o)
+		} else {
+			f, made, err = w.lookupPermitted(name, o)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +136,10 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			return nil, wasip1.EEXIST
 		}
 		if f.node.Type() != wasip1.FiletypeSymbolicLink {
+			if err := w.permit(nil); err != nil {
+				f.m.drop(f.node)
+				return nil, err
+			}
 			return w.openFound(f, o)
 		}
 		if !o.follow && !w.slash {

@@ -44,6 +44,7 @@ type OpenFile struct {
 	ino     uint64 // of a stream without a node
 	pathLen int
 	path    string // if it is longer than short
+	place   string // where path led; "" where that is not known or is path itself
 	short   [48]byte
 }
 

@@ -10,7 +10,7 @@ import (
 
 // attr returns the attributes of what path stands for and its device number.
 func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
-	if base.m.paths {
+	if base.m.paths && w.guard == nil {
 		a, dev, err := attrPath(base, path, follow)
 		if err == nil {
 			return a, dev, nil
@@ -21,7 +21,7 @@ func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, e
 			return Attr{}, 0, err
 		}
 	}
-	f, err := w.find(base, path, follow)
+	f, err := w.permitted(base, path, follow)
 	if err != nil {
 		w.end()
 		return Attr{}, 0, err
@@ -49,7 +49,7 @@ func attrPath(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
 
 // setAttr changes the attributes of what path stands for.
 func (w *walker) setAttr(base *OpenFile, path string, follow bool, set SetAttr) error {
-	f, err := w.find(base, path, follow)
+	f, err := w.permitted(base, path, follow)
 	if err == nil {
 		if f.m.readOnly {
 			err = wasip1.EROFS
@@ -63,7 +63,7 @@ func (w *walker) setAttr(base *OpenFile, path string, follow bool, set SetAttr) 
 
 // readlink returns the target of a symbolic link. Errors: EINVAL for anything else.
 func (w *walker) readlink(base *OpenFile, path string) (string, error) {
-	f, err := w.find(base, path, false)
+	f, err := w.permitted(base, path, false)
 	if err != nil {
 		w.end()
 		return "", err
@@ -101,7 +101,7 @@ func (w *walker) exists(name string) error {
 // mkdir makes a directory.
 func (w *walker) mkdir(base *OpenFile, path string, perm fs.FileMode) error {
 	name, err := w.target(base, path)
-	if err == nil {
+	if err = w.permit(err); err == nil {
 		err = w.mkdirHere(name, perm)
 	}
 	if err == nil {
@@ -145,7 +145,7 @@ func (w *walker) slashed(name string) error {
 // Namespace does not allow it.
 func (w *walker) symlink(target string, base *OpenFile, path string) error {
 	name, err := w.target(base, path)
-	if err == nil {
+	if err = w.permit(err); err == nil {
 		err = w.symlinkHere(target, name)
 	}
 	if err == nil {
@@ -182,7 +182,7 @@ func (w *walker) symlinkHere(target, name string) error {
 // unlink removes a name that is not a directory's. Errors: EBUSY for a mount point.
 func (w *walker) unlink(base *OpenFile, path string) error {
 	name, err := w.target(base, path)
-	if err == nil {
+	if err = w.permit(err); err == nil {
 		err = w.unlinkHere(name)
 	}
 	if err == nil {
@@ -234,7 +234,7 @@ func missingOr(err error) error {
 // leads to one and for the start itself.
 func (w *walker) rmdir(base *OpenFile, path string) error {
 	name, err := w.target(base, path)
-	if err == nil {
+	if err = w.permit(err); err == nil {
 		err = w.rmdirHere(name)
 	}
 	if err == nil {
@@ -267,11 +267,12 @@ func (w *walker) rmdirHere(name string) error {
 func (w *walker) linkTo(base *OpenFile, path string, follow bool, to *walker, newBase *OpenFile, newPath string) error {
 	f, err := w.find(base, path, follow)
 	if err != nil {
+		err = w.permit(err)
 		w.end()
 		return err
 	}
 	name, err := to.target(newBase, newPath)
-	if err == nil {
+	if err = w.permitBoth(to, err); err == nil {
 		err = to.linkHere(f, name)
 	}
 	if err == nil {
@@ -307,11 +308,12 @@ func (w *walker) linkHere(f found, name string) error {
 func (w *walker) renameTo(base *OpenFile, path string, to *walker, newBase *OpenFile, newPath string) error {
 	name, err := w.target(base, path)
 	if err != nil {
+		err = w.permit(err)
 		w.end()
 		return err
 	}
 	newName, err := to.target(newBase, newPath)
-	if err == nil {
+	if err = w.permitBoth(to, err); err == nil {
 		err = w.renameHere(name, to, newName)
 	}
 	if m := w.top().m; err == nil && m.watched() {

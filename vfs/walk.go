@@ -47,7 +47,15 @@ type walker struct {
 	spare *OpenFile // closed, and nobody knows it any more
 
 	pending []string // what comes after the targets of links that are being walked, last first
-	inline  [16]position
+
+	// What follows is for guard, and is noted where there is one only.
+	guard     Guard
+	names     []string // by which the walk went into stack[1:]; what is left of an earlier walk may stand behind
+	final     string   // the last component, or where the walk failed all that was left
+	place     string   // what guard was asked about last
+	restarted bool     // the walk began anew at the guest's root
+
+	inline [16]position
 }
 
 // begin starts a walk along path from the directory that base has open. Errors: ENOENT for an empty path, ENAMETOOLONG,
@@ -57,6 +65,9 @@ func (w *walker) begin(base *OpenFile, path string) error {
 		w.stack = w.inline[:0]
 	}
 	w.start = base
+	if w.guard != nil {
+		w.final, w.names, w.restarted = path, w.names[:0], false
+	}
 	if base.m.releases {
 		if !base.acquire() {
 			return wasip1.EBADF
@@ -126,6 +137,9 @@ func (w *walker) last() (string, error) {
 			}
 		}
 		if err := w.enter(name); err != nil {
+			if w.guard != nil {
+				w.failed(name)
+			}
 			return "", err
 		}
 	}
@@ -133,14 +147,21 @@ func (w *walker) last() (string, error) {
 
 func (w *walker) lastName(name string) (string, error) {
 	w.rest, w.up = "", false
+	last := name
 	switch name {
 	case "", ".":
-		return "", nil
+		last = ""
 	case "..":
 		w.up = true
-		return "", w.parent()
+		last = ""
+		if err := w.parent(); err != nil {
+			return "", err
+		}
 	}
-	return name, nil
+	if w.guard != nil {
+		w.final = last
+	}
+	return last, nil
 }
 
 // enter goes into what name stands for, which must lead to a directory.
@@ -167,6 +188,9 @@ func (w *walker) enter(name string) error {
 	}
 	if dir, ok := f.node.(Directory); ok && f.node.Type() == wasip1.FiletypeDirectory {
 		w.stack = append(w.stack, position{dir: dir, m: f.m, at: f.at})
+		if w.guard != nil {
+			w.names = append(w.names[:len(w.stack)-2], name)
+		}
 		return nil
 	}
 	if f.node.Type() == wasip1.FiletypeSymbolicLink {
@@ -256,7 +280,7 @@ func (w *walker) restart() error {
 	}
 	w.unwind()
 	w.stack = append(w.stack[:0], root)
-	w.clamp = true
+	w.clamp, w.restarted = true, true
 	return nil
 }
 

@@ -82,10 +82,12 @@ func (t *thread) reentered(f *Function) {
 // aside keeps what a call in progress is given from calls that the guest makes meanwhile. The returned function
 // undoes it.
 func (t *thread) aside() func() {
-	c := t.active
+	c, judged := t.active, t.judged
 	t.view.SetGiven(nil)
+	t.judged = nil
 	return func() {
 		t.attach()
+		t.judged = judged
 		if c != nil && c.at == len(c.chain) {
 			t.view.SetGiven(&c.given)
 		}

@@ -50,9 +50,14 @@ func (r Rule) String() string {
 // WithPolicy has rules decide about each call: the first that fits does, and a call that none fits is allowed. Those of the
 // Builder come first, so that a guest's cannot loosen them. Deny("*") at the end denies the rest.
 //
-// A path counts by its text and by where its symbolic links lead: a Deny fits if one of the two does, an Allow if both do. A
-// descriptor counts by the path it was opened under. Policy is about names: another thread of the guest may
-// rename directories, or exchange them for links, between the decision and the call. What a guest must never reach is
+// A path counts by its text and by where its symbolic links lead: a Deny fits if one of the two does, an Allow if both do. Where
+// they lead is decided twice: before the call, so that no answer tells what is there, and by the walk that the call makes itself, on
+// the directories that it holds, so that nobody can exchange a link meanwhile. A descriptor counts by the path it was opened
+// under and by where that led. A path that middleware put in the place of the guest's is the middleware's matter.
+//
+// Policy is about names, not about files: a directory keeps the name it was opened or walked through by when it is renamed, and a
+// file has all its names. Rules that shut off a tree name all functions (Deny("*", "/secret/**")), because who may rename or link
+// from there needs not open, and leave no way to rename a directory above it. What a guest must never reach is
 // not mounted.
 func WithPolicy(rules ...Rule) Option {
 	return guestOption("WithPolicy", func(c *config) error {
@@ -96,24 +101,86 @@ func rulesFor(policy []Rule, i int) (rules []Rule) {
 
 // judge is the Handler that rules decide in.
 func judge(rules []Rule) Handler {
+	byPath := slices.ContainsFunc(rules, func(r Rule) bool { return len(r.paths) != 0 })
 	return func(c *Call) wasip1.Errno {
-		var texts, real []string
-		asked := false
-		for i := range rules {
-			r := &rules[i]
-			if len(r.paths) != 0 && !asked {
-				texts, real, asked = c.Paths(), c.resolved(), true
+		if !byPath {
+			if errno := decide(rules, nil, nil); errno != wasip1.ESUCCESS {
+				return errno
 			}
-			if !r.fits(texts, real) {
-				continue
-			}
-			if r.deny {
-				return r.errno
-			}
-			break
+			return c.Next()
 		}
+		texts := c.Paths()
+		if errno := decide(rules, texts, c.places()); errno != wasip1.ESUCCESS {
+			return errno
+		}
+		outer := c.t.judged
+		c.t.judged = &judgement{call: c, rules: rules, texts: texts, given: c.targets()}
+		defer func() { c.t.judged = outer }()
 		return c.Next()
 	}
+}
+
+// decide is what the first rule that fits answers.
+func decide(rules []Rule, texts, places []string) wasip1.Errno {
+	for i := range rules {
+		r := &rules[i]
+		switch {
+		case !r.fits(texts, places):
+		case r.deny:
+			return r.errno
+		default:
+			return wasip1.ESUCCESS
+		}
+	}
+	return wasip1.ESUCCESS
+}
+
+// judgement is a call that policy let pass, until it is known where its paths really lead.
+type judgement struct {
+	call  *Call
+	rules []Rule
+	texts []string
+	given targets
+}
+
+// targets are what says which files a call is about.
+type targets struct {
+	fds   [2]uint32
+	paths [2]string
+}
+
+func (c *Call) targets() (all targets) {
+	i, fds := 0, 0
+	for _, p := range c.f.Params {
+		if p.Kind == KindFd && fds < len(all.fds) {
+			all.fds[fds] = uint32(c.p[i])
+			fds++
+		}
+		if i++; p.Kind.pair() {
+			i++
+		}
+	}
+	for i := range all.paths {
+		all.paths[i] = c.given.Paths[i].Path
+	}
+	return all
+}
+
+// guard answers the walker, which knows where a call's paths lead.
+func (t *thread) guard(places ...string) error {
+	j := t.judged
+	if j == nil || j.call.targets() != j.given {
+		return nil
+	}
+	if errno := decide(j.rules, j.texts, places); errno != wasip1.ESUCCESS {
+		return errno
+	}
+	return nil
+}
+
+// guarded reports whether policy is about paths.
+func (c *control) guarded() bool {
+	return slices.ContainsFunc(c.policy, func(r Rule) bool { return len(r.paths) != 0 })
 }
 
 // fits reports whether the rule decides about a call that is about these files.
@@ -129,58 +196,45 @@ func (r *Rule) fits(texts, real []string) bool {
 	return len(texts) > 0 && !slices.ContainsFunc(texts, other) && !slices.ContainsFunc(real, other)
 }
 
-// resolved are the files that the call is about, with symbolic links followed.
-func (c *Call) resolved() (paths []string) {
-	found := false
+// places are the files that the call is about, with symbolic links followed.
+func (c *Call) places() (places []string) {
+	var fds []string
+	dir, i, asked := uint32(0), 0, false
+	target := ""
 	for _, p := range c.f.Params {
-		if p.Kind != KindPath {
-			continue
+		switch p.Kind {
+		case KindFd:
+			dir = uint32(c.p[i])
+			if f := c.t.files.Table.Get(dir); f != nil {
+				fds = append(fds, f.Place())
+			}
+			asked = true
+		case KindPath:
+			text, errno := c.Path(p.Name)
+			switch {
+			case errno != wasip1.ESUCCESS:
+			case !asked:
+				target = text // what path_symlink stores, which counts from where the link will be
+			case target != "":
+				places = append(places, c.t.files.Place(dir, text))
+				if gopath.IsAbs(target) {
+					places = append(places, gopath.Clean(target))
+				} else {
+					above, _ := gopath.Split(strings.TrimRight(text, "/"))
+					places = append(places, c.t.files.Place(dir, above+target))
+				}
+			default:
+				places = append(places, c.t.files.Place(dir, text))
+			}
 		}
-		found = true
-		if full, errno := c.joined(p.Name); errno == wasip1.ESUCCESS {
-			paths = append(paths, c.t.guest.resolve(full))
+		if i++; p.Kind.pair() {
+			i++
 		}
 	}
-	if !found {
-		for _, p := range c.Paths() {
-			paths = append(paths, c.t.guest.resolve(p))
-		}
+	if places == nil {
+		return fds
 	}
-	return paths
-}
-
-// resolve follows the symbolic links in a path, as far as there are any in the tree below "/".
-func (g *Guest) resolve(full string) string {
-	if !gopath.IsAbs(full) {
-		return gopath.Clean(full)
-	}
-	root := g.ns.Root()
-	at, links := "/", 0
-	for rest := strings.Split(full, "/"); len(rest) > 0; {
-		name := rest[0]
-		rest = rest[1:]
-		switch name {
-		case "", ".":
-			continue
-		case "..":
-			at = gopath.Dir(at)
-			continue
-		}
-		next := gopath.Join(at, name)
-		target, err := root.Readlink(next)
-		if err != nil {
-			at = next
-			continue
-		}
-		if links++; links > 40 {
-			return gopath.Clean(full) // the call itself will say ELOOP
-		}
-		if gopath.IsAbs(target) {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return at
+	return places
 }
 
 // checkGlobs says which of patterns is none.

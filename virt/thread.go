@@ -41,7 +41,8 @@ type thread struct {
 	around *surroundings
 	// active is the innermost call that middleware is at work for, spare one to use again.
 	active, spare *Call
-	spawned       uint32 // the thread that thread-spawn has started
+	judged        *judgement // what policy is about to decide
+	spawned       uint32     // the thread that thread-spawn has started
 	crossing      crossing
 }
 
@@ -61,6 +62,9 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t.times.Clock, t.times.Process = g.host.clock, g.group
 	t.poller.Poller = g.config.control.poller
 	t.around = g.surround()
+	if g.config.control.guarded() {
+		t.files.SetGuard(t.guard)
+	}
 	return t
 }
 
