@@ -17,12 +17,12 @@ func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.runtime != nil || c.runtimeConfig != nil || c.modules != nil {
-		return nil, errors.New("build a sibling: WithRuntime, WithRuntimeConfig, WithInterpreter and WithModules are for the first Host")
+	if c.runtime != nil || c.runtimeConfig != nil || c.modules != nil || c.hosted != nil {
+		return nil, errors.New("build a sibling: WithRuntime, WithRuntimeConfig, WithInterpreter, WithModules and WithFunctions are for the first Host")
 	}
 	first := h.first()
 	c.runtime, c.noPreempt, c.period = first.runtime, first.config.noPreempt, first.config.period
-	c.depth, c.access = first.config.depth, first.config.access
+	c.depth, c.access, c.hosted = first.config.depth, first.config.access, first.config.hosted
 	s := prepareHost(context.Background(), c)
 	s.elder, s.modules = first, first.modules
 	if !first.counts() && s.counts() {

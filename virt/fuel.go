@@ -49,6 +49,9 @@ func (t *thread) refuel() {
 			return
 		}
 	}
+	if b := t.guest.border; b != nil {
+		slice = b.refueled(slice)
+	}
 	t.guest.usage.fuel.Add(slice)
 	t.crossing.handed += uint64(slice)
 	t.fuel.Set(uint64(left + slice))

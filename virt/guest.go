@@ -273,8 +273,13 @@ func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []u
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
 	}
+	call, log := t.crossing.call, t.view.Log()
 	results, err := g.invoke(t, fn, params)
 	g.border.returned(t, results)
+	if !g.ended.Load() {
+		t.crossing.call = call // where the export has trapped, calls are left that never return
+		t.view.SetLog(log)
+	}
 	return results, err
 }
 

@@ -154,6 +154,9 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 			return nil, fmt.Errorf("WithModules: %w", err)
 		}
 	}
+	if err := h.exportHosted(ctx); err != nil {
+		return nil, err
+	}
 	if err := h.resolveFallbacks(); err != nil {
 		return nil, err
 	}

@@ -42,6 +42,11 @@ func Foreign(fn api.GoModuleFunction) Handler {
 		if c.changed {
 			return wasip1.ENOTSUP
 		}
+		if g := c.t.guest; g.border != nil {
+			g.decide(&Result{Outcome: Failed, Thread: c.t.id(),
+				Err: fmt.Errorf("WithRecording, WithHash: %s is answered by Foreign, whose functions nobody records", c.Name())})
+			return wasip1.ECANCELED
+		}
 		return c.t.callForeign(fn, c.f, c.p)
 	}
 }

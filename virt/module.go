@@ -119,6 +119,9 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 			return fmt.Errorf("the module imports from %q, which is reserved for the Host", reservedModule)
 		case im.Module == "wasi" && im.Name == "thread-spawn":
 		default:
+			if h.config.hosted.find(im.Module, im.Name) != nil {
+				break
+			}
 			if m := h.runtime.Module(im.Module); m == nil || !exports(m, im.Name) {
 				missing = append(missing, im.Module+"."+im.Name)
 			}

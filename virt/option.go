@@ -40,6 +40,7 @@ type config struct {
 	recording     *recording
 	hash          bool
 	replay        *replayer
+	hosted        hostFunctions
 	access        bool
 	resume        bool
 
@@ -147,7 +148,7 @@ func WithInterpreter() Option {
 }
 
 // WithModules adds what else guests may import: instantiate is called with the runtime once, when the Host
-// is built, and makes the embedder's own host modules there.
+// is built, and makes the embedder's own host modules there. What they do is not recorded; see [WithFunctions].
 func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) Option {
 	return hostOption("WithModules", func(c *config) error {
 		c.modules = append(c.modules, instantiate)

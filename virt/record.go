@@ -10,7 +10,6 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -25,8 +24,9 @@ import (
 // A guest that starts threads is recorded only where they take turns (WithScheduler with a [sched.Seeded], or
 // [Deterministic]): what threads do to each other in memory crosses no border.
 //
-// A module that imports functions of the embedder's, and functions answered through [WithFallback], are refused by name:
-// nobody would record what they do.
+// Functions of the embedder's are recorded if they come by [WithFunctions]. A module that imports others, and functions
+// answered through [WithFallback] and [Foreign], are refused by name: nobody would record what they do. What host code does to
+// the guest's memory in other ways than by [Call.View], [HostCall.View] and [Guest.WriteMemory] is not seen.
 func WithRecording(w io.Writer) Option {
 	r := &recording{w: w}
 	return guestOption("WithRecording", func(c *config) error {
@@ -64,6 +64,10 @@ type border interface {
 	// export tells of the call of an export, and returned of what it returned.
 	export(t *thread, name string, params []uint64)
 	returned(t *thread, results []uint64)
+	// hosted makes a call of a function of the embedder's, which leaves its results in stack.
+	hosted(t *thread, f *hostFunction, stack []uint64)
+	// refueled tells of the fuel that a thread gets, and decides how much that is.
+	refueled(slice int64) int64
 	// wrote tells that host code has written memory.
 	wrote(ptr uint32, b []byte)
 	// refuses decides whether memory grows to size bytes, where the budgets say granted.
@@ -102,9 +106,10 @@ func (t *thread) spent() uint64 {
 // tape is the border of a guest that is recorded or hashed.
 type tape struct {
 	encoder
-	types borderTable
-	guest *Guest
-	last  *thread // whose code ran last
+	types     borderTable
+	functions map[*hostFunction]uint64 // of the embedder's that were called, by their number
+	guest     *Guest
+	last      *thread // whose code ran last
 }
 
 // checkRecording refuses what cannot be recorded, and makes the guest's border.
@@ -121,18 +126,19 @@ func (g *Guest) checkRecording() error {
 	if c.recording != nil {
 		name = "WithRecording"
 	}
+	if g.module.info == nil {
+		return fmt.Errorf("%s: the module was instantiated by the embedder: compile it with Host.Compile", name)
+	}
 	if sharedMemory(g.module.info) != nil && !g.host.takesTurns() {
 		return fmt.Errorf("%s: the module has threads, which have to take turns: build the Host with Deterministic, or WithScheduler(sched.NewSeeded(…))", name)
 	}
 	if c.control.fallbacks != nil {
 		return fmt.Errorf("%s: WithFallback: nobody records what the functions of another host do", name)
 	}
-	for _, im := range g.module.info.Imports {
-		if im.Kind == wasmbin.KindFunc && subsystemOf(im.Module, im.Name) == "" {
-			return fmt.Errorf("%s: the module imports %s.%s, which nobody records", name, im.Module, im.Name)
-		}
+	if missing := g.host.unrecorded(g.module.info); missing != nil {
+		return fmt.Errorf("%s: the module imports %s, which nobody records: give functions by WithFunctions", name, list(missing, 5))
 	}
-	t := &tape{guest: g, types: newBorderTable()}
+	t := &tape{guest: g, types: newBorderTable(), functions: map[*hostFunction]uint64{}}
 	if c.hash {
 		t.hash = sha256.New()
 	}
@@ -161,9 +167,10 @@ func crossed(g *Guest, i int, next around) around {
 // around records a call.
 func (b *tape) around(t *thread, i int, f *Function, p []uint64, next around) wasip1.Errno {
 	c := b.begin(t, i, p[:f.width()])
+	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	errno := next(t, f, p)
-	t.view.SetLog(nil)
+	t.view.SetLog(outer)
 	if t.gone() {
 		// It never returns to the guest, and its end is not the guest's business any more.
 		return errno
@@ -226,18 +233,27 @@ func (b *tape) begin(t *thread, row int, args []uint64) *recorded {
 	return c
 }
 
-// flush puts the beginning of t's call on the tape.
+// flush puts the beginning of t's call on the tape, and what it has written up to now, which others are about to see.
 func (b *tape) flush(t *thread) {
 	c := t.crossing.call
-	if c == nil || c.begun {
+	if c == nil {
 		return
 	}
-	c.begun = true
-	b.op(opBegin | op(c.row))
-	for _, a := range c.args[:c.width] {
-		b.uvarint(a)
+	if !c.begun {
+		c.begun = true
+		b.op(opBegin | op(c.row))
+		for _, a := range c.args[:c.width] {
+			b.uvarint(a)
+		}
+		b.emit()
 	}
-	b.emit()
+	mem := t.view.Bytes()
+	for _, r := range c.log.Writes {
+		if end := uint64(r.Ptr) + uint64(r.Len); end <= uint64(len(mem)) {
+			b.wrote(r.Ptr, mem[r.Ptr:end])
+		}
+	}
+	c.log.Writes = c.log.Writes[:0]
 }
 
 // result begins what a call answers: after its beginning, or after the call as a whole.
@@ -250,6 +266,12 @@ func (b *tape) result(t *thread, c *recorded, result uint32) {
 			b.uvarint(a)
 		}
 	}
+	b.reads(t, c)
+	b.uvarint(uint64(result))
+}
+
+// reads puts what a call read on the tape.
+func (b *tape) reads(t *thread, c *recorded) {
 	mem := t.view.Bytes()
 	b.uvarint(uint64(len(c.log.Reads)))
 	sum := uint32(0)
@@ -260,7 +282,6 @@ func (b *tape) result(t *thread, c *recorded, result uint32) {
 	if len(c.log.Reads) > 0 {
 		b.sum(sum)
 	}
-	b.uvarint(uint64(result))
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -344,8 +365,7 @@ func (b *tape) export(t *thread, name string, params []uint64) {
 	b.flush(t)
 	b.running(t)
 	b.op(opExport)
-	b.uvarint(uint64(len(name)))
-	b.text(name)
+	b.name(name)
 	b.values(params)
 	b.emit()
 }
@@ -354,6 +374,7 @@ func (b *tape) returned(t *thread, results []uint64) {
 	if t.guest.ended.Load() {
 		return
 	}
+	b.flush(t)
 	b.op(opReturned)
 	b.values(results)
 	b.emit()
@@ -364,6 +385,15 @@ func (b *tape) wrote(ptr uint32, p []byte) {
 	b.ranged(memory.Range{Ptr: ptr, Len: uint32(len(p))})
 	b.bytes(p)
 	b.emit()
+}
+
+func (b *tape) refueled(slice int64) int64 {
+	if slice != fuelSlice {
+		b.op(opFuel)
+		b.uvarint(uint64(slice))
+		b.emit()
+	}
+	return slice
 }
 
 func (b *tape) refuses(size uint64, granted bool) bool {

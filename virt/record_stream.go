@@ -15,7 +15,7 @@ import (
 // of the number of the bytes of all others.
 const (
 	recordingMagic   = "wasivrec"
-	recordingVersion = 1
+	recordingVersion = 2
 	frameSize        = 64 << 10
 	frameHead        = 4 + 4 + 8
 )
@@ -30,6 +30,10 @@ const (
 //	opExport      name, parameters           opReturned   results
 //	opWrote       range, bytes               opRefused    bytes that memory was not to have
 //	opFinish      how it ended, position
+//	opFuel        fuel that a thread gets, where it is not what they mostly get
+//	opFunction    module, name: what the next number of opHosted stands for
+//	opHosted      call of a function of the embedder's: number, parameters; its answer follows opEnd, with results
+//	              in the place of the result
 //
 // Numbers are unsigned LEB128. An answer is the number of ranges read and the ranges; their CRC-32C if there are any; the
 // result; of thread-spawn the thread; the number of ranges written, and each with its bytes. The pointer of a range is the
@@ -46,6 +50,9 @@ const (
 	opWrote    op = 0x84
 	opRefused  op = 0x85
 	opFinish   op = 0x86
+	opFunction op = 0x87
+	opHosted   op = 0x88
+	opFuel     op = 0x89
 )
 
 // encoder writes events to a recording, a hash or both.
@@ -62,7 +69,11 @@ func (e *encoder) uvarint(v uint64) { e.buf = binary.AppendUvarint(e.buf, v) }
 
 func (e *encoder) sum(v uint32) { e.buf = binary.LittleEndian.AppendUint32(e.buf, v) }
 
-func (e *encoder) text(s string) { e.buf = append(e.buf, s...) }
+// name puts s and its length on the tape.
+func (e *encoder) name(s string) {
+	e.uvarint(uint64(len(s)))
+	e.buf = append(e.buf, s...)
+}
 
 func (e *encoder) ranged(r memory.Range) {
 	d := int64(r.Ptr) - int64(e.place)
@@ -98,8 +109,7 @@ func (e *encoder) outcome(r *Result) {
 	e.uvarint(uint64(r.Signal))
 	e.uvarint(uint64(kind))
 	e.uvarint(uint64(r.Thread))
-	e.uvarint(uint64(len(r.Budget)))
-	e.text(string(r.Budget))
+	e.name(string(r.Budget))
 }
 
 // emit hands on what was put together.

@@ -45,7 +45,10 @@ func describeCall(i int, args []uint64) string {
 
 // describeName is the name of the function in row i.
 func describeName(i int) string {
-	if i >= rows {
+	switch {
+	case i == hostedRow:
+		return "a function of the embedder"
+	case i >= rows:
 		return "memory." + kernel[i-rows].name
 	}
 	return row(i).Name
@@ -60,6 +63,8 @@ func (d *script) describe(e *event) string {
 		return "the end of a call"
 	case e.op == opSwitch:
 		return fmt.Sprintf("a switch to thread %d, at call %d with fuel %d", e.to, e.entries, e.fuel)
+	case e.op == opHosted:
+		return describeHosted(e.name, e.values) + " of the embedder"
 	case e.op == opExport:
 		return fmt.Sprintf("the export %s is called with %v", e.name, e.values)
 	case e.op == opReturned:
@@ -68,6 +73,8 @@ func (d *script) describe(e *event) string {
 		return fmt.Sprintf("host code writes %d bytes at %#x", e.at.Len, e.at.Ptr)
 	case e.op == opRefused:
 		return fmt.Sprintf("memory is not to grow to %d bytes", e.size)
+	case e.op == opFuel:
+		return fmt.Sprintf("fuel for %d instructions", e.size)
 	case e.op == opFinish:
 		return fmt.Sprintf("the end: %v, at call %d with fuel %d", &e.result, e.entries, e.fuel)
 	}

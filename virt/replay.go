@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -72,8 +73,12 @@ func newPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts []Opt
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
 	p := &Player{header: r.header, outputs: given.writers}
+	info, err := wasmbin.Inspect(wasm)
+	if err != nil {
+		return nil, nil, fmt.Errorf("replay: %w", err)
+	}
 	c := p.config(r)
-	c.runtime, c.runtimeConfig = given.runtime, given.runtimeConfig
+	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, standIns(info)
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
@@ -88,7 +93,7 @@ func (p *Player) config(r *replayer) config {
 	h := &p.header
 	return config{
 		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
-		fuel: h.fuel, depth: h.depth, period: h.period, access: h.accesses, noPreempt: h.unpreempted,
+		depth: h.depth, resume: h.resumes, period: h.period, access: h.accesses, noPreempt: h.unpreempted,
 		replay: r,
 	}
 }

@@ -82,7 +82,13 @@ func (r *replayer) call(t *thread, row int, args []uint64) (a answer, ok bool) {
 	if begun && !r.during(t, row, args) {
 		return a, false
 	}
-	if a, err = r.script.answer(row); err == nil {
+	return r.answered(t, row, func() string { return describeCall(row, args) })
+}
+
+// answered takes what a call answered, and does in memory what it did. describe tells of the call.
+func (r *replayer) answered(t *thread, row int, describe func() string) (a answer, ok bool) {
+	a, err := r.script.answer(row)
+	if err == nil {
 		err = r.writes(t, a.writes)
 	}
 	if err != nil {
@@ -95,7 +101,7 @@ func (r *replayer) call(t *thread, row int, args []uint64) (a answer, ok bool) {
 		sum = digest(sum, mem, rg)
 	}
 	if len(a.reads) > 0 && sum != a.sum {
-		r.fail(&Difference{Event: r.count, Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describeCall(row, args), a.sum),
+		r.fail(&Difference{Event: r.count, Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.sum),
 			Replayed: fmt.Sprintf("the same call with bytes of checksum %08x", sum)})
 		return a, false
 	}
@@ -129,6 +135,9 @@ func (r *replayer) during(t *thread, row int, args []uint64) bool {
 			}
 		case e.op == opWrote:
 			r.apply(t.guest)
+		case e.op == opReturned && r.header.resumes:
+			// The call has trapped, and the export with it.
+			panic(&Trap{Kind: TrapHost, Message: "the recorded call has trapped"})
 		case e.op == opFinish:
 			if r.stop(t, e, true); !t.guest.ended.Load() {
 				r.part(t, "a call that does not end")
@@ -223,7 +232,7 @@ func (r *replayer) stop(t *thread, e *event, called bool) {
 	}
 	switch e.result.Outcome {
 	case Canceled, Deadlocked, Failed, Exhausted:
-	case Exited, Signaled:
+	case Exited, Signaled, Trapped:
 		if !called {
 			return
 		}
@@ -244,7 +253,10 @@ func (r *replayer) end(t *thread) {
 		r.fail(err)
 		return
 	}
-	if e.op == opSwitch {
+	switch e.op {
+	case opFinish:
+		r.stop(t, e, true) // it has used more fuel than there was
+	case opSwitch:
 		if e.entries != t.crossing.entries-t.crossing.told {
 			r.part(t, "ends")
 			return
@@ -284,6 +296,15 @@ func (r *replayer) returned(t *thread, results []uint64) {
 		return
 	}
 	r.take()
+}
+
+func (r *replayer) refueled(slice int64) int64 {
+	e, err := r.peek()
+	if err != nil || e.op != opFuel {
+		return slice
+	}
+	r.take()
+	return int64(e.size)
 }
 
 func (r *replayer) wrote(uint32, []byte) {}

@@ -29,8 +29,9 @@ func (e *RecordingError) Error() string {
 // The largest things in an event, which bound what reading one allocates.
 const (
 	maxRanges = 1 << 16
-	maxText   = 1 << 12
+	maxText   = 1 << 20
 	maxValues = 1 << 10
+	maxNamed  = 1 << 16
 )
 
 // frameReader reads the stream out of frames.
@@ -135,6 +136,9 @@ type script struct {
 	event  event
 	failed error
 	ranges []memory.Range
+	values []uint64
+	// functions are those of the embedder's, by their number.
+	functions []string
 }
 
 // event is the beginning of an event. Which fields are meant depends on op.
@@ -186,6 +190,11 @@ func (d *script) bad(reason string) error { return &RecordingError{Event: d.coun
 
 func (d *script) read(e *event) error {
 	first, err := d.ReadByte()
+	for ; err == nil && op(first) == opFunction; first, err = d.ReadByte() {
+		if err := d.function(); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return d.damage(err)
 	}
@@ -202,13 +211,15 @@ func (d *script) read(e *event) error {
 		e.to = uint32(to)
 	case opExport:
 		if e.name, err = d.text(); err == nil {
-			err = d.readValues(e)
+			e.values, err = d.numbersOf(e.values)
 		}
 	case opReturned:
-		err = d.readValues(e)
+		e.values, err = d.numbersOf(e.values)
+	case opHosted:
+		err = d.hosted(e)
 	case opWrote:
 		e.at, err = d.ranged()
-	case opRefused:
+	case opRefused, opFuel:
 		e.size, err = d.uvarint()
 	case opFinish:
 		err = d.finish(e)
@@ -300,22 +311,54 @@ func (d *script) bytes(b []byte) error {
 	return nil
 }
 
-func (d *script) readValues(e *event) error {
+// numbersOf reads numbers, of which there are as many as the first says, and appends them to to.
+func (d *script) numbersOf(to []uint64) ([]uint64, error) {
 	n, err := d.uvarint()
 	if err != nil {
-		return err
+		return to, err
 	}
 	if n > maxValues {
-		return d.bad("there are too many values")
+		return to, d.bad("there are too many values")
 	}
 	for range n {
 		v, err := d.uvarint()
 		if err != nil {
-			return err
+			return to, err
 		}
-		e.values = append(e.values, v)
+		to = append(to, v)
 	}
+	return to, nil
+}
+
+// function reads the name of a function of the embedder's.
+func (d *script) function() error {
+	module, err := d.text()
+	if err != nil {
+		return err
+	}
+	name, err := d.text()
+	if err != nil {
+		return err
+	}
+	if len(d.functions) == maxNamed {
+		return d.bad("there are too many functions")
+	}
+	d.functions = append(d.functions, module+"."+name)
 	return nil
+}
+
+// hosted reads the beginning of a call of one.
+func (d *script) hosted(e *event) error {
+	id, err := d.uvarint()
+	if err != nil {
+		return err
+	}
+	if id >= uint64(len(d.functions)) {
+		return d.bad("a function is called that was not named")
+	}
+	e.name = d.functions[id]
+	e.values, err = d.numbersOf(e.values)
+	return err
 }
 
 func (d *script) ranged() (memory.Range, error) {
@@ -337,6 +380,7 @@ type answer struct {
 	reads   []memory.Range // good until the next answer
 	sum     uint32
 	result  uint32
+	values  []uint64 // results of a function of the embedder's, good until the next answer
 	spawned uint32
 	writes  uint64 // how many ranges follow
 }
@@ -366,11 +410,17 @@ func (d *script) answer(row int) (a answer, err error) {
 		}
 		a.sum = binary.LittleEndian.Uint32(b[:])
 	}
-	result, err := d.uvarint()
+	if row == hostedRow {
+		d.values, err = d.numbersOf(d.values[:0])
+		a.values = d.values
+	} else {
+		var result uint64
+		result, err = d.uvarint()
+		a.result = uint32(result)
+	}
 	if err != nil {
 		return a, err
 	}
-	a.result = uint32(result)
 	if row == spawnRow {
 		spawned, err := d.uvarint()
 		if err != nil {

@@ -135,6 +135,9 @@ func (l *lineReader) next() (string, error) {
 	case e.call():
 		text, err := l.answered(e.row)
 		return line + text, err
+	case e.op == opHosted:
+		l.calls[l.thread] = append(l.calls[l.thread], hostedRow)
+		return line + " …", nil
 	case e.op == opEnd:
 		open := l.calls[l.thread]
 		if len(open) == 0 {
@@ -163,6 +166,8 @@ func (l *lineReader) answered(row int) (string, error) {
 	}
 	var b strings.Builder
 	switch {
+	case row == hostedRow:
+		fmt.Fprintf(&b, " = %v", a.values)
 	case row >= rows:
 		fmt.Fprintf(&b, " = %d", int32(a.result))
 	case row == spawnRow && a.result == 0:

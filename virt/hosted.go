@@ -1,0 +1,195 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// HostFunction is a function of the embedder's that guests import. See [WithFunctions].
+type HostFunction struct {
+	Name string
+	// Params and Results are numbers: i32, i64, f32, f64.
+	Params, Results []api.ValueType
+	// Call is the function. It finds its parameters in stack, and leaves its results there. Both are encoded as in
+	// wazero's [api.GoModuleFunc].
+	Call func(c *HostCall, stack []uint64)
+}
+
+// WithFunctions has guests import functions of the embedder's from module, which [WithRecording] and [WithHash] see: each call
+// with its parameters, what it reads from and writes to the guest's memory, its results, and the exports of
+// the guest that it calls. [Replay] answers in their place: it needs no such functions. Functions of [WithModules] are seen by
+// nobody.
+//
+// What a function does to the guest it does by its [HostCall], until it returns. Where threads take turns, the turn goes
+// on after each call, as after the Host's own functions.
+func WithFunctions(module string, functions ...HostFunction) Option {
+	return hostOption("WithFunctions", func(c *config) error {
+		if reserved(module) {
+			return fmt.Errorf("%q is the Host's own module", module)
+		}
+		var errs []error
+		hosted := hostFunctions{}
+		for m, all := range c.hosted {
+			hosted[m] = slices.Clone(all)
+		}
+		for _, f := range functions {
+			switch {
+			case f.Call == nil:
+				errs = append(errs, fmt.Errorf("%s.%s: the function is nil", module, f.Name))
+			case slices.ContainsFunc(slices.Concat(f.Params, f.Results), isReference):
+				errs = append(errs, fmt.Errorf("%s.%s: want numbers: references mean nothing in a replay", module, f.Name))
+			case hosted.find(module, f.Name) != nil:
+				errs = append(errs, fmt.Errorf("%s.%s is there twice", module, f.Name))
+			}
+			hosted[module] = append(hosted[module], &hostFunction{f, module})
+		}
+		c.hosted = hosted
+		return errors.Join(errs...)
+	})
+}
+
+func isReference(t api.ValueType) bool {
+	return t != i32 && t != i64 && t != api.ValueTypeF32 && t != api.ValueTypeF64
+}
+
+// reserved reports whether a module's functions are the Host's own.
+func reserved(module string) bool {
+	return module == reservedModule || strings.HasPrefix(module, reservedModule+".") || module == ModuleName || module == threadsModule
+}
+
+// HostCall is a call of a [HostFunction] by a guest. It is valid until the function returns.
+type HostCall struct{ t *thread }
+
+// Guest is the guest that made the call.
+func (c *HostCall) Guest() *Guest { return c.t.guest }
+
+// Thread is the number of the guest's thread; 0 is the first.
+func (c *HostCall) Thread() uint32 { return c.t.id() }
+
+// Context is that of the export's call. It is done when the guest has to end.
+func (c *HostCall) Context() context.Context { return c.t }
+
+// View is the guest's memory at the moment: after calls of exports it is asked for again.
+func (c *HostCall) View() *memory.View {
+	c.t.attach()
+	return &c.t.view
+}
+
+// Call calls an export of the guest, its allocator for one, on the thread that made this call. See [Guest.Call].
+func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
+	return c.t.guest.Call(c.t, name, params...)
+}
+
+// Trap stops the guest with a Result that says [Trapped], of kind [TrapHost], with err's text. It does not return.
+func (c *HostCall) Trap(err error) { panic(&Trap{Kind: TrapHost, Message: err.Error()}) }
+
+// hostFunction is a HostFunction of a module. In a replay it has no Call.
+type hostFunction struct {
+	HostFunction
+	module string
+}
+
+func (f *hostFunction) String() string { return f.module + "." + f.Name }
+
+// hostFunctions are those of one Host, by module.
+type hostFunctions map[string][]*hostFunction
+
+// find returns what answers an import, or nil.
+func (h hostFunctions) find(module, name string) *hostFunction {
+	for _, f := range h[module] {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// exportHosted makes the host modules of the embedder's functions.
+func (h *Host) exportHosted(ctx context.Context) error {
+	for name, functions := range h.config.hosted {
+		b := h.runtime.NewHostModuleBuilder(name)
+		for _, f := range functions {
+			b.NewFunctionBuilder().WithGoModuleFunction(h.adaptHosted(f), f.Params, f.Results).WithName(f.Name).Export(f.Name)
+		}
+		compiled, err := b.Compile(ctx)
+		if err != nil {
+			return fmt.Errorf("compile the host module %s: %w", name, err)
+		}
+		if h.modules[name], err = h.runtime.InstantiateModule(ctx, compiled, h.plain); err != nil {
+			return fmt.Errorf("instantiate the host module %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// adaptHosted makes a function of the embedder's a host function.
+func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		t, ok := ctx.(*thread)
+		if !ok || !same(t.mod, mod) {
+			t = h.threadOf(ctx, mod)
+		}
+		if !t.guest.ended.Load() {
+			t.attach()
+			b := t.guest.border
+			if b == nil {
+				f.Call(&HostCall{t}, stack)
+			} else {
+				b.enter(t)
+				b.hosted(t, f, stack)
+			}
+			if t.guest.host.takesTurns() && !t.guest.ended.Load() {
+				t.yield(sched.PointCall)
+			}
+			if b != nil {
+				b.back(t)
+			}
+		}
+		if t.gone() {
+			t.unwind(ctx)
+		}
+	}
+}
+
+// unrecorded are the imports of a module that nobody records: functions of the embedder's that are not by WithFunctions, and
+// whatever else it shares with other modules.
+func (h *Host) unrecorded(info *wasmbin.Module) (names []string) {
+	for _, im := range info.Imports {
+		switch {
+		case im.Kind == wasmbin.KindFunc && (reserved(im.Module) || h.config.hosted.find(im.Module, im.Name) != nil):
+		case im.Kind == wasmbin.KindMemory && im.Memory.Shared: // it is the Host's own
+		default:
+			names = append(names, im.Module+"."+im.Name)
+		}
+	}
+	return names
+}
+
+// standIns are functions for a replay: what a module imports from the embedder.
+func standIns(info *wasmbin.Module) hostFunctions {
+	h := hostFunctions{}
+	for _, im := range info.Imports {
+		if im.Kind == wasmbin.KindFunc && !reserved(im.Module) && h.find(im.Module, im.Name) == nil {
+			f := HostFunction{Name: im.Name, Params: valueTypes(im.Func.Params), Results: valueTypes(im.Func.Results)}
+			h[im.Module] = append(h[im.Module], &hostFunction{f, im.Module})
+		}
+	}
+	return h
+}
+
+func valueTypes[T ~byte](types []T) []api.ValueType {
+	all := make([]api.ValueType, len(types))
+	for i, t := range types {
+		all[i] = api.ValueType(t)
+	}
+	return all
+}
