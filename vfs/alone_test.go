@@ -74,3 +74,32 @@ func TestAloneKeepsDuplicates(t *testing.T) {
 		t.Errorf("the duplicate is %s now", got)
 	}
 }
+
+// Files that come and go take no memory, as long as nobody can know them.
+func TestAloneMakesAndRemoves(t *testing.T) {
+	g := newGuest(t, newNS(t))
+	g.Alone = true
+	p, n := g.path("new")
+	if got := testing.AllocsPerRun(20, func() {
+		vfs.PathOpen(&g.Caller, root, 0, p, n, uint32(wasip1.OCreat), uint64(rw), 0, 0, resultAt)
+		vfs.FdClose(&g.Caller, g.u32())
+		vfs.PathUnlinkFile(&g.Caller, root, p, n)
+	}); got != 0 {
+		t.Errorf("making, closing and removing a file allocates %v times, want 0", got)
+	}
+}
+
+// A node that host code has is that of a file that has gone, and of no other.
+func TestAloneKeepsNodes(t *testing.T) {
+	g := newGuest(t, newNS(t))
+	g.Alone = true
+	fd := g.mustOpen("new", wasip1.OCreat, rw)
+	node := g.Table.Get(fd).Node()
+	expectErrno(t, "fd_close", vfs.FdClose(&g.Caller, fd), wasip1.ESUCCESS)
+	p, n := g.path("new")
+	expectErrno(t, "path_unlink_file", vfs.PathUnlinkFile(&g.Caller, root, p, n), wasip1.ESUCCESS)
+	other := g.Table.Get(g.mustOpen("other", wasip1.OCreat, rw)).Node()
+	if other == node {
+		t.Error("the node that the host holds is that of another file now")
+	}
+}

@@ -152,6 +152,16 @@ type Maker interface {
 	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
 }
 
+// Reuser is implemented by a regular file's node that may stand for another file once its own has gone, if nobody has the
+// node then.
+type Reuser interface {
+	RegularFile
+	// LetGo is called by one who got the node from [Maker.Make] as a new file, gave it to nobody else, and will use neither it
+	// nor what it opened any more, but for the last Close. Who cannot be sure of that leaves the node to the garbage
+	// collector.
+	LetGo()
+}
+
 // OpenMode says how a file is opened.
 type OpenMode uint16
 

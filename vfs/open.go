@@ -129,7 +129,11 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			f.m.happened(Created, base, path)
 			empty := *o
 			empty.oflags &^= wasip1.OTrunc
-			return w.openFound(f, &empty)
+			d, err := w.openFound(f, &empty)
+			if err == nil {
+				d.made = true
+			}
+			return d, err
 		}
 		if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
 			f.m.drop(f.node)

@@ -27,6 +27,7 @@ type OpenFile struct {
 	mode      OpenMode
 	preopened bool
 	again     bool // it may be used again for another when it is closed; see Caller.Alone
+	made      bool // its node is one that Maker.Make has made for it
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool
@@ -275,6 +276,26 @@ func (f *OpenFile) release() error {
 	f.closed = true
 	wrote := f.wrote
 	f.mu.Unlock()
+	return f.finish(wrote)
+}
+
+// releaseAlone is release for one who knows that nobody else has f, and reports whether that closed it.
+func (f *OpenFile) releaseAlone() (closed bool, err error) {
+	if atomic.LoadInt32(&f.refs) != 1 {
+		return false, f.release()
+	}
+	atomic.StoreInt32(&f.refs, 0)
+	f.closed = true
+	if f.made {
+		if node, ok := f.node.(Reuser); ok {
+			node.LetGo()
+		}
+	}
+	return true, f.finish(f.wrote)
+}
+
+// finish is what follows the last release.
+func (f *OpenFile) finish(wrote bool) error {
 	var err error
 	switch {
 	case f.file != nil:

@@ -22,8 +22,8 @@ type Table struct {
 	shared atomic.Bool
 
 	mu     sync.Mutex
-	used   []uint64 // a bit for each descriptor that is open
-	open   int
+	used   []uint64     // a bit for each descriptor that is open
+	open   atomic.Int32 // how many; it changes under mu
 	limit  int
 	closed bool
 	inos   uint64
@@ -112,10 +112,8 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 
 // room reports whether there is a number left, so that nothing is made that cannot be opened.
 func (t *Table) room() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.open >= t.max() || t.pool == nil {
-		return t.open < t.max()
+	if t.Len() >= t.max() || t.pool == nil {
+		return t.Len() < t.max()
 	}
 	if !t.pool.Take() {
 		return false
@@ -129,7 +127,7 @@ func (t *Table) lowest() (uint32, error) {
 	if t.closed {
 		return 0, wasip1.EBADF
 	}
-	if t.open >= t.max() {
+	if t.Len() >= t.max() {
 		return 0, wasip1.EMFILE
 	}
 	if t.pool != nil && !t.pool.Take() {
@@ -191,7 +189,7 @@ func (t *Table) put(fd uint32, f *OpenFile) {
 	}
 	if bit := uint64(1) << (fd % 64); t.used[fd/64]&bit == 0 {
 		t.used[fd/64] |= bit
-		t.open++
+		t.open.Add(1)
 	}
 }
 
@@ -203,7 +201,7 @@ func (t *Table) take(fd uint32) *OpenFile {
 	}
 	(*t.slots.Load())[fd].Store(nil)
 	t.used[fd/64] &^= 1 << (fd % 64)
-	t.open--
+	t.open.Add(-1)
 	if t.pool != nil {
 		t.pool.Give()
 	}
@@ -279,9 +277,7 @@ type Descriptor struct {
 
 // Len returns how many descriptors are open.
 func (t *Table) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.open
+	return int(t.open.Load())
 }
 
 // List returns the open descriptors by number.

@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"math"
-	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -98,8 +97,11 @@ func FdClose(c *Caller, fd uint32) wasip1.Errno {
 	if f == nil {
 		return wasip1.EBADF
 	}
-	err := f.release()
-	if f.again && atomic.LoadInt32(&f.refs) == 0 && !c.Table.shared.Load() {
+	if !f.again || c.Table.shared.Load() {
+		return errno(f.release())
+	}
+	closed, err := f.releaseAlone()
+	if closed {
 		c.walk.spare = f
 	}
 	return errno(err)

@@ -14,13 +14,16 @@ var _ interface {
 	vfs.Directory
 } = (*dirNode)(nil)
 
+// Type returns the type.
+func (d *dirNode) Type() wasip1.Filetype { return wasip1.FiletypeDirectory }
+
 // Lookup returns the node that name stands for. Errors: ENOENT, ENAMETOOLONG.
 func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 	f := d.fs
 	hash := maphash.String(f.seed, name)
 	if c := f.cache.Load(); c != nil {
 		if n := c.lookup(hash, d.ino, name); n != nil {
-			return n.self, nil
+			return n.self(), nil
 		}
 	}
 	if len(name) > vfs.MaxName {
@@ -33,9 +36,10 @@ func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 		return nil, wasip1.ENOENT
 	}
 	n := f.node(e.ino)
+	self := n.give()
 	f.remember(e, n)
 	f.mu.runlock(&f.park)
-	return n.self, nil
+	return self, nil
 }
 
 // ReadDir lists in the order in which the names were made. A cookie is the place after an entry.
@@ -57,7 +61,7 @@ func (d *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	f.mu.runlock(&f.park)
 	if unread && len(entries) > 0 {
 		f.mu.lock(&f.park)
-		in := d.own()
+		in := d.base().own()
 		in.atim, in.unread = f.now(), false
 		f.mu.unlock(&f.park)
 	}
@@ -80,7 +84,7 @@ func (d *dirNode) SetAttr(a vfs.SetAttr) error {
 	}
 	f := d.fs
 	f.mu.lock(&f.park)
-	d.own().set(&a, f.now())
+	d.base().own().set(&a, f.now())
 	f.mu.unlock(&f.park)
 	return nil
 }
@@ -113,18 +117,23 @@ func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool,
 	hash := maphash.String(f.seed, name)
 	if c := f.cache.Load(); c != nil {
 		if n := c.lookup(hash, d.ino, name); n != nil {
-			return n.self, false, nil
+			return n.self(), false, nil
 		}
 	}
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)
 	if e := d.in.dir.find(hash, name); e != nil {
 		n := f.node(e.ino)
+		node = n.give()
 		f.remember(e, n)
-		return n.self, false, nil
+		return node, false, nil
 	}
-	node, err = d.addLocked(name, hash, wasip1.FiletypeRegularFile, perm, "")
-	return node, err == nil, err
+	n, err := d.addLocked(name, hash, wasip1.FiletypeRegularFile, perm, "")
+	if err != nil {
+		return nil, false, err
+	}
+	n.held.Store(heldByMaker)
+	return (*fileNode)(n), true, nil
 }
 
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
@@ -138,11 +147,15 @@ func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target
 	if d.in.dir.find(hash, name) != nil {
 		return nil, wasip1.EEXIST
 	}
-	return d.addLocked(name, hash, typ, perm, target)
+	n, err := d.addLocked(name, hash, typ, perm, target)
+	if err != nil {
+		return nil, err
+	}
+	return n.give(), nil
 }
 
 // addLocked adds a name that is not there. FS.mu is held for writing.
-func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
+func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm fs.FileMode, target string) (*node, error) {
 	f := d.fs
 	switch {
 	case d.gone:
@@ -151,13 +164,13 @@ func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm 
 		return nil, wasip1.ENOSPC
 	}
 	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), hash, d.ino)
-	in := d.own()
+	in := d.base().own()
 	in.dir.insert(f.owner, e)
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink++
 	}
 	in.changed(n.in.ctim)
-	return n.self, nil
+	return n, nil
 }
 
 // Link gives a file or symbolic link another name. Errors: EXDEV for a node of another file system, a
@@ -195,7 +208,7 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 	nin.nlink++
 	nin.ctim = now
 	l.unlock(&f.park)
-	in := d.own()
+	in := d.base().own()
 	in.dir.insert(f.owner, &entry{owner: f.owner, name: f.names.get(hash, name), hash: hash, ino: n.ino, parent: d.ino, typ: n.typ})
 	in.changed(now)
 	return nil
@@ -233,7 +246,7 @@ func (d *dirNode) absent(name string) error {
 // removeEntry takes e out of d. FS.mu is held for writing.
 func (d *dirNode) removeEntry(e *entry, now int64) {
 	f := d.fs
-	in := d.own()
+	in := d.base().own()
 	in.dir.remove(f.owner, e)
 	in.changed(now)
 	f.unremember(e)

@@ -16,7 +16,17 @@ var _ interface {
 	vfs.Appender
 	vfs.VectorFile
 	vfs.Allocator
+	vfs.Reuser
 } = (*fileNode)(nil)
+
+// Type returns the type.
+func (n *fileNode) Type() wasip1.Filetype { return wasip1.FiletypeRegularFile }
+
+// Attr returns the attributes. Errors: ENOENT where the file has gone.
+func (n *fileNode) Attr() (vfs.Attr, error) { return n.base().fileAttr() }
+
+// LetGo implements vfs.Reuser.
+func (n *fileNode) LetGo() { n.held.CompareAndSwap(heldByMaker, heldByNone) }
 
 // Open returns the node itself, which counts how often it is open. Errors: ENOENT
 // for a file whose last name was removed when it was not open.
@@ -30,7 +40,7 @@ func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
 	}
 	n.opens++
 	if mode&vfs.OpenTruncate != 0 {
-		in := n.own()
+		in := n.base().own()
 		f.truncate(in, 0)
 		in.changed(f.now())
 	}
@@ -48,7 +58,7 @@ func (n *fileNode) Close() error {
 		return wasip1.EBADF
 	}
 	if n.opens--; n.opens == 0 && n.in.nlink == 0 {
-		n.forget()
+		n.base().forget()
 	}
 	return nil
 }
@@ -114,7 +124,7 @@ func (n *fileNode) wasRead() {
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
 	if n.in.unread {
-		in := n.own()
+		in := n.base().own()
 		in.atim, in.unread = f.now(), false
 	}
 	l.unlock(&f.park)
@@ -131,7 +141,7 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
-	in := n.own()
+	in := n.base().own()
 	k, err := f.write(in, p, off)
 	if k > 0 {
 		in.changed(f.now())
@@ -167,7 +177,7 @@ func (n *fileNode) Append(bufs [][]byte) (int, int64, error) {
 // writeAll writes bufs from off on. The stripe is held for writing.
 func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
 	f := n.fs
-	in := n.own()
+	in := n.base().own()
 	done := 0
 	var err error
 	for _, p := range bufs {
@@ -205,15 +215,14 @@ func (n *fileNode) Allocate(off, size int64) error {
 	l.lock(&f.park)
 	defer l.unlock(&f.park)
 	if off+size > n.in.size {
-		in := n.own()
+		in := n.base().own()
 		in.size = off + size
 		in.changed(f.now())
 	}
 	return nil
 }
 
-// SetAttr changes attributes. Errors: EFBIG for a size beyond the limit, ENOENT for
-// that of a file that has gone.
+// SetAttr changes attributes. Errors: EFBIG for a size beyond the limit, ENOENT where the file has gone.
 func (n *fileNode) SetAttr(a vfs.SetAttr) error {
 	f := n.fs
 	if a.Mask&vfs.SetSize != 0 && a.Size > uint64(f.maxFile) {
@@ -222,10 +231,10 @@ func (n *fileNode) SetAttr(a vfs.SetAttr) error {
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
 	defer l.unlock(&f.park)
-	if a.Mask&vfs.SetSize != 0 && n.gone {
+	if n.gone {
 		return wasip1.ENOENT
 	}
-	in, now := n.own(), f.now()
+	in, now := n.base().own(), f.now()
 	if a.Mask&vfs.SetSize != 0 {
 		f.truncate(in, int64(a.Size))
 		in.changed(now)

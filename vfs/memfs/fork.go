@@ -36,7 +36,7 @@ func (f *FS) Fork() *FS {
 	}
 	f.mu.unlock(&f.park)
 
-	g.root = newNode(g, rootIno, g.table.get(rootIno)).self.(*dirNode)
+	g.root = (*dirNode)(newNode(g, rootIno, g.table.get(rootIno)))
 	return g
 }
 
@@ -53,10 +53,14 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 		return nil
 	}
 	f.mu.rlock(&f.park)
+	var self vfs.Node
 	n := f.node(o.ino)
+	if n != nil {
+		self = n.give()
+	}
 	f.mu.runlock(&f.park)
 	if n != nil {
-		return n.self
+		return self
 	}
 	in := noInode
 	if a, err := old.Attr(); err == nil {
@@ -67,7 +71,7 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	}
 	n = newNode(f, o.ino, in)
 	n.gone = true
-	return n.self
+	return n.self()
 }
 
 // DropOrphans lets go of the files without a name that came from the file system f was forked from and

@@ -107,7 +107,7 @@ func New(opts ...Option) *FS {
 	}
 	f.inodes.Store(1)
 	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", nil, 0, rootIno)
-	f.root = n.self.(*dirNode)
+	f.root = (*dirNode)(n)
 	return f
 }
 

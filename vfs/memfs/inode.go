@@ -2,6 +2,7 @@ package memfs
 
 import (
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -51,17 +52,24 @@ type node struct {
 	fs    *FS
 	ino   uint64
 	in    *inode // replaced and changed under the locks of its type; noInode for a file that has gone
-	self  vfs.Node
-	opens int32 // of a file
+	opens int32  // of a file
 	typ   wasip1.Filetype
 	gone  bool // no longer in the table
+	held  atomic.Uint32
 }
+
+// Who may have a node, besides its file system.
+const (
+	heldByAny   = iota // so it stays what it is for ever
+	heldByMaker        // only who got it from Make
+	heldByNone
+)
 
 // dirNode, fileNode and linkNode are the nodes of the three types.
 type (
-	dirNode  struct{ node }
-	fileNode struct{ node }
-	linkNode struct{ node }
+	dirNode  node
+	fileNode node
+	linkNode node
 )
 
 // handle is any of them.
@@ -70,27 +78,32 @@ type handle interface {
 	base() *node
 }
 
-func (n *node) base() *node { return n }
+func (n *dirNode) base() *node  { return (*node)(n) }
+func (n *fileNode) base() *node { return (*node)(n) }
+func (n *linkNode) base() *node { return (*node)(n) }
 
-// Type returns the type.
-func (n *node) Type() wasip1.Filetype { return n.typ }
+// self returns n as what it is.
+func (n *node) self() vfs.Node {
+	switch n.typ {
+	case wasip1.FiletypeDirectory:
+		return (*dirNode)(n)
+	case wasip1.FiletypeSymbolicLink:
+		return (*linkNode)(n)
+	}
+	return (*fileNode)(n)
+}
+
+// give returns n for somebody who may keep it. FS.mu is held.
+func (n *node) give() vfs.Node {
+	if n.held.Load() != heldByAny {
+		n.held.Store(heldByAny)
+	}
+	return n.self()
+}
 
 // newNode returns a handle for in. It is in no table yet.
 func newNode(f *FS, ino uint64, in *inode) *node {
-	var n *node
-	switch in.typ {
-	case wasip1.FiletypeDirectory:
-		d := new(dirNode)
-		n, d.self = &d.node, d
-	case wasip1.FiletypeSymbolicLink:
-		l := new(linkNode)
-		n, l.self = &l.node, l
-	default:
-		r := new(fileNode)
-		n, r.self = &r.node, r
-	}
-	n.fs, n.ino, n.typ, n.in = f, ino, in.typ, in
-	return n
+	return &node{fs: f, ino: ino, typ: in.typ, in: in}
 }
 
 // newborn is an inode with the entry that names it first: one piece of memory, since most live and die together.
@@ -99,10 +112,11 @@ type newborn struct {
 	entry
 }
 
-// spares are an inode and an entry that nobody has any more: where files are made and removed over and over, the
+// spares are parts of a file that nobody has any more: where files are made and removed over and over, the
 // next ones need no memory of their own.
 type spares struct {
 	inode *inode // under FS.tableMu
+	node  *node  // of a regular file, likewise
 	entry *entry // under FS.mu, held for writing
 }
 
@@ -122,6 +136,17 @@ func (s *spares) take() (*inode, *entry) {
 	return in, e
 }
 
+// handle returns a node for in. FS.mu is held for writing, and FS.tableMu.
+func (s *spares) handle(f *FS, ino uint64, in *inode) *node {
+	n := s.node
+	if n == nil || in.typ != wasip1.FiletypeRegularFile {
+		return newNode(f, ino, in)
+	}
+	s.node = nil
+	n.ino, n.in, n.gone = ino, in, false
+	return n // still heldByNone: who gives it away says to whom
+}
+
 // noInode stands in for that of a regular file that has gone. It is never changed.
 var noInode = &inode{typ: wasip1.FiletypeRegularFile}
 
@@ -137,7 +162,7 @@ func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink, in.dir = 2, &dirTable{parent: parent}
 	}
-	n := newNode(f, f.next, in)
+	n := f.spares.handle(f, f.next, in)
 	f.next++
 	f.table.set(f.owner, n.ino, in)
 	if n.ino != rootIno { // see FS.root
@@ -153,7 +178,7 @@ func (f *FS) node(ino uint64) *node {
 		return n
 	}
 	if ino == rootIno {
-		return &f.root.node
+		return f.root.base()
 	}
 	f.tableMu.Lock()
 	defer f.tableMu.Unlock()
@@ -210,6 +235,9 @@ func (n *node) forget() {
 		n.in = noInode
 		*in = inode{}
 		f.spares.inode = in
+		if n.held.Load() == heldByNone {
+			f.spares.node = n
+		}
 	}
 	f.tableMu.Unlock()
 }
@@ -245,8 +273,8 @@ func (n *node) unlinked(now int64) {
 	l.unlock(&f.park)
 }
 
-// Attr returns the attributes of a file or link. Errors: ENOENT for a file that has gone.
-func (n *node) Attr() (vfs.Attr, error) {
+// fileAttr returns the attributes of a file or link. Errors: ENOENT for a file that has gone.
+func (n *node) fileAttr() (vfs.Attr, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)

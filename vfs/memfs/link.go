@@ -10,6 +10,12 @@ var _ interface {
 	vfs.Symlink
 } = (*linkNode)(nil)
 
+// Type returns the type.
+func (n *linkNode) Type() wasip1.Filetype { return wasip1.FiletypeSymbolicLink }
+
+// Attr returns the attributes.
+func (n *linkNode) Attr() (vfs.Attr, error) { return n.base().fileAttr() }
+
 // Readlink returns the target, which never changes.
 func (n *linkNode) Readlink() (string, error) {
 	f := n.fs
@@ -28,7 +34,7 @@ func (n *linkNode) SetAttr(a vfs.SetAttr) error {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
-	n.own().set(&a, f.now())
+	n.base().own().set(&a, f.now())
 	l.unlock(&f.park)
 	return nil
 }

@@ -57,7 +57,7 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		moved = &entry{owner: f.owner, ino: e.ino, typ: e.typ}
 	}
 	moved.hash, moved.parent = newHash, t.ino
-	tin := t.own()
+	tin := t.base().own()
 	if old == nil {
 		moved.name = f.names.get(newHash, newName)
 		tin.dir.insert(f.owner, moved)
