@@ -25,9 +25,11 @@
 // not do. With every processor in a guest, nobody would be left to move it.
 //
 // fuel takes from the cell before the instructions run: 1 for each, but 0 for
-// block, loop, try_table, else, end and nop, and a path's straight pieces are
-// paid at their beginnings. The cell is exact whenever other code runs, host
-// functions included, and the same in wazero's compiler and interpreter. It is 0
+// block, loop, try_table, else, end and nop. A straight piece of code is paid at
+// its beginning, together with what follows it as surely: code behind a block, if
+// or loop that no branch leaves but to its end. Nothing more than that has been
+// paid whenever other code runs, host functions included, so that the cell is the
+// same in wazero's compiler and interpreter; who returns has paid exactly. It is 0
 // at first: the host sets it before it calls an export, and in fuel adds to it
 // (and stops the guest there; slices should be small). memory.fill, memory.copy
 // and their like count as 1 whatever their length.

@@ -31,6 +31,7 @@ type label struct {
 	op    opcode // what opened it
 	extra uint32 // how many labels of ours stand around it
 	loop  *loop  // the loop whose check a branch to the label makes, nil for none
+	pays  bool   // the branch only pays for the loop, the check comes later
 }
 
 func (e *emitter) emit(b *body) []byte {
@@ -227,18 +228,30 @@ func (e *emitter) callHost(a *asm) {
 	}
 }
 
-// branchBack writes a br or br_if to a loop with the loop's check.
-func (e *emitter) branchBack(in *instr, l *loop) {
-	e.p.skip(in.at, in.end)
+// branchBack writes a br or br_if to a loop with the loop's check. Every
+// conditional jump in it is an if with a way of its own: wazero's compiler joins
+// comparison and jump only where the jump's target is reached from nowhere else.
+func (e *emitter) branchBack(in *instr, to label) {
 	label := e.shiftLabel(in.index)
+	if to.pays && to.loop.cost == 0 {
+		e.p.u32(in.indexAt, in.end, label)
+		return
+	}
+	e.p.skip(in.at, in.end)
 	e.asm(func(a *asm) {
 		if in.op == opBrIf {
 			a.ops(opIf, blockEmpty)
 			label++
 		}
-		e.count(a, l.weight, l.cost)
-		a.op(opBrIf, label)
-		e.callHost(a)
+		if to.pays {
+			e.charge(a, to.loop.cost)
+		} else {
+			e.count(a, to.loop.weight, to.loop.cost)
+			a.ops(opIf, blockEmpty)
+			a.op(opBr, label+1)
+			a.ops(opEnd)
+			e.callHost(a)
+		}
 		a.op(opBr, label)
 		if in.op == opBrIf {
 			a.ops(opEnd)
@@ -313,8 +326,8 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opElse:
 		e.labels[len(e.labels)-1].op = opElse
 	case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
-		if l := e.labels[len(e.labels)-1-int(in.index)].loop; l != nil {
-			e.branchBack(in, l)
+		if to := e.labels[len(e.labels)-1-int(in.index)]; to.loop != nil {
+			e.branchBack(in, to)
 		} else {
 			e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
 		}

@@ -83,8 +83,7 @@ type Report struct {
 	// Globals are all exported by ExportGlobals, in the order of their
 	// indices, and the cells.
 	Globals []ExportedGlobal
-	// Loops and Entries are the loop headers and function entries that have
-	// a check, Waits and Grows the instructions that became calls, and
+	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the instructions that became calls, and
 	// Accesses those that have a switch point.
 	Loops, Entries, Waits, Grows, Accesses int
 	// Dropped are the custom sections that were left out because they name

@@ -125,7 +125,7 @@ func (e *emitter) leadsBack(in *instr) {
 func (e *emitter) endLoop(l *loop, weight uint64) {
 	l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
 	l.weight = e.capped(weight)
-	if e.opts.Stop && l.tight {
+	if l.tight && l.atBranches && (e.opts.Stop || e.opts.Fuel) {
 		l.copies = e.copies(l)
 		l.weight *= uint32(l.copies)
 	}

@@ -14,16 +14,11 @@ package wasmbin
 //	  end
 //	end
 //
-// Where the check cannot be at the branches it stands before the first body.
-//
 // The engine sees one straight line where the loop had its branch back, and
 // keeps what it knows (base and length of memory, bounds that were checked).
 
 // copies is how often the body of a tight loop is written.
 func (e *emitter) copies(l *loop) int {
-	if !e.withoutParams(l) {
-		return 1
-	}
 	switch {
 	case l.weight <= 16:
 		return 16
@@ -65,9 +60,6 @@ func (e *emitter) unroll(l *loop) {
 		a.byte(blockType)
 		a.ops(opLoop)
 		a.byte(blockType)
-		if !l.atBranches {
-			e.check(a, l.weight, 0)
-		}
 	})
 	for i := range l.copies {
 		last := i == l.copies-1
@@ -76,10 +68,7 @@ func (e *emitter) unroll(l *loop) {
 			extra = 2
 			e.asm(func(a *asm) { a.ops(opBlock, blockEmpty) })
 		}
-		again := label{op: opLoop, extra: extra}
-		if last && l.atBranches {
-			again.loop = l
-		}
+		again := label{op: opLoop, extra: extra, loop: l, pays: !last}
 		e.labels = append(e.labels, again)
 		e.p.last = ins[l.start].end
 		for j := l.start + 1; j < l.end; j++ {
