@@ -65,6 +65,7 @@ func (t *thread) refuel() {
 		return
 	}
 	t.yield(sched.PointFuel)
+	t.heed()
 }
 
 // settleFuel gives back what a thread that stops running has left of its slice, or takes what it owes: straight code

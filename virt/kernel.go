@@ -90,15 +90,19 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 	return b
 }
 
-// check is called from time to time by guest code that makes no other calls. The end of the call's context
-// reaches it here sooner than through the goroutine that waits for it, which has to wait for a processor where many
-// guests compute.
+// check is called from time to time by guest code that makes no other calls.
 func (t *thread) check() {
+	t.yield(sched.PointFuel)
+	t.heed()
+}
+
+// heed looks at the context of the call, after the thread has had to wait for its turn: where many guests compute, the
+// goroutine that waits for the context's end has to wait for a processor longer than they do, and each of them would compute once
+// more.
+func (t *thread) heed() {
 	if t.Context.Err() != nil {
 		t.guest.decide(&Result{Outcome: Canceled, Err: context.Cause(t.Context)})
-		return
 	}
-	t.yield(sched.PointFuel)
 }
 
 // yield is a switch point of the scheduler. A thread that waits while its module is being instantiated has no

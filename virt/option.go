@@ -137,7 +137,7 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
 
 // interpretedPeriod is how many instructions run between two checks in wazero's interpreter, which takes about a
 // hundred times as long for each as its compiler.
-const interpretedPeriod = 50_000
+const interpretedPeriod = 10_000
 
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
 func WithInterpreter() Option {
