@@ -61,6 +61,11 @@ func (w *walker) where() string {
 	return gopath.Join(from, strings.Join(names, "/"), w.final)
 }
 
+// entered notes the name of the directory at the top. It stays out of the loop of walks that nobody guards.
+//
+//go:noinline
+func (w *walker) entered(name string) { w.names = append(w.names[:len(w.stack)-2], name) }
+
 // failed notes what is left of the path where a walk ends early, at name.
 func (w *walker) failed(name string) {
 	w.final = name
@@ -95,12 +100,8 @@ func (w *walker) permitBoth(to *walker, err error) error {
 	return err
 }
 
-// permitted is find for an operation that the Guard is asked about.
-func (w *walker) permitted(base *OpenFile, path string, follow bool) (found, error) {
-	f, err := w.find(base, path, follow)
-	if w.guard == nil {
-		return f, err
-	}
+// permitFound is permit after find, of which it lets go what is not permitted.
+func (w *walker) permitFound(f found, err error) (found, error) {
 	e := w.permit(err)
 	if e != nil && err == nil {
 		if f.m.releases && !w.holds(f.node) {

@@ -21,7 +21,10 @@ func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, e
 			return Attr{}, 0, err
 		}
 	}
-	f, err := w.permitted(base, path, follow)
+	f, err := w.find(base, path, follow)
+	if w.guard != nil {
+		f, err = w.permitFound(f, err)
+	}
 	if err != nil {
 		w.end()
 		return Attr{}, 0, err
@@ -49,7 +52,10 @@ func attrPath(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
 
 // setAttr changes the attributes of what path stands for.
 func (w *walker) setAttr(base *OpenFile, path string, follow bool, set SetAttr) error {
-	f, err := w.permitted(base, path, follow)
+	f, err := w.find(base, path, follow)
+	if w.guard != nil {
+		f, err = w.permitFound(f, err)
+	}
 	if err == nil {
 		if f.m.readOnly {
 			err = wasip1.EROFS
@@ -63,7 +69,10 @@ func (w *walker) setAttr(base *OpenFile, path string, follow bool, set SetAttr) 
 
 // readlink returns the target of a symbolic link. Errors: EINVAL for anything else.
 func (w *walker) readlink(base *OpenFile, path string) (string, error) {
-	f, err := w.permitted(base, path, false)
+	f, err := w.find(base, path, false)
+	if w.guard != nil {
+		f, err = w.permitFound(f, err)
+	}
 	if err != nil {
 		w.end()
 		return "", err

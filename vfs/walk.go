@@ -147,21 +147,18 @@ func (w *walker) last() (string, error) {
 
 func (w *walker) lastName(name string) (string, error) {
 	w.rest, w.up = "", false
-	last := name
+	if w.guard != nil {
+		w.final = name
+	}
 	switch name {
 	case "", ".":
-		last = ""
+		return "", nil
 	case "..":
 		w.up = true
-		last = ""
-		if err := w.parent(); err != nil {
-			return "", err
-		}
+		w.final = "."
+		return "", w.parent()
 	}
-	if w.guard != nil {
-		w.final = last
-	}
-	return last, nil
+	return name, nil
 }
 
 // enter goes into what name stands for, which must lead to a directory.
@@ -189,7 +186,7 @@ func (w *walker) enter(name string) error {
 	if dir, ok := f.node.(Directory); ok && f.node.Type() == wasip1.FiletypeDirectory {
 		w.stack = append(w.stack, position{dir: dir, m: f.m, at: f.at})
 		if w.guard != nil {
-			w.names = append(w.names[:len(w.stack)-2], name)
+			w.entered(name)
 		}
 		return nil
 	}
