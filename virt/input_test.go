@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,10 @@ func TestModulesThatAreRefused(t *testing.T) {
 			[]string{"wasivirt", "reserved"}},
 		{"more memory than its limit", handModule{funcs: []handFunc{start}, memory: 65536}.encode(),
 			[]virt.Option{virt.WithMemoryLimit(1 << 20)}, []string{"4294967296", "1048576"}},
+		{"a table of 128 Mi elements", handModule{funcs: []handFunc{start}, memory: 1, tables: []string{"\x70\x00\x80\x80\x80\x40"}}.encode(), nil,
+			[]string{"134217728", "10000000"}},
+		{"many tables that are too much together", handModule{funcs: []handFunc{start}, memory: 1,
+			tables: slices.Repeat([]string{"\x70\x00\xc0\x84\x3d"}, 11)}.encode(), nil, []string{"11000000", "10000000"}},
 		{"no _start", handModule{funcs: []handFunc{{name: "main"}}, memory: 1}.encode(), nil, []string{"_start"}},
 		{"an option of the Host", nothing(), []virt.Option{virt.WithClock(clock.Real())}, []string{"WithClock", "NewBuilder"}},
 		{"an argument with a NUL", nothing(), []virt.Option{virt.WithArgs("a\x00b")}, []string{"NUL"}},
@@ -84,6 +89,24 @@ func TestEveryPrefixOfAModule(t *testing.T) {
 		if err := m.Close(t.Context()); err != nil {
 			t.Errorf("close what %d bytes make: %v", n, err)
 		}
+	}
+}
+
+// TestTablesThatGrow has a guest grow its table by what would take 16 GiB of the machine.
+func TestTablesThatGrow(t *testing.T) {
+	grow := handFunc{name: "grow", signature: signature{params: []byte{typeI32}, results: []byte{typeI32}},
+		body: []byte{0xd0, 0x70, opLocalGet, 0, 0xfc, 15, 0}}
+	wasm := handModule{funcs: []handFunc{grow}, memory: 1, tables: []string{"\x70\x00\x01"}}.encode()
+	for name, opts := range map[string][]virt.Option{"stoppable": nil, "as it is": {virt.WithoutPreemption()}} {
+		t.Run(name, func(t *testing.T) {
+			host := newHost(t, opts...)
+			g := newGuest(t, host, compiled(t, host, wasm))
+			for _, step := range []struct{ by, want int32 }{{1 << 30, -1}, {-1 << 31, -1}, {10_000_000, -1}, {1000, 1}, {10_000_000, -1}, {0, 1001}} {
+				if n, err := callI32(t.Context(), g, "grow", step.by); err != nil || n != step.want {
+					t.Errorf("grow by %d: %d, %v; want %d", uint32(step.by), n, err, step.want)
+				}
+			}
+		})
 	}
 }
 

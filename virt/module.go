@@ -77,6 +77,10 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	return m, nil
 }
 
+// maxTableElements is how many elements the tables of one instance may hold together (browsers: 10,000,000 in one table).
+// wazero takes 8 bytes for each and knows no limit of its own but 1<<27 at the start and 1<<32 after growing.
+const maxTableElements = 10_000_000
+
 // rewriting says what has to be changed in a module before it is compiled.
 func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 	return wasmbin.Options{
@@ -89,6 +93,8 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Grow:         sharedMemory(info) != nil,
 		Waits:        sharedMemory(info) != nil,
 		SharedAccess: h.config.access && h.takesTurns(),
+
+		TableElements: maxTableElements,
 	}
 }
 

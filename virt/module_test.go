@@ -34,6 +34,7 @@ type handModule struct {
 	funcs  []handFunc // the imports first
 	memory int        // pages of the memory that it exports; none where 0
 	start  int        // the index of the start function, where it is not 0
+	tables []string   // encoded
 }
 
 // calling is the body of a function that passes its parameters on to function f.
@@ -62,6 +63,10 @@ func (m handModule) encode() []byte {
 			}
 		}
 	}
+	var tables section
+	for _, t := range m.tables {
+		tables.entry([]byte(t))
+	}
 	var memories section
 	if m.memory != 0 {
 		memories.entry(append([]byte{0}, number(m.memory)...))
@@ -71,6 +76,7 @@ func (m handModule) encode() []byte {
 	out = types.appendTo(out, 1)
 	out = imports.appendTo(out, 2)
 	out = funcs.appendTo(out, 3)
+	out = tables.appendTo(out, 4)
 	out = memories.appendTo(out, 5)
 	out = exports.appendTo(out, 7)
 	if m.start != 0 {

@@ -193,7 +193,7 @@ func WithSerializedCalls() Option {
 	return guestOption("WithSerializedCalls", func(c *config) error { c.serialize = true; return nil })
 }
 
-// WithoutPreemption runs modules as they are: a few percent faster, but a loop in a guest can be neither stopped
+// WithoutPreemption runs the code of modules as it is: a few percent faster, but a loop in a guest can be neither stopped
 // nor limited, and holds up Go's garbage collector.
 func WithoutPreemption() Option {
 	return hostOption("WithoutPreemption", func(c *config) error { c.noPreempt = true; return nil })

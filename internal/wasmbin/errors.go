@@ -35,6 +35,18 @@ func (e *ReservedError) Error() string {
 	return fmt.Sprintf("wasm: the module has an %s of the reserved name %q", e.Kind, e.Name)
 }
 
+// LimitError says that a module starts with more than it may have.
+type LimitError struct {
+	// What is counted, in the plural.
+	What string
+	// Needs is what the module starts with, Limit what it may have.
+	Needs, Limit uint64
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("wasm: the module starts with %d %s, and %d is the most", e.Needs, e.What, e.Limit)
+}
+
 // checkHeader refuses what is not a core WebAssembly module of version 1, and
 // says what it is instead where that can be told.
 func checkHeader(module []byte) error {

@@ -58,7 +58,8 @@ func FuzzRewrite(f *testing.F) {
 		for _, opts := range everything {
 			rewritten, _, err := Rewrite(module, opts)
 			var reserved *ReservedError
-			if errors.As(err, &reserved) {
+			var over *LimitError
+			if errors.As(err, &reserved) || errors.As(err, &over) {
 				continue
 			}
 			if err != nil {

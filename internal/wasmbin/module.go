@@ -169,6 +169,7 @@ type layout struct {
 	globals       []GlobalType // imported ones first
 	importedGlobs int
 	tables        int
+	ownTables     []Table // those that it defines
 	tags          int
 	bodies        int
 }

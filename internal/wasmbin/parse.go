@@ -159,7 +159,7 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 	case secTable:
 		n := vector("tables", 3)
 		for i := 0; i < n && c.err == nil; i++ {
-			m.parseTable(c, refs)
+			m.ownTables = append(m.ownTables, m.parseTable(c, refs))
 		}
 	case secMemory:
 		n := vector("memories", 2)
@@ -214,6 +214,8 @@ type refs struct {
 	fn func(at, end int, index uint32) error
 	// global is told of a global.
 	global func(at int, index uint32)
+	// table, unless nil, is told of a table and where its limits stand.
+	table func(t *Table, limits span)
 }
 
 func (r *refs) visitFunc(c *cursor) {
@@ -385,6 +387,9 @@ func (m *Module) parseTable(c *cursor, refs *refs) (t Table) {
 	t.Min, t.Max, t.HasMax, shared = parseLimits(c, "table")
 	if shared {
 		c.fail(at, "a shared table")
+	}
+	if refs != nil && refs.table != nil {
+		refs.table(&t, span{at, c.pos})
 	}
 	if withInit {
 		parseConstExpr(c, refs)

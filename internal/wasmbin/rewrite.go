@@ -44,6 +44,11 @@ type Options struct {
 	// directly or through others, are under way: one more calls the host
 	// function depth. 0 is no limit.
 	CallDepth uint32
+	// TableElements is how many elements the tables that the module defines may
+	// hold together: those that it starts with are left to each, and what
+	// remains is divided among them as what they may grow by. A module that
+	// starts with more is a [*LimitError]. 0 is no limit.
+	TableElements uint64
 	// HostModules are the import modules whose functions never call back
 	// into the guest; nil stands for those of WASI. What else is imported is
 	// taken to do so, which costs checks.
@@ -92,8 +97,8 @@ type Report struct {
 }
 
 // Rewrite returns the module with the changes that opts ask for, and with the
-// zero Options the same bytes. Errors are a [*FormatError] or a
-// [*ReservedError]. The result depends on nothing but the arguments.
+// zero Options the same bytes. Errors are a [*FormatError], a
+// [*ReservedError] or a [*LimitError]. The result depends on nothing but the arguments.
 func Rewrite(module []byte, opts Options) ([]byte, *Report, error) {
 	return rewrite(module, opts, tuning{})
 }
@@ -121,6 +126,8 @@ type rewriter struct {
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	calls                                                    *calls
 
+	room uint64 // what each table may grow by, where Options.TableElements is set
+
 	out []byte
 }
 
@@ -145,7 +152,10 @@ func rewrite(module []byte, opts Options, tune tuning) ([]byte, *Report, error) 
 		return nil, nil, err
 	}
 	r := &rewriter{Module: m, opts: opts, report: &Report{}, tune: tune}
-	if opts.isZero() && !tune.force {
+	if r.room, err = r.tableRoom(); err != nil {
+		return nil, nil, err
+	}
+	if opts.isZero() && !r.capsTables() && !tune.force {
 		if err := r.checkBodies(); err != nil {
 			return nil, nil, err
 		}

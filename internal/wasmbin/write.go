@@ -178,7 +178,7 @@ func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) 
 	case secImport:
 		renames = r.opts.MemoryModule != "" && r.memoryFrom.end > 0
 	case secTable, secGlobal, secExport, secElement:
-		hasRefs = shifts
+		hasRefs = shifts || s.id == secTable && r.capsTables()
 	}
 	if n == 0 && !hasRefs && !renames && !r.tune.force {
 		return nil, nil
@@ -195,6 +195,14 @@ func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) 
 			fn: func(at, end int, index uint32) error {
 				p.u32(at, end, r.fn(index))
 				return nil
+			},
+			table: func(t *Table, limits span) {
+				if r.capped(t) {
+					p.copyTo(limits.at)
+					p.out = appendU32(append(p.out, 1), uint32(t.Min), 1)
+					p.out = appendU32(p.out, uint32(t.Min+r.room), 1)
+					p.last = limits.end
+				}
 			},
 		})
 		if err != nil {
