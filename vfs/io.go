@@ -265,27 +265,34 @@ func (f *OpenFile) sync(dataOnly bool) error {
 // readStream reads what there is into bufs, and waits for something where the description may wait. The end is no
 // error. op and fd are for reports.
 func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
-	n := 0
+	n, look := 0, maxPiece
 	for _, b := range bufs {
-		if len(b) == 0 {
-			continue
-		}
-		k, err := f.stream.Read(b)
-		for n == 0 && err != nil && again(err) {
-			if err = c.wait(f, poll.Readable, op, fd); err != nil {
+		for len(b) > 0 {
+			want := b[:min(len(b), maxPiece)]
+			k, err := f.stream.Read(want)
+			for n == 0 && err != nil && again(err) {
+				if err = c.wait(f, poll.Readable, op, fd); err != nil {
+					return 0, err
+				}
+				k, err = f.stream.Read(want)
+			}
+			n += k
+			if err != nil {
+				if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
+					return n, nil
+				}
 				return 0, err
 			}
-			k, err = f.stream.Read(b)
-		}
-		n += k
-		if err != nil {
-			if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
+			if k < len(want) {
 				return n, nil
 			}
-			return 0, err
-		}
-		if k < len(b) {
-			break
+			if n >= look {
+				if c.ended() {
+					return n, nil
+				}
+				look = n + maxPiece
+			}
+			b = b[k:]
 		}
 	}
 	return n, nil
@@ -293,12 +300,18 @@ func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (i
 
 // writeStream writes all of bufs, waiting where the description may wait, or with FdNonblock what fits.
 func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
-	n := 0
+	n, look := 0, maxPiece
 	for _, b := range bufs {
 		for len(b) > 0 {
-			k, err := f.stream.Write(b)
+			k, err := f.stream.Write(b[:min(len(b), maxPiece)])
 			n += k
 			b = b[k:]
+			if n >= look {
+				if c.ended() {
+					return n, nil
+				}
+				look = n + maxPiece
+			}
 			if err == nil && k > 0 {
 				continue
 			}

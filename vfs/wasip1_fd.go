@@ -15,6 +15,9 @@ import (
 //     checked before anything is done;
 //   - EISDIR: fd is a directory and the function needs a file; ESPIPE: fd is a stream and it needs a position.
 //
+// More than 16 MiB in one call are moved in pieces of that size: another thread may come in between, and the end of the
+// calling one does.
+//
 // What the file system says is passed on.
 
 // file returns the regular file that fd stands for. stream is the error for a stream.
@@ -291,7 +294,7 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 	if !c.View.Has(nread, 4) {
 		return wasip1.EFAULT
 	}
-	n, err := f.readFileAt(list.Bufs, at)
+	n, err := c.readFileAt(f, list.Bufs, list.Total, at)
 	if err != nil {
 		return errno(err)
 	}
@@ -357,7 +360,7 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 	n := 0
 	if list.Total > 0 {
 		var err error
-		if n, err = f.writeFileAt(list.Bufs, at); err != nil {
+		if n, err = c.writeFileAt(f, list.Bufs, list.Total, at); err != nil {
 			return errno(err)
 		}
 	}
@@ -391,7 +394,7 @@ func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	var err error
 	switch {
 	case f.file != nil:
-		n, err = f.readFile(list.Bufs)
+		n, err = c.readFile(f, list.Bufs, list.Total)
 	case f.stream != nil:
 		n, err = c.readStream(f, list.Bufs, "fd_read", fd)
 	default:
@@ -499,7 +502,7 @@ func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
 	case f.file == nil:
 		return wasip1.EISDIR
 	case list.Total > 0:
-		n, err = f.writeFile(list.Bufs)
+		n, err = c.writeFile(f, list.Bufs, list.Total)
 	}
 	if err != nil {
 		return errno(err)

@@ -108,10 +108,17 @@ func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint
 // one would see the same again.
 func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Riflags, fd uint32) (int, error) {
 	peek, all := flags&wasip1.RecvPeek != 0, flags&wasip1.RecvWaitall != 0
-	n := 0
+	n, look := 0, maxPiece
 	for _, b := range bufs {
 		for len(b) > 0 {
-			k, err := s.Recv(b, peek)
+			if n >= look {
+				if c.ended() {
+					return n, nil
+				}
+				look = n + maxPiece
+			}
+			want := b[:min(len(b), maxPiece)]
+			k, err := s.Recv(want, peek)
 			if err != nil && again(err) {
 				if n > 0 && !all {
 					return n, nil
@@ -131,7 +138,7 @@ func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Rifl
 				}
 				return 0, err
 			}
-			if peek || k == 0 || k < len(b) && !all {
+			if peek || k == 0 || k < len(want) && !all {
 				return n, nil
 			}
 			b = b[k:]

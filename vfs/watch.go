@@ -16,7 +16,7 @@ const (
 	Removed
 	// Renamed: a name has become another one.
 	Renamed
-	// Modified: content was written or cut, once for each call.
+	// Modified: content was written or cut, once for each call, or for each 16 MiB that one writes.
 	Modified
 	// Closed: an open file description through which something was written has been closed.
 	Closed

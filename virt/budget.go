@@ -199,6 +199,30 @@ func (g *Guest) limited(src random.Source) random.Source {
 	return src
 }
 
+// randomPiece is how many bytes are drawn before a guest that has ended is looked for: a millisecond's work.
+const randomPiece = 1 << 20
+
+// endlessRandom is a source of the Host's that never runs out, in pieces, between which the guest's end is seen: a guest with
+// 4 GiB of memory can ask for as much at once, which takes seconds.
+type endlessRandom struct {
+	src   random.Source
+	guest *Guest
+}
+
+func (s endlessRandom) Read(p []byte) (n int, err error) {
+	for len(p)-n > randomPiece {
+		if s.guest.ended.Load() {
+			return n, wasip1.ECANCELED
+		}
+		k, err := s.src.Read(p[n : n+randomPiece])
+		if n += k; err != nil {
+			return n, err
+		}
+	}
+	k, err := s.src.Read(p[n:])
+	return n + k, err
+}
+
 // sharedRandom is a source with a budget that other sources share.
 type sharedRandom struct {
 	src  random.Source

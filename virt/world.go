@@ -43,9 +43,9 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	}
 	g.random = c.random
 	if g.random == nil && h.seeded != nil {
-		g.random = h.seeded.Stream(h.made.Add(1) - 1)
+		g.random = endlessRandom{h.seeded.Stream(h.made.Add(1) - 1), g}
 	} else if g.random == nil {
-		g.random = random.System()
+		g.random = endlessRandom{random.System(), g}
 	}
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
