@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -427,4 +428,34 @@ func TestTruncateThroughGoDirectory(t *testing.T) {
 	fd := g.mustOpen("dir", wasip1.ODirectory, dirRights&^wasip1.RightPathFilestatSetSize)
 	_, e := g.openAt(fd, "file", 0, wasip1.OCreat|wasip1.OTrunc, rw, 0)
 	expectErrno(t, "path_open with O_TRUNC", e, 0)
+}
+
+// TestDepthOfWalk has a link lead deeper than a path could: each directory on the way may be a descriptor of the machine.
+func TestDepthOfWalk(t *testing.T) {
+	fsys := memfs.New()
+	at := fsys.Root().(vfs.Directory)
+	for range 3000 {
+		sub, err := at.Mkdir("d", 0o755)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = sub.(vfs.Directory)
+	}
+	ns := vfs.NewNamespace()
+	mustMount(t, ns, "/", fsys)
+	g := newGuest(t, ns)
+	down := func(n int) string { return strings.Repeat("d/", n) }
+	expectErrno(t, "symlink", g.symlink(down(1500), "l"), wasip1.ESUCCESS)
+	for _, tt := range []struct {
+		path string
+		want wasip1.Errno
+	}{
+		{down(2047) + "d", wasip1.ESUCCESS},
+		{"l/" + down(500) + "d", wasip1.ESUCCESS},
+		{"l/" + down(1000) + "d", wasip1.ENAMETOOLONG},
+		{"l/" + strings.Repeat("../d/", 600) + "d", wasip1.ESUCCESS},
+	} {
+		_, e := g.stat(root, tt.path, wasip1.LookupSymlinkFollow)
+		expectErrno(t, tt.path[:9]+"…", e, tt.want)
+	}
 }

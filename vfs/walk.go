@@ -25,6 +25,11 @@ type found struct {
 	at   *place
 }
 
+// maxDepth is how many directories a walk can be below where it started: as many as a path of MaxPath bytes has components.
+// Symbolic links could make it forty times as many, each of which may be a descriptor of the machine. POSIX: a link that makes
+// a path longer than PATH_MAX may be ENAMETOOLONG.
+const maxDepth = MaxPath / 2
+
 // walker resolves paths. It keeps the directories that it went through in a stack, so that ".." leads where
 // the walk came from whatever is renamed meanwhile, and never further than where it started.
 //
@@ -184,6 +189,10 @@ func (w *walker) enter(name string) error {
 		return err
 	}
 	if dir, ok := f.node.(Directory); ok && f.node.Type() == wasip1.FiletypeDirectory {
+		if len(w.stack) > maxDepth {
+			f.m.drop(f.node)
+			return wasip1.ENAMETOOLONG
+		}
 		w.stack = append(w.stack, position{dir: dir, m: f.m, at: f.at})
 		if w.guard != nil {
 			w.entered(name)
