@@ -199,33 +199,44 @@ func (f *FS) RemoveAll(name string) error {
 	return pathError("remove", name, err)
 }
 
+// removeAll goes through the tree with a stack of its own: a guest can make one that is deeper than Go's stack may become.
 func removeAll(d *dirNode, name string) error {
-	err := d.Unlink(name)
-	if err != wasip1.EISDIR {
-		return err
+	type entry struct {
+		dir  *dirNode
+		name string
 	}
-	n, err := d.Lookup(name)
-	if err != nil {
-		return err
-	}
-	if child, ok := n.(*dirNode); ok {
-		var entries [64]vfs.DirEntry
-		for {
-			k, err := child.ReadDir(0, entries[:])
-			if err != nil {
-				return err
-			}
-			if k == 0 {
-				break
-			}
-			for _, e := range entries[:k] {
-				if err := removeAll(child, e.Name); err != nil {
-					return err
-				}
-			}
+	rest := []entry{{d, name}}
+	var entries [64]vfs.DirEntry
+	for len(rest) > 0 {
+		e := rest[len(rest)-1]
+		err := e.dir.Unlink(e.name)
+		if err == wasip1.EISDIR {
+			err = e.dir.Rmdir(e.name)
+		}
+		if err == nil {
+			rest = rest[:len(rest)-1]
+			continue
+		}
+		if err != wasip1.ENOTEMPTY {
+			return err
+		}
+		n, err := e.dir.Lookup(e.name)
+		if err != nil {
+			return err
+		}
+		child, ok := n.(*dirNode)
+		if !ok {
+			continue // something else has taken its place
+		}
+		k, err := child.ReadDir(0, entries[:])
+		if err != nil {
+			return err
+		}
+		for _, below := range entries[:k] {
+			rest = append(rest, entry{child, below.Name})
 		}
 	}
-	return d.Rmdir(name)
+	return nil
 }
 
 // ReadDir returns all entries of a directory, in the order in which they were made.

@@ -55,7 +55,7 @@ type delta struct {
 // Diff returns what differs from the lower layer, sorted by path. A directory that was removed stands for all that was
 // in it; of one that was added or moved everything is listed. A directory whose names alone
 // were changed is not listed for its times. A file with several names is listed under each. Renames are
-// told as what was removed and what was added.
+// told as what was removed and what was added. Errors: ENAMETOOLONG where a path is longer than [vfs.MaxPath].
 func (f *FS) Diff() ([]Change, error) {
 	deltas, err := f.deltas()
 	if err != nil {
@@ -200,8 +200,12 @@ func (c *collector) links(in *inode) {
 	}
 }
 
-// added adds n, and everything below it, as new.
+// added adds n, and everything below it, as new. A guest can make a tree that is deeper than a path leads, the names of which
+// together are as large as the square of its depth.
 func (c *collector) added(n node, path string) error {
+	if len(path) > vfs.MaxPath {
+		return wasip1.ENAMETOOLONG
+	}
 	c.add(n, Change{Path: path, Kind: Added, Type: n.Type()}, wasip1.FiletypeUnknown)
 	if d, ok := n.(*dir); ok {
 		return c.below(d, path)
@@ -264,25 +268,65 @@ func (f *FS) Discard() error {
 	return err
 }
 
-// removeBelow removes everything in a directory of a layer.
-func removeBelow(d vfs.Directory) error {
-	var all []vfs.DirEntry
-	err := each(d, func(e vfs.DirEntry) error {
-		e.Name = strings.Clone(e.Name)
-		all = append(all, e)
-		return nil
-	})
-	if err != nil {
-		return err
+// removeBelow removes everything in a directory of a layer. It goes through the tree with a stack of its own: a guest can
+// make one that is deeper than Go's stack may become.
+func removeBelow(top vfs.Directory) error {
+	type level struct {
+		dir  vfs.Directory
+		rest []vfs.DirEntry // what is still in it
 	}
-	for _, e := range all {
-		if err := removeAll(d, e.Name, e.Type == wasip1.FiletypeDirectory); err != nil {
-			return err
+	enter := func(d vfs.Directory) (level, error) {
+		l := level{dir: d}
+		err := each(d, func(e vfs.DirEntry) error {
+			e.Name = strings.Clone(e.Name)
+			l.rest = append(l.rest, e)
+			return nil
+		})
+		return l, err
+	}
+	first, err := enter(top)
+	way := []level{first}
+	defer func() {
+		for _, l := range way[1:] {
+			wrapfs.Release(l.dir)
 		}
+	}()
+	for err == nil {
+		l := &way[len(way)-1]
+		if len(l.rest) == 0 {
+			if len(way) == 1 {
+				return nil
+			}
+			wrapfs.Release(l.dir)
+			way = way[:len(way)-1]
+			l = &way[len(way)-1]
+			err = l.dir.Rmdir(l.rest[0].Name)
+			l.rest = l.rest[1:]
+			continue
+		}
+		e := l.rest[0]
+		if e.Type != wasip1.FiletypeDirectory {
+			err = l.dir.Unlink(e.Name)
+			l.rest = l.rest[1:]
+			continue
+		}
+		var n vfs.Node
+		if n, err = l.dir.Lookup(e.Name); err != nil {
+			break
+		}
+		sub, ok := n.(vfs.Directory)
+		if !ok {
+			wrapfs.Release(n)
+			return wasip1.ENOTDIR
+		}
+		var below level
+		below, err = enter(sub)
+		way = append(way, below)
 	}
-	return nil
+	return err
 }
 
+// removeAll removes a name in a directory of a layer, and all that is below it.
 func removeAll(d vfs.Directory, name string, isDir bool) error {
 	if !isDir {
 		return d.Unlink(name)
@@ -349,14 +393,19 @@ func (d *dir) unmoved(e *entry) bool {
 	return true
 }
 
-// detach makes an inode one without names. FS.mu is held.
+// detach makes an inode one without names, and so all that is below it alone. FS.mu is held.
 func (n *inode) detach() {
-	if len(n.names) > 0 {
-		return
-	}
-	delete(n.fs.shared, n.from)
-	n.nlink, n.stash = 0, ""
-	if d, ok := n.self.(*dir); ok {
+	for rest := []*inode{n}; len(rest) > 0; {
+		n, rest = rest[len(rest)-1], rest[:len(rest)-1]
+		if len(n.names) > 0 {
+			continue
+		}
+		delete(n.fs.shared, n.from)
+		n.nlink, n.stash = 0, ""
+		d, ok := n.self.(*dir)
+		if !ok {
+			continue
+		}
 		d.gone = true
 		for _, e := range d.known() {
 			if e.white {
@@ -365,7 +414,7 @@ func (n *inode) detach() {
 			c := e.node
 			d.hide(e, false)
 			if c != nil {
-				c.in().detach()
+				rest = append(rest, c.in())
 			}
 		}
 	}

@@ -75,8 +75,8 @@ func (f *FS) Quota() *Quota { return f.quotas[0].Quota }
 func (f *FS) Attach(env vfs.Env) { wrapfs.Attach(f.fs, env) }
 
 // Count charges what the file system holds already, the root excepted, as if it had been made through the
-// wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it holds more than it may; then nothing
-// is charged.
+// wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it holds more than it may; ENAMETOOLONG
+// if it is deeper than a path leads. Then nothing is charged.
 func (f *FS) Count() error {
 	root, ok := f.fs.Root().(vfs.Directory)
 	if !ok {
@@ -85,7 +85,7 @@ func (f *FS) Count() error {
 	f.names.Lock()
 	defer f.names.Unlock()
 	seen := make(map[uint64]bool)
-	err := f.count(root, seen)
+	err := f.count(root, seen, vfs.MaxPath/2)
 	if err != nil {
 		for ino := range seen {
 			f.mu.Lock()
@@ -98,7 +98,11 @@ func (f *FS) Count() error {
 	return err
 }
 
-func (f *FS) count(d vfs.Directory, seen map[uint64]bool) error {
+// count counts what is below d, which may have directories in it depth levels deep: each takes a piece of the stack.
+func (f *FS) count(d vfs.Directory, seen map[uint64]bool, depth int) error {
+	if depth < 0 {
+		return wasip1.ENAMETOOLONG
+	}
 	var buf [64]vfs.DirEntry
 	for cookie := uint64(0); ; {
 		n, err := d.ReadDir(cookie, buf[:])
@@ -107,14 +111,14 @@ func (f *FS) count(d vfs.Directory, seen map[uint64]bool) error {
 		}
 		cookie = buf[n-1].Next
 		for _, e := range buf[:n] {
-			if err := f.countEntry(d, e, seen); err != nil {
+			if err := f.countEntry(d, e, seen, depth-1); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool) error {
+func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool, depth int) error {
 	n, err := d.Lookup(e.Name)
 	if err != nil {
 		return err
@@ -147,7 +151,7 @@ func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool) e
 	}
 	f.drop(a.Ino, in)
 	if sub, ok := n.(vfs.Directory); ok {
-		return f.count(sub, seen)
+		return f.count(sub, seen, depth)
 	}
 	return nil
 }

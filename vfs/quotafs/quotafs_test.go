@@ -271,3 +271,30 @@ func TestExactUnderConcurrency(t *testing.T) {
 		t.Errorf("%d bytes in files, %d in use", sum, u.Bytes)
 	}
 }
+
+// TestCountOfDeepTree counts a tree that is deeper than a path leads, which a guest may have made: an error, where a call for each
+// level could end the process.
+func TestCountOfDeepTree(t *testing.T) {
+	deep := func(levels int) *quotafs.FS {
+		fsys := memfs.New()
+		at := fsys.Root().(vfs.Directory)
+		for range levels {
+			sub, err := at.Mkdir("d", 0o755)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = sub.(vfs.Directory)
+		}
+		return quotafs.New(fsys, quotafs.Limits{Inodes: 1 << 20})
+	}
+	if err := deep(2048).Count(); err != nil {
+		t.Errorf("2048 levels: %v", err)
+	}
+	fsys := deep(3000)
+	if err := fsys.Count(); wasip1.FromError(err) != wasip1.ENAMETOOLONG {
+		t.Errorf("3000 levels: %v, want ENAMETOOLONG", err)
+	}
+	if n := fsys.Quota().Usage().Inodes; n != 0 {
+		t.Errorf("%d inodes are charged after an error", n)
+	}
+}
