@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/spf13/afero"
 	"github.com/spf13/afero/mem"
@@ -62,11 +63,31 @@ type place struct {
 	rel  bool // stored without the leading separator (FS.memory)
 }
 
+// path returns the path in one piece: a guest can make trees so deep that the paths of all directories on the way are much more.
 func (p place) path() string {
-	if p.rel {
-		return p.name
+	base, size := p.name, 0
+	for at := p; !at.rel; at = at.dir.at {
+		size += len(sep) + len(at.name)
+		if at.dir.at.dir == nil {
+			base = at.dir.fs.base
+			break
+		}
+		base = at.dir.at.name
 	}
-	return join(p.dir.path(), p.name)
+	if size == 0 {
+		return base
+	}
+	base = strings.TrimSuffix(base, sep)
+	b := make([]byte, len(base)+size)
+	end := len(b)
+	for at := p; end > len(base); at = at.dir.at {
+		end -= len(at.name)
+		copy(b[end:], at.name)
+		end -= len(sep)
+		copy(b[end:], sep)
+	}
+	copy(b, base)
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // path returns where the directory is in the store. FS.mu is held.
