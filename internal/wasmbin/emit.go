@@ -31,7 +31,6 @@ type label struct {
 	op    opcode // what opened it
 	extra uint32 // how many labels of ours stand around it
 	loop  *loop  // the loop whose check a branch to the label makes, nil for none
-	pays  bool   // the branch only pays for the loop, the check comes later
 }
 
 func (e *emitter) emit(b *body) []byte {
@@ -151,6 +150,15 @@ func (e *emitter) charge(a *asm, cost uint32) {
 	a.op(set, cell)
 }
 
+// fuelLeft leaves the fuel on the stack.
+func (e *emitter) fuelLeft(a *asm) {
+	if e.fuelLocal >= 0 {
+		a.op(opLocalGet, uint32(e.fuelLocal))
+	} else {
+		a.op(opGlobalGet, e.fuelGlobal)
+	}
+}
+
 func (e *emitter) storeFuel(a *asm) {
 	if e.fuelLocal >= 0 {
 		a.op(opLocalGet, uint32(e.fuelLocal))
@@ -189,11 +197,7 @@ func (e *emitter) count(a *asm, weight, cost uint32) {
 	switch {
 	case e.opts.Fuel:
 		e.charge(a, cost)
-		if e.fuelLocal >= 0 {
-			a.op(opLocalGet, uint32(e.fuelLocal))
-		} else {
-			a.op(opGlobalGet, e.fuelGlobal)
-		}
+		e.fuelLeft(a)
 		a.i64Const(0)
 		a.ops(opI64GeS)
 		return
@@ -231,27 +235,19 @@ func (e *emitter) callHost(a *asm) {
 // branchBack writes a br or br_if to a loop with the loop's check. Every
 // conditional jump in it is an if with a way of its own: wazero's compiler joins
 // comparison and jump only where the jump's target is reached from nowhere else.
-func (e *emitter) branchBack(in *instr, to label) {
-	label := e.shiftLabel(in.index)
-	if to.pays && to.loop.cost == 0 {
-		e.p.u32(in.indexAt, in.end, label)
-		return
-	}
+func (e *emitter) branchBack(in *instr, l *loop) {
 	e.p.skip(in.at, in.end)
+	label := e.shiftLabel(in.index)
 	e.asm(func(a *asm) {
 		if in.op == opBrIf {
 			a.ops(opIf, blockEmpty)
 			label++
 		}
-		if to.pays {
-			e.charge(a, to.loop.cost)
-		} else {
-			e.count(a, to.loop.weight, to.loop.cost)
-			a.ops(opIf, blockEmpty)
-			a.op(opBr, label+1)
-			a.ops(opEnd)
-			e.callHost(a)
-		}
+		e.count(a, l.weight, l.cost)
+		a.ops(opIf, blockEmpty)
+		a.op(opBr, label+1)
+		a.ops(opEnd)
+		e.callHost(a)
 		a.op(opBr, label)
 		if in.op == opBrIf {
 			a.ops(opEnd)
@@ -321,13 +317,17 @@ func (e *emitter) instr(i int, in *instr) {
 		if op == opLoop {
 			if l := e.loopAt(i); l != nil && l.atBranches {
 				e.labels[len(e.labels)-1].loop = l
+				if e.opts.Fuel { // its first turn is paid with what is before
+					e.p.copyTo(in.at)
+					e.asm(func(a *asm) { e.check(a, 0, 0) })
+				}
 			}
 		}
 	case op == opElse:
 		e.labels[len(e.labels)-1].op = opElse
 	case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
-		if to := e.labels[len(e.labels)-1-int(in.index)]; to.loop != nil {
-			e.branchBack(in, to)
+		if l := e.labels[len(e.labels)-1-int(in.index)].loop; l != nil {
+			e.branchBack(in, l)
 		} else {
 			e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
 		}

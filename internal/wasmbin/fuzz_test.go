@@ -12,11 +12,15 @@ import (
 
 // FuzzRewrite mutates modules. Nothing panics, errors are typed, what wazero
 // compiles is read and compiles after every change, and what it does not compile
-// it does not compile afterwards either.
+// it does not compile afterwards either. What compiles is run before and after:
+// answers, traps, memory and globals are the same, and the fuel is exact.
 func FuzzRewrite(f *testing.F) {
 	f.Add(kernels())
 	f.Add(numbers())
 	f.Add(catcher())
+	for seed := range uint64(40) {
+		f.Add(generate(seed))
+	}
 	names := make([]string, 0, 8000)
 	all := modules(f)
 	for name, module := range all {
@@ -72,6 +76,9 @@ func FuzzRewrite(f *testing.F) {
 			if bad != nil && err == nil && !oddity(bad) {
 				t.Fatalf("%+v: compiles now, and did not: %v", opts, bad)
 			}
+		}
+		if bad == nil {
+			compareRuns(t, module)
 		}
 	})
 }

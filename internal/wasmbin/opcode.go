@@ -36,6 +36,7 @@ const (
 	opI32Eqz             opcode = 0x45
 	opI32LeU             opcode = 0x4d
 	opI32GeS             opcode = 0x4e
+	opI64LtS             opcode = 0x53
 	opI64GeS             opcode = 0x59
 	opI32Add             opcode = 0x6a
 	opI32Sub             opcode = 0x6b

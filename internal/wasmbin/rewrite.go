@@ -105,7 +105,8 @@ func Rewrite(module []byte, opts Options) ([]byte, *Report, error) {
 
 // tuning is what tests and measurements vary.
 type tuning struct {
-	force bool // write every section anew, even if nothing changes
+	force bool                              // write every section anew, even if nothing changes
+	emit  func(r *rewriter, b *body) []byte // writes the bodies instead of the emitter
 }
 
 // rewriter holds one rewriting.

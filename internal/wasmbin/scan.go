@@ -82,16 +82,19 @@ func (e *emitter) scan() {
 	}
 	e.entryWeight = e.capped(weight)
 	e.atLoop = e.startsAtLoop()
+	once := e.hasTry || e.opts.SharedAccess
+	for i := range e.loops {
+		if l := &e.loops[i]; once {
+			l.copies = 1
+		} else if e.opts.Fuel && l.copies > 1 {
+			l.atBranches = false // it has its own form
+		}
+	}
 	if e.opts.Fuel {
 		e.scanFuel()
 	}
-	if e.hasTry || e.opts.SharedAccess {
-		for i := range e.loops {
-			e.loops[i].copies = 1
-		}
-		return
-	}
 	switch {
+	case once:
 	case e.opts.Fuel && tight:
 		e.fuelLocal = int64(e.addLocal(ValueI64))
 		e.wrapped = true
@@ -125,8 +128,10 @@ func (e *emitter) leadsBack(in *instr) {
 func (e *emitter) endLoop(l *loop, weight uint64) {
 	l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
 	l.weight = e.capped(weight)
-	if l.tight && l.atBranches && (e.opts.Stop || e.opts.Fuel) {
+	if l.tight && e.withoutParams(l) && (e.opts.Fuel || e.opts.Stop && l.atBranches) {
 		l.copies = e.copies(l)
+	}
+	if e.opts.Stop {
 		l.weight *= uint32(l.copies)
 	}
 }
@@ -146,7 +151,7 @@ func (e *emitter) startsAtLoop() bool {
 	for i := range e.body.instrs {
 		switch op := e.body.instrs[i].op; {
 		case op == opLoop:
-			return !e.loops[0].atBranches
+			return e.opts.Fuel || !e.loops[0].atBranches
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
 			op.isCall(), op.endsPath():
 			return false

@@ -2,9 +2,9 @@ package wasmbin
 
 // A straight piece of code is paid at a point, which is where a path enters it
 // first; point i stands before instruction i, and 0 is the entry of the function.
-// What comes after a construct (block, if, loop, try_table) runs as often as what
-// stands before it, unless a branch leads past the construct's end, and is paid
-// there then. So most turns of a loop pay once.
+// What comes after a block, if or try_table runs as often as what stands before
+// it, unless a branch leads past the end, and is paid there then. So most turns of a
+// loop pay once. Behind a loop nothing is paid before: it may run for ever.
 
 // construct is one that is open.
 type construct struct {
@@ -13,7 +13,7 @@ type construct struct {
 	before  int  // the point that pays for what stands before it, -1: it cannot be reached
 	first   int  // the point of its first instruction, or of the first of if's then
 	other   int  // that of the first of else
-	escaped bool // a path leaves it otherwise than at its end
+	escaped bool // a path leaves it otherwise than at its end, or perhaps never
 }
 
 // scanFuel computes what each point and each check of a loop costs.
@@ -33,6 +33,8 @@ func (e *emitter) scanFuel() {
 			if op == opLoop {
 				c.loop = loops
 				loops++
+				c.escaped = true
+				e.escapes(uint32(len(e.constructs) - 1))
 			}
 			if point >= 0 && (op == opLoop || op == opIf) {
 				c.first = i + 1
@@ -98,7 +100,7 @@ func (e *emitter) endFuel(i, point int) int {
 		e.costs[c.other] -= both
 	}
 	switch {
-	case !c.escaped:
+	case !c.escaped, point == c.first && c.op == opLoop: // or a loop that never leads back
 		return c.before
 	case c.op == opLoop:
 		return point

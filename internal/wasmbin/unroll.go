@@ -50,39 +50,96 @@ func (e *emitter) loopAt(i int) *loop {
 
 // unroll writes a whole loop.
 func (e *emitter) unroll(l *loop) {
-	ins := e.body.instrs
-	in := &ins[l.start]
-	blockType := e.data[in.at+1]
+	in := &e.body.instrs[l.start]
 	e.report.Loops++
 	e.p.copyTo(in.at)
+	if e.opts.Fuel {
+		e.unrollPaid(l, e.data[in.at+1])
+	} else {
+		e.unrollCounted(l, e.data[in.at+1])
+	}
+	e.p.last = e.body.instrs[l.end].end
+}
+
+func (e *emitter) unrollCounted(l *loop, blockType byte) {
 	e.asm(func(a *asm) {
 		a.ops(opBlock)
 		a.byte(blockType)
 		a.ops(opLoop)
 		a.byte(blockType)
 	})
-	for i := range l.copies {
-		last := i == l.copies-1
-		extra := uint32(1)
-		if !last {
-			extra = 2
-			e.asm(func(a *asm) { a.ops(opBlock, blockEmpty) })
-		}
-		again := label{op: opLoop, extra: extra, loop: l, pays: !last}
-		e.labels = append(e.labels, again)
-		e.p.last = ins[l.start].end
-		for j := l.start + 1; j < l.end; j++ {
-			e.instr(j, &ins[j])
-		}
-		e.p.copyTo(ins[l.end].at)
-		e.labels = e.labels[:len(e.labels)-1]
-		if !last {
-			e.asm(func(a *asm) {
-				a.op(opBr, 2)
-				a.ops(opEnd)
-			})
-		}
+	for range l.copies - 1 {
+		e.asm(func(a *asm) { a.ops(opBlock, blockEmpty) })
+		e.turn(l, label{op: opLoop, extra: 2})
+		e.asm(func(a *asm) {
+			a.op(opBr, 2)
+			a.ops(opEnd)
+		})
 	}
+	e.turn(l, label{op: opLoop, extra: 1, loop: l})
 	e.asm(func(a *asm) { a.ops(opEnd, opEnd) })
-	e.p.last = ins[l.end].end
+}
+
+// unrollPaid unrolls for fuel, which must not run out between two checks:
+//
+//	block $exit
+//	  loop $again
+//	    block $checked
+//	      br_if $checked, if there is not fuel for all of these turns
+//	      block $next
+//	        pay, body, where a branch to the loop leads to $next
+//	        br $exit
+//	      end
+//	      pay, body, where it leads to $checked
+//	      br $exit
+//	    end
+//	    pay, check, body, where it leads to $again
+//	  end
+//	end
+func (e *emitter) unrollPaid(l *loop, blockType byte) {
+	fast := l.copies - 1
+	e.asm(func(a *asm) {
+		a.ops(opBlock)
+		a.byte(blockType)
+		a.ops(opLoop)
+		a.byte(blockType)
+		a.ops(opBlock, blockEmpty)
+		e.fuelLeft(a)
+		a.i64Const(int64(fast) * int64(l.weight))
+		a.ops(opI64LtS)
+		a.op(opBrIf, 0)
+	})
+	for i := range fast {
+		last := i == fast-1
+		to := label{op: opLoop, extra: 3}
+		if last {
+			to.extra = 2
+		}
+		e.asm(func(a *asm) {
+			if !last {
+				a.ops(opBlock, blockEmpty)
+			}
+			e.charge(a, l.cost)
+		})
+		e.turn(l, to)
+		e.asm(func(a *asm) {
+			a.op(opBr, to.extra)
+			a.ops(opEnd)
+		})
+	}
+	e.asm(func(a *asm) { e.check(a, 0, l.cost) })
+	e.turn(l, label{op: opLoop, extra: 1})
+	e.asm(func(a *asm) { a.ops(opEnd, opEnd) })
+}
+
+// turn writes the body of a loop, where branches to the loop lead to a label.
+func (e *emitter) turn(l *loop, to label) {
+	ins := e.body.instrs
+	e.labels = append(e.labels, to)
+	e.p.last = ins[l.start].end
+	for j := l.start + 1; j < l.end; j++ {
+		e.instr(j, &ins[j])
+	}
+	e.p.copyTo(ins[l.end].at)
+	e.labels = e.labels[:len(e.labels)-1]
 }

@@ -257,7 +257,12 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 		if !ok {
 			break
 		}
-		code := e.emit(b)
+		var code []byte
+		if r.tune.emit != nil {
+			code = r.tune.emit(r, b)
+		} else {
+			code = e.emit(b)
+		}
 		p.u32(b.at, b.locals, uint32(len(code)))
 		p.out = append(p.out, code...)
 		p.last = b.end
