@@ -98,6 +98,32 @@ func TestThreadsCompute(t *testing.T) {
 	})
 }
 
+// TestThreadsOfAssemblyScript sums on eight threads of a guest that another toolchain made: memory imported under its name,
+// and exported too, no stack in memory, and a wasi_thread_start of its own.
+func TestThreadsOfAssemblyScript(t *testing.T) {
+	rounds := 1000
+	if testing.Short() {
+		rounds = 50
+	}
+	wasm, err := os.ReadFile("testdata/assemblyscript/sum.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+		host := newHost(t, engine, virt.WithMaxThreads(10_000))
+		m := compiled(t, host, wasm)
+		var g *virt.Guest
+		for i := range rounds {
+			if i%100 == 0 {
+				g = newGuest(t, host, m)
+			}
+			if got, err := g.Call(t.Context(), "parallel_sum", 1<<10); err != nil || got[0] != squares(1<<10) {
+				t.Fatalf("round %d: %v, %v; want %d", i, got, err, squares(1<<10))
+			}
+		}
+	})
+}
+
 func squares(n uint64) (sum uint64) {
 	for i := range n {
 		sum += i * i
