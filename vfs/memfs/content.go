@@ -2,6 +2,8 @@ package memfs
 
 import (
 	"math/bits"
+	"sync"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -9,9 +11,10 @@ import (
 // Contents are kept in chunks of 16 KiB: large enough that walking the tree costs nothing beside
 // copying, small enough that a fork's first write, and a byte in the midst of a hole, is cheap.
 const (
-	chunkBits = 14
-	chunkSize = 1 << chunkBits
-	minChunk  = 64
+	chunkBits    = 14
+	chunkSize    = 1 << chunkBits
+	minChunkBits = 6
+	minChunk     = 1 << minChunkBits
 )
 
 // chunk is a piece of a file. What lies beyond len(data) reads as zeros, and what lies there in memory
@@ -116,16 +119,38 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 		fresh.data = append(fresh.data, c.data...)
 	}
 	in.setChunk(f.owner, i, fresh)
+	if c != nil {
+		f.recycle(c)
+	}
 	return fresh, n
+}
+
+// spareChunks are chunks to be used again, which saves clearing them and collecting them: those of full size, and one of each
+// smaller size, through which the first chunk of a file grows.
+type spareChunks struct {
+	full  sync.Pool
+	small [chunkBits - minChunkBits]atomic.Pointer[chunk]
+}
+
+// of returns where a chunk of that size is kept that is not of full size, nil if nowhere.
+func (s *spareChunks) of(size int) *atomic.Pointer[chunk] {
+	if size < minChunk || size >= chunkSize || size&(size-1) != 0 {
+		return nil
+	}
+	return &s.small[bits.Len(uint(size))-1-minChunkBits]
 }
 
 // newChunk returns an empty chunk that has room for size bytes.
 func (f *FS) newChunk(size int) *chunk {
+	var c *chunk
 	if size == chunkSize {
-		if c, ok := f.spare.Get().(*chunk); ok {
-			c.owner = f.owner
-			return c
-		}
+		c, _ = f.spare.full.Get().(*chunk)
+	} else if kept := f.spare.of(size); kept != nil && kept.Load() != nil {
+		c = kept.Swap(nil)
+	}
+	if c != nil {
+		c.owner = f.owner
+		return c
 	}
 	return &chunk{f.owner, make([]byte, 0, size)}
 }
@@ -133,9 +158,14 @@ func (f *FS) newChunk(size int) *chunk {
 // recycle takes back a chunk that its inode no longer has. Only the file system whose tag it bears can have
 // reached it.
 func (f *FS) recycle(c *chunk) {
-	if c.owner == f.owner && cap(c.data) == chunkSize {
-		c.owner, c.data = nil, c.data[:0]
-		f.spare.Put(c)
+	if c.owner != f.owner {
+		return
+	}
+	c.owner, c.data = nil, c.data[:0]
+	if cap(c.data) == chunkSize {
+		f.spare.full.Put(c)
+	} else if kept := f.spare.of(cap(c.data)); kept != nil {
+		kept.Store(c)
 	}
 }
 
@@ -160,9 +190,9 @@ func (f *FS) truncate(in *inode, size int64) {
 		freed += cap(c.data)
 		f.recycle(c)
 	}
-	if keep == 0 && in.first != nil {
-		drop(in.first)
+	if first := in.first; keep == 0 && first != nil {
 		in.first = nil
+		drop(first)
 	}
 	in.rest.cut(f.owner, max(keep, 1), drop)
 	if o := int(size % chunkSize); o != 0 {

@@ -36,7 +36,7 @@ type FS struct {
 
 	used   atomic.Int64 // bytes
 	inodes atomic.Int64
-	spare  sync.Pool // of *chunk, full size: saves clearing them and collecting them
+	spare  spareChunks
 
 	seed  maphash.Seed
 	cache atomic.Pointer[nameCache]

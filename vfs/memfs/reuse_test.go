@@ -149,3 +149,33 @@ func TestLookupWhileNodesAreUsedAgain(t *testing.T) {
 		t.Errorf("usage %+v", u)
 	}
 }
+
+// A file that grows and is emptied over and over takes no memory after the first time, and no content of it comes back.
+func TestFilesThatGrowAndAreEmptiedTakeNoMemory(t *testing.T) {
+	f := New()
+	n := makeFile(t, f, "log")
+	for _, size := range []int{1, 100, 4096, chunkSize} {
+		data := make([]byte, size)
+		for i := range data {
+			data[i] = byte(size)
+		}
+		got := make([]byte, 60*size)
+		if a := testing.AllocsPerRun(50, func() {
+			for range 30 {
+				_, _, err := n.Append([][]byte{data})
+				must(t, err)
+			}
+			must(t, n.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(60 * size)}))
+			k, _ := n.ReadAt(got, 0)
+			if k != 60*size || got[30*size-1] != byte(size) || got[30*size] != 0 || got[k-1] != 0 {
+				t.Fatal("the content of another time")
+			}
+			must(t, n.SetAttr(vfs.SetAttr{Mask: vfs.SetSize}))
+		}); a != 0 && 30*size < chunkSize { // those of full size are in a sync.Pool, which is emptied at times
+			t.Errorf("writes of %d bytes: %v allocations", size, a)
+		}
+		if u := f.Usage(); u.Bytes != 0 {
+			t.Errorf("usage of an empty file: %+v", u)
+		}
+	}
+}

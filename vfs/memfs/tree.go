@@ -196,14 +196,21 @@ func (p *page[V]) next(key uint64, shift int) (uint64, *V) {
 	}
 }
 
-// cut takes out all keys from key on, and calls f with their values.
+// cut takes out all keys from key on, and calls f with their values. The page of a small tree stays, if it is o's own, lest what
+// grows and is emptied over and over makes one each time.
 func (t *tree[V]) cut(o *owner, key uint64, f func(*V)) {
 	if t.root == nil || key>>(fanBits*t.height) != 0 {
 		return
 	}
-	if cutPage(&t.root, o, key, fanBits*(t.height-1), f) {
-		*t = tree[V]{}
+	if !cutPage(&t.root, o, key, fanBits*(t.height-1), f) {
+		return
 	}
+	if t.height == 1 && t.root.owner == o {
+		clear(t.root.vals)
+		t.root.used = 0
+		return
+	}
+	*t = tree[V]{}
 }
 
 // cutPage is tree.cut below the page at, and reports whether that is empty now.

@@ -130,3 +130,20 @@ func TestNodeTable(t *testing.T) {
 		t.Errorf("%d pages for 99 nodes", leaves)
 	}
 }
+
+func TestTreeThatIsFilledAndCutTakesNoMemory(t *testing.T) {
+	var tr tree[int]
+	o, v, got := new(owner), 1, 0
+	if n := testing.AllocsPerRun(20, func() {
+		for key := range uint64(fan) {
+			tr.set(o, key, &v)
+		}
+		got = 0
+		tr.cut(o, 0, func(*int) { got++ })
+		if k, v := tr.next(0); v != nil || got != fan {
+			t.Fatalf("%d of %d cut, key %d is left", got, fan, k)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
