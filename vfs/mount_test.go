@@ -83,6 +83,44 @@ func TestMountPointsAreSeenInParents(t *testing.T) {
 	}
 }
 
+// Every cookie of a directory with entries and mount points goes on behind its entry, and fits into the 31 bits that wasi-libc's
+// telldir keeps.
+func TestCookiesOfMountsAndEntries(t *testing.T) {
+	ns := newNS(t)
+	mustMount(t, ns, "/covered", memfs.New())
+	mustMount(t, ns, "/m", memfs.New())
+	mustMount(t, ns, "/n/deep", memfs.New())
+	g := newGuest(t, ns)
+	for _, name := range []string{"a", "b", "c"} {
+		g.mustOpen(name, wasip1.OCreat, 0)
+	}
+	read := func(cookie uint64) (rest []string, cookies []uint64) {
+		t.Helper()
+		if e := vfs.FdReaddir(&g.Caller, 3, bufAt, 4096, cookie, resultAt); e != wasip1.ESUCCESS {
+			t.Fatalf("cookie %d: %v", cookie, e)
+		}
+		for b := g.mem[bufAt : bufAt+int(g.u32())]; len(b) > 0; {
+			d := wasip1.DecodeDirent(b)
+			rest = append(rest, string(b[wasip1.SizeDirent:wasip1.SizeDirent+int(d.Namlen)]))
+			cookies = append(cookies, uint64(d.Next))
+			b = b[wasip1.SizeDirent+int(d.Namlen):]
+		}
+		return rest, cookies
+	}
+	all, cookies := read(0)
+	if len(all) != 8 {
+		t.Fatalf("entries %q, want 8", all)
+	}
+	for i, cookie := range cookies {
+		if cookie == 0 || cookie >= 1<<31 {
+			t.Errorf("%s: cookie %#x", all[i], cookie)
+		}
+		if rest, _ := read(cookie); !slices.Equal(rest, all[i+1:]) {
+			t.Errorf("behind %s, cookie %d: %q, want %q", all[i], cookie, rest, all[i+1:])
+		}
+	}
+}
+
 func TestMountHidesAndOverlays(t *testing.T) {
 	ns := newNS(t)
 	g := newGuest(t, ns)

@@ -113,7 +113,8 @@ type Directory interface {
 	// ReadDir fills entries with the names that follow cookie, 0 being the start, and returns
 	// how many there were: 0 at the end. "." and ".." are not among them. A cookie stays good
 	// whatever is added or removed: each name that is there during the whole reading is met exactly
-	// once. Going on at a cookie takes the same time anywhere. Cookies stay below 1<<62.
+	// once. Going on at a cookie takes the same time anywhere. Cookies stay below 1<<62;
+	// where they stay below 1<<30, the telldir and seekdir of 32-bit C programs work.
 	ReadDir(cookie uint64, entries []DirEntry) (int, error)
 
 	// Create makes an empty regular file. Errors: EEXIST, EROFS, ENOSPC.

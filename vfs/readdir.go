@@ -4,13 +4,27 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Cookies. A guest's are those of the file system plus those of "." and "..", which are not there, and, above all that a file
-// system may use, those of the mount points that a directory has: the ids of their places, which rise.
+// Cookies. A guest's are those of the file system and those of the mount points that a directory has, which are the ids of
+// their places and rise; the first are even and the second odd, so that both stay small: of a cookie a C program keeps 31 bits
+// (wasi-libc: telldir). "." and "..", which are not there, come before them.
 const (
 	cookieSelf   = 1
 	cookieParent = 2
-	cookieMounts = 1<<62 + cookieParent
 )
+
+// cookieOfEntry returns the guest's cookie for the file system's cookie next.
+func cookieOfEntry(next uint64) uint64 { return cookieParent + next<<1 }
+
+// cookieOfMount returns the guest's cookie for the place with that id, which is never 0.
+func cookieOfMount(id uint64) uint64 { return id<<1 | 1 }
+
+// splitCookie returns the cookie or the id behind a guest's cookie that is past those of "." and "..".
+func splitCookie(cookie uint64) (inner uint64, mount bool) {
+	if cookie&1 != 0 {
+		return cookie >> 1, true
+	}
+	return (cookie - cookieParent) >> 1, false
+}
 
 // readEntries fills entries with what follows cookie in the directory f, "." and ".." included.
 func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
@@ -27,8 +41,12 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 		entries[n] = DirEntry{Name: "..", Ino: f.parentIno(), Type: wasip1.FiletypeDirectory, Next: cookieParent}
 		n, cookie = n+1, cookieParent
 	}
-	for n < len(entries) && cookie < cookieMounts {
-		k, err := pos.dir.ReadDir(cookie-cookieParent, entries[n:])
+	if n == len(entries) {
+		return n, nil
+	}
+	inner, mounts := splitCookie(cookie)
+	for n < len(entries) && !mounts {
+		k, err := pos.dir.ReadDir(inner, entries[n:])
 		if err != nil {
 			if n > 0 {
 				return n, nil
@@ -36,31 +54,28 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 			return 0, err
 		}
 		if k == 0 {
-			if pos.at == nil {
-				return n, nil
-			}
-			cookie = cookieMounts
+			inner, mounts = 0, true
 			break
 		}
-		cookie = entries[n+k-1].Next + cookieParent
+		inner = entries[n+k-1].Next
 		if pos.at == nil {
 			for i := range entries[n : n+k] {
-				entries[n+i].Next += cookieParent
+				entries[n+i].Next = cookieOfEntry(entries[n+i].Next)
 			}
 			return n + k, nil
 		}
 		for _, e := range entries[n : n+k] {
 			if !pos.covered(e.Name) {
-				e.Next += cookieParent
+				e.Next = cookieOfEntry(e.Next)
 				entries[n] = e
 				n++
 			}
 		}
 	}
-	if pos.at == nil || cookie < cookieMounts {
+	if pos.at == nil || !mounts {
 		return n, nil
 	}
-	return n + pos.readMounts(cookie-cookieMounts, entries[n:]), nil
+	return n + pos.readMounts(inner, entries[n:]), nil
 }
 
 // readMounts fills entries with the mount points in the directory that are younger than the place with the id after.
@@ -79,7 +94,7 @@ func (pos position) readMounts(after uint64, entries []DirEntry) int {
 		}
 		seen := p.seen(&pos)
 		if a, err := seen.node.Attr(); err == nil {
-			entries[n] = DirEntry{Name: p.name, Ino: a.Ino, Type: seen.node.Type(), Next: cookieMounts + p.id}
+			entries[n] = DirEntry{Name: p.name, Ino: a.Ino, Type: seen.node.Type(), Next: cookieOfMount(p.id)}
 			n++
 		}
 		seen.m.drop(seen.node)

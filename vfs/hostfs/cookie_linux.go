@@ -2,15 +2,15 @@ package hostfs
 
 import "slices"
 
-// Kernels give any 64 bits as a position in a directory: ext4's is a hash of 63 bits. A cookie has 62, of
-// which wasi's readers expect no meaning. Positions from 1 to 1<<61-1 are their own cookies; the
-// others are kept in a table, and the cookie is their place in it.
-const (
-	cookieFar     = 1 << 61 // set in cookies that are places in the table
-	cookieGenBits = 20
-	cookieGen     = 40 // shift of the table's generation, below which is the place
-	cookieStray   = 1 << 16
-)
+// cookieFar is where the cookies of positions that are kept in a table begin.
+//
+// Kernels give any 64 bits as a position in a directory: ext4's is a hash of 63 bits. Of a cookie a C program keeps
+// 31 bits (wasi-libc: telldir), so only positions that are small are their own cookies. The others are
+// numbered.
+const cookieFar = 1 << 29
+
+// cookieStray is how many positions the index of a cookieTable holds.
+const cookieStray = 1 << 16
 
 // cookieTable maps positions to cookies and back, each position to one cookie as long as it is known.
 //
@@ -19,12 +19,12 @@ const (
 // makes and removes names for ever fills the index; then a new generation begins, and the one before the
 // last is forgotten.
 type cookieTable struct {
-	gen    uint64
+	base   uint64 // number of the first of cur
 	cur    []int64
 	sorted int           // how many of cur rise
 	next   int           // place that is asked for next if reading goes on in order
 	index  map[int64]int // of the others
-	old    []int64       // the generation before
+	old    []int64       // the generation before, whose numbers end at base
 }
 
 // cookie returns the cookie of the position off.
@@ -32,7 +32,8 @@ func (t *cookieTable) cookie(off int64) uint64 {
 	if off > 0 && off < cookieFar {
 		return uint64(off)
 	}
-	return cookieFar | t.gen%(1<<cookieGenBits)<<cookieGen | uint64(t.place(off))
+	place := t.place(off)
+	return cookieFar + t.base + uint64(place)
 }
 
 func (t *cookieTable) place(off int64) int {
@@ -54,7 +55,7 @@ func (t *cookieTable) place(off int64) int {
 		return i
 	}
 	if len(t.index) == cookieStray {
-		*t = cookieTable{gen: t.gen + 1, old: t.cur}
+		*t = cookieTable{base: t.base + uint64(n), old: t.cur}
 		return t.place(off)
 	}
 	if t.index == nil {
@@ -70,19 +71,14 @@ func (t *cookieTable) offset(cookie uint64) (int64, bool) {
 	if cookie < cookieFar {
 		return int64(cookie), true
 	}
-	if cookie >= cookieFar<<1 {
+	number := cookie - cookieFar
+	switch {
+	case number < t.base-uint64(len(t.old)):
 		return 0, false
-	}
-	places := t.cur
-	switch gen := cookie &^ cookieFar >> cookieGen; {
-	case gen == t.gen%(1<<cookieGenBits):
-	case gen == (t.gen-1)%(1<<cookieGenBits):
-		places = t.old
-	default:
-		return 0, false
-	}
-	if i := cookie & (1<<cookieGen - 1); i < uint64(len(places)) {
-		return places[i], true
+	case number < t.base:
+		return t.old[number-(t.base-uint64(len(t.old)))], true
+	case number-t.base < uint64(len(t.cur)):
+		return t.cur[number-t.base], true
 	}
 	return 0, false
 }
