@@ -27,6 +27,9 @@ type Caller struct {
 	walk    walker
 	walkTo  walker // the second path of path_link and path_rename
 	entries []DirEntry
+
+	gathered []byte // at most wholeUpTo bytes
+	whole    [1][]byte
 }
 
 // Release lets go of the guest's memory and files, which the room of the last calls may still refer to. The Caller can

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 
-	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -258,96 +257,6 @@ func (f *OpenFile) sync(dataOnly bool) error {
 	}
 	if d, ok := f.node.(interface{ Sync(dataOnly bool) error }); ok {
 		return d.Sync(dataOnly)
-	}
-	return nil
-}
-
-// readStream reads what there is into bufs, and waits for something where the description may wait. The end is no
-// error. op and fd are for reports.
-func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
-	n, look := 0, maxPiece
-	for _, b := range bufs {
-		for len(b) > 0 {
-			want := b[:min(len(b), maxPiece)]
-			k, err := f.stream.Read(want)
-			for n == 0 && err != nil && again(err) {
-				if err = c.wait(f, poll.Readable, op, fd); err != nil {
-					return 0, err
-				}
-				k, err = f.stream.Read(want)
-			}
-			n += k
-			if err != nil {
-				if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
-					return n, nil
-				}
-				return 0, err
-			}
-			if k < len(want) {
-				return n, nil
-			}
-			if n >= look {
-				if c.ended() {
-					return n, nil
-				}
-				look = n + maxPiece
-			}
-			b = b[k:]
-		}
-	}
-	return n, nil
-}
-
-// writeStream writes all of bufs, waiting where the description may wait, or with FdNonblock what fits.
-func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
-	n, look := 0, maxPiece
-	for _, b := range bufs {
-		for len(b) > 0 {
-			k, err := f.stream.Write(b[:min(len(b), maxPiece)])
-			n += k
-			b = b[k:]
-			if n >= look {
-				if c.ended() {
-					return n, nil
-				}
-				look = n + maxPiece
-			}
-			if err == nil && k > 0 {
-				continue
-			}
-			if err != nil && !again(err) {
-				if n > 0 {
-					return n, nil
-				}
-				return 0, err
-			}
-			if err := c.wait(f, poll.Writable, op, fd); err != nil {
-				if n > 0 && err == wasip1.EAGAIN {
-					return n, nil
-				}
-				return n, err
-			}
-		}
-	}
-	return n, nil
-}
-
-// again reports whether err says to wait.
-func again(err error) bool {
-	if e, ok := err.(wasip1.Errno); ok {
-		return e == wasip1.EAGAIN
-	}
-	return err != io.EOF && wasip1.FromError(err) == wasip1.EAGAIN
-}
-
-// wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when the thread has to end.
-func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
-	if c.Task == nil || !f.waits() {
-		return wasip1.EAGAIN
-	}
-	_, err := poll.Block(c.Task, f.stream, want, poll.Wait{Op: op, On: uint64(fd), Deadline: poll.NoDeadline})
-	if err != nil {
-		return wasip1.ECANCELED
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ type OpenFile struct {
 	vector VectorFile // file, if it is one
 	append Appender   // file, if it is one
 	stream Stream
+	late   atomic.Pointer[late] // of the stream; written under mu
 	dir    *openDirectory
 
 	ino     uint64 // of a stream without a node
@@ -332,7 +333,7 @@ func (f *OpenFile) attr() (Attr, uint64, error) {
 // those between the position and the end.
 func (f *OpenFile) Poll(want poll.Events) poll.State {
 	if f.stream != nil {
-		return f.stream.Poll(want)
+		return f.pollStream(want)
 	}
 	s := poll.State{Ready: want}
 	if want&poll.Readable != 0 && f.file != nil {

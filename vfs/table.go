@@ -329,7 +329,7 @@ func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Err
 		return nil, wasip1.EBADF
 	case !f.can(wasip1.RightPollFdReadwrite):
 		return nil, wasip1.ENOTCAPABLE
-	case f.stream != nil:
+	case f.stream != nil && f.late.Load() == nil:
 		return f.stream, wasip1.ESUCCESS
 	}
 	t.Share()

@@ -11,6 +11,15 @@ const maxPiece = 16 << 20
 // ended reports whether the thread has to end.
 func (c *Caller) ended() bool { return c.Task != nil && c.Task.Context().Err() != nil }
 
+// endedAt is ended, asked only when a call has moved as much as look says, which is then a piece further.
+func (c *Caller) endedAt(n int, look *int) bool {
+	if n < *look {
+		return false
+	}
+	*look = n + maxPiece
+	return c.ended()
+}
+
 // inPieces calls move with bufs piece by piece, and with how much was moved before, until it moves less than it was given.
 // An error after something was moved is left for the next call to meet.
 //

@@ -1,8 +1,6 @@
 package vfs
 
 import (
-	"errors"
-	"io"
 	"math"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -102,49 +100,6 @@ func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint
 	list.Wrote(uint64(n))
 	c.View.PutUint16(roFlags, 0)
 	return c.View.PutUint32(roDatalen, uint32(n))
-}
-
-// receive fills bufs for SockRecv. A peek looks into the first buffer that is not empty: what it has seen stays, so that a second
-// one would see the same again.
-func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Riflags, fd uint32) (int, error) {
-	peek, all := flags&wasip1.RecvPeek != 0, flags&wasip1.RecvWaitall != 0
-	n, look := 0, maxPiece
-	for _, b := range bufs {
-		for len(b) > 0 {
-			if n >= look {
-				if c.ended() {
-					return n, nil
-				}
-				look = n + maxPiece
-			}
-			want := b[:min(len(b), maxPiece)]
-			k, err := s.Recv(want, peek)
-			if err != nil && again(err) {
-				if n > 0 && !all {
-					return n, nil
-				}
-				if err = c.wait(f, poll.Readable, "sock_recv", fd); err == nil {
-					continue
-				}
-				if n > 0 && err == wasip1.EAGAIN {
-					return n, nil
-				}
-				return 0, err
-			}
-			n += k
-			if err != nil {
-				if n > 0 || err == io.EOF || errors.Is(err, io.EOF) {
-					return n, nil
-				}
-				return 0, err
-			}
-			if peek || k == 0 || k < len(want) && !all {
-				return n, nil
-			}
-			b = b[k:]
-		}
-	}
-	return n, nil
 }
 
 // SockSend sends the siDataLen ciovecs at siData, waiting for room unless FdNonblock is set, and stores the number of
