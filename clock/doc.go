@@ -23,6 +23,9 @@
 //	conn.Write(request)        // wakes a guest, which then holds for itself
 //	clk.Release()
 //
+// Where a guest waits meanwhile that must not time out, the Hold comes before that guest is started: what
+// is started in between may already be waiting, and time be past its deadline.
+//
 // [Virtual.Sleep] is for callers that do not hold, [Virtual.Pause] for those that do. A timer's
 // function that wants to go on after it returned takes hold before it returns.
 //

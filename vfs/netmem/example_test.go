@@ -19,6 +19,7 @@ func Example() {
 
 	ctx := context.Background()
 	c.Hold() // in the name of the guest, as a scheduler does when it starts a thread
+	c.Hold() // until this code has dialed: taken before there is a guest that may wait
 	start := c.Now()
 	done := make(chan struct{})
 	go func() { // the guest: accept or give up after an hour
@@ -36,7 +37,6 @@ func Example() {
 		fmt.Println(s != nil, err, c.Now().Sub(start))
 	}()
 
-	c.Hold() // this code must not be outrun before it dials
 	conn, err := n.Dial(ctx, "server:80")
 	if err != nil {
 		fmt.Println(err)
