@@ -19,7 +19,8 @@ import (
 // was opened on a mount point or on the way to one.
 type Namespace struct {
 	absoluteLinks bool
-	synthetic     *mount // of the directories that stand where there is nothing real
+	check         func(path string, fsys FS) error // nil for none
+	synthetic     *mount                           // of the directories that stand where there is nothing real
 	root          *place
 	devices       *devices
 
@@ -64,6 +65,11 @@ type NamespaceOption func(*Namespace)
 // the absolute mounts. Without it both are EPERM, as the official test suite of preview1 demands.
 func AllowAbsoluteLinks() NamespaceOption {
 	return func(ns *Namespace) { ns.absoluteLinks = true }
+}
+
+// CheckMounts has check look at each file system before it is mounted. What it answers is what [Namespace.Mount] does.
+func CheckMounts(check func(path string, fsys FS) error) NamespaceOption {
+	return func(ns *Namespace) { ns.check = check }
 }
 
 // WithEnv attaches env, see [Namespace.Attach].
@@ -128,6 +134,11 @@ func ReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
 // Errors: EINVAL for a path that is empty, contains "..", a NUL byte or, being absolute, an empty or a "." component in
 // its middle; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for a single file at "/" or at a relative name.
 func (ns *Namespace) Mount(path string, fsys FS, opts ...MountOption) error {
+	if ns.check != nil && fsys != nil {
+		if err := ns.check(path, fsys); err != nil {
+			return err
+		}
+	}
 	if err := ns.mount(path, fsys, opts); err != nil {
 		return fmt.Errorf("mount %s: %w", path, err)
 	}
@@ -286,7 +297,7 @@ func (ns *Namespace) unmount(path string) error {
 func (ns *Namespace) Clone() *Namespace {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	c := &Namespace{absoluteLinks: ns.absoluteLinks, devices: ns.devices, env: ns.env}
+	c := &Namespace{absoluteLinks: ns.absoluteLinks, check: ns.check, devices: ns.devices, env: ns.env}
 	c.init()
 	var copyTree func(from, to *place)
 	copyTree = func(from, to *place) {

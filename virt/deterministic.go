@@ -3,8 +3,12 @@ package virt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"reflect"
 	"time"
+
+	"github.com/spf13/afero"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/random"
@@ -42,7 +46,7 @@ import (
 //   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader or strings.Reader;
 //   - real directories and sockets, where they are let in;
 //   - limits in real time: [WithTimeout] and contexts;
-//   - guests that are started from several goroutines at a time: see [sched.Seeded.Pause].
+//   - guests that are started from several goroutines at a time: [Host.RunAll] begins them together.
 func Deterministic(seed uint64, opts ...DeterministicOption) Option {
 	d := &deterministic{seed: seed}
 	for _, o := range opts {
@@ -145,9 +149,9 @@ func (c *config) checkGuest() error {
 	return breaks([]error{c.deterministic.check(c)})
 }
 
-// checkMount reports a mount made for one guest that shows the machine's files.
-func (c *config) checkMount(path string, fsys vfs.FS) error {
-	if d := c.deterministic; d != nil && !d.machine && onDisk(fsys) {
+// checkMount reports a mount that shows the machine's files, made for one guest or while it runs.
+func checkMount(path string, fsys vfs.FS) error {
+	if onDisk(fsys) {
 		return breaks([]error{onDiskError(path)})
 	}
 	return nil
@@ -192,6 +196,12 @@ func onDisk(fsys vfs.FS) bool {
 		return onDisk(f.Lower()) || onDisk(f.Upper())
 	case interface{ Unwrap() vfs.FS }:
 		return onDisk(f.Unwrap())
+	case interface{ Store() afero.Fs }:
+		_, machine := f.Store().(*afero.OsFs)
+		return machine
+	case interface{ Source() fs.FS }:
+		t := reflect.TypeOf(f.Source())
+		return t == reflect.TypeOf(os.DirFS("")) || t == reflect.TypeOf((*os.Root)(nil).FS())
 	}
 	return false
 }

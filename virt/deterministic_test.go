@@ -8,13 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/afero"
+
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/internal/wasisuite"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs/aferofs"
+	"github.com/wasivirt/wasivirt/vfs/faultfs"
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
+	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -94,6 +100,15 @@ func TestOneSeedOneHash(t *testing.T) {
 func TestDeterministicRefusesTheMachine(t *testing.T) {
 	dir := hostDir(t, t.TempDir())
 	listener := hostnet.NewListener(nil)
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	faulty, err := faultfs.New(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		opts []virt.Option
@@ -104,6 +119,11 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 		{"parallel threads", []virt.Option{virt.WithScheduler(sched.NewParallel(sched.Limits{}))}, "run in parallel"},
 		{"system randomness", []virt.Option{virt.WithRandom(random.System())}, "the source is the machine's"},
 		{"directory", []virt.Option{virt.WithMount("/data", dir)}, "/data shows a directory of the machine"},
+		{"faults", []virt.Option{virt.WithMount("/data", faulty)}, "/data shows a directory of the machine"},
+		{"quota", []virt.Option{virt.WithMount("/data", quotafs.New(dir, quotafs.Limits{Inodes: 10}))}, "/data shows a directory of the machine"},
+		{"afero", []virt.Option{virt.WithMount("/data", aferofs.New(afero.NewOsFs()))}, "/data shows a directory of the machine"},
+		{"io/fs", []virt.Option{virt.WithMount("/data", iofs.New(os.DirFS(t.TempDir())))}, "/data shows a directory of the machine"},
+		{"root", []virt.Option{virt.WithMount("/data", iofs.New(root.FS()))}, "/data shows a directory of the machine"},
 		{"overlay", []virt.Option{virt.WithMount("/data", overlayfs.New(dir, memfs.New()))}, "/data shows a directory of the machine"},
 		{"listener", []virt.Option{virt.WithPreopened(listener)}, "*hostnet.Listener"},
 		{"stream", []virt.Option{virt.WithStream(0, listener)}, "descriptor 0"},
@@ -126,6 +146,19 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 	m := compiled(t, host, bareGuest(t, "race_counter"))
 	if _, err := host.Instantiate(t.Context(), m, virt.WithMount("/data", dir)); err == nil || !strings.Contains(err.Error(), "/data") {
 		t.Errorf("a guest with a directory of the machine: %v", err)
+	}
+	g, err := host.Instantiate(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Namespace().Mount("/data", dir); err == nil || !strings.Contains(err.Error(), "/data shows a directory of the machine") {
+		t.Errorf("a directory of the machine, mounted later: %v", err)
+	}
+	if err := g.Namespace().Clone().Mount("/data", dir); err == nil {
+		t.Error("a directory of the machine is mounted in a clone")
+	}
+	if err := g.Namespace().Mount("/data", memfs.New()); err != nil {
+		t.Error(err)
 	}
 	newHost(t, virt.Deterministic(1, virt.AllowMachine()), virt.WithMount("/data", dir))
 }

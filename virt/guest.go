@@ -19,6 +19,7 @@ import (
 // Guest is a process of a Host: an instance of a module with descriptors, arguments and an end.
 type Guest struct {
 	host   *Host
+	serial uint64 // among those of the Host
 	module *Module
 	config *config // the Host's where the guest has no options of its own; nobody changes it
 
@@ -37,6 +38,8 @@ type Guest struct {
 	border    border // nil where nothing is recorded or replayed
 	finished  sync.Once
 	borderErr error // of finishing border
+	left      sync.Once
+	leftErr   error // of closing descriptors
 	faulted   faultCounts
 	purse     purse
 	charged   uint64 // bytes of memory taken from the Host's budget
@@ -122,11 +125,18 @@ func (g *Guest) instantiate(ctx context.Context) error {
 // Run runs a command's _start to its end, and what it wrote to the end of its output. A guest runs once.
 //
 // The end of ctx is the end of the guest, with a Result that says [Canceled].
-func (g *Guest) Run(ctx context.Context) (*Result, error) {
+//
+// Where threads take turns, the guest's descriptors are closed when it ends, before other guests go on: who reads from its
+// pipes sees their end at the same moment in every run. Else [Guest.Close] closes them.
+func (g *Guest) Run(ctx context.Context) (*Result, error) { return g.run(ctx, nil) }
+
+// run is Run on a main thread that was made before, if it is not nil. That is ended in any case.
+func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err error) {
 	if !g.module.Command() {
-		return nil, errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
+		err = errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
+	} else {
+		_, err = g.call(ctx, main, true, "_start", nil)
 	}
-	_, err := g.call(ctx, true, "_start", nil)
 	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return nil, err
 	}
@@ -142,11 +152,17 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) {
 // Where the call is the guest's end, by proc_exit, a trap, the end of ctx or a budget, the error is an
 // [*ExitError].
 func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
-	return g.call(ctx, false, name, params)
+	return g.call(ctx, nil, false, name, params)
 }
 
-// call calls an export. If it is the last, its return is the guest's end, before another thread gets the turn.
-func (g *Guest) call(ctx context.Context, last bool, name string, params []uint64) (results []uint64, err error) {
+// call calls an export, on a main thread that was made before if it is not nil. If it is the last call, its return is the
+// guest's end, before another thread gets the turn.
+func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name string, params []uint64) (results []uint64, err error) {
+	defer func() {
+		if main != nil {
+			main.Run(func(*sched.Thread) {})
+		}
+	}()
 	t, err := g.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -176,7 +192,12 @@ func (g *Guest) call(ctx context.Context, last bool, name string, params []uint6
 	if ctx.Done() != nil {
 		defer g.watch(ctx)()
 	}
-	started := g.group.Run(func(task *sched.Thread) {
+	run := g.group.Run
+	if made := main; made != nil {
+		run = func(fn func(*sched.Thread)) error { made.Run(fn); return nil }
+		main = nil
+	}
+	started := run(func(task *sched.Thread) {
 		g.main.bind(task)
 		g.lend(g.host)
 		defer g.lend(nil)
@@ -189,6 +210,9 @@ func (g *Guest) call(ctx context.Context, last bool, name string, params []uint6
 		}
 		if g.main.settleFuel() && err == nil {
 			results, err = nil, &ExitError{Result: g.Result()}
+		}
+		if g.ended.Load() && g.host.takesTurns() {
+			g.leaveInTurn()
 		}
 	})
 	if started != nil {
@@ -365,7 +389,7 @@ func (g *Guest) Close(ctx context.Context) error {
 		g.timer.Stop()
 	}
 	g.usage.stop(g)
-	err := errors.Join(g.finishBorder(), g.files.Close())
+	err := errors.Join(g.finishBorder(), g.closeFiles())
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}

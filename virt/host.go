@@ -1,9 +1,11 @@
 package virt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +95,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	guests map[*Guest]struct{}
+	added  uint64            // guests, ever
 	disks  map[vfs.FS]vfs.FS // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
@@ -220,6 +223,8 @@ func (h *Host) Close(ctx context.Context) error {
 		guests = append(guests, g)
 	}
 	h.mu.Unlock()
+	// In the order in which they were made: others may see how one ends.
+	slices.SortFunc(guests, func(a, b *Guest) int { return cmp.Compare(a.serial, b.serial) })
 	var errs []error
 	for _, g := range guests {
 		errs = append(errs, g.Close(ctx))
@@ -245,6 +250,8 @@ func (h *Host) add(g *Guest) error {
 		return fmt.Errorf("make a guest: the Host is %w", ErrClosed)
 	}
 	h.guests[g] = struct{}{}
+	h.added++
+	g.serial = h.added
 	return nil
 }
 

@@ -174,6 +174,9 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	if g.config.links {
 		opts = append(opts, vfs.AllowAbsoluteLinks())
 	}
+	if d := g.config.deterministic; d != nil && !d.machine {
+		opts = append(opts, vfs.CheckMounts(checkMount))
+	}
 	ns := vfs.NewNamespace(opts...)
 	if g.config.mounts == nil {
 		files, err := g.host.defaultFiles()
@@ -186,9 +189,6 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		fsys, err := m.make(g)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.path, err)
-		}
-		if err := g.config.checkMount(m.path, fsys); err != nil {
-			return nil, err
 		}
 		if err := ns.Mount(m.path, g.onBudget(fsys, &m), m.opts...); err != nil {
 			if strings.HasPrefix(m.path, "./") || strings.HasPrefix(m.path, "../") {

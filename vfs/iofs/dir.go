@@ -96,7 +96,7 @@ func (d *dir) list(fresh bool) ([]vfs.DirEntry, error) {
 			d.last++
 			cookie = d.last
 		}
-		listing = append(listing, vfs.DirEntry{Name: name, Ino: d.fs.ino(path), Type: d.fs.listed(e.Type()), Next: cookie})
+		listing = append(listing, vfs.DirEntry{Name: name, Ino: ino(path), Type: d.fs.listed(e.Type()), Next: cookie})
 	}
 	slices.SortFunc(listing, func(a, b vfs.DirEntry) int { return cmp.Compare(a.Next, b.Next) })
 	d.listing = listing

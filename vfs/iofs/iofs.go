@@ -2,7 +2,6 @@ package iofs
 
 import (
 	"io/fs"
-	"sync"
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -15,12 +14,11 @@ type FS struct {
 	links  fs.ReadLinkFS // fsys, if it is one
 	root   vfs.Node
 	budget atomic.Int64 // bytes of content that may still be kept
-
-	mu   sync.Mutex
-	inos map[string]uint64 // of every path that was met
 }
 
 var _ vfs.FS = (*FS)(nil)
+
+const rootIno = 1
 
 // DefaultBuffer is how many bytes of content are kept in memory at most, unless WithBuffer says otherwise.
 const DefaultBuffer = 64 << 20
@@ -37,18 +35,21 @@ func WithBuffer(bytes int64) Option {
 // New returns fsys as a file system. If the root of fsys is a file, which io/fs does not forbid, so is the
 // root here.
 func New(fsys fs.FS, opts ...Option) *FS {
-	f := &FS{fsys: fsys, inos: map[string]uint64{".": 1}}
+	f := &FS{fsys: fsys}
 	f.links, _ = fsys.(fs.ReadLinkFS)
 	f.budget.Store(DefaultBuffer)
 	for _, opt := range opts {
 		opt(f)
 	}
-	f.root = &dir{node: node{fs: f, path: ".", ino: 1}}
+	f.root = &dir{node: node{fs: f, path: ".", ino: rootIno}}
 	if info, err := f.stat("."); err == nil && info.Mode().IsRegular() {
-		f.root = &file{node{fs: f, path: ".", ino: 1}}
+		f.root = &file{node{fs: f, path: ".", ino: rootIno}}
 	}
 	return f
 }
+
+// Source returns the io/fs.FS below.
+func (f *FS) Source() fs.FS { return f.fsys }
 
 // Root returns the node of ".".
 func (f *FS) Root() vfs.Node { return f.root }
@@ -61,21 +62,21 @@ func (f *FS) stat(path string) (fs.FileInfo, error) {
 	return fs.Stat(f.fsys, path)
 }
 
-// ino returns the inode number of path.
-func (f *FS) ino(path string) uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	ino, ok := f.inos[path]
-	if !ok {
-		ino = uint64(len(f.inos)) + 1
-		f.inos[path] = ino
+// ino returns the inode number of path: a hash, so that it does not depend on which paths were met before.
+func ino(path string) uint64 {
+	if path == "." {
+		return rootIno
 	}
-	return ino
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := range len(path) {
+		h = (h ^ uint64(path[i])) * 1099511628211
+	}
+	return max(h, rootIno+1)
 }
 
 // node returns the node of a path that was found to be of type t.
 func (f *FS) node(path string, t wasip1.Filetype) vfs.Node {
-	n := node{fs: f, path: path, ino: f.ino(path)}
+	n := node{fs: f, path: path, ino: ino(path)}
 	switch t {
 	case wasip1.FiletypeDirectory:
 		return &dir{node: n}

@@ -65,6 +65,9 @@ func New(fsys vfs.FS, limits Limits, opts ...Option) *FS {
 
 var _ vfs.EnvFS = (*FS)(nil)
 
+// Unwrap returns the file system below.
+func (f *FS) Unwrap() vfs.FS { return f.fs }
+
 // Root returns the root.
 func (f *FS) Root() vfs.Node { return f.root }
 

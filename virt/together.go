@@ -1,0 +1,54 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// RunAll runs commands at the same time, each to its end as [Guest.Run] does, and returns their Results in the order of
+// the guests, which must be of h. Where threads take turns the guests begin together: the order in which they were given is
+// all that the scheduler sees, not when the machine starts which goroutine. So a deterministic Host repeats runs of several
+// guests, whatever they say to each other.
+//
+// The error joins those of Run. The guests are not closed.
+func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) {
+	for _, g := range guests {
+		if g.host != h {
+			return nil, errors.New("run guests together: one of them is of another Host")
+		}
+	}
+	mains := make([]*sched.Thread, len(guests))
+	resume := func() {}
+	if s, ok := h.scheduler.(interface{ Pause() (resume func()) }); ok {
+		resume = s.Pause()
+	}
+	for i, g := range guests {
+		// A guest that has ended has none, which Run tells.
+		mains[i], _ = g.group.Main()
+	}
+	resume()
+	results, errs := make([]*Result, len(guests)), make([]error, len(guests))
+	var running sync.WaitGroup
+	for i, g := range guests {
+		running.Go(func() { results[i], errs[i] = g.run(ctx, mains[i]) })
+	}
+	running.Wait()
+	return results, errors.Join(errs...)
+}
+
+// leaveInTurn ends what others can see of the guest, which has ended, while its main thread has the turn. Its other threads leave
+// when they get theirs, and change nothing any more.
+func (g *Guest) leaveInTurn() {
+	// Both errors are those of Close.
+	_ = g.finishBorder()
+	_ = g.closeFiles()
+}
+
+// closeFiles closes the guest's descriptors, once.
+func (g *Guest) closeFiles() error {
+	g.left.Do(func() { g.leftErr = g.files.Close() })
+	return g.leftErr
+}
