@@ -41,6 +41,8 @@ type Config struct {
 	Wasm []byte
 	// First and Last are the seeds: all from First to Last.
 	First, Last uint64
+	// Seeds, where there are any, are the seeds instead.
+	Seeds []uint64
 	// World returns the options of one run: the mounts, arguments and limits that it has for itself. Nil is
 	// the default world. Standard output and error are the explorer's. It is called on several goroutines.
 	World func(seed uint64) ([]virt.Option, error)
@@ -56,7 +58,8 @@ type Config struct {
 	Fuel uint64
 	// Workers is how many runs go on at a time; 0 is one a core.
 	Workers int
-	// ShrinkRuns is how many runs may be spent on the schedule of one outcome; 0 is 1000, below 0 is none.
+	// ShrinkRuns is how many runs may be spent on the schedule of one outcome, of which [MaxShrunk] at most are shrunk; 0 is
+	// 1000, below 0 is none.
 	ShrinkRuns int
 }
 
@@ -72,7 +75,7 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	}
 	report := e.report()
 	if c.ShrinkRuns >= 0 {
-		for _, o := range report.Outcomes {
+		for _, o := range worthShrinking(report.Outcomes) {
 			if o.Schedule, err = e.shrink(ctx, o); err != nil {
 				return nil, err
 			}
@@ -89,10 +92,11 @@ type explorer struct {
 
 	mu       sync.Mutex
 	outcomes map[key]*Outcome
+	texts    int // how many outcomes have their text
 }
 
 func newExplorer(ctx context.Context, c Config) (*explorer, error) {
-	if c.Last < c.First {
+	if c.Last < c.First && c.Seeds == nil {
 		return nil, fmt.Errorf("explore: no seeds from %d to %d", c.First, c.Last)
 	}
 	if c.Strategy == nil {
@@ -134,11 +138,10 @@ func (e *explorer) sweep(ctx context.Context) error {
 	for range e.Workers {
 		workers.Go(func() {
 			for ctx.Err() == nil {
-				n := next.Add(1) - 1
-				if n > e.Last-e.First {
+				seed, ok := e.seed(next.Add(1) - 1)
+				if !ok {
 					return
 				}
-				seed := e.First + n
 				r, err := e.run(ctx, seed, sched.SeededConfig{Strategy: e.Strategy})
 				if err != nil {
 					cancel(fmt.Errorf("explore: seed %d: %w", seed, err))
@@ -150,6 +153,17 @@ func (e *explorer) sweep(ctx context.Context) error {
 	}
 	workers.Wait()
 	return context.Cause(ctx)
+}
+
+// seed returns the n-th of the seeds.
+func (e *explorer) seed(n uint64) (seed uint64, ok bool) {
+	if e.Seeds != nil {
+		if ok = n < uint64(len(e.Seeds)); ok {
+			seed = e.Seeds[n]
+		}
+		return seed, ok
+	}
+	return e.First + n, n <= e.Last-e.First
 }
 
 // run makes one run in a world of its own.
@@ -190,7 +204,11 @@ func (e *explorer) note(seed uint64, r *ran) {
 		e.outcomes[r.key] = o
 	}
 	if o.Seeds == 0 || seed < o.Seed {
-		o.Seed, o.Result, o.Text = seed, r.result, string(r.text)
+		o.Seed, o.Result = seed, r.result
+		if o.Text == "" && len(r.text) > 0 && e.texts < maxTexts {
+			o.Text = string(r.text) // all seeds of an outcome print the same
+			e.texts++
+		}
 	}
 	o.Seeds++
 }

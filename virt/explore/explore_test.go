@@ -116,6 +116,28 @@ func TestSeedFindsItAgain(t *testing.T) {
 	}
 }
 
+// A guest that prints something else with each seed has as many outcomes as seeds: of most, neither text nor schedule is kept.
+func TestManyOutcomes(t *testing.T) {
+	runs := seeds(300, 10_000)
+	input := strings.Repeat("0123456789", 10)
+	report := explored(t, explore.Config{Wasm: bare(t, "relay"), First: 1, Last: runs, ShrinkRuns: 10, CallsOnly: true,
+		World: func(uint64) ([]virt.Option, error) {
+			return []virt.Option{virt.WithStdin(strings.NewReader(input))}, nil
+		}})
+	shrunk, texts := 0, 0
+	for _, o := range report.Outcomes {
+		if o.Schedule != nil {
+			shrunk++
+		}
+		if o.Text != "" {
+			texts++
+		}
+	}
+	if uint64(report.Runs) != runs || len(report.Outcomes) < 280 || shrunk != explore.MaxShrunk || texts > 256 || report.Clean() {
+		t.Errorf("%d runs, %d outcomes, %d of them shrunk, %d with their text", report.Runs, len(report.Outcomes), shrunk, texts)
+	}
+}
+
 // Where threads switch at calls only, nothing comes between the load and the store of a counter++.
 func TestRaceNeedsSwitchesAtAccesses(t *testing.T) {
 	for _, strategy := range []sched.Strategy{sched.Uniform(), sched.PCT(3, 50)} {

@@ -33,10 +33,11 @@ type Outcome struct {
 	// Seeds is how many ended so, and Seed the lowest of them.
 	Seeds int
 	Seed  uint64
-	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run.
+	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run. Where there are very many outcomes, not
+	// all have their Text.
 	Result *virt.Result
 	Text   string
-	// Schedule is the shortest schedule found that ends so; nil where it was not looked for.
+	// Schedule is the shortest schedule found that ends so; nil where it was not looked for: see [MaxShrunk].
 	Schedule *Schedule
 }
 
@@ -90,8 +91,31 @@ func (e *explorer) report() *Report {
 	return r
 }
 
-// maxText is how much of an output is kept.
-const maxText = 64 << 10
+// MaxShrunk is of how many outcomes the shortest schedule is looked for: first those that no other ends like, then the most
+// frequent.
+const MaxShrunk = 16
+
+// worthShrinking are the outcomes of which the shortest schedule is looked for.
+func worthShrinking(all []*Outcome) []*Outcome {
+	ends := map[string]bool{}
+	var first, rest []*Outcome
+	for _, o := range all {
+		if ends[o.What] {
+			rest = append(rest, o)
+		} else {
+			first = append(first, o)
+		}
+		ends[o.What] = true
+	}
+	first = append(first, rest...)
+	return first[:min(len(first), MaxShrunk)]
+}
+
+const (
+	maxText  = 64 << 10 // of an output that is kept
+	maxTexts = 256      // outcomes whose output is kept
+	maxShown = 50       // outcomes that a report shows
+)
 
 // output takes what a guest writes to both of its streams.
 type output struct {
@@ -129,14 +153,18 @@ func (o *output) sum() (sum [8]byte) {
 // a seed again; nil leaves it out.
 func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 	var b strings.Builder
-	for _, o := range r.Outcomes {
+	shown := r.Outcomes[:min(len(r.Outcomes), maxShown)]
+	for _, o := range shown {
 		fmt.Fprintf(&b, "%6d of %d (%5.1f%%)  %-28s output %x  seed %d", o.Seeds, r.Runs, 100*float64(o.Seeds)/float64(r.Runs), o.What, o.Output, o.Seed)
 		if s := o.Schedule; s != nil {
 			fmt.Fprintf(&b, "  schedule of %d switches (found with %d)", len(s.Switches), s.Before)
 		}
 		b.WriteByte('\n')
 	}
-	for _, o := range r.Outcomes {
+	if rest := len(r.Outcomes) - len(shown); rest > 0 {
+		fmt.Fprintf(&b, "and %d outcomes more\n", rest)
+	}
+	for _, o := range shown {
 		if o.Result.Success() {
 			continue
 		}

@@ -3,6 +3,7 @@ package virttest_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +63,54 @@ func TestExplore(t *testing.T) {
 	config = explore.Config{Wasm: bare(t, "race_counter_fixed"), First: 1, Last: 100}
 	if text := failure(t, func(t testing.TB) { virttest.Explore(t, config) }); text != "" {
 		t.Errorf("the corrected guest fails with %q", text)
+	}
+}
+
+// Where seeds print different texts, the command runs two of them, which differ again.
+func TestExploreOfOutputs(t *testing.T) {
+	config := explore.Config{Wasm: bare(t, "relay"), First: 1, Last: 20, ShrinkRuns: -1, World: func(uint64) ([]virt.Option, error) {
+		return []virt.Option{virt.WithStdin(strings.NewReader("0123456789"))}, nil
+	}}
+	text := failure(t, func(t testing.TB) { virttest.Explore(t, config) })
+	_, seeds, ok := strings.Cut(text, virttest.SeedVariable+"=")
+	seeds, _, _ = strings.Cut(seeds, " ")
+	if !ok || !strings.Contains(text, "another output") || strings.Count(seeds, ",") != 1 {
+		t.Fatalf("failed with %q, want two seeds", text)
+	}
+	t.Setenv(virttest.SeedVariable, seeds)
+	if again := failure(t, func(t testing.TB) { virttest.Explore(t, config) }); !strings.Contains(again, "another output") {
+		t.Errorf("%s fails with %q", seeds, again)
+	}
+	t.Setenv(virttest.SeedVariable, "x")
+	if text := failure(t, func(t testing.TB) { virttest.Explore(t, config) }); !strings.Contains(text, "want numbers") {
+		t.Errorf("failed with %q", text)
+	}
+}
+
+// The printed command, given to a shell, fails as the test did, also of a test whose name has signs of a pattern in it.
+func TestCommandRepeats(t *testing.T) {
+	if os.Getenv(virttest.SeedVariable) == "" {
+		if testing.Short() {
+			t.Skip("builds the test anew")
+		}
+		for _, name := range []string{"a+b", "it's (one)"} {
+			command := virttest.Command(t.Name()+"/"+strings.ReplaceAll(name, " ", "_"), 3, 5)
+			out, err := exec.Command("sh", "-c", command).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "seeds 3 5") {
+				t.Errorf("%s: %v\n%s", command, err, out)
+			}
+		}
+		return
+	}
+	for _, name := range []string{"a+b", "it's (one)"} {
+		t.Run(name, func(t *testing.T) {
+			var seeds []string
+			virttest.Seeds(t, 10, func(seed uint64, _ virt.Option) (*virt.Result, error) {
+				seeds = append(seeds, fmt.Sprint(seed))
+				return nil, nil
+			})
+			t.Fatalf("seeds %s", strings.Join(seeds, " "))
+		})
 	}
 }
 
