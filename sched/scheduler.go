@@ -113,7 +113,11 @@ type DeadlockError struct {
 
 func (e *DeadlockError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "deadlock: %d threads wait for each other", len(e.Threads))
+	if len(e.Threads) == 1 {
+		b.WriteString("deadlock: the only thread waits for what nobody will do")
+	} else {
+		fmt.Fprintf(&b, "deadlock: %d threads wait for each other", len(e.Threads))
+	}
 	for i, t := range e.Threads {
 		if i == 20 {
 			fmt.Fprintf(&b, "; and %d more", len(e.Threads)-i)

@@ -48,36 +48,22 @@ type Fault struct {
 // WHEN is nth=N, every=N, p=PROBABILITY or nothing, which is always; WHAT is the name of an errno, short=BYTES, or
 // delay=DURATION.
 func ParseFault(rule string) (Fault, error) {
-	calls, rest, _ := strings.Cut(rule, ":")
+	calls, rest, more := strings.Cut(rule, ":")
 	f := Fault{Calls: calls}
 	var errs []error
-	for part := range strings.SplitSeq(rest, ":") {
-		key, value, assigned := strings.Cut(part, "=")
-		var err error
-		switch {
-		case assigned && key == "nth":
-			f.Nth, err = strconv.ParseUint(value, 10, 64)
-		case assigned && key == "every":
-			f.Every, err = strconv.ParseUint(value, 10, 64)
-		case assigned && key == "p":
-			f.Probability, err = strconv.ParseFloat(value, 64)
-		case assigned && key == "short":
-			f.Short, err = strconv.ParseUint(value, 10, 32)
-			f.Shortens = true
-		case assigned && key == "delay":
-			f.Delay, err = time.ParseDuration(value)
-		case errnoNamed(part) != wasip1.ESUCCESS:
-			f.Errno = errnoNamed(part)
-		case part != "" && strings.ContainsRune("/*<", rune(part[0])):
-			f.Path = part
-		default:
-			err = fmt.Errorf("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D, or a path that begins with /, * or <")
-		}
-		if err == nil && (key == "nth" && f.Nth == 0 || key == "every" && f.Every == 0) {
-			err = errors.New("calls are counted from 1")
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%q: %w", part, err))
+	if _, err := selects(calls); err != nil {
+		errs = append(errs, err)
+	}
+	seen := map[string]bool{}
+	if more {
+		for part := range strings.SplitSeq(rest, ":") {
+			what, err := f.parse(part)
+			if err == nil && seen[what] {
+				err = fmt.Errorf("a second %s", what)
+			}
+			if seen[what] = true; err != nil {
+				errs = append(errs, fmt.Errorf("%q: %w", part, err))
+			}
 		}
 	}
 	if errs == nil {
@@ -87,6 +73,58 @@ func ParseFault(rule string) (Fault, error) {
 		return Fault{}, fmt.Errorf("fault %q: %w", rule, err)
 	}
 	return f, nil
+}
+
+// parse reads one part of a rule, and says what it is.
+func (f *Fault) parse(part string) (what string, err error) {
+	key, value, assigned := strings.Cut(part, "=")
+	if !assigned {
+		return f.parseName(part)
+	}
+	switch key {
+	case "nth":
+		f.Nth, err = strconv.ParseUint(value, 10, 64)
+		if err != nil || f.Nth == 0 {
+			err = errors.New("want nth=N, a number from 1: calls are counted from 1")
+		}
+	case "every":
+		f.Every, err = strconv.ParseUint(value, 10, 64)
+		if err != nil || f.Every == 0 {
+			err = errors.New("want every=N, a number from 1")
+		}
+	case "p":
+		f.Probability, err = strconv.ParseFloat(value, 64)
+		if err != nil || !(f.Probability > 0 && f.Probability <= 1) {
+			err = errors.New("want p=P, a probability from above 0 to 1, such as 0.01")
+		}
+	case "short":
+		f.Short, err = strconv.ParseUint(value, 10, 32)
+		f.Shortens = true
+		if err != nil {
+			err = errors.New("want short=N, a number of bytes below 2^32")
+		}
+	case "delay":
+		f.Delay, err = time.ParseDuration(value)
+		if err != nil || f.Delay <= 0 {
+			err = errors.New("want delay=D, a time such as 10ms or 2s")
+		}
+	default:
+		return f.parseName(part)
+	}
+	return key, err
+}
+
+// parseName reads a part of a rule that is an errno or a path.
+func (f *Fault) parseName(part string) (what string, err error) {
+	switch errno := errnoNamed(part); {
+	case errno != wasip1.ESUCCESS:
+		f.Errno = errno
+		return "errno", nil
+	case part != "" && strings.ContainsRune("/*<", rune(part[0])):
+		f.Path = part
+		return "path", nil
+	}
+	return part, errors.New("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D, or a path that begins with /, * or <")
 }
 
 // errnoNamed returns the errno of a name, or ESUCCESS.

@@ -20,7 +20,7 @@ import (
 func TestParseFault(t *testing.T) {
 	for _, rule := range []string{
 		"path_open:/data/*:nth=3:EIO", "fd_*:EINTR", "fd_read:every=2:short=1", "*:p=0.25:EAGAIN", "poll_oneoff:delay=10ms",
-		"fd_write:/a/**:nth=1:delay=1s:short=0",
+		"fd_write:/a/**:nth=1:delay=1s:short=0", "fd_write:/a=b:EIO",
 	} {
 		f, err := virt.ParseFault(rule)
 		if err != nil || f.String() != rule {
@@ -28,17 +28,25 @@ func TestParseFault(t *testing.T) {
 		}
 	}
 	for rule, want := range map[string]string{
-		"":                       "want an errno",
-		"fd_write":               "want an errno",
+		"":                       "is no function",
+		"fd_write":               "nothing goes wrong",
+		"fd_write:":              "want an errno",
 		"fd_write:nth=3":         "nothing goes wrong",
 		"fd_write:nth=0:EIO":     "counted from 1",
 		"fd_write:EWHAT":         `"EWHAT": want an errno`,
 		"fd_write:ESUCCESS":      "want an errno",
-		"fd_write:nth=x:EIO":     "invalid syntax",
+		"fd_write:nth=x:EIO":     "want nth=N",
 		"fd_write:nth=1:p=1:EIO": "exclude each other",
-		"fd_write:p=1.5:EIO":     "from 0 to 1",
-		"fd_write:p=NaN:EIO":     "from 0 to 1",
-		"fd_write:delay=-1s":     "negative",
+		"fd_write:p=1.5:EIO":     "want p=P",
+		"fd_write:p=NaN:EIO":     "want p=P",
+		"fd_write:p=0:EIO":       "want p=P", // it would be always
+		"fd_write:every=0:EIO":   "want every=N",
+		"fd_write:short=-1":      "want short=N",
+		"fd_write:delay=-1s":     "want delay=D",
+		"fd_write:delay=soon":    "want delay=D",
+		"fd_write:EIO:EPERM":     "a second errno",
+		"fd_write:/a:/b:EIO":     "a second path",
+		"fd_write:nth=1:nth=2":   "a second nth",
 		"path_open:short=1":      "transfers no buffers",
 		"fd_write:/a/[:EIO":      "syntax error",
 		"proc_exit:EIO":          "never returns",

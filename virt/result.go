@@ -92,10 +92,13 @@ func (r *Result) String() string {
 	case Exhausted:
 		return "out of " + string(r.Budget)
 	}
-	if r.Err != nil {
-		return r.Outcome.String() + ": " + r.Err.Error()
+	switch {
+	case r.Err == nil:
+		return r.Outcome.String()
+	case r.Outcome == Deadlocked:
+		return r.Err.Error()
 	}
-	return r.Outcome.String()
+	return r.Outcome.String() + ": " + r.Err.Error()
 }
 
 // Budget names what a guest may use up.

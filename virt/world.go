@@ -13,6 +13,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/devfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // maxDescriptors is how many descriptors a guest has at most unless told otherwise.
@@ -137,7 +138,14 @@ func (g *Guest) open() error {
 	for i, given := range g.config.given {
 		p.Files = append(p.Files, given.open(fmt.Sprintf("<preopened %d>", i)))
 	}
-	return p.Install(g.files)
+	err = p.Install(g.files)
+	switch {
+	case errors.Is(err, wasip1.ENFILE):
+		return fmt.Errorf("the descriptors that it begins with are more than the Host's budget has left (WithSharedLimits): %w", err)
+	case err != nil:
+		return fmt.Errorf("it begins with more descriptors than WithMaxDescriptors allows: %w", wasip1.EMFILE)
+	}
+	return nil
 }
 
 // outputs makes the streams of descriptors 1 and 2.

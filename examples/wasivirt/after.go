@@ -22,13 +22,38 @@ type changed struct {
 	to    vfs.FS // where the changes are made after the run; nil if nowhere
 }
 
+// afterwards makes the files for what is asked for after the run, so that a run is not for nothing where that is not
+// possible.
+func (w *world) afterwards() error {
+	w.archives = map[string]*os.File{}
+	make := func(flag, name string) error {
+		f, err := os.Create(name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
+		w.archives[flag] = f
+		w.closers = append(w.closers, f.Close)
+		return nil
+	}
+	for _, spec := range w.exports {
+		from, to, ok := strings.Cut(spec, "=")
+		if !ok || from == "" || to == "" {
+			return fmt.Errorf("-export %q: want GUEST=FILE.tar", spec)
+		}
+		if err := make("-export "+spec, to); err != nil {
+			return err
+		}
+	}
+	if w.diff != "" {
+		return make("-diff", w.diff)
+	}
+	return nil
+}
+
 // finish does what is asked for after the run.
 func (w *world) finish(guest *virt.Guest) error {
 	for _, spec := range w.exports {
-		from, to, ok := strings.Cut(spec, "=")
-		if !ok {
-			return fmt.Errorf("-export %q: want GUEST=FILE.tar", spec)
-		}
+		from, _, _ := strings.Cut(spec, "=")
 		root := guest.Namespace().Root()
 		if !path.IsAbs(from) {
 			var err error
@@ -41,14 +66,14 @@ func (w *world) finish(guest *virt.Guest) error {
 		if err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
-		if err := toFile(to, func(f io.Writer) error { return archive.ToTar(tree, f) }); err != nil {
+		if err := archive.ToTar(tree, w.archives["-export "+spec]); err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
 	}
 	if w.diff == "" {
 		return nil
 	}
-	if err := toFile(w.diff, w.writeDiff); err != nil {
+	if err := w.writeDiff(w.archives["-diff"]); err != nil {
 		return fmt.Errorf("-diff %s: %w", w.diff, err)
 	}
 	for _, c := range w.changes {
@@ -100,14 +125,4 @@ func (c changed) write(out *tar.Writer) error {
 			return err
 		}
 	}
-}
-
-// toFile makes a file of what write writes.
-func toFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(f)
 }

@@ -48,9 +48,10 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 		return exitHost, err
 	}
 	if e.flags.NArg() == 0 {
-		return exitHost, errors.New("which program? want: wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]")
+		return exitHost, fmt.Errorf("which program? want: %s", wants["explore"])
 	}
-	c := explore.Config{Workers: e.workers, World: e.makeWorld}
+	// Directories are read only, and nobody is expected to change them meanwhile.
+	c := explore.Config{Workers: e.workers, World: e.makeWorld, AllowMachine: true}
 	if c.First, c.Last, err = parseSeeds(e.seeds); err != nil {
 		return exitHost, err
 	}
@@ -94,7 +95,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 func (e *exploration) check() error {
 	for name, set := range map[string]bool{
 		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-export": e.exports != nil, "-listen": e.listen != nil,
-		"-invoke": e.invoke != "", "-deterministic": e.deterministic.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
+		"-invoke": e.invoke != "", "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
 	} {
 		if set {
 			return fmt.Errorf("%s is for one run: explore sets clock, randomness and threads by the seed, and shows the end and the output", name)

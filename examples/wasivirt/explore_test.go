@@ -148,6 +148,21 @@ func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
 	}
 }
 
+// TestExploreWithDirectories: all runs see a directory of the machine, and none changes it.
+func TestExploreWithDirectories(t *testing.T) {
+	dir := hostTree(t)
+	before := treeOf(t, dir)
+	for _, kind := range []string{"overlay:", "ro:", "mem:"} {
+		got := wasivirt(t, "explore", "-seeds", "1..20", "-mount", "/w="+kind+dir, do, "cat", "/w/a", "write", "/w/a", "changed")
+		if got.status != 0 || got.stderr != "" || !strings.Contains(got.stdout, "20 of 20") {
+			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+	if after := treeOf(t, dir); after != before {
+		t.Errorf("the host's directory was\n%s\nand is\n%s", before, after)
+	}
+}
+
 func TestRecordReplayRewrite(t *testing.T) {
 	t.Setenv(cacheVariable, "off")
 	tape := filepath.Join(t.TempDir(), "tape")

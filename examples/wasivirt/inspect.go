@@ -3,7 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,8 +15,13 @@ import (
 
 // inspect is the command of that name: it says what a module needs before it runs.
 func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	if len(args) != 1 {
-		return exitHost, errors.New("want: wasivirt inspect guest.wasm")
+	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	if help, err := parse(flags, args, stdout); help || err != nil {
+		return exitHost, err
+	}
+	if args = flags.Args(); len(args) != 1 {
+		return exitHost, fmt.Errorf("want: %s", wants["inspect"])
 	}
 	wasm, err := os.ReadFile(args[0])
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 )
 
-// Exit statuses besides the guest's own. A signal n that the guest raised is 128+n.
+// Exit statuses besides the guest's own. A signal n that the guest raised, or that ended the command, is 128+n.
 const (
 	exitDeadlock  = 123
 	exitTimeout   = 124
@@ -25,20 +24,22 @@ const (
 
 const usage = `wasivirt runs WebAssembly programs in a virtual world.
 
-  wasivirt run [flags] guest.wasm [guest arguments]   run a program; run -h tells the flags
+  wasivirt run [flags] guest.wasm [guest arguments]   run a program
   wasivirt inspect guest.wasm                         say what a program needs
   wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]
                                                       run a program with many orders of its threads
   wasivirt replay FILE guest.wasm                     run a recording again, without its world
   wasivirt diff A B                                   say where two recordings part
   wasivirt rewrite -o OUT [run flags] guest.wasm      write the module as it is really run
+
+Each tells its flags with -h.
 `
 
 // errHelped ends a command that only had to print its help.
 var errHelped = errors.New("help was asked for")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := untilSignal(context.Background())
 	status, err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -69,8 +70,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitHost, fmt.Errorf("%q is no command: see wasivirt help", args[0])
 	}
 	status, err := command(ctx, args[1:], stdin, stdout, stderr)
-	if errors.Is(err, errHelped) {
+	signal, ended := errors.AsType[signaled](err)
+	switch {
+	case errors.Is(err, errHelped):
 		return 0, nil
+	case ended:
+		return signal.status(), err
+	case err != nil:
+		return exitHost, err
 	}
-	return status, err
+	return status, nil
 }

@@ -23,7 +23,7 @@ func replay(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 		return exitHost, err
 	}
 	if flags.NArg() != 2 {
-		return exitHost, errors.New("want: wasivirt replay [-interpreter] FILE guest.wasm")
+		return exitHost, fmt.Errorf("want: %s", wants["replay"])
 	}
 	wasm, err := os.ReadFile(flags.Arg(1))
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,14 +15,14 @@ import (
 func rewrite(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (code int, err error) {
 	var s settings
 	flags := s.flags()
-	flags.Init("rewrite", 0)
+	flags.Init("rewrite", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	out := flags.String("o", "", "`FILE` to write")
 	if help, err := parse(flags, args, stdout); help || err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() != 1 || *out == "" {
-		return exitHost, errors.New("want: wasivirt rewrite -o OUT [run flags] guest.wasm")
+		return exitHost, fmt.Errorf("want: %s", wants["rewrite"])
 	}
 	wasm, err := os.ReadFile(flags.Arg(0))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -97,7 +98,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
-	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this time (0: no limit)")
+	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this `TIME`, such as 1.5s or 2m (0: no limit)")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most (0: no limit)")
 	f.IntVar(&s.fds, "fds", 0, "open descriptors at most (0: the default)")
 	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts (0: no limit)")
@@ -113,10 +114,20 @@ func (s *settings) flags() *flag.FlagSet {
 	return f
 }
 
+// wants are the forms of the commands.
+var wants = map[string]string{
+	"run":     "wasivirt run [flags] guest.wasm [guest arguments]",
+	"inspect": "wasivirt inspect guest.wasm",
+	"explore": "wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
+	"replay":  "wasivirt replay [-interpreter] FILE guest.wasm",
+	"rewrite": "wasivirt rewrite -o OUT [run flags] guest.wasm",
+}
+
 // parse reads a command's flags. Where help is asked for it prints them, and that was all.
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer) (help bool, err error) {
 	err = flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(stdout, "%s\n\n", wants[flags.Name()])
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return true, errHelped
@@ -135,7 +146,7 @@ func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		return exitHost, err
 	}
 	if flags.NArg() == 0 {
-		return exitHost, errors.New("which program? want: wasivirt run [flags] guest.wasm [guest arguments]")
+		return exitHost, fmt.Errorf("which program? want: %s", wants["run"])
 	}
 	flags.Visit(func(f *flag.Flag) { s.parallel = s.parallel || f.Name == "sched" && s.sched == "parallel" })
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
@@ -152,10 +163,15 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, err
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	w := &world{settings: s}
 	defer func() { err = errors.Join(err, w.close()) }()
 	recording, err := w.recording(wasm, stderr)
 	if err != nil {
+		return exitHost, err
+	}
+	if err := w.afterwards(); err != nil {
 		return exitHost, err
 	}
 	opts, err := w.options()
@@ -166,7 +182,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, err
 	}
-	opts = append(opts, control...)
+	opts = append(append(opts, control...), brokenPipe(end))
 	host, err := virt.NewBuilder(opts...).Build(ctx)
 	if err != nil {
 		return exitHost, err
@@ -175,6 +191,9 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	module, err := host.Compile(ctx, wasm)
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", file, err)
+	}
+	if s.invoke == "" && !module.Command() {
+		return exitHost, fmt.Errorf("%s: the module exports no _start: it is no program; -invoke NAME calls one of its exports (see wasivirt inspect)", file)
 	}
 	name := s.argv0
 	if name == "" {
@@ -227,8 +246,18 @@ func status(r *virt.Result, stderr io.Writer) int {
 		return int(r.ExitCode & 0xff)
 	case virt.Signaled:
 		return 128 + int(r.Signal)
+	case virt.Canceled:
+		signal, ok := errors.AsType[signaled](r.Err)
+		if !ok {
+			signal = signaled{syscall.SIGINT}
+		}
+		if signal.Signal != syscall.SIGPIPE {
+			fmt.Fprintf(stderr, "wasivirt: %v\n", signal)
+		}
+		return signal.status()
 	}
-	fmt.Fprintf(stderr, "wasivirt: %v\n", r)
+	text, _, _ := strings.Cut(r.String(), "\n") // a panic's stack is no help to who runs the command
+	fmt.Fprintf(stderr, "wasivirt: %s\n", text)
 	switch r.Outcome {
 	case virt.Trapped:
 		for line := range strings.Lines(r.Trap.Stack) {
@@ -248,8 +277,6 @@ func status(r *virt.Result, stderr io.Writer) int {
 			return exitTimeout
 		}
 		return exitExhausted
-	case virt.Canceled:
-		return 128 + 2 // as a shell tells of a program that SIGINT ended
 	}
 	return exitHost
 }

@@ -20,7 +20,22 @@ import (
 const (
 	do   = "../../virt/testdata/bare/do.wasm"
 	hang = "../../virt/testdata/bare/hang.wasm"
+
+	traps = "../../virt/testdata/bare/traps.wasm"
 )
+
+// unstable is a module that imports proc_exit from wasi_unstable.
+const unstable = "\x00asm\x01\x00\x00\x00\x01\x05\x01\x60\x01\x7f\x00\x02\x1b\x01\x0dwasi_unstable\x09proc_exit\x00\x00"
+
+// write makes a file, and returns its path.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
 
 // outcome is what a caller of the command sees.
 type outcome struct {
@@ -68,6 +83,10 @@ func TestExitStatus(t *testing.T) {
 		{name: "a deadlock, one thread at a time", args: []string{"-sched", "seeded:3", hang}, status: 123, stderr: "memory.atomic.wait32"},
 		{name: "fuel", args: []string{"-fuel", "10000", do, "loop"}, status: 137, stderr: "fuel"},
 		{name: "output", args: []string{"-output", "150", do, "spam", "2"}, status: 137, stderr: "output"},
+		{name: "no _start", args: []string{"../../virt/testdata/bare/wait.wasm"}, status: 125, stderr: "-invoke NAME"},
+		{name: "an export with too few parameters", args: []string{"-invoke", "fine", traps}, status: 125, stderr: "fine takes 1 parameters, not 0"},
+		{name: "an export with a parameter that is none", args: []string{"-invoke", "fine", traps, "x"}, status: 125, stderr: "parameter 1 of fine"},
+		{name: "a trap in an export", args: []string{"-invoke", "unreachable", traps}, status: 134, stderr: "inner_unreachable"},
 		{name: "memory to start with", args: []string{"-memory", "64K", do}, status: 125, stderr: "131072 bytes of memory"},
 
 		{name: "no command", status: 125, args: []string{""}, stderr: "is no command"},
@@ -76,10 +95,26 @@ func TestExitStatus(t *testing.T) {
 		{name: "a bad size", args: []string{"-memory", "12X", do}, status: 125, stderr: "64M"},
 		{name: "no program", args: []string{"-seed", "1"}, status: 125, stderr: "which program?"},
 		{name: "a missing file", args: []string{"gone.wasm"}, status: 125, stderr: "gone.wasm"},
+		{name: "text", args: []string{write(t, "t.wat", "(module)")}, status: 125, stderr: "assemble it first"},
+		{name: "a component", args: []string{write(t, "c.wasm", "\x00asm\x0d\x00\x01\x00")}, status: 125, stderr: "a WebAssembly component"},
+		{name: "the preview before preview1", args: []string{write(t, "u.wasm", unstable)}, status: 125, stderr: "wasi_unstable"},
+		{name: "nothing in it", args: []string{write(t, "e.wasm", "")}, status: 125, stderr: "empty file"},
+		{name: "a directory", args: []string{"."}, status: 125, stderr: "is a directory"},
+		{name: "a time without a unit", args: []string{"-timeout", "1", do}, status: 125, stderr: "-timeout"},
+		{name: "too few descriptors", args: []string{"-fds", "2", do}, status: 125, stderr: "WithMaxDescriptors"},
+		{name: "a format for no trace", args: []string{"-trace-format", "xml", do}, status: 125, stderr: "text, json or perfetto"},
+		{name: "-deterministic and what it sets", args: []string{"-deterministic", "1", "-seed", "2", do}, status: 125, stderr: "-seed: -deterministic sets it"},
+		{name: "a time before all", args: []string{"-clock", "virtual:1960-01-01T00:00:00Z", do}, status: 125, stderr: "1970"},
+		{name: "a time after all", args: []string{"-clock", "virtual:9999-01-01T00:00:00Z", do}, status: 125, stderr: "2262"},
+		{name: "an address without a port", args: []string{"-listen", "localhost", do}, status: 125, stderr: "127.0.0.1:8080"},
+		{name: "a fault at no call", args: []string{"-fault", "fd_write:nth=0:EIO", do}, status: 125, stderr: "counted from 1"},
 		{name: "not a module", args: []string{"run_test.go"}, status: 125, stderr: "not a WebAssembly file"},
 		{name: "a mount without a place", args: []string{"-mount", "mem", do}, status: 125, stderr: "want GUEST=SPEC"},
 		{name: "a mount of nothing", args: []string{"-mount", "/a=tape:x", do}, status: 125, stderr: `"tape" is no kind of file system`},
 		{name: "a mount without its argument", args: []string{"-mount", "/a=dir", do}, status: 125, stderr: "dir:HOSTDIR"},
+		{name: "a mount with an empty argument", args: []string{"-mount", "/a=dir:", do}, status: 125, stderr: "dir:HOSTDIR"},
+		{name: "a mount of no zip", args: []string{"-mount", "/a=zip:run_test.go", do}, status: 125, stderr: "not a valid zip file"},
+		{name: "a mount of no tar", args: []string{"-mount", "/a=mem:run_test.go", do}, status: 125, stderr: "tar"},
 		{name: "a mount of what is missing", args: []string{"-mount", "/a=dir:gone", do}, status: 125, stderr: "gone"},
 		{name: "two mounts at one place", args: []string{"-mount", "/a=mem", "-mount", "/a/=mem", do}, status: 125, stderr: "/a/"},
 		{name: "a file as the root", args: []string{"-mount", "/=file:run_test.go", do}, status: 125, stderr: "mount /"},
@@ -369,10 +404,42 @@ func TestInspect(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, tc := range []struct{ args, want string }{{"help", "wasivirt run"}, {"run -h", "-mount"}} {
+	for _, tc := range []struct{ args, want string }{
+		{"help", "wasivirt run"}, {"run -h", "-mount"}, {"run -help", "wasivirt run [flags]"}, {"inspect -h", "wasivirt inspect"}, {"explore -h", "-seeds"},
+		{"replay -h", "-interpreter"}, {"rewrite -h", "wasivirt rewrite -o OUT"},
+	} {
 		got := wasivirt(t, strings.Fields(tc.args)...)
 		if got.status != 0 || got.stderr != "" || !strings.Contains(got.stdout, tc.want) {
 			t.Errorf("%s: %+v, want %q", tc.args, got, tc.want)
+		}
+	}
+}
+
+// TestMistakes of the commands other than run: one line, and status 125.
+func TestMistakes(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone", "x")
+	text := write(t, "t.wat", "(module)")
+	for _, args := range [][]string{
+		{"inspect"}, {"inspect", "-colour", do}, {"inspect", gone}, {"inspect", do, do}, {"inspect", text},
+		{"explore"}, {"explore", gone}, {"explore", "-seeds", "x", do}, {"explore", "-seeds", "2..1", do}, {"explore", "-seed", "1", do}, {"explore", "-seeds", "1", text},
+		{"explore", "-mount", "/a=dir:.", do}, {"explore", "-trace", "-", do},
+		{"replay"}, {"replay", do}, {"replay", do, do}, {"replay", gone, do}, {"replay", do, gone},
+		{"rewrite", do}, {"rewrite", "-o", gone, do}, {"rewrite", "-o", filepath.Join(t.TempDir(), "out"), text},
+	} {
+		got := wasivirt(t, args...)
+		if got.status != 125 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%v: %+v, want status 125 and one line", args, got)
+		}
+	}
+}
+
+// TestWhatIsAskedForAfterTheRun is looked at before it: the guest has not printed anything.
+func TestWhatIsAskedForAfterTheRun(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone", "x.tar")
+	for _, flags := range [][]string{{"-export", "/=" + gone}, {"-export", "/tmp"}, {"-diff", gone}, {"-record", gone}, {"-trace", gone}} {
+		got := wasivirt(t, append(append([]string{"run"}, flags...), do, "echo", "hi")...)
+		if got.status != 125 || got.stdout != "" || !strings.Contains(got.stderr, flags[0]) {
+			t.Errorf("%v: %+v", flags, got)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -73,8 +74,8 @@ func parseClock(s string) (clock.Clock, error) {
 	opts := []clock.Option{clock.AutoAdvance()}
 	if given {
 		at, err := time.Parse(time.RFC3339, start)
-		if err != nil {
-			return nil, fmt.Errorf("-clock %q: %w", s, err)
+		if err != nil || at.Before(time.Unix(0, 0)) || at.After(time.Unix(0, math.MaxInt64)) {
+			return nil, fmt.Errorf("-clock %q: want a time from 1970-01-01T00:00:00Z to 2262-04-11T00:00:00Z, written so", s)
 		}
 		opts = append(opts, clock.WithStart(at))
 	}

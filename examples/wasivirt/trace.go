@@ -20,27 +20,31 @@ func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
 		}
 		opts = append(opts, virt.WithFaults(fault))
 	}
-	if w.trace == "" {
+	format, ok := traceFormats[w.traceFormat]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("-trace-format %q: want text, json or perfetto", w.traceFormat)
+	case w.trace == "":
 		return opts, nil
 	}
-	tracer, err := w.tracer(stderr)
+	tracer, err := w.tracer(format, stderr)
 	if err != nil {
 		return nil, err
 	}
 	return append(opts, virt.WithTrace(tracer)), nil
 }
 
-// tracer makes what -trace and -trace-format ask for. It is finished when the world is closed.
-func (w *world) tracer(stderr io.Writer) (virt.Tracer, error) {
-	formats := map[string]func(io.Writer) (virt.Tracer, func() error){
-		"text":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceText(out); return t, t.Err },
-		"json":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceJSON(out); return t, t.Err },
-		"perfetto": func(out io.Writer) (virt.Tracer, func() error) { t := virt.TracePerfetto(out); return t, t.Close },
-	}
-	format, ok := formats[w.traceFormat]
-	if !ok {
-		return nil, fmt.Errorf("-trace-format %q: want text, json or perfetto", w.traceFormat)
-	}
+// traceFormat makes a tracer, and what finishes it.
+type traceFormat func(io.Writer) (virt.Tracer, func() error)
+
+var traceFormats = map[string]traceFormat{
+	"text":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceText(out); return t, t.Err },
+	"json":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceJSON(out); return t, t.Err },
+	"perfetto": func(out io.Writer) (virt.Tracer, func() error) { t := virt.TracePerfetto(out); return t, t.Close },
+}
+
+// tracer makes what -trace asks for. It is finished when the world is closed.
+func (w *world) tracer(format traceFormat, stderr io.Writer) (virt.Tracer, error) {
 	if w.trace == "-" {
 		// As it happens, between what the guest says itself.
 		tracer, finish := format(stderr)

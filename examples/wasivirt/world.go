@@ -21,9 +21,10 @@ import (
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
 type world struct {
 	*settings
-	closers []func() error
-	changes []changed
-	shared  *mounted // of explore, whose runs share the engine too
+	closers  []func() error
+	changes  []changed
+	archives map[string]*os.File // for what is asked for after the run, by flag
+	shared   *mounted            // of explore, whose runs share the engine too
 }
 
 // close puts away what options opened.
@@ -113,8 +114,15 @@ func (w *world) settle() error {
 	if w.switches != "" && w.switches != "accesses" && w.switches != "calls" {
 		return fmt.Errorf("-switches %q: want accesses or calls", w.switches)
 	}
-	if w.deterministic.set && w.listen != nil {
-		return errors.New("-listen: a real listener does not go with -deterministic: who connects when is not repeated")
+	if w.deterministic.set {
+		if w.listen != nil {
+			return errors.New("-listen: a real listener does not go with -deterministic: who connects when is not repeated")
+		}
+		for name, given := range map[string]bool{"-clock": w.clock != "real", "-seed": w.seed.set, "-sched": w.sched != "parallel"} {
+			if given {
+				return fmt.Errorf("%s: -deterministic sets it: give one of the two", name)
+			}
+		}
 	}
 	kind, seed, given := strings.Cut(w.sched, ":")
 	switch {
@@ -140,7 +148,7 @@ func (w *world) listeners() (opts []virt.Option, err error) {
 	for _, addr := range w.listen {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			return nil, fmt.Errorf("-listen %q: %w", addr, err)
+			return nil, fmt.Errorf("-listen %q: want an address of the loopback with a port (127.0.0.1:8080, say)", addr)
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return nil, fmt.Errorf("-listen %q: want an address of the loopback (127.0.0.1:8080, say)", addr)
@@ -157,8 +165,8 @@ func (w *world) listeners() (opts []virt.Option, err error) {
 
 // mount makes the file system that a SPEC names.
 func (w *world) mount(spec string) (vfs.FS, error) {
-	kind, arg, given := strings.Cut(spec, ":")
-	if !given && kind != "mem" {
+	kind, arg, _ := strings.Cut(spec, ":")
+	if kind != "mem" && arg == "" {
 		return nil, fmt.Errorf("%q: want mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev", spec)
 	}
 	switch kind {

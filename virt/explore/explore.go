@@ -56,6 +56,8 @@ type Config struct {
 	Threads int
 	// Fuel is how many instructions a run may take; 0 is DefaultFuel.
 	Fuel uint64
+	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.AllowMachine].
+	AllowMachine bool
 	// Workers is how many runs go on at a time; 0 is one a core.
 	Workers int
 	// ShrinkRuns is how many runs may be spent on the schedule of one outcome, of which [MaxShrunk] at most are shrunk; 0 is
@@ -177,7 +179,11 @@ func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (
 	c.Seed = seed
 	scheduler := sched.NewSeeded(c)
 	opts = append([]virt.Option{virt.WithMaxThreads(e.Threads), virt.WithFuel(e.Fuel)}, opts...)
-	opts = append(opts, virt.Deterministic(seed), virt.WithScheduler(scheduler))
+	var how []virt.DeterministicOption
+	if e.AllowMachine {
+		how = append(how, virt.AllowMachine())
+	}
+	opts = append(opts, virt.Deterministic(seed, how...), virt.WithScheduler(scheduler))
 	host, err := e.host.Sibling(opts...)
 	if err != nil {
 		return nil, err

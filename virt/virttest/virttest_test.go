@@ -128,7 +128,7 @@ func TestSeeds(t *testing.T) {
 			})
 		})
 	}
-	if text := run("deadlock_mutexes"); !strings.Contains(text, "deadlocked") || !strings.Contains(text, "-run '^TestSeeds$' .") {
+	if text := run("deadlock_mutexes"); !strings.Contains(text, "deadlock") || !strings.Contains(text, "-run '^TestSeeds$' .") {
 		t.Errorf("failed with %q", text)
 	}
 	if text := run("deadlock_mutexes_fixed"); text != "" {
