@@ -24,7 +24,7 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// guest is guest/guest.c, compiled.
+// guest is guest/guest.c, compiled: it does a little of all that is measured.
 //
 //go:embed guest/guest.wasm
 var guest []byte
@@ -100,12 +100,14 @@ func writeMetrics(w io.Writer, u virt.Usage) error {
 	}{
 		{"wasi_read_bytes_total", "counter", "Bytes read from files, streams and sockets.", u.BytesIn},
 		{"wasi_written_bytes_total", "counter", "Bytes written to them.", u.BytesOut},
+		{"wasi_run_seconds_total", "counter", "Time that guests existed.", u.Real.Seconds()},
+		{"wasi_memory_peak_bytes_total", "counter", "Largest sizes of linear memory, of all guests.", u.PeakMemory},
 		{"wasi_descriptors", "gauge", "Open descriptors.", u.Descriptors},
 		{"wasi_threads", "gauge", "Threads alive.", u.Threads},
 		{"wasi_threads_started_total", "counter", "Threads that thread-spawn started.", u.Spawned},
 	} {
 		out.head(m.name, m.kind, m.help)
-		out.line("%s %d", m.name, m.value)
+		out.line("%s %v", m.name, m.value)
 	}
 	return out.err
 }

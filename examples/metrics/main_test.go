@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -32,7 +33,17 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%q", line)
 		}
 	}
-	if !strings.Contains(out.String(), `wasi_calls_total{function="path_open"} `) {
-		t.Error(out.String())
+	for _, want := range []string{
+		`wasi_calls_total{function="path_open"} 2`, `wasi_errors_total{function="path_open"} 1`, `wasi_calls_total{function="fd_write"} 10`,
+		"wasi_read_bytes_total 1000", "wasi_written_bytes_total 10000", "wasi_descriptors 0",
+	} {
+		if !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+	for _, f := range host.Usage().Functions {
+		if f.Name == "poll_oneoff" && f.Waited < 10*time.Millisecond {
+			t.Errorf("the guest waited %v", f.Waited)
+		}
 	}
 }
