@@ -81,6 +81,14 @@ func (v *View) Path(ptr, n uint32, s *Scratch) (string, wasip1.Errno) {
 	return unsafe.String(unsafe.SliceData(p), len(p)), wasip1.ESUCCESS
 }
 
+// CheckPath says what [View.Path] would answer if path were in the memory: ENAMETOOLONG, EINVAL, EILSEQ or ESUCCESS.
+func CheckPath(path string) wasip1.Errno {
+	if len(path) > MaxPath {
+		return wasip1.ENAMETOOLONG
+	}
+	return checkText(unsafe.Slice(unsafe.StringData(path), len(path)))
+}
+
 // checkText says what is wrong with b as the text of a guest.
 func checkText(b []byte) wasip1.Errno {
 	if plain(b) {

@@ -179,10 +179,11 @@ func (c *Call) pathParam(name string) (*memory.GivenPath, int) {
 	return &c.given.Paths[n], i
 }
 
-// SetPath changes a path for the layers below. Guest memory stays as it is.
+// SetPath changes a path for the layers below. Guest memory stays as it is. A path that a guest could not have given (with a NUL in
+// it, say) is answered as if it had.
 func (c *Call) SetPath(name, path string) {
 	g, _ := c.pathParam(name)
-	*g, c.changed = memory.GivenPath{Set: true, Path: path}, true
+	*g, c.changed = memory.GivenPath{Set: true, Path: path, Errno: memory.CheckPath(path)}, true
 }
 
 // FullPath is a path from the guest's root: that of the descriptor before it, joined with the path. "." and ".." are taken

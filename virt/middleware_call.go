@@ -109,6 +109,9 @@ func (c *Call) Next() wasip1.Errno {
 
 // innermost makes the call with what Handlers looked at and changed.
 func (c *Call) innermost() wasip1.Errno {
+	if c.next == nil {
+		panic("Call.Next after the call: a Call is valid until its Handler returns")
+	}
 	t := c.t
 	t.attach()
 	t.view.SetGiven(&c.given)

@@ -336,6 +336,62 @@ func TestAHandlerTraps(t *testing.T) {
 	}
 }
 
+// TestAHandlerThatPanicsEndsItsGuest, and nothing else.
+func TestAHandlerThatPanicsEndsItsGuest(t *testing.T) {
+	host := newHost(t)
+	wasm := command(nil, call{"sched_yield", nil})
+	r := runCommand(t, host, wasm, 0, virt.WithMiddleware("*", func(c *virt.Call) wasip1.Errno { panic(errTest) }))
+	if r.result.Outcome != virt.Failed || !errors.Is(r.result.Err, errTest) {
+		t.Errorf("%v", r.result)
+	}
+	wantErrnos(t, runCommand(t, host, wasm, 1), wasip1.ESUCCESS)
+}
+
+// TestACallThatIsOver cannot be made once more.
+func TestACallThatIsOver(t *testing.T) {
+	var kept *virt.Call
+	wantErrnos(t, runCommand(t, newHost(t), command(nil, call{"sched_yield", nil}), 1,
+		virt.WithMiddleware("*", func(c *virt.Call) wasip1.Errno { kept = c; return c.Next() })), wasip1.ESUCCESS)
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.Contains(text, "valid until its Handler returns") {
+			t.Errorf("panicked with %s", text)
+		}
+	}()
+	kept.Next()
+}
+
+// TestAPathMayBecomeLonger, also than the guest has room for, and than any path may be.
+func TestAPathMayBecomeLonger(t *testing.T) {
+	long := strings.Repeat("d/", 1000)
+	files := memfs.New()
+	if err := errors.Join(files.MkdirAll(long), files.WriteFile(long+"x", []byte("deep"))); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]wasip1.Errno{long + "x": 0, strings.Repeat("d/", vfs.MaxPath) + "x": wasip1.ENAMETOOLONG, "": wasip1.ENOENT, "d\x00": wasip1.EINVAL, "\xff": wasip1.EILSEQ, "/d": wasip1.EPERM} {
+		r := runCommand(t, newHost(t, virt.WithMount("/", files)), command(texts("x"), openText(0, 1, 0, resultAt)), 1,
+			virt.WithMiddleware("path_open", func(c *virt.Call) wasip1.Errno { c.SetPath("path", path); return c.Next() }))
+		if r.errnos[0] != want {
+			t.Errorf("%.20q: %v, want %v", path, r.errnos[0], want)
+		}
+	}
+}
+
+// TestNextTwice makes a call twice.
+func TestNextTwice(t *testing.T) {
+	var out bytes.Buffer
+	r := runCommand(t, newHost(t), command(texts("x"), writeText(1, 0)), 1, virt.WithStdout(&out),
+		virt.WithMiddleware("fd_write", func(c *virt.Call) wasip1.Errno {
+			if errno := c.Next(); errno != wasip1.ESUCCESS {
+				return errno
+			}
+			return c.Next()
+		}))
+	wantErrnos(t, r, wasip1.ESUCCESS)
+	if out.String() != "xx" {
+		t.Errorf("%q was written", out.String())
+	}
+}
+
 func TestParametersAreChanged(t *testing.T) {
 	files := memfs.New()
 	if err := files.WriteFile("a", []byte("0123456789")); err != nil {

@@ -76,7 +76,7 @@ func TraceCalls(match string) TraceOption {
 	return func(tr *tracing) (err error) { tr.match, err = selects(match); return err }
 }
 
-// TracePaths shows only calls that are about a file that one of the patterns matches; see [Allow].
+// TracePaths shows only calls that are about a file that one of the patterns matches; see [Call.Paths] and [Allow].
 func TracePaths(patterns ...string) TraceOption {
 	return func(tr *tracing) error { tr.paths = patterns; return checkGlobs(patterns) }
 }
@@ -221,24 +221,38 @@ func (d *decoder) each(f func(p Param, i int)) {
 	}
 }
 
-// paths are the files that the call is about, by their text.
-func (d *decoder) paths() (paths []string) {
+// paths are what [Call.Paths] tells of the call.
+func (d *decoder) paths() []string {
 	d.look()
-	dir := ""
+	var paths, fds []string
+	dir, target, asked := "", "", false
 	d.each(func(p Param, i int) {
 		switch p.Kind {
 		case KindFd:
-			if dir = d.t.pathOf(uint32(d.p[i])); dir != "" {
-				paths = append(paths, dir)
+			if dir, asked = d.t.pathOf(uint32(d.p[i])), true; dir != "" {
+				fds = append(fds, dir)
 			}
 		case KindPath:
-			if s, ok := d.path(i); ok && dir != "" {
-				paths = append(paths, gopath.Join(dir, s))
-			} else if ok {
-				paths = append(paths, s)
+			s, ok := d.path(i)
+			switch {
+			case !ok:
+			case !asked:
+				target = s // what path_symlink stores, which counts from where the link will be
+			default:
+				link := gopath.Join(dir, s)
+				paths = append(paths, link)
+				if target != "" && !gopath.IsAbs(target) {
+					target = gopath.Join(gopath.Dir(link), target)
+				}
 			}
 		}
 	})
+	if target != "" {
+		paths = append(paths, gopath.Clean(target))
+	}
+	if paths == nil {
+		return fds
+	}
 	return paths
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -178,7 +179,21 @@ func content(b []byte, n uint64) (string, any) {
 	if uint64(len(b)) < n {
 		text = fmt.Sprintf("%s... (%d bytes)", text, n)
 	}
-	return text, []TraceValue{{"data", text, string(b)}, {"len", strconv.FormatUint(n, 10), n}}
+	data := string(b)
+	if uint64(len(b)) < n {
+		data = whole(data)
+	}
+	return text, []TraceValue{{"data", text, data}, {"len", strconv.FormatUint(n, 10), n}}
+}
+
+// whole is text without a last character that was cut.
+func whole(text string) string {
+	for n := range min(utf8.UTFMax, len(text)) {
+		if short := text[:len(text)-n]; utf8.ValidString(short) {
+			return short
+		}
+	}
+	return text
 }
 
 // structure shows fields as a struct.

@@ -283,6 +283,7 @@ func TestTraceFilters(t *testing.T) {
 	}{
 		{"call", virt.TraceCalls("fd_*,sched"), "fd_write sched_yield fd_close"},
 		{"path", virt.TracePaths("/a"), "path_open fd_write fd_close"},
+		{"the directory before a path is not what the call is about", virt.TracePaths("/"), ""},
 		{"tree", virt.TracePaths("/**"), "path_open path_open fd_write fd_close"},
 		{"errno", virt.TraceErrnos(wasip1.ENOENT), "path_open"},
 		{"errors", virt.TraceErrors(), "path_open"},

@@ -2,6 +2,7 @@ package virt
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -32,7 +34,8 @@ type TraceWriter struct {
 // thread that is not the first, "2: " a guest that is not the Host's first.
 func TraceText(w io.Writer) *TraceWriter { return &TraceWriter{w: w, line: textLine} }
 
-// TraceJSON writes a JSON object a call, one a line.
+// TraceJSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an object with its bytes in
+// base64: {"base64":"/w=="}.
 func TraceJSON(w io.Writer) *TraceWriter { return &TraceWriter{w: w, line: jsonLine} }
 
 // Begin implements [Tracer].
@@ -131,7 +134,13 @@ func appendJSON(b []byte, value any) []byte {
 		}
 		return append(b, ']')
 	}
-	text, err := json.Marshal(fmt.Sprint(value))
+	s := fmt.Sprint(value)
+	if !utf8.ValidString(s) {
+		b = append(b, `{"base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(s))
+		return append(b, `"}`...)
+	}
+	text, err := json.Marshal(s)
 	if err != nil {
 		return append(b, "null"...) // a string can always be marshalled
 	}
