@@ -9,8 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/afero"
+
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/aferofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -108,6 +114,41 @@ exit 42
 				}
 			}
 		})
+	}
+}
+
+// TestToolchainTranscripts runs C programs that print what each of many calls of POSIX gave, in every world that a guest
+// may write to. What is expected beside their sources is what they print on Linux.
+func TestToolchainTranscripts(t *testing.T) {
+	host := newHost(t)
+	worlds := []struct {
+		name string
+		make func(t *testing.T) vfs.FS
+	}{
+		{"memfs", func(*testing.T) vfs.FS { return memfs.New() }},
+		{"forked memfs", func(*testing.T) vfs.FS { return memfs.New().Fork() }},
+		{"aferofs", func(*testing.T) vfs.FS { return aferofs.New(afero.NewMemMapFs()) }},
+		{"hostfs", func(t *testing.T) vfs.FS { return hostDir(t, t.TempDir()) }},
+		{"overlayfs", func(*testing.T) vfs.FS { return overlayfs.New(memfs.New(), memfs.New()) }},
+		{"overlayfs of hostfs", func(t *testing.T) vfs.FS { return overlayfs.New(hostDir(t, t.TempDir()), memfs.New()) }},
+	}
+	for _, program := range []string{"names", "descriptors"} {
+		m := compiled(t, host, toolchainGuest(t, program+"-c"))
+		want, err := os.ReadFile(filepath.Join("testdata", "c", program+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range worlds {
+			t.Run(program+"/"+w.name, func(t *testing.T) {
+				got := runModule(t, host, m, virt.WithMount("/", w.make(t)))
+				if !got.Success() {
+					t.Errorf("%v\n%s", got.Result, got.stderr)
+				}
+				if diff := cmp.Diff(string(want), got.stdout); diff != "" {
+					t.Errorf("the transcript (-Linux +here):\n%s", diff)
+				}
+			})
+		}
 	}
 }
 
