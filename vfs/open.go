@@ -203,6 +203,9 @@ func (w *walker) missing(name string, err error, o *opening) error {
 // openTop opens the directory in which the walk is.
 func (w *walker) openTop(o *opening) (*OpenFile, error) {
 	top := w.top()
+	if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
+		return nil, wasip1.EEXIST
+	}
 	if err := openDir(o); err != nil {
 		return nil, err
 	}

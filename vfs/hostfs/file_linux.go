@@ -302,11 +302,23 @@ func (f *file) Allocate(off, n int64) error {
 	if off > 1<<63-1-n {
 		return wasip1.EFBIG
 	}
+	if f.node.fs.readOnly {
+		return wasip1.EROFS
+	}
 	if err := f.use(); err != nil {
 		return err
 	}
 	defer f.release()
-	return again(func() error { return unix.Fallocate(f.fd, 0, off, n) })
+	fd := f.fd
+	if f.mode&vfs.OpenWrite == 0 {
+		// Whether the descriptor has the right is the guest's matter; the kernel wants one for writing.
+		var err error
+		if fd, err = f.again(vfs.OpenWrite); err != nil {
+			return err
+		}
+		defer closeFD(fd)
+	}
+	return again(func() error { return unix.Fallocate(fd, 0, off, n) })
 }
 
 func (f *file) Advise(off, n int64, advice wasip1.Advice) error {

@@ -44,7 +44,7 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 		{!follow, unix.O_NOFOLLOW},
 		{oflags&wasip1.ODirectory != 0, unix.O_DIRECTORY},
 		{oflags&wasip1.OCreat != 0, unix.O_CREAT},
-		{oflags&wasip1.OExcl != 0, unix.O_EXCL},
+		{oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl, unix.O_EXCL}, // O_PATH takes it by itself amiss
 	} {
 		if f.on {
 			flags |= f.flag

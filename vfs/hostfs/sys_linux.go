@@ -167,10 +167,10 @@ func openFlags(mode vfs.OpenMode) int {
 	switch {
 	case mode&vfs.OpenRead != 0 && mode&vfs.OpenWrite != 0:
 		flags = unix.O_RDWR | always
+	case mode&vfs.OpenRead != 0: // with O_TRUNC too, which Linux checks by itself
+		flags = unix.O_RDONLY | always
 	case mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0:
 		flags = unix.O_WRONLY | always
-	case mode&vfs.OpenRead != 0:
-		flags = unix.O_RDONLY | always
 	default:
 		return unix.O_PATH | unix.O_CLOEXEC
 	}
