@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero"
+
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
@@ -89,6 +91,24 @@ func TestEveryPrefixOfAModule(t *testing.T) {
 		if err := m.Close(t.Context()); err != nil {
 			t.Errorf("close what %d bytes make: %v", n, err)
 		}
+	}
+}
+
+// faultyRuntime is a runtime whose compiler is at fault.
+type faultyRuntime struct{ wazero.Runtime }
+
+func (faultyRuntime) CompileModule(context.Context, []byte) (wazero.CompiledModule, error) {
+	panic("BUG: no register")
+}
+
+// TestCompilerThatPanics makes an error of a panic of the engine, which a module may have been made for.
+func TestCompilerThatPanics(t *testing.T) {
+	r := wazero.NewRuntime(t.Context())
+	defer r.Close(t.Context())
+	host := newHost(t, virt.WithRuntime(faultyRuntime{r}))
+	_, err := host.Compile(t.Context(), nothing())
+	if err == nil || !strings.Contains(err.Error(), "BUG: no register") {
+		t.Errorf("error %v", err)
 	}
 }
 
