@@ -25,7 +25,6 @@ package pipe
 
 import (
 	"io"
-	"sync"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -45,40 +44,22 @@ func New(capacity int) (*Reader, *Writer) {
 		capacity = DefaultCapacity
 	}
 	p := &core{ring: NewRing(max(capacity, Buf))}
-	r, w := &Reader{p: p}, &Writer{p: p}
-	p.readers, p.writers = []*Reader{r}, []*Writer{w}
+	r, w := &Reader{}, &Writer{}
+	p.add(&r.end, &p.read, &p.write)
+	p.add(&w.end, &p.write, &p.read)
 	return r, w
 }
 
-// core is what the ends of a pipe share.
-type core struct {
-	toRead, toWrite poll.Queue
-
-	mu      sync.Mutex
-	ring    Ring
-	readers []*Reader // those open
-	writers []*Writer
-}
-
 // Reader is an end for reading.
-type Reader struct {
-	p      *core
-	closed bool // guarded by p.mu
-	lent   any
-}
+type Reader struct{ end }
 
 // Another returns a new end for reading of the same pipe; what one takes the others miss. EBADF
 // when r is closed.
 func (r *Reader) Another() (*Reader, error) {
-	p := r.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r.closed {
-		return nil, wasip1.EBADF
+	another := &Reader{}
+	if err := r.another(&another.end); err != nil {
+		return nil, err
 	}
-	another := &Reader{p: p}
-	p.readers = append(p.readers, another)
-	p.toWrite.Wake() // Reach
 	return another, nil
 }
 
@@ -96,10 +77,10 @@ func (r *Reader) Read(b []byte) (int, error) {
 		full := p.ring.Free() < Buf
 		n := p.ring.Read(b)
 		if full && p.ring.Free() >= Buf {
-			p.toWrite.Wake()
+			p.write.waiters.Wake()
 		}
 		return n, nil
-	case len(p.writers) == 0:
+	case len(p.write.ends) == 0:
 		return 0, io.EOF
 	}
 	return 0, wasip1.EAGAIN
@@ -119,55 +100,22 @@ func (r *Reader) Poll(want poll.Events) poll.State {
 	if r.closed {
 		return refused(poll.Readable)
 	}
-	s := poll.State{Bytes: uint64(p.ring.Len()), Hangup: len(p.writers) == 0}
+	s := poll.State{Bytes: uint64(p.ring.Len()), Hangup: len(p.write.ends) == 0}
 	if s.Bytes > 0 || s.Hangup {
 		s.Ready = poll.Readable
 	}
 	return s
 }
 
-// Subscribe adds w to those that are woken when there may be something to read.
-func (r *Reader) Subscribe(w *poll.Waiter) { r.p.toRead.Subscribe(w) }
-
-// Unsubscribe takes w away again.
-func (r *Reader) Unsubscribe(w *poll.Waiter) { r.p.toRead.Unsubscribe(w) }
-
-// Close closes this end. Closing it again does nothing.
-func (r *Reader) Close() error {
-	p := r.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	p.readers = remove(p.readers, r)
-	p.toRead.Wake()
-	p.toWrite.Wake()
-	if len(p.readers) == 0 {
-		p.ring.Drop()
-	}
-	return nil
-}
-
 // Writer is an end for writing.
-type Writer struct {
-	p      *core
-	closed bool // guarded by p.mu
-	lent   any
-}
+type Writer struct{ end }
 
 // Another returns a new end for writing of the same pipe. EBADF when w is closed.
 func (w *Writer) Another() (*Writer, error) {
-	p := w.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w.closed {
-		return nil, wasip1.EBADF
+	another := &Writer{}
+	if err := w.another(&another.end); err != nil {
+		return nil, err
 	}
-	another := &Writer{p: p}
-	p.writers = append(p.writers, another)
-	p.toRead.Wake() // Reach
 	return another, nil
 }
 
@@ -180,7 +128,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	switch free := p.ring.Free(); {
 	case w.closed:
 		return 0, wasip1.EBADF
-	case len(p.readers) == 0:
+	case len(p.read.ends) == 0:
 		return 0, wasip1.EPIPE
 	case len(b) == 0:
 		return 0, nil
@@ -190,7 +138,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	empty := p.ring.Len() == 0
 	n := p.ring.Write(b)
 	if empty {
-		p.toRead.Wake()
+		p.read.waiters.Wake()
 	}
 	return n, nil
 }
@@ -210,33 +158,12 @@ func (w *Writer) Poll(want poll.Events) poll.State {
 	switch free := p.ring.Free(); {
 	case w.closed:
 		return refused(poll.Writable)
-	case len(p.readers) == 0:
+	case len(p.read.ends) == 0:
 		return poll.State{Ready: poll.Writable, Hangup: true, Err: wasip1.EPIPE}
 	case free >= Buf:
 		return poll.State{Ready: poll.Writable, Bytes: uint64(free)}
 	}
 	return poll.State{}
-}
-
-// Subscribe adds wt to those that are woken when there may be room.
-func (w *Writer) Subscribe(wt *poll.Waiter) { w.p.toWrite.Subscribe(wt) }
-
-// Unsubscribe takes wt away again.
-func (w *Writer) Unsubscribe(wt *poll.Waiter) { w.p.toWrite.Unsubscribe(wt) }
-
-// Close closes this end. Closing it again does nothing.
-func (w *Writer) Close() error {
-	p := w.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w.closed {
-		return nil
-	}
-	w.closed = true
-	p.writers = remove(p.writers, w)
-	p.toWrite.Wake()
-	p.toRead.Wake()
-	return nil
 }
 
 // refused is the state of an end in a direction in which it is not open.
