@@ -144,13 +144,14 @@ func (f *Futex) wait(t poll.Task, pw poll.Wait, timeout int64, equal func() bool
 	}
 	for {
 		err := t.Park(pw)
+		late := pw.Deadline != poll.NoDeadline && pw.Clock.Monotonic() >= pw.Deadline
 		f.mu.Lock()
 		switch {
 		case w.woken:
 			f.recycle(w)
 			f.mu.Unlock()
 			return WaitOK, nil
-		case err != nil, pw.Deadline != poll.NoDeadline && pw.Clock.Monotonic() >= pw.Deadline:
+		case err != nil, late:
 			f.remove(pw.On, w)
 			f.recycle(w)
 			f.mu.Unlock()

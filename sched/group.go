@@ -110,6 +110,13 @@ func (g *Group) Clock() clock.Clock { return g.clock }
 // Scheduler returns who decides which threads run.
 func (g *Group) Scheduler() Scheduler { return g.sched }
 
+// now is the time that threads are charged by. Whoever asks may be in the middle of a change that has to be
+// finished, so that a clock that panics is taken to say 0 here: it will panic for the guest as well, which ends by it.
+func (g *Group) now() (now int64) {
+	defer func() { _ = recover() }()
+	return g.clock.Monotonic()
+}
+
 // Run runs fn as main thread, number 0, on the calling goroutine, when the scheduler gives it a turn,
 // and returns when fn has. The error says that it could not begin: the cause if the group
 // has ended, else what the scheduler says. A panic of fn passes through.

@@ -42,7 +42,7 @@ func newThread(g *Group) *Thread {
 func (t *Thread) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.group.clock.Monotonic()
+	now := t.group.now()
 	t.began, t.waited, t.idle = now, 0, now
 	t.permit, t.woken = false, false
 	t.state = Ready
@@ -170,7 +170,7 @@ func (t *Thread) Outside(w poll.Wait, fn func()) {
 
 // block ends the thread's turn. mu is held.
 func (t *Thread) block(s State, w poll.Wait) {
-	t.idle = t.group.clock.Monotonic()
+	t.idle = t.group.now()
 	t.state, t.wait = s, w
 	t.sched.Block(t, &t.wait)
 }
@@ -194,7 +194,7 @@ func (t *Thread) takeTurn() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.state = Running
-	t.waited += t.group.clock.Monotonic() - t.idle
+	t.waited += t.group.now() - t.idle
 	t.idle = 0
 }
 
@@ -220,7 +220,7 @@ func (t *Thread) CPUTime() int64 {
 	defer t.mu.Unlock()
 	until := t.idle
 	if until == 0 {
-		until = t.group.clock.Monotonic()
+		until = t.group.now()
 	}
 	return until - t.began - t.waited
 }

@@ -80,7 +80,7 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 		g.deadline = time.Now().Add(d)
 		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
 	}
-	if err := g.instantiate(ctx); err != nil {
+	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
 		return nil, err
 	}
 	if !m.Command() && m.exportsFunc("_initialize") {
@@ -142,9 +142,11 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 	}
 	g.decide(&Result{Outcome: Exited})
 	g.group.Wait()
-	g.usage.stop(g)
-	g.flush(ctx)
-	return g.Result(), g.finishBorder()
+	err = contained(func() error {
+		g.usage.stop(g)
+		return g.flush(ctx)
+	})
+	return g.Result(), errors.Join(err, g.finishBorder())
 }
 
 // Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function].
@@ -186,6 +188,11 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 		defer t.aside()()
 		return g.invokeExport(t, fn, name, params)
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			results, err = nil, g.fail(v, 0)
+		}
+	}()
 	outer := g.main.Context
 	g.main.Context = ctx
 	defer func() { g.main.Context = outer }()
@@ -216,6 +223,7 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 		}
 	})
 	if started != nil {
+		g.decide(endOf(started))
 		return nil, &ExitError{Result: g.Result()}
 	}
 	return results, err
@@ -388,8 +396,10 @@ func (g *Guest) Close(ctx context.Context) error {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
-	g.usage.stop(g)
-	err := errors.Join(g.finishBorder(), g.closeFiles())
+	err := errors.Join(
+		contained(func() error { g.usage.stop(g); return nil }),
+		g.finishBorder(),
+		contained(g.closeFiles))
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}

@@ -2,6 +2,8 @@ package virt
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -73,10 +75,10 @@ const lastWords = 100 * time.Millisecond
 
 // flush waits until what the guest wrote to its standard streams has been written, as far as writers that may
 // never come back allow: no longer than ctx and the guest's budget of time. What a writer answers is the
-// guest's matter, which it would have seen at its next write.
-func (g *Guest) flush(ctx context.Context) {
+// guest's matter, which it would have seen at its next write; that one panicked is the error.
+func (g *Guest) flush(ctx context.Context) error {
 	if !g.buffered() {
-		return
+		return nil
 	}
 	deadline := g.deadline
 	if g.Result().Outcome != Exited {
@@ -88,9 +90,13 @@ func (g *Guest) flush(ctx context.Context) {
 		defer cancel()
 	}
 	task := poll.NewTask(ctx)
-	for _, s := range g.streams[1:] {
-		_ = stdio.Flush(task, s)
+	var panics []error
+	for i, s := range g.streams[1:] {
+		if p, ok := errors.AsType[*stdio.PanicError](stdio.Flush(task, s)); ok {
+			panics = append(panics, fmt.Errorf("write descriptor %d: %w", i+1, p))
+		}
 	}
+	return errors.Join(panics...)
 }
 
 // buffered reports whether what the guest wrote may not have been written yet.

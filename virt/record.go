@@ -459,6 +459,6 @@ func (g *Guest) finishBorder() error {
 	if g.border == nil {
 		return nil
 	}
-	g.finished.Do(func() { g.borderErr = g.border.finish(g) })
+	g.finished.Do(func() { g.borderErr = contained(func() error { return g.border.finish(g) }) })
 	return g.borderErr
 }

@@ -44,6 +44,11 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		return
 	}
 	ctx := g.base
+	defer func() {
+		if v := recover(); v != nil {
+			_ = g.fail(v, task.ID()) // nobody waits for the thread's own answer
+		}
+	}()
 	t := g.newThread(parent.args, parent.env)
 	defer t.leaveUsage()
 	t.bind(task)

@@ -20,8 +20,14 @@ import (
 const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
-func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, error) {
+func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest, err error) {
 	g := &Guest{host: h, module: m, config: &h.config, calls: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.discard())
+		}
+	}()
+	defer contain(&err)
 	if len(opts) > 0 {
 		own := h.config
 		g.config = &own
@@ -66,7 +72,7 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 		g.files.SetPool(p)
 	}
 	if err := g.open(); err != nil {
-		return nil, errors.Join(err, g.files.Close())
+		return nil, err
 	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
@@ -75,12 +81,22 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, 
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)
 	if err := g.checkRecording(); err != nil {
-		g.group.Close()
-		return nil, errors.Join(err, g.files.Close())
+		return nil, err
 	}
 	g.arounds = g.compose()
 	g.main = g.newThread(args, env)
 	return g, nil
+}
+
+// discard lets go of what a guest has that could not be made.
+func (g *Guest) discard() error {
+	if g.group != nil {
+		g.group.Close()
+	}
+	if g.files == nil {
+		return nil
+	}
+	return contained(g.files.Close)
 }
 
 // name is the guest's.

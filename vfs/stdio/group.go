@@ -64,7 +64,7 @@ func (g *Group) run() {
 			rest = rest[w.n:]
 			if w.to.err == nil {
 				g.mu.Unlock()
-				n, err := w.to.w.Write(p)
+				n, err := guard(w.to.w.Write, p)
 				g.mu.Lock()
 				if err == nil && n < len(p) {
 					err = io.ErrShortWrite
@@ -127,7 +127,7 @@ func (s *pumpSink) send(p []byte) (int, error) {
 	if s.err != nil && s.count == 0 {
 		err := s.err
 		s.err = nil
-		return 0, err
+		return 0, passOn(err)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -211,7 +211,7 @@ func (s *pumpSink) finishLocked() {
 	}
 	g := s.group
 	g.mu.Unlock()
-	err := s.closer()
+	_, err := guard(func([]byte) (int, error) { return 0, s.closer() }, nil)
 	g.mu.Lock()
 	if s.err == nil {
 		s.err = err

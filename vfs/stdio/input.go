@@ -224,7 +224,7 @@ func (s *pumpSource) recv(p []byte, peek bool) (int, error) {
 		if s.tty && err == io.EOF && !peek {
 			s.err = nil
 		}
-		return 0, err
+		return 0, passOn(err)
 	}
 	s.startLocked()
 	return 0, wasip1.EAGAIN
@@ -264,7 +264,7 @@ func (s *pumpSource) fill() {
 	var n int
 	var err error
 	for range 100 {
-		if n, err = s.r.Read(s.buf); n != 0 || err != nil {
+		if n, err = guard(s.r.Read, s.buf); n != 0 || err != nil {
 			break
 		}
 	}

@@ -1,0 +1,39 @@
+package stdio
+
+import (
+	"fmt"
+	"runtime/debug"
+)
+
+// PanicError is a panic of a reader or writer that a stream's goroutine called. The next that reads or writes the stream
+// panics with it, as it would have if it had called the reader or writer itself; Flush returns it.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value of the panic if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// guard calls f, and makes its panic a [PanicError].
+func guard(f func([]byte) (int, error), p []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = 0, &PanicError{v, debug.Stack()}
+		}
+	}()
+	return f(p)
+}
+
+// passOn returns an error of a goroutine's, or panics with it.
+func passOn(err error) error {
+	if p, ok := err.(*PanicError); ok {
+		panic(p)
+	}
+	return err
+}
