@@ -50,10 +50,13 @@ func endOf(err error) *Result {
 var errUnwound = errors.New("the guest has ended")
 
 // stacked reports whether it is of use to know where threads were at the guest's end.
-func (g *Guest) stacked() bool { return g.Result().Outcome == Deadlocked }
+func (g *Guest) stacked() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.result.Outcome == Deadlocked
+}
 
-// noteStack keeps where thread t was when it was made to leave, as err tells. All threads have left when the result is
-// given out.
+// noteStack keeps where thread t was when it was made to leave, as err tells.
 func (g *Guest) noteStack(t *thread, err error) {
 	if !errors.Is(err, errUnwound) {
 		return

@@ -1,9 +1,11 @@
 package virt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +53,8 @@ type Guest struct {
 	ended atomic.Bool
 
 	mu     sync.Mutex
-	result *Result
+	result *Result // but for what ends tell
+	ends   []ThreadEnd
 	closed bool
 }
 
@@ -211,6 +214,7 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 		results, err = g.invokeExport(g.main, fn, name, params)
 		if last && err == nil && !g.main.settleFuel() {
 			g.decide(&Result{Outcome: Exited})
+			g.noteEnd(0, nil)
 		}
 		if g.border != nil {
 			g.border.end(g.main)
@@ -331,6 +335,7 @@ func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, e
 		r.Thread = t.id()
 		g.decide(r)
 	}
+	g.noteEnd(t.id(), err)
 	return nil, &ExitError{Result: g.Result()}
 }
 
@@ -351,7 +356,8 @@ func (g *Guest) decide(r *Result) {
 	g.mu.Lock()
 	first := g.result == nil
 	if first {
-		g.result = r
+		own := *r // what is noted later goes there
+		g.result = &own
 	}
 	g.mu.Unlock()
 	if first {
@@ -367,7 +373,33 @@ func (g *Guest) Result() *Result {
 	if g.result == nil {
 		return &Result{}
 	}
-	return g.result
+	r := *g.result
+	r.Stacks, r.Threads = slices.Clone(r.Stacks), slices.Clone(g.ends)
+	return &r
+}
+
+// noteEnd keeps how a thread, which had not ended before its guest did, has left the guest's code.
+func (g *Guest) noteEnd(thread uint32, err error) {
+	if !g.ended.Load() {
+		return
+	}
+	end := ThreadEnd{Thread: thread, Outcome: Canceled}
+	if r := resultOf(err); r == nil {
+		end.Outcome = Exited
+	} else if !errors.Is(err, errUnwound) && (r.Outcome == Trapped || r.Outcome == Failed) {
+		end.Outcome, end.Trap, end.Err = r.Outcome, r.Trap, r.Err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.result.Thread == end.Thread {
+		end.Outcome, end.Trap, end.Err = g.result.Outcome, g.result.Trap, g.result.Err
+	}
+	at, again := slices.BinarySearchFunc(g.ends, end.Thread, func(e ThreadEnd, id uint32) int { return cmp.Compare(e.Thread, id) })
+	if again { // the thread was in a call of a call
+		g.ends[at] = end
+		return
+	}
+	g.ends = slices.Insert(g.ends, at, end)
 }
 
 // Files returns the guest's descriptors, which host code may look at and change while the guest runs.

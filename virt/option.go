@@ -407,7 +407,8 @@ func WithMaxDescriptors(n int) Option {
 }
 
 // WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first; spawning
-// another is then EAGAIN. The default is 0.
+// another is then EAGAIN. A thread counts until its start function has returned, which is a moment later than it can tell
+// others that it is done: a program that joins n threads and starts n others wants more than n. The default is 0.
 func WithMaxThreads(n int) Option {
 	return guestOption("WithMaxThreads", func(c *config) error {
 		if n < 0 {

@@ -64,6 +64,21 @@ type Result struct {
 	Hash [32]byte
 	// Stacks tell where each thread was, by its number, where the Outcome is Deadlocked.
 	Stacks []Stack
+	// Threads tell how each thread ended, by its number, that was there when the guest ended. All of them are there when
+	// [Guest.Run] or [Guest.Close] has returned. Of those that returned before, [Usage] tells the number.
+	Threads []ThreadEnd
+}
+
+// ThreadEnd tells how one thread ended.
+type ThreadEnd struct {
+	Thread uint32
+	// Outcome is that of the Result for the thread that the Result names. For the others it is Exited where they
+	// returned, Canceled where the guest's end made them leave, else Trapped or Failed.
+	Outcome Outcome
+	// Trap is set where the Outcome is Trapped.
+	Trap *Trap
+	// Err says more where the Outcome is Failed.
+	Err error
 }
 
 // Success reports whether the guest exited with code 0.

@@ -41,6 +41,7 @@ func (t *thread) spawn(p []uint64) {
 // runThread is the life of a thread that parent spawned.
 func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	if g.ended.Load() {
+		g.noteEnd(task.ID(), errUnwound) // it has not begun
 		return
 	}
 	ctx := g.base
@@ -55,11 +56,13 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	if g.border != nil {
 		g.border.back(t)
 		if g.ended.Load() {
+			g.noteEnd(t.id(), errUnwound)
 			return
 		}
 	}
 	if err := g.instance(ctx, t); err != nil {
 		g.decide(failure(err, t))
+		g.noteEnd(t.id(), err)
 		return
 	}
 	// The instance's end frees nothing that others use; an error of it has nobody left to go to but the result.
@@ -80,6 +83,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		r.Thread = t.id()
 		g.decide(r)
 	}
+	g.noteEnd(t.id(), err)
 }
 
 func failure(err error, t *thread) *Result {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
@@ -245,6 +247,13 @@ func TestTheFirstEndDecides(t *testing.T) {
 				}
 				if err := g.Close(t.Context()); err != nil {
 					t.Error(err)
+				}
+				r := g.Result()
+				ends := []virt.ThreadEnd{{Outcome: virt.Canceled}, {Thread: 1, Outcome: virt.Canceled}, {Thread: 2, Outcome: want, Trap: r.Trap}}
+				// The third may not have been started by then.
+				others := slices.DeleteFunc(r.Threads, func(e virt.ThreadEnd) bool { return e == virt.ThreadEnd{Thread: 3, Outcome: virt.Canceled} })
+				if d := cmp.Diff(ends, others); d != "" {
+					t.Errorf("the threads' ends (-want +got):\n%s", d)
 				}
 			}
 		}
