@@ -143,7 +143,7 @@ func run(config wazero.RuntimeConfig, original, module []byte, report *Report) (
 			b.globals = append(b.globals, fmt.Sprint(e.Name, mod.ExportedGlobal(e.Name).Get()))
 		}
 	}
-	if mem := mod.Memory(); mem != nil {
+	if mem := mod.Memory(); len(info.Memories) > 0 {
 		content, _ := mem.Read(0, mem.Size())
 		b.memory = fmt.Sprintf("%d %x", mem.Size(), sha256.Sum256(content))
 	}
