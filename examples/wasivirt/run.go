@@ -188,7 +188,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		return exitHost, err
 	}
 	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
-	module, err := host.Compile(ctx, wasm)
+	module, err := w.compile(ctx, host, wasm)
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}

@@ -22,6 +22,7 @@ import (
 type world struct {
 	*settings
 	closers  []func() error
+	cache    string // the directory where compiled modules are kept, "" for none
 	changes  []changed
 	archives map[string]*os.File // for what is asked for after the run, by flag
 	shared   *mounted            // of explore, whose runs share the engine too
