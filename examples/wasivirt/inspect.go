@@ -42,8 +42,12 @@ func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Write
 			out.line("imports, answered by %-8s %s", s+":", strings.Join(bySubsystem[s], " "))
 		}
 	}
+	missing := map[string][]string{}
 	for _, im := range audit.Missing() {
-		out.line("imports, NOT provided:     %s.%s", im.Module, im.Name)
+		missing[im.Module] = append(missing[im.Module], im.Name)
+	}
+	for _, module := range slices.SortedFunc(keys(missing), cmp.Compare[string]) {
+		out.line("imports, NOT provided, from module %s: %s", module, strings.Join(missing[module], " "))
 	}
 	for _, m := range audit.Memories {
 		out.line("memory:  %s", m)

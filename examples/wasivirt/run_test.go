@@ -403,6 +403,22 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// What nobody provides is one line a module, however much a module imports from it.
+func TestInspectGroupsWhatIsMissing(t *testing.T) {
+	module := filepath.Join(t.TempDir(), "missing.wasm")
+	wasm := "\x00asm\x01\x00\x00\x00" + // (import "env" "a"), (import "env" "b"), (import "x" "c"), all func()
+		"\x01\x04\x01\x60\x00\x00" + "\x02\x17\x03" + "\x03env\x01a\x00\x00" + "\x03env\x01b\x00\x00" + "\x01x\x01c\x00\x00"
+	if err := os.WriteFile(module, []byte(wasm), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got := wasivirt(t, "inspect", module)
+	for _, want := range []string{"NOT provided, from module env: a b\n", "NOT provided, from module x: c\n"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is missing in\n%s%s", want, got.stdout, got.stderr)
+		}
+	}
+}
+
 func TestHelp(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"help", "wasivirt run"}, {"run -h", "-mount"}, {"run -help", "wasivirt run [flags]"}, {"inspect -h", "wasivirt inspect"}, {"explore -h", "-seeds"},
