@@ -10,6 +10,10 @@ import (
 // MaxName is the longest name of a file, in bytes (POSIX: NAME_MAX).
 const MaxName = 255
 
+// MaxReadFile is the largest file that host code reads whole, in bytes. A guest can make a file seem to have 1<<62 bytes by
+// writing one; who expects more than this opens the file and reads what he has room for.
+const MaxReadFile = 1 << 30
+
 // MaxPath is the longest path and the longest target of a symbolic link, in bytes (POSIX: PATH_MAX).
 const MaxPath = 4096
 

@@ -299,14 +299,20 @@ func (r *Root) ReadDir(path string) ([]DirEntry, error) {
 	return list, nil
 }
 
-// ReadFile returns the content of a file.
+// ReadFile returns the content of a file. Errors: EFBIG for more than [MaxReadFile].
 func (r *Root) ReadFile(path string) ([]byte, error) {
 	f, err := r.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
+	if a, _, err := f.attr(); err == nil && f.file != nil && a.Size > MaxReadFile {
+		return nil, pathError("read", path, wasip1.EFBIG)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, MaxReadFile+1))
+	if err == nil && len(b) > MaxReadFile {
+		b, err = nil, wasip1.EFBIG
+	}
 	return b, pathError("read", path, err)
 }
 

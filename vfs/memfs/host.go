@@ -50,7 +50,7 @@ func (f *FS) Stat(name string) (vfs.Attr, error) {
 	return n.Attr()
 }
 
-// ReadFile returns the content of a file.
+// ReadFile returns the content of a file. Errors: EFBIG for more than [vfs.MaxReadFile].
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	data, err := f.readFile(name)
 	return data, pathError("read", name, err)
@@ -65,6 +65,9 @@ func (f *FS) readFile(name string) ([]byte, error) {
 	a, err := file.Attr()
 	if err != nil {
 		return nil, err
+	}
+	if a.Size > vfs.MaxReadFile {
+		return nil, wasip1.EFBIG
 	}
 	data := make([]byte, a.Size)
 	n, err := file.ReadAt(data, 0)
