@@ -15,6 +15,10 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
+// maxArchive is how many bytes of content -export and -diff write at most. A guest can make a file seem to have 1<<62, and an
+// archive has no holes.
+const maxArchive = 64 << 30
+
 // changed is a writable mount of which -diff tells what a run changed.
 type changed struct {
 	guest string
@@ -66,7 +70,7 @@ func (w *world) finish(guest *virt.Guest) error {
 		if err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
-		if err := archive.ToTar(tree, w.archives["-export "+spec]); err != nil {
+		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive)); err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
 	}
@@ -103,12 +107,16 @@ func (c changed) write(out *tar.Writer) error {
 	go func() { pipe.CloseWithError(c.fsys.ExportTar(pipe)) }()
 	defer r.Close()
 	prefix := strings.Trim(c.guest, "/")
+	left := int64(maxArchive)
 	for in := tar.NewReader(r); ; {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
+		}
+		if left -= h.Size; left < 0 {
+			return fmt.Errorf("the changes have more than %d bytes of content: a limit (-disk) keeps a guest from that", int64(maxArchive))
 		}
 		directory := strings.HasSuffix(h.Name, "/")
 		h.Name = path.Join(prefix, h.Name)

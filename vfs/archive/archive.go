@@ -49,11 +49,11 @@ type config struct {
 	linksOut   bool
 }
 
-// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC.
-func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = n } }
+// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC. Holes count in what is written out.
+func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = max(n, 0) } }
 
 // WithMaxEntries refuses what has more than n entries, with ENOSPC.
-func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = n } }
+func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = max(n, 0) } }
 
 // WithLinksOut allows symbolic links with absolute targets and targets that lead above the root. Guests are kept
 // inside all the same; whoever follows such links on a host is not.
@@ -65,6 +65,10 @@ func newConfig(opts []Option) config {
 		opt(&c)
 	}
 	return c
+}
+
+func tooMany(what string, most int64) error {
+	return fmt.Errorf("there are more than %d %s: %w", most, what, wasip1.ENOSPC)
 }
 
 // entryError names the entry in which something went wrong.
@@ -173,7 +177,7 @@ func release(n vfs.Node) {
 // count counts an entry against the limit.
 func (b *builder) count() error {
 	if b.entries++; b.entries > b.maxEntries {
-		return fmt.Errorf("there are more than %d entries: %w", b.maxEntries, wasip1.ENOSPC)
+		return tooMany("entries", b.maxEntries)
 	}
 	return nil
 }
@@ -320,7 +324,7 @@ func (b *builder) copy(f vfs.File, r io.Reader) (size, written int64, err error)
 			n += k
 		}
 		if b.bytes += int64(n); b.bytes > b.maxBytes {
-			return size, written, fmt.Errorf("there are more than %d bytes: %w", b.maxBytes, wasip1.ENOSPC)
+			return size, written, tooMany("bytes", b.maxBytes)
 		}
 		for p := b.buf[:n]; len(p) > 0; {
 			q := p[:min(len(p), len(zeros))]

@@ -349,6 +349,31 @@ func list(t testing.TB, data []byte) []string {
 	}
 }
 
+// TestLimitsOut writes a tree out of which a guest has made more than any disk has.
+func TestLimitsOut(t *testing.T) {
+	fsys := memfs.New()
+	must(t, archive.FromMap(fsys, map[string]string{"a": "1234", "b": "5678", "huge": "x"}))
+	root, err := vfs.NewRoot(fsys)
+	must(t, err)
+	must(t, root.Truncate("huge", 1<<62))
+	for name, write := range map[string]func(opts ...archive.Option) error{
+		"ToTar": func(opts ...archive.Option) error { return archive.ToTar(fsys, io.Discard, opts...) },
+		"ToDir": func(opts ...archive.Option) error { return archive.ToDir(fsys, t.TempDir(), opts...) },
+	} {
+		if err := write(archive.WithMaxBytes(1 << 40)); wasip1.FromError(err) != wasip1.ENOSPC || !strings.Contains(err.Error(), `"huge"`) {
+			t.Errorf("%s: %v, want ENOSPC for huge", name, err)
+		}
+		if err := write(archive.WithMaxEntries(2)); wasip1.FromError(err) != wasip1.ENOSPC {
+			t.Errorf("%s of three entries of which two may be: %v, want ENOSPC", name, err)
+		}
+		must(t, root.Truncate("huge", 2))
+		if err := write(archive.WithMaxBytes(10), archive.WithMaxEntries(3)); err != nil {
+			t.Errorf("%s of as much as there may be: %v", name, err)
+		}
+		must(t, root.Truncate("huge", 1<<62))
+	}
+}
+
 func TestLimits(t *testing.T) {
 	data := toTar(t, sample(t))
 	for _, opt := range []archive.Option{archive.WithMaxBytes(100_000), archive.WithMaxEntries(5)} {

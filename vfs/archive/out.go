@@ -15,10 +15,11 @@ import (
 )
 
 // ToTar writes all of a file system as a tar in PAX format. Entries that are neither regular files,
-// directories nor links are ENOTSUP; a name longer than vfs.MaxPath is ENAMETOOLONG.
-func ToTar(fsys vfs.FS, w io.Writer) error {
+// directories nor links are ENOTSUP; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: who writes one of
+// what a guest has made, which can have 1<<62 bytes, gives [WithMaxBytes].
+func ToTar(fsys vfs.FS, w io.Writer, opts ...Option) error {
 	tw := tar.NewWriter(w)
-	if err := walk(fsys, &tarSink{w: tw}); err != nil {
+	if err := walk(fsys, &tarSink{w: tw}, newConfig(opts)); err != nil {
 		return err
 	}
 	if err := tw.Close(); err != nil {
@@ -40,7 +41,7 @@ func ToDir(fsys vfs.FS, dir string, opts ...Option) error {
 	}
 	defer root.Close()
 	s := &dirSink{config: newConfig(opts), root: root}
-	if err := walk(fsys, s); err != nil {
+	if err := walk(fsys, s, s.config); err != nil {
 		return err
 	}
 	return s.finish()
@@ -58,14 +59,18 @@ type sink interface {
 type walker struct {
 	sink
 	first map[uint64]string // the names under which files with more than one were first met
+
+	config
+	bytes   uint64
+	entries int64
 }
 
-func walk(fsys vfs.FS, s sink) error {
+func walk(fsys vfs.FS, s sink, c config) error {
 	root, ok := fsys.Root().(vfs.Directory)
 	if !ok {
 		return fmt.Errorf("archive: the root of the file system: %w", wasip1.ENOTDIR)
 	}
-	w := &walker{sink: s, first: make(map[uint64]string)}
+	w := &walker{sink: s, first: make(map[uint64]string), config: c}
 	return w.below(root, "")
 }
 
@@ -105,6 +110,9 @@ func (w *walker) entry(name string, n vfs.Node) error {
 	if err != nil {
 		return err
 	}
+	if w.entries++; w.entries > w.maxEntries {
+		return tooMany("entries", w.maxEntries)
+	}
 	_, isDir := n.(vfs.Directory)
 	if !isDir && a.Nlink > 1 {
 		if old, ok := w.first[a.Ino]; ok {
@@ -122,6 +130,10 @@ func (w *walker) entry(name string, n vfs.Node) error {
 		}
 		return w.symlink(name, a, target)
 	case vfs.RegularFile:
+		if left := uint64(w.maxBytes) - w.bytes; a.Size > left {
+			return tooMany("bytes", w.maxBytes)
+		}
+		w.bytes += a.Size
 		f, err := n.Open(vfs.OpenRead)
 		if err != nil {
 			return err
