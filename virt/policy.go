@@ -23,7 +23,8 @@ type Rule struct {
 // every file that the call is about matches one of them.
 //
 // A pattern stands for paths from the guest's root. "*", "?" and "[…]" match within a name as in [path.Match], "**" matches
-// any number of names, none included: "/data/**" is /data and all below.
+// any number of names, none included: "/data/**" is /data and all below. A slash at the beginning is not compared: it is also
+// the preopened directory named data and all below.
 func Allow(calls string, paths ...string) Rule { return Rule{calls: calls, paths: paths} }
 
 // Deny answers ENOTCAPABLE to calls of the functions that match names, of all files or, where patterns are given, if one of the
