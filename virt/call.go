@@ -2,6 +2,7 @@ package virt
 
 import (
 	"context"
+	"encoding/binary"
 	"unsafe"
 
 	"github.com/tetratelabs/wazero"
@@ -28,9 +29,13 @@ func (t *thread) unwind(ctx context.Context) {
 }
 
 // adapt makes a row of the table a host function.
+//
+// It must not be inlined: the compiler inlines nothing into the copies of a function literal that inlining makes, and
+// this one runs at every call.
+//
+//go:noinline
 func (h *Host) adapt(i int) api.GoModuleFunc {
 	f := &preview1[i]
-	call, flow := f.call, flows[i]
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)
 		if !ok || !same(t.mod, mod) {
@@ -39,32 +44,40 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		t.attach()
 		var errno wasip1.Errno
 		if s := t.around; s == nil {
-			errno = call(t, stack)
+			errno = f.call(t, stack)
 		} else {
 			// Counting is spelled out here because a call of it would cost as much again.
-			u, a, b := s.usage, s.calls[i], t.guest.border
-			if b != nil {
-				b.enter(t)
-			}
-			if u != nil {
-				if u.functions[i].calls++; u.functions[i].calls%showEvery == 0 {
+			if u := s.usage; u != nil {
+				n := &u.functions[i].calls
+				if *n++; *n%showEvery == 0 {
 					u.show()
 				}
 			}
-			if a == nil {
-				errno = call(t, stack)
+			if s.calls == nil {
+				errno = f.call(t, stack)
 			} else {
-				errno = a(t, f, stack)
-			}
-			if u != nil {
-				if errno != wasip1.ESUCCESS {
-					u.failed(i)
-				} else if flow.way < none {
-					u.transferred(t, flow, stack)
+				a, b := s.calls[i], s.border
+				if b != nil {
+					b.enter(t)
+				}
+				if a == nil {
+					errno = f.call(t, stack)
+				} else {
+					errno = a(t, f, stack)
+				}
+				if b != nil {
+					b.back(t)
 				}
 			}
-			if b != nil {
-				b.back(t)
+			if u := s.usage; u != nil {
+				if errno != wasip1.ESUCCESS {
+					u.failed(i)
+				} else if flow := flows[i]; flow.way < none {
+					// Not by the View's accessors: they would note the reading as one of the call's.
+					if mem, at := t.view.Bytes(), uint64(uint32(stack[flow.at])); at+4 <= uint64(len(mem)) {
+						u.bytes[flow.way] += uint64(binary.LittleEndian.Uint32(mem[at:]))
+					}
+				}
 			}
 		}
 		if t.gone() {

@@ -197,8 +197,9 @@ func (g *Guest) compose() *arounds {
 
 // surroundings are what the calls of one thread go through, where they go through anything.
 type surroundings struct {
-	calls *arounds
-	usage *threadUsage // nil: nothing is counted
+	calls  *arounds     // nil: the functions themselves
+	usage  *threadUsage // nil: nothing is counted
+	border border       // the guest's
 }
 
 // surround makes the surroundings of a thread, or nil.
@@ -206,10 +207,7 @@ func (g *Guest) surround() *surroundings {
 	if g.arounds == nil && !g.config.control.usage {
 		return nil
 	}
-	s := &surroundings{calls: g.arounds}
-	if s.calls == nil {
-		s.calls = new(arounds)
-	}
+	s := &surroundings{calls: g.arounds, border: g.border}
 	if g.config.control.usage {
 		s.usage = g.usage.thread()
 	}
@@ -227,9 +225,9 @@ func (t *thread) spawnThrough(p []uint64) {
 	if s.usage != nil {
 		s.usage.functions[spawnRow].calls++
 	}
-	spawn := s.calls[spawnRow]
-	if spawn == nil {
-		spawn = plain
+	spawn := plain
+	if s.calls != nil && s.calls[spawnRow] != nil {
+		spawn = s.calls[spawnRow]
 	}
 	errno := spawn(t, &threadSpawn, p)
 	if errno == wasip1.ESUCCESS && t.spawned == 0 {

@@ -1,7 +1,6 @@
 package virt
 
 import (
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +11,7 @@ import (
 // Usage tells what a guest has used so far.
 //
 // What concerns calls is counted where [WithUsage] asks for it. While a thread computes, it shows that thread's calls but
-// the last few, 63 at most of each function; after a call of an export, and when the guest has ended, it is exact.
+// the last few, 255 at most of each function; after a call of an export, and when the guest has ended, it is exact.
 type Usage struct {
 	// Functions are those that were called, in the order of the table.
 	Functions []FunctionUsage
@@ -75,7 +74,7 @@ type threadUsage struct {
 }
 
 // showEvery is how many calls of a function come between two shows; a power of two.
-const showEvery = 64
+const showEvery = 256
 
 // flow is which way bytes go in the calls of a row, and the parameter that points to their number.
 type flow struct {
@@ -112,15 +111,6 @@ var flows = func() (all [rows]flow) {
 func (u *threadUsage) failed(i int) {
 	if !row(i).NoResult {
 		u.functions[i].errors++
-	}
-}
-
-// transferred counts the bytes of a read or write.
-func (u *threadUsage) transferred(t *thread, flow flow, p []uint64) {
-	// Not by the View's accessors: they would note the reading as one of the call's.
-	mem, at := t.view.Bytes(), uint64(uint32(p[flow.at]))
-	if at+4 <= uint64(len(mem)) {
-		u.bytes[flow.way] += uint64(binary.LittleEndian.Uint32(mem[at:]))
 	}
 }
 
