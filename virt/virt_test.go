@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -15,13 +15,7 @@ import (
 // goGuest compiles a Go program below testdata/go to WebAssembly. Go caches the result.
 func goGuest(tb testing.TB, dir string, flags ...string) []byte {
 	tb.Helper()
-	out := filepath.Join(tb.TempDir(), "guest.wasm")
-	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./"+filepath.Join("testdata", "go", dir))...)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build the guest %s: %v\n%s", dir, err, text)
-	}
-	wasm, err := os.ReadFile(out)
+	wasm, err := goguest.Build(tb.Context(), "./"+filepath.Join("testdata", "go", dir), flags...)
 	if err != nil {
 		tb.Fatal(err)
 	}

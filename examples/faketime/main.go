@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -22,7 +21,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	wasm, err := build(ctx, "github.com/wasivirt/wasivirt/examples/faketime/guest")
+	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/faketime/guest")
 	if err != nil {
 		return err
 	}
@@ -45,21 +44,4 @@ func run(ctx context.Context) error {
 	}
 	fmt.Printf("%v: %v passed for the guest, %v for us\n", result, virtual.Elapsed(), time.Since(began).Round(time.Microsecond))
 	return nil
-}
-
-// build compiles a Go program to WebAssembly.
-func build(ctx context.Context, program string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "faketime")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "guest.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("build the guest: %w", err)
-	}
-	return os.ReadFile(file)
 }

@@ -9,9 +9,8 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 
+	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -23,7 +22,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	wasm, err := build(ctx, "github.com/wasivirt/wasivirt/examples/httpguest/guest")
+	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/httpguest/guest")
 	if err != nil {
 		return err
 	}
@@ -63,21 +62,4 @@ func get(network *netmem.Network, url string) error {
 	fmt.Println(response.Status)
 	_, err = io.Copy(os.Stdout, response.Body)
 	return err
-}
-
-// build compiles a Go program to WebAssembly.
-func build(ctx context.Context, program string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "httpguest")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "guest.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("build the guest: %w", err)
-	}
-	return os.ReadFile(file)
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/wasivirt/wasivirt/internal/goguest"
 )
 
 // everyFeature is all that wazero 1.12 can be told to compile.
@@ -73,13 +75,7 @@ func modules(t testing.TB) map[string][]byte {
 // goGuest compiles a program of testdata for WASI.
 func goGuest(t testing.TB, name string) []byte {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), name+".wasm")
-	cmd := exec.Command("go", "build", "-o", out, "./testdata/"+name)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, msg)
-	}
-	b, err := os.ReadFile(out)
+	b, err := goguest.Build(t.Context(), "./testdata/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}

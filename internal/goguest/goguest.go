@@ -1,0 +1,28 @@
+// Package goguest compiles Go programs to WebAssembly, for the examples and tests that run one as a guest.
+package goguest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Build compiles a program, named by its import path or its directory, with the go command of this machine, which keeps the result in
+// its cache. flags are those of go build.
+func Build(ctx context.Context, program string, flags ...string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "goguest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "guest.wasm")
+	args := append([]string{"build", "-o", file}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, program)...)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the guest %s: %w\n%s", program, err, text)
+	}
+	return os.ReadFile(file)
+}
