@@ -2,7 +2,6 @@ package stdio
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -28,10 +27,8 @@ func Reader(r io.Reader, opts ...Option) vfs.Stream {
 
 // Input is a stream that reads from an io.Reader.
 type Input struct {
-	own   poll.Queue
-	queue *poll.Queue
-	src   source
-	tty   bool
+	base
+	src source
 }
 
 // source is one way of reading without waiting. Its methods may be called by several goroutines.
@@ -48,13 +45,7 @@ type source interface {
 func NewInput(r io.Reader, opts ...Option) *Input {
 	c := newConfig(opts)
 	in := &Input{}
-	in.queue = &in.own
-	if c.queue != nil {
-		in.queue = c.queue
-	}
-	if f, ok := r.(*os.File); ok {
-		in.tty = isTerminal(f)
-	}
+	in.init(r, c)
 	in.src = newSource(r, c, in.queue, in.tty)
 	return in
 }
@@ -65,15 +56,15 @@ func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
 	if c.pumped {
 		return pump
 	}
-	direct := c.direct
+	waitless := c.direct
 	switch r := r.(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		direct = true
+		waitless = true
 	case *os.File:
-		direct = direct || neverWaits(r)
+		waitless = waitless || neverWaits(r)
 	}
-	if direct {
-		return &directSource{r: r, closer: closer}
+	if waitless {
+		return &directSource{direct: direct{mu: new(sync.Mutex), closer: closer}, r: r}
 	}
 	if s := newRawSource(r, q, closer); s != nil {
 		return s
@@ -109,86 +100,8 @@ func (in *Input) Poll(want poll.Events) poll.State {
 	return in.src.state()
 }
 
-// Subscribe adds w to those that are woken when there may be something to read.
-func (in *Input) Subscribe(w *poll.Waiter) { in.queue.Subscribe(w) }
-
-// Unsubscribe takes w away again.
-func (in *Input) Unsubscribe(w *poll.Waiter) { in.queue.Unsubscribe(w) }
-
-// Type says whether the stream is a terminal, a character device to a guest, or of unknown type.
-func (in *Input) Type() wasip1.Filetype { return filetype(in.tty) }
-
 // Close ends reading. What was read ahead is gone afterwards.
 func (in *Input) Close() error { return in.src.close() }
-
-// refused is the state of a stream in a direction in which it is not open.
-func refused(want poll.Events) poll.State {
-	if want == 0 {
-		return poll.State{}
-	}
-	return poll.State{Ready: want, Err: wasip1.EBADF}
-}
-
-// directSource calls a reader that does not wait.
-type directSource struct {
-	mu     sync.Mutex
-	r      io.Reader
-	closer func() error
-	err    error // came together with bytes
-	closed bool
-}
-
-func (d *directSource) recv(p []byte, peek bool) (int, error) {
-	if peek {
-		return 0, wasip1.ENOTSUP
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return 0, wasip1.EBADF
-	}
-	if err := d.err; err != nil {
-		d.err = nil
-		return 0, err
-	}
-	n, err := d.r.Read(p)
-	switch {
-	case n < 0 || n > len(p):
-		return 0, errBadCount
-	case n > 0:
-		d.err = err
-		return n, nil
-	case err == nil:
-		return 0, io.ErrNoProgress
-	}
-	return 0, err
-}
-
-func (d *directSource) state() poll.State {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := poll.State{Ready: poll.Readable}
-	switch l, ok := d.r.(lener); {
-	case d.closed:
-		s.Err = wasip1.EBADF
-	case ok:
-		s.Bytes = uint64(l.Len())
-		s.Hangup = s.Bytes == 0
-	}
-	return s
-}
-
-func (d *directSource) buffered() []byte { return nil }
-
-func (d *directSource) close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
-	d.closed = true
-	return call(d.closer)
-}
 
 // pumpSource reads ahead on a goroutine, one Read at a time and only when asked.
 type pumpSource struct {
@@ -314,5 +227,3 @@ func (s *pumpSource) close() error {
 	}
 	return call(s.closer)
 }
-
-var errBadCount = errors.New("stdio: reader or writer returned an impossible count")

@@ -1,11 +1,7 @@
 package stdio
 
 import (
-	"bytes"
 	"io"
-	"os"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -74,10 +70,8 @@ func Flush(t poll.Task, s vfs.Stream) error {
 
 // Output is a stream that writes to an io.Writer.
 type Output struct {
-	own   poll.Queue
-	queue *poll.Queue
-	snk   sink
-	tty   bool
+	base
+	snk sink
 }
 
 // sink is one way of writing without waiting. Its methods may be called by several goroutines.
@@ -95,13 +89,7 @@ type sink interface {
 func NewOutput(w io.Writer, opts ...Option) *Output {
 	c := newConfig(opts)
 	o := &Output{}
-	o.queue = &o.own
-	if c.queue != nil {
-		o.queue = c.queue
-	}
-	if f, ok := w.(*os.File); ok {
-		o.tty = isTerminal(f)
-	}
+	o.init(w, c)
 	o.snk = newSink(w, c, o.queue)
 	return o
 }
@@ -118,15 +106,8 @@ func newSink(w io.Writer, c config, q *poll.Queue) sink {
 	if c.pumped {
 		return pump
 	}
-	direct := c.direct || waitless(w)
-	switch w := w.(type) {
-	case *bytes.Buffer, *strings.Builder:
-		direct = true
-	case *os.File:
-		direct = direct || neverWaits(w)
-	}
-	if direct {
-		return &directSink{mu: &c.group.direct, w: w, closer: closer}
+	if c.direct || doesNotWait(w) {
+		return &directSink{direct{mu: &c.group.direct, closer: closer}, w}
 	}
 	if s := newRawSink(w, q, closer); s != nil {
 		return s
@@ -148,15 +129,6 @@ func (o *Output) Poll(want poll.Events) poll.State {
 	}
 	return o.snk.state()
 }
-
-// Subscribe adds w to those that are woken when there may be room to write.
-func (o *Output) Subscribe(w *poll.Waiter) { o.queue.Subscribe(w) }
-
-// Unsubscribe takes w away again.
-func (o *Output) Unsubscribe(w *poll.Waiter) { o.queue.Unsubscribe(w) }
-
-// Type says whether the stream is a terminal, a character device to a guest, or of unknown type.
-func (o *Output) Type() wasip1.Filetype { return filetype(o.tty) }
 
 // Close ends writing. What was taken is still written, by the stream's goroutine.
 func (o *Output) Close() error { return o.snk.close() }
@@ -180,54 +152,4 @@ func (d drain) Poll(want poll.Events) poll.State {
 		return poll.State{}
 	}
 	return poll.State{Ready: want}
-}
-
-// directSink calls a writer that does not wait.
-type directSink struct {
-	mu     *sync.Mutex // of the group, so that two outputs can have one writer
-	w      io.Writer
-	closer func() error
-	closed bool
-}
-
-func (d *directSink) send(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return 0, wasip1.EBADF
-	}
-	n, err := d.w.Write(p)
-	switch {
-	case n < 0 || n > len(p):
-		return 0, errBadCount
-	case n > 0:
-		return n, nil
-	case err == nil && len(p) > 0:
-		// A caller that tries again would never end.
-		return 0, io.ErrShortWrite
-	}
-	return n, err
-}
-
-func (d *directSink) state() poll.State {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := poll.State{Ready: poll.Writable}
-	if d.closed {
-		s.Err = wasip1.EBADF
-	}
-	return s
-}
-
-func (d *directSink) pending() int   { return 0 }
-func (d *directSink) takeErr() error { return nil }
-
-func (d *directSink) close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
-	d.closed = true
-	return call(d.closer)
 }
