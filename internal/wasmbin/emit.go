@@ -29,7 +29,7 @@ type emitter struct {
 // label is a label that is open.
 type label struct {
 	op    opcode // what opened it
-	extra uint32 // how many labels of ours stand around it
+	extra uint32 // how many labels of ours stand around it, and around those that enclose it
 	loop  *loop  // the loop whose check a branch to the label makes, nil for none
 }
 
@@ -313,7 +313,7 @@ func (e *emitter) instr(i int, in *instr) {
 		if op == opTryTable {
 			e.eachCatch(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 		}
-		e.labels = append(e.labels, label{op: op})
+		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra})
 		if op == opLoop {
 			if l := e.loopAt(i); l != nil && l.atBranches {
 				e.labels[len(e.labels)-1].loop = l
@@ -449,11 +449,8 @@ func (e *emitter) grow(in *instr) {
 
 // shiftLabel is the label k in the rewritten function.
 func (e *emitter) shiftLabel(k uint32) uint32 {
-	shifted := k
-	for _, l := range e.labels[len(e.labels)-int(k):] {
-		shifted += l.extra
-	}
-	return shifted
+	top := len(e.labels) - 1
+	return k + e.labels[top].extra - e.labels[top-int(k)].extra
 }
 
 // eachLabel calls f for each label of a br_table, with where it stands.

@@ -113,3 +113,31 @@ func TestInspect(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestDeepNesting rewrites a function with very many blocks in one another and as many branches out of all of them: the
+// work grows with the size of the module, not with its square.
+func TestDeepNesting(t *testing.T) {
+	const depth = 100_000
+	var a asm
+	for range depth {
+		a.ops(opBlock, blockEmpty)
+	}
+	for range depth {
+		a.i32Const(0)
+		a.op(opBrIf, depth)
+	}
+	a.ops(opLoop, blockEmpty)
+	a.i32Const(0)
+	a.op(opBrIf, 0)
+	a.ops(opEnd)
+	for range depth + 1 {
+		a.ops(opEnd)
+	}
+	var m testModule
+	m.add(testFunc{code: a.code})
+	for _, opts := range everything {
+		if _, _, err := Rewrite(m.bytes(), opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

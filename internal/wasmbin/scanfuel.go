@@ -9,18 +9,18 @@ package wasmbin
 // construct is one that is open.
 type construct struct {
 	op      opcode
-	loop    int  // which of the loops it is
-	before  int  // the point that pays for what stands before it, -1: it cannot be reached
-	first   int  // the point of its first instruction, or of the first of if's then
-	other   int  // that of the first of else
-	escaped bool // a path leaves it otherwise than at its end, or perhaps never
+	loop    int // which of the loops it is
+	before  int // the point that pays for what stands before it, -1: it cannot be reached
+	first   int // the point of its first instruction, or of the first of if's then
+	other   int // that of the first of else
+	escapes int // the outermost construct that a path leaves otherwise than at its end, or perhaps never
 }
 
 // scanFuel computes what each point and each check of a loop costs.
 func (e *emitter) scanFuel() {
 	ins := e.body.instrs
 	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
-	e.constructs = append(e.constructs[:0], construct{op: opBlock})
+	e.constructs = append(e.constructs[:0], construct{op: opBlock, escapes: len(ins)})
 	point, loops := 0, 0
 	for i := range ins {
 		in := &ins[i]
@@ -29,12 +29,11 @@ func (e *emitter) scanFuel() {
 		}
 		switch op := in.op; {
 		case op == opBlock || op == opTryTable || op == opLoop || op == opIf:
-			c := construct{op: op, before: point}
+			c := construct{op: op, before: point, escapes: len(ins)}
 			if op == opLoop {
 				c.loop = loops
 				loops++
-				c.escaped = true
-				e.escapes(uint32(len(e.constructs) - 1))
+				c.escapes = 0
 			}
 			if point >= 0 && (op == opLoop || op == opIf) {
 				c.first = i + 1
@@ -69,20 +68,25 @@ func (e *emitter) scanFuel() {
 }
 
 // escapes notes that a branch to a label leads past the ends of what is inside of
-// it.
+// it. Only the innermost construct is told, which tells the one around it at its end.
 func (e *emitter) escapes(label uint32) {
 	n := len(e.constructs)
-	for i := n - int(label); i < n; i++ {
-		e.constructs[i].escaped = true
-	}
+	c := &e.constructs[n-1]
+	c.escapes = min(c.escapes, n-int(label))
 }
 
 // endFuel ends the innermost construct at instruction i, and returns the point
 // that pays for what follows.
 func (e *emitter) endFuel(i, point int) int {
 	c := e.constructs[len(e.constructs)-1]
-	e.constructs = e.constructs[:len(e.constructs)-1]
-	if len(e.constructs) == 0 || c.before < 0 {
+	n := len(e.constructs) - 1
+	e.constructs = e.constructs[:n]
+	if n == 0 {
+		return -1
+	}
+	around := &e.constructs[n-1]
+	around.escapes = min(around.escapes, c.escapes)
+	if c.before < 0 {
 		return -1
 	}
 	switch c.op {
@@ -100,7 +104,7 @@ func (e *emitter) endFuel(i, point int) int {
 		e.costs[c.other] -= both
 	}
 	switch {
-	case !c.escaped, point == c.first && c.op == opLoop: // or a loop that never leads back
+	case c.escapes > n, point == c.first && c.op == opLoop: // or a loop that never leads back
 		return c.before
 	case c.op == opLoop:
 		return point

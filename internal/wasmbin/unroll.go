@@ -135,6 +135,7 @@ func (e *emitter) unrollPaid(l *loop, blockType byte) {
 // turn writes the body of a loop, where branches to the loop lead to a label.
 func (e *emitter) turn(l *loop, to label) {
 	ins := e.body.instrs
+	to.extra += e.labels[len(e.labels)-1].extra
 	e.labels = append(e.labels, to)
 	e.p.last = ins[l.start].end
 	for j := l.start + 1; j < l.end; j++ {
