@@ -481,9 +481,9 @@ var compareForms = []Options{
 
 // TestGeneratedModules compares runs of generated modules.
 func TestGeneratedModules(t *testing.T) {
-	n := uint64(300)
+	n := uint64(120)
 	if testing.Short() {
-		n = 60
+		n = 30
 	}
 	compared := 0
 	ctx := context.Background()
@@ -516,7 +516,37 @@ func TestGeneratedModules(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d modules compared, %d opcodes", compared, n, len(used))
+	for _, op := range allOpcodes() {
+		if !used[op] && !testing.Short() {
+			t.Errorf("opcode %#x is in none", uint16(op))
+		}
+	}
 	if compared < int(n)/4 {
 		t.Errorf("%d of %d modules compared", compared, n)
 	}
+}
+
+// allOpcodes is every one that the reader knows.
+func allOpcodes() (all []opcode) {
+	for op, imm := range immediates {
+		if imm != immInvalid && imm != immLegacy && imm != immPrefix {
+			all = append(all, opcode(op))
+		}
+	}
+	for op, imm := range miscImmediates {
+		if imm != immInvalid {
+			all = append(all, prefixMisc<<8|opcode(op))
+		}
+	}
+	for op, imm := range vecImmediates {
+		if imm != immInvalid {
+			all = append(all, prefixVec<<8|opcode(op))
+		}
+	}
+	for op := opcode(0); op <= 0x4e; op++ {
+		if op <= 3 || op >= 0x10 {
+			all = append(all, prefixAtomic<<8|op)
+		}
+	}
+	return all
 }

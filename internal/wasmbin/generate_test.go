@@ -172,6 +172,9 @@ func generate(seed uint64) []byte {
 			g.locals = append(g.locals, t)
 		}
 		g.labels = []ValueType{0} // the function's own, to which nothing branches
+		if len(m.codes) == 0 {
+			g.some(seed)
+		}
 		for range 1 + rnd.IntN(4) {
 			g.statement(3)
 		}
@@ -283,9 +286,15 @@ func (g *generator) value(t ValueType, depth int) {
 		}
 	case n == 10 && t == ValueI32: // a wait, which must not block
 		g.i32Const(8)
-		g.value(ValueI32, depth-1)
-		g.i64Const(0)
-		g.code = append(g.code, prefixAtomic, byte(opWait32&0xff), 2, 4)
+		if g.IntN(2) == 0 {
+			g.value(ValueI32, depth-1)
+			g.i64Const(0)
+			g.code = append(g.code, prefixAtomic, byte(opWait32&0xff), 2, 4)
+		} else {
+			g.value(ValueI64, depth-1)
+			g.i64Const(0)
+			g.code = append(g.code, prefixAtomic, byte(opWait64&0xff), 3, 8)
+		}
 	case !number && n < 14:
 		g.i32Const(int32(g.IntN(4)))
 		g.code = append(g.code, 0x25, byte(globalOf(t)-5))
@@ -313,6 +322,26 @@ func (g *generator) operator(o operator, depth int) {
 		g.value(p, depth-1)
 	}
 	g.code = append(g.code, o.code...)
+}
+
+// some writes a part of the operators: each is in one of so many modules.
+func (g *generator) some(seed uint64) {
+	const parts = 24
+	all := operators()
+	for i := int(seed % parts); i < len(all); i += parts {
+		for j, p := range all[i].params {
+			if j == 0 && p == ValueI32 {
+				g.i32Const(int32(16 * g.IntN(100)))
+			} else {
+				g.value(p, 0)
+			}
+		}
+		g.code = append(g.code, all[i].code...)
+		if t := all[i].result; t != 0 {
+			g.op(opLocalSet, g.local(t))
+		}
+	}
+	g.left = 120
 }
 
 // block writes a block, loop or if that leaves a value, or with 0 none.
@@ -384,7 +413,7 @@ func (g *generator) statement(depth int) {
 	}
 	types := append(slices.Clone(numbersAndVectors), ValueFuncref, ValueExternref)
 	t := types[g.IntN(len(types))]
-	switch n := g.IntN(22); n {
+	switch n := g.IntN(24); n {
 	case 0, 1:
 		g.value(t, depth-1)
 		g.op(opLocalSet, g.local(t))
@@ -478,6 +507,34 @@ func (g *generator) statement(depth int) {
 		g.call(0, depth)
 		g.ops(opEnd, opEnd)
 		g.labels = g.labels[:len(g.labels)-2]
+	case 20: // an exception that is thrown again
+		g.ops(opBlock, blockEmpty)
+		g.value(ValueI32, depth-1)
+		g.op(opBrIf, 0)
+		g.ops(opBlock)
+		g.byte(byte(ValueExnref))
+		g.code = append(g.code, byte(opTryTable), blockEmpty, 1, 3, 0)
+		g.labels = append(g.labels, 0, ValueExnref, 0)
+		g.call(0, depth)
+		g.ops(opEnd)
+		g.labels = g.labels[:len(g.labels)-3]
+		g.code = append(g.code, 0xd0, byte(ValueExnref))
+		g.ops(opEnd, opThrowRef, opEnd)
+	case 21: // a reference that is perhaps null
+		g.ops(opBlock)
+		g.byte(byte(ValueFuncref))
+		g.value(ValueFuncref, 0)
+		g.op(opBrOnNonNull, 0)
+		g.code = append(g.code, 0xd0, byte(ValueFuncref))
+		g.ops(opEnd, opDrop)
+	case 22: // the other select, and an end of everything
+		g.value(ValueI64, depth-1)
+		g.value(ValueI64, depth-1)
+		g.value(ValueI32, depth-1)
+		g.code = append(g.code, 0x1b)
+		g.i64Const(77)
+		g.code = append(g.code, 0x51) // i64.eq
+		g.ops(opIf, blockEmpty, opUnreachable, opEnd)
 	case 13: // leave
 		g.value(ValueI32, depth-1)
 		g.ops(opI32Eqz, opIf, blockEmpty)
