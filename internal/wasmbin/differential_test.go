@@ -208,10 +208,10 @@ func wait(m api.Module, stack []uint64, size uint64, shared bool) uint64 {
 	switch {
 	case !shared:
 		panic(errors.New("expected shared memory"))
-	case addr%size != 0:
-		panic(errors.New("unaligned atomic"))
 	case addr+size > uint64(m.Memory().Size()):
 		panic(errors.New("out of bounds memory access"))
+	case addr%size != 0:
+		panic(errors.New("unaligned atomic"))
 	}
 	equal := false
 	if size == 4 {
@@ -232,10 +232,10 @@ func wait(m api.Module, stack []uint64, size uint64, shared bool) uint64 {
 
 func notify(m api.Module, addr, offset uint32) uint64 {
 	switch at := uint64(addr) + uint64(offset); {
-	case at%4 != 0:
-		panic(errors.New("unaligned atomic"))
 	case at+4 > uint64(m.Memory().Size()):
 		panic(errors.New("out of bounds memory access"))
+	case at%4 != 0:
+		panic(errors.New("unaligned atomic"))
 	}
 	return 0
 }

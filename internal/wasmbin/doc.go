@@ -26,13 +26,15 @@
 //
 // fuel takes from the cell before the instructions run: 1 for each, but 0 for
 // block, loop, try_table, else, end and nop. A straight piece of code is paid at
-// its beginning, together with what follows it as surely: code behind a block, if
-// or loop that no branch leaves but to its end. Nothing more than that has been
-// paid whenever other code runs, host functions included, so that the cell is the
-// same in wazero's compiler and interpreter; who returns has paid exactly. It is 0
-// at first: the host sets it before it calls an export, and in fuel adds to it
-// (and stops the guest there; slices should be small). memory.fill, memory.copy
-// and their like count as 1 whatever their length.
+// its beginning, together with what follows it as surely: code behind a block or
+// if that no branch leaves but to its end. Nothing more than that has been paid
+// whenever other code runs, host functions included, so that the cell is the same
+// in wazero's compiler and interpreter; who returns has paid exactly. A trap in a
+// function with a small loop leaves the cell as it was at the last call, because
+// the count is in a local there. The cell is 0 at first: the host sets it before it
+// calls an export, and in fuel adds to it (and stops the guest there; slices should
+// be small). memory.fill, memory.copy and their like count as 1 whatever their
+// length.
 //
 // The offset of a wait is that of the instruction: the address waited at is addr +
 // offset in 64 bits, both unsigned. Bounds, alignment and "the memory is shared"
