@@ -189,9 +189,9 @@ func TestDeadlockTellsStacks(t *testing.T) {
 	t.Error("no seed deadlocks")
 }
 
-// TestThreadsSuiteSeeds runs the official wasi-threads suite, from the directory WASI_THREADS_TESTSUITE, under many
+// TestSeedsOfThreadsSuite runs the official wasi-threads suite, from the directory WASI_THREADS_TESTSUITE, under many
 // seeds: 200 where tests run at their full size.
-func TestThreadsSuiteSeeds(t *testing.T) {
+func TestSeedsOfThreadsSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_THREADS_TESTSUITE", "wasi-threads")
 	first := newHost(t, compiledOnce(t), virt.Deterministic(0))
 	for seed := range uint64(sized(3, 200)) {
