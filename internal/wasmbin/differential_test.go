@@ -208,6 +208,8 @@ func wait(m api.Module, stack []uint64, size uint64, shared bool) uint64 {
 	switch {
 	case !shared:
 		panic(errors.New("expected shared memory"))
+	case addr%size != 0 && addr+size > uint64(m.Memory().Size()):
+		panic(sys.NewExitError(exitWait)) // wazero's engines name different ones of the two faults
 	case addr+size > uint64(m.Memory().Size()):
 		panic(errors.New("out of bounds memory access"))
 	case addr%size != 0:
@@ -232,6 +234,8 @@ func wait(m api.Module, stack []uint64, size uint64, shared bool) uint64 {
 
 func notify(m api.Module, addr, offset uint32) uint64 {
 	switch at := uint64(addr) + uint64(offset); {
+	case at%4 != 0 && at+4 > uint64(m.Memory().Size()):
+		panic(sys.NewExitError(exitWait)) // as in wait
 	case at+4 > uint64(m.Memory().Size()):
 		panic(errors.New("out of bounds memory access"))
 	case at%4 != 0:
