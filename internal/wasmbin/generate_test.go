@@ -134,6 +134,10 @@ func globalOf(t ValueType) uint32 {
 // value writes what leaves one value.
 func (g *generator) value(t ValueType, depth int) {
 	g.left--
+	if t == ValueExnref { // of which there are no locals
+		g.constant(t)
+		return
+	}
 	if depth <= 0 || g.left <= 0 {
 		if g.IntN(2) == 0 {
 			g.op(opLocalGet, g.local(t))
