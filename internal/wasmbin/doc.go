@@ -31,7 +31,7 @@
 // whenever other code runs, host functions included, so that the cell is the same
 // in wazero's compiler and interpreter; who returns has paid exactly. A trap in a
 // function with a small loop leaves the cell as it was at the last call, because
-// the count is in a local there. The cell is 0 at first: the host sets it before it
+// the count is in a local there, and the engines can differ then. The cell is 0 at first: the host sets it before it
 // calls an export, and in fuel adds to it (and stops the guest there; slices should
 // be small). memory.fill, memory.copy and their like count as 1 whatever their
 // length.
