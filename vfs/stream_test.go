@@ -137,7 +137,6 @@ func TestResetAfterBytes(t *testing.T) {
 	if _, err := io.WriteString(other, "5678"); err != nil {
 		t.Fatal(err)
 	}
-	iovs, n := g.iovs(1, 4)
 	g.Task = &task{steps: []func(){func() {
 		_ = other.(*net.TCPConn).SetLinger(0)
 		other.Close()
@@ -145,7 +144,7 @@ func TestResetAfterBytes(t *testing.T) {
 			t.Error(err)
 		}
 	}}}
-	iovs, n = g.iovs(2, 4)
+	iovs, n := g.iovs(2, 4)
 	expectErrno(t, "sock_recv", vfs.SockRecv(&g.Caller, fd, iovs, n, uint32(wasip1.RecvWaitall), resultAt, resultAt+4), 0)
 	if g.u32() != 4 {
 		t.Errorf("%d bytes, want those before the reset", g.u32())

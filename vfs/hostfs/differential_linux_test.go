@@ -242,7 +242,8 @@ func randomStep(r *rand.Rand) step {
 	case "pread", "pwrite":
 		s.a, s.b = size(), size()+size()
 	case "seek":
-		s.b = size() - size()
+		forward, back := size(), size()
+		s.b = forward - back
 	case "size":
 		s.b = size() + size()
 	}
