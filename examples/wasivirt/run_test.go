@@ -114,7 +114,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "a mount without its argument", args: []string{"-mount", "/a=dir", do}, status: 125, stderr: "dir:HOSTDIR"},
 		{name: "a mount with an empty argument", args: []string{"-mount", "/a=dir:", do}, status: 125, stderr: "dir:HOSTDIR"},
 		{name: "a mount of no zip", args: []string{"-mount", "/a=zip:run_test.go", do}, status: 125, stderr: "not a valid zip file"},
-		{name: "a mount of no tar", args: []string{"-mount", "/a=mem:run_test.go", do}, status: 125, stderr: "tar"},
+		{name: "a mount of no tar", args: []string{"-mount", "/a=mem:run_test.go", do}, status: 125, stderr: "file: mounts a single file"},
 		{name: "a mount of what is missing", args: []string{"-mount", "/a=dir:gone", do}, status: 125, stderr: "gone"},
 		{name: "two mounts at one place", args: []string{"-mount", "/a=mem", "-mount", "/a/=mem", do}, status: 125, stderr: "/a/"},
 		{name: "a file as the root", args: []string{"-mount", "/=file:run_test.go", do}, status: 125, stderr: "mount /"},

@@ -237,7 +237,10 @@ func (w *world) inMemory(from string) (_ vfs.FS, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return m, archive.FromTar(m, f)
+	if err := archive.FromTar(m, f); err != nil {
+		return nil, fmt.Errorf("mem: wants a directory or a tar (file: mounts a single file): %w", err)
+	}
+	return m, nil
 }
 
 // host notes a host directory for closing.
