@@ -201,7 +201,7 @@ func TestRefusedRandomnessTakesNothing(t *testing.T) {
 	wasm := loop(virt.ModuleName, texts(), nil, []call{{"random_get", []any{bufferAt, 1000}}})
 	runtime := newHost(t).Runtime()
 	for range 300 {
-		host := newHost(t, virt.WithRuntime(runtime), virt.WithSharedLimits(virt.Limits{RandomBytes: 1000}))
+		host := hostOf(t, virt.WithRuntime(runtime), virt.WithSharedLimits(virt.Limits{RandomBytes: 1000}))
 		m := compiled(t, host, wasm)
 		var begin sync.WaitGroup
 		begin.Add(1)

@@ -105,7 +105,7 @@ func (faultyRuntime) CompileModule(context.Context, []byte) (wazero.CompiledModu
 func TestCompilerThatPanics(t *testing.T) {
 	r := wazero.NewRuntime(t.Context())
 	defer r.Close(t.Context())
-	host := newHost(t, virt.WithRuntime(faultyRuntime{r}))
+	host := hostOf(t, virt.WithRuntime(faultyRuntime{r}))
 	_, err := host.Compile(t.Context(), nothing())
 	if err == nil || !strings.Contains(err.Error(), "BUG: no register") {
 		t.Errorf("error %v", err)
