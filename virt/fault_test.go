@@ -14,6 +14,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -163,9 +164,9 @@ func TestAFaultAtEveryCall(t *testing.T) {
 		if err := files.WriteFile("journal", make([]byte, 8*64*4)); err != nil {
 			t.Fatal(err)
 		}
-		var out, trace bytes.Buffer
+		var out, log bytes.Buffer
 		host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithSeed(1), virt.WithMount("/", files), virt.WithUsage(), faults(t, rules...))
-		g, err := host.Instantiate(ctx, compiled(t, host, wasm), virt.WithArgs("sync", "xxx"), virt.WithStdout(&out), virt.WithTrace(virt.TraceText(&trace)))
+		g, err := host.Instantiate(ctx, compiled(t, host, wasm), virt.WithArgs("sync", "xxx"), virt.WithStdout(&out), virt.WithTrace(trace.Text(&log)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func TestAFaultAtEveryCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := end{result.String(), out.String(), trace.String(), map[string]string{}}
+		e := end{result.String(), out.String(), log.String(), map[string]string{}}
 		for _, name := range []string{"journal", "new"} {
 			if b, err := files.ReadFile(name); err == nil {
 				e.Files[name] = string(b)

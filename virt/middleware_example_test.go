@@ -9,6 +9,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -48,7 +49,7 @@ func ExampleWithMiddleware() {
 func ExampleWithTrace() {
 	ctx := context.Background()
 	host, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual()),
-		virt.WithTrace(virt.TraceText(os.Stdout), virt.TraceCalls("path_*,fd_write"), virt.TracePaths("/tmp/**"))).Build(ctx)
+		virt.WithTrace(trace.Text(os.Stdout), virt.TraceCalls("path_*,fd_write"), virt.TracePaths("/tmp/**"))).Build(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}

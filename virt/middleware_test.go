@@ -21,6 +21,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -111,7 +112,7 @@ func TestProgramFailTheThirdWrite(t *testing.T) {
 
 func TestProgramLogOnlyErrors(t *testing.T) {
 	var log bytes.Buffer
-	host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithTrace(virt.TraceText(&log), virt.TraceErrors()))
+	host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithTrace(trace.Text(&log), virt.TraceErrors()))
 	runCommand(t, host, command(texts("missing"), openText(0, 7, 0, resultAt), call{"fd_close", []any{77}}, call{"sched_yield", nil}), 3)
 	want := `path_open(3</>, 0, "missing", 0, 0x820016f, 0, 0) = ENOENT (no such file or directory)  <0s>
 fd_close(77) = EBADF (bad file descriptor)  <0s>
@@ -488,7 +489,7 @@ func TestMistakesInOptions(t *testing.T) {
 		"the Tracer is nil":               virt.WithTrace(nil),
 		"a limit is negative":             virt.WithSharedLimits(virt.Limits{Sleep: -1}),
 		"-1s is negative":                 virt.WithMaxSleep(-time.Second),
-		"-1 bytes of content are too few": virt.WithTrace(virt.TraceText(nil), virt.TraceBytes(-1)),
+		"-1 bytes of content are too few": virt.WithTrace(trace.Text(nil), virt.TraceBytes(-1)),
 	} {
 		_, err := virt.NewBuilder(o).Build(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) {

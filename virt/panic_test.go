@@ -17,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -69,8 +70,8 @@ func (b burning) Poll(*poll.Set, []wasip1.Subscription, []wasip1.Event) (int, wa
 	b.burn()
 	return 0, wasip1.EIO
 }
-func (b burning) Begin(*virt.TraceEvent) { b.burn() }
-func (b burning) End(*virt.TraceEvent)   {}
+func (b burning) Begin(*trace.Event) { b.burn() }
+func (b burning) End(*trace.Event)   {}
 
 // burningFS is a file system whose directories and files panic.
 type burningFS struct {

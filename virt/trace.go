@@ -10,52 +10,13 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// TraceEvent is one call of a guest, as the guest sees it: after policy, middleware and faults. It is valid
-// during [Tracer.Begin] and [Tracer.End] only.
-type TraceEvent struct {
-	// Guest is the guest's number in its Host, from 1, and Program its name.
-	Guest   uint64
-	Program string
-	// Thread is the number of the guest's thread; 0 is the first.
-	Thread uint32
-	// Call is the function's name.
-	Call string
-	// Args are what the function was given and, when it has returned, what it stored in buffers and structs.
-	Args []TraceValue
-	// Results are the numbers that it stored.
-	Results []TraceValue
-	// Errno is what it answered.
-	Errno wasip1.Errno
-	// Left says that the call did not return to the guest: it ended it.
-	Left bool
-	// Start is the time since the trace began.
-	Start, Duration time.Duration
-}
-
-// TraceValue is a parameter or result, decoded by its [Kind].
-type TraceValue struct {
-	Name string
-	// Text is the value as a reader wants it.
-	Text string
-	// Value is the value as a program wants it: a string, an integer, a []TraceValue for a struct, a [][]TraceValue
-	// for several.
-	Value any
-}
-
-// Tracer gets the calls of guests. Its methods are called by the threads of all guests that have it, at any time.
-type Tracer interface {
-	// Begin is called before a call. It is left out where the trace is filtered by errno.
-	Begin(e *TraceEvent)
-	// End is called after a call, with the same event, which then is complete.
-	End(e *TraceEvent)
-}
-
 // tracing is one WithTrace.
 type tracing struct {
-	tracer Tracer
+	tracer trace.Tracer
 	match  selection
 	paths  []string
 	errnos []wasip1.Errno
@@ -107,9 +68,9 @@ func TraceRealTime() TraceOption {
 	return func(tr *tracing) error { tr.clock = clock.Real(); return nil }
 }
 
-// WithTrace shows the guest's calls to a Tracer, such as [TraceText], [TraceJSON], [TraceLog] and [TracePerfetto] make. It may be
+// WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. It may be
 // given several times.
-func WithTrace(t Tracer, opts ...TraceOption) Option {
+func WithTrace(t trace.Tracer, opts ...TraceOption) Option {
 	tr := &tracing{tracer: t, bytes: 32}
 	errs := []error{TraceCalls("*")(tr)}
 	for _, o := range opts {
@@ -168,7 +129,7 @@ func (tr *tracing) around(g *Guest, next around) around {
 		if tr.paths != nil && !slices.ContainsFunc(d.paths(), func(p string) bool { return matchAny(tr.paths, p) }) {
 			return next(t, f, p)
 		}
-		e := &TraceEvent{Guest: g.usage.number, Program: g.name(), Thread: t.id(), Call: f.Name}
+		e := &trace.Event{Guest: g.usage.number, Program: g.name(), Thread: t.id(), Call: f.Name}
 		e.Args = d.given()
 		e.Start = tr.now(g)
 		if !tr.late() {

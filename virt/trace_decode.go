@@ -7,24 +7,25 @@ import (
 	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // given decodes the parameters before the call: what the guest gave, and where it wants the rest.
-func (d *decoder) given() (args []TraceValue) {
+func (d *decoder) given() (args []trace.Value) {
 	d.look()
 	d.each(func(p Param, i int) {
 		if p.Kind.number() {
 			return
 		}
 		text, value := d.decode(p.Kind, i)
-		args = append(args, TraceValue{p.Name, text, value})
+		args = append(args, trace.Value{Name: p.Name, Text: text, Value: value})
 	})
 	return args
 }
 
 // answered adds to e what the call stored.
-func (d *decoder) answered(e *TraceEvent) {
+func (d *decoder) answered(e *trace.Event) {
 	if e.Errno != wasip1.ESUCCESS || e.Left {
 		return
 	}
@@ -39,7 +40,7 @@ func (d *decoder) answered(e *TraceEvent) {
 					text = wasip1.Roflags(v).String()
 					value = text
 				}
-				e.Results = append(e.Results, TraceValue{p.Name, text, value})
+				e.Results = append(e.Results, trace.Value{Name: p.Name, Text: text, Value: value})
 			}
 			return
 		}
@@ -49,7 +50,7 @@ func (d *decoder) answered(e *TraceEvent) {
 		n++
 	})
 	if d.f == &threadSpawn {
-		e.Results = append(e.Results, TraceValue{"tid", strconv.FormatUint(uint64(d.t.spawned), 10), uint64(d.t.spawned)})
+		e.Results = append(e.Results, trace.Value{Name: "tid", Text: strconv.FormatUint(uint64(d.t.spawned), 10), Value: uint64(d.t.spawned)})
 	}
 }
 
@@ -119,11 +120,11 @@ func (d *decoder) value(k Kind, v uint64) (string, any) {
 		fd := strconv.FormatUint(uint64(uint32(v)), 10)
 		switch {
 		case path == "":
-			return fd, []TraceValue{{"fd", fd, uint64(uint32(v))}}
+			return fd, []trace.Value{number("fd", uint64(uint32(v)))}
 		case !strings.HasPrefix(path, "<"):
-			return fd + "<" + path + ">", []TraceValue{{"fd", fd, uint64(uint32(v))}, {"path", path, path}}
+			return fd + "<" + escaped(path) + ">", []trace.Value{number("fd", uint64(uint32(v))), {Name: "path", Text: path, Value: path}}
 		}
-		return fd + path, []TraceValue{{"fd", fd, uint64(uint32(v))}, {"path", path, path}}
+		return fd + escaped(path), []trace.Value{number("fd", uint64(uint32(v))), {Name: "path", Text: path, Value: path}}
 	case KindFiledelta:
 		return strconv.FormatInt(int64(v), 10), int64(v)
 	case KindRights:
@@ -183,7 +184,13 @@ func content(b []byte, n uint64) (string, any) {
 	if uint64(len(b)) < n {
 		data = whole(data)
 	}
-	return text, []TraceValue{{"data", text, data}, {"len", strconv.FormatUint(n, 10), n}}
+	return text, []trace.Value{{Name: "data", Text: text, Value: data}, number("len", n)}
+}
+
+// escaped is a path as a trace shows it between other text: a guest names files as it likes, with control characters too.
+func escaped(path string) string {
+	q := strconv.Quote(path)
+	return q[1 : len(q)-1]
 }
 
 // whole is text without a last character that was cut.
@@ -197,7 +204,7 @@ func whole(text string) string {
 }
 
 // structure shows fields as a struct.
-func structure(fields []TraceValue) (string, any) {
+func structure(fields []trace.Value) (string, any) {
 	var b strings.Builder
 	for i, f := range fields {
 		if i > 0 {
@@ -209,7 +216,7 @@ func structure(fields []TraceValue) (string, any) {
 }
 
 // array shows structs as an array.
-func array(structs [][]TraceValue) (string, any) {
+func array(structs [][]trace.Value) (string, any) {
 	all := make([]string, len(structs))
 	for i, s := range structs {
 		all[i], _ = structure(s)
@@ -217,31 +224,33 @@ func array(structs [][]TraceValue) (string, any) {
 	return "[" + strings.Join(all, ", ") + "]", structs
 }
 
-func number(name string, v uint64) TraceValue {
-	return TraceValue{name, strconv.FormatUint(v, 10), v}
+func number(name string, v uint64) trace.Value {
+	return trace.Value{Name: name, Text: strconv.FormatUint(v, 10), Value: v}
 }
 
-func named(name string, v fmt.Stringer) TraceValue { return TraceValue{name, v.String(), v.String()} }
+func named(name string, v fmt.Stringer) trace.Value {
+	return trace.Value{Name: name, Text: v.String(), Value: v.String()}
+}
 
 // fields are those of a struct in guest memory.
-func fields(k Kind, b []byte) []TraceValue {
+func fields(k Kind, b []byte) []trace.Value {
 	switch k {
 	case KindOutFdstat:
 		s := wasip1.DecodeFdstat(b)
-		return []TraceValue{named("type", s.Filetype), named("flags", s.Flags), named("rights", s.RightsBase), named("inheriting", s.RightsInheriting)}
+		return []trace.Value{named("type", s.Filetype), named("flags", s.Flags), named("rights", s.RightsBase), named("inheriting", s.RightsInheriting)}
 	case KindOutPrestat:
 		s := wasip1.DecodePrestat(b)
-		return []TraceValue{named("tag", s.Tag), number("name_len", uint64(s.NameLen))}
+		return []trace.Value{named("tag", s.Tag), number("name_len", uint64(s.NameLen))}
 	}
 	s := wasip1.DecodeFilestat(b)
-	return []TraceValue{number("dev", s.Dev), number("ino", s.Ino), named("type", s.Filetype), number("nlink", s.Nlink),
+	return []trace.Value{number("dev", s.Dev), number("ino", s.Ino), named("type", s.Filetype), number("nlink", s.Nlink),
 		number("size", s.Size), number("atim", s.Atim), number("mtim", s.Mtim), number("ctim", s.Ctim)}
 }
 
 // maxTraced is how many subscriptions or events a trace shows.
 const maxTraced = 64
 
-func (d *decoder) subscriptions(ptr, n uint32) (all [][]TraceValue, ok bool) {
+func (d *decoder) subscriptions(ptr, n uint32) (all [][]trace.Value, ok bool) {
 	n = min(n, maxTraced)
 	b, errno := d.view.Read(ptr, n*wasip1.SizeSubscription)
 	if errno != wasip1.ESUCCESS {
@@ -249,19 +258,19 @@ func (d *decoder) subscriptions(ptr, n uint32) (all [][]TraceValue, ok bool) {
 	}
 	for ; len(b) > 0; b = b[wasip1.SizeSubscription:] {
 		s := wasip1.DecodeSubscription(b)
-		f := []TraceValue{number("userdata", s.Userdata), named("type", s.Tag)}
+		f := []trace.Value{number("userdata", s.Userdata), named("type", s.Tag)}
 		if s.Tag == wasip1.EventtypeClock {
 			f = append(f, named("clock", s.Clock.ID), number("timeout", s.Clock.Timeout), named("flags", s.Clock.Flags))
 		} else {
 			text, value := d.value(KindFd, uint64(s.Fd))
-			f = append(f, TraceValue{"fd", text, value})
+			f = append(f, trace.Value{Name: "fd", Text: text, Value: value})
 		}
 		all = append(all, f)
 	}
 	return all, true
 }
 
-func (d *decoder) events(ptr, n uint32) (all [][]TraceValue, ok bool) {
+func (d *decoder) events(ptr, n uint32) (all [][]trace.Value, ok bool) {
 	n = min(n, maxTraced)
 	b, errno := d.view.Read(ptr, n*wasip1.SizeEvent)
 	if errno != wasip1.ESUCCESS {
@@ -269,7 +278,7 @@ func (d *decoder) events(ptr, n uint32) (all [][]TraceValue, ok bool) {
 	}
 	for ; len(b) > 0; b = b[wasip1.SizeEvent:] {
 		e := wasip1.DecodeEvent(b)
-		f := []TraceValue{number("userdata", e.Userdata), named("errno", e.Errno), named("type", e.Type)}
+		f := []trace.Value{number("userdata", e.Userdata), named("errno", e.Errno), named("type", e.Type)}
 		if e.Type != wasip1.EventtypeClock {
 			f = append(f, number("nbytes", e.NBytes), named("flags", e.Flags))
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -125,15 +126,15 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestTracesShowEveryFunction(t *testing.T) {
 	var text, lines, perfetto, logged bytes.Buffer
-	p := virt.TracePerfetto(&perfetto)
+	p := trace.Perfetto(&perfetto)
 	log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && groups == nil {
 			return slog.Attr{} // a record's time is the machine's
 		}
 		return a
 	}}))
-	traceEveryCall(t, virt.WithTrace(virt.TraceText(&text)), virt.WithTrace(virt.TraceJSON(&lines)), virt.WithTrace(p),
-		virt.WithTrace(virt.TraceLog(log, slog.LevelInfo)))
+	traceEveryCall(t, virt.WithTrace(trace.Text(&text)), virt.WithTrace(trace.JSON(&lines)), virt.WithTrace(p),
+		virt.WithTrace(trace.Log(log, slog.LevelInfo)))
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func TestPerfettoHasATrackAThread(t *testing.T) {
 	for name, scheduler := range map[string]sched.Scheduler{"parallel": sched.NewParallel(sched.Limits{}), "seeded": sched.NewSeeded(sched.SeededConfig{Seed: 1})} {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
-			p := virt.TracePerfetto(&file)
+			p := trace.Perfetto(&file)
 			host := newHost(t, virt.WithTrace(p), virt.WithMaxThreads(3), virt.WithMaxHostCalls(500), virt.WithScheduler(scheduler))
 			g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
 			if _, err := g.Call(t.Context(), "hang_in_threads", 6, 3, 0); err == nil || g.Result().Budget != virt.HostCalls {
@@ -254,7 +255,7 @@ func TestPerfettoNestsCallsWithinCalls(t *testing.T) {
 	for name, opts := range map[string][]virt.TraceOption{"as they happen": nil, "by errno": {virt.TraceErrnos(0)}} {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
-			p := virt.TracePerfetto(&file)
+			p := trace.Perfetto(&file)
 			host := newHost(t, virt.WithTrace(p, append(opts, virt.TraceRealTime())...))
 			wasm := assemble(texts("x"), function{"_start", []call{writeText(1, 0)}}, function{"draw", []call{{"random_get", []any{bufferAt, 8}}}})
 			runCommand(t, host, wasm, 0, virt.WithMiddleware("fd_write", func(c *virt.Call) wasip1.Errno {
@@ -289,7 +290,7 @@ func TestTraceFilters(t *testing.T) {
 		{"errors", virt.TraceErrors(), "path_open"},
 	} {
 		var log bytes.Buffer
-		runCommand(t, newHost(t, virt.WithTrace(virt.TraceText(&log), tc.opt)), wasm, 0)
+		runCommand(t, newHost(t, virt.WithTrace(trace.Text(&log), tc.opt)), wasm, 0)
 		var calls []string
 		for line := range strings.Lines(log.String()) {
 			name, _, _ := strings.Cut(line, "(")
@@ -313,10 +314,20 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 
 func TestATraceThatCannotBeWrittenDoesNotHurtTheGuest(t *testing.T) {
 	for n := range 3 {
-		text, p := virt.TraceText(&failingWriter{n * 40}), virt.TracePerfetto(&failingWriter{n * 40})
+		text, p := trace.Text(&failingWriter{n * 40}), trace.Perfetto(&failingWriter{n * 40})
 		traceEveryCall(t, virt.WithTrace(text), virt.WithTrace(p))
 		if text.Err() != errTest || p.Close() != errTest {
 			t.Errorf("errors %v, %v", text.Err(), p.Close())
 		}
+	}
+}
+
+// A guest names its files as it likes; a trace shows no control character of theirs.
+func TestATraceEscapesPathsOfDescriptors(t *testing.T) {
+	var text bytes.Buffer
+	host := newHost(t, virt.WithTrace(trace.Text(&text)))
+	runCommand(t, host, command(texts("a\x1b[2J\nb"), openText(0, 7, int(wasip1.OCreat), resultAt), call{"fd_close", []any{from(resultAt)}}), 0)
+	if got := text.String(); strings.ContainsRune(got, '\x1b') || strings.Count(got, "\n") != 2 || !strings.Contains(got, `</a\x1b[2J\nb>`) {
+		t.Errorf("%q", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -88,7 +89,7 @@ func TestFuelUsedIsExact(t *testing.T) {
 // BenchmarkSurroundings is what a call costs with what can surround it; "plain" is the call without any.
 func BenchmarkSurroundings(b *testing.B) {
 	next := func(c *virt.Call) wasip1.Errno { return c.Next() }
-	trace := virt.TraceText(io.Discard)
+	text := trace.Text(io.Discard)
 	for _, row := range []struct {
 		name string
 		opts []virt.Option
@@ -100,7 +101,7 @@ func BenchmarkSurroundings(b *testing.B) {
 		{"one middleware", []virt.Option{virt.WithMiddleware("*", next)}},
 		{"three middlewares", []virt.Option{virt.WithMiddleware("*", next), virt.WithMiddleware("*", next), virt.WithMiddleware("*", next)}},
 		{"policy by name", []virt.Option{virt.WithPolicy(virt.Allow("clock_*"), virt.Deny("*"))}},
-		{"trace", []virt.Option{virt.WithTrace(trace)}},
+		{"trace", []virt.Option{virt.WithTrace(text)}},
 	} {
 		for name, c := range map[string][]call{
 			"clock_time_get": {{"clock_time_get", []any{1, uint64(0), resultAt}}},

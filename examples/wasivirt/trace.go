@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // control turns the flags that are about calls into options: -trace, -trace-format, -fault, -disk.
@@ -35,16 +36,16 @@ func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
 }
 
 // traceFormat makes a tracer, and what finishes it.
-type traceFormat func(io.Writer) (virt.Tracer, func() error)
+type traceFormat func(io.Writer) (trace.Tracer, func() error)
 
 var traceFormats = map[string]traceFormat{
-	"text":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceText(out); return t, t.Err },
-	"json":     func(out io.Writer) (virt.Tracer, func() error) { t := virt.TraceJSON(out); return t, t.Err },
-	"perfetto": func(out io.Writer) (virt.Tracer, func() error) { t := virt.TracePerfetto(out); return t, t.Close },
+	"text":     func(out io.Writer) (trace.Tracer, func() error) { t := trace.Text(out); return t, t.Err },
+	"json":     func(out io.Writer) (trace.Tracer, func() error) { t := trace.JSON(out); return t, t.Err },
+	"perfetto": func(out io.Writer) (trace.Tracer, func() error) { t := trace.Perfetto(out); return t, t.Close },
 }
 
 // tracer makes what -trace asks for. It is finished when the world is closed.
-func (w *world) tracer(format traceFormat, stderr io.Writer) (virt.Tracer, error) {
+func (w *world) tracer(format traceFormat, stderr io.Writer) (trace.Tracer, error) {
 	if w.trace == "-" {
 		// As it happens, between what the guest says itself.
 		tracer, finish := format(stderr)

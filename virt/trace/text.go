@@ -1,4 +1,4 @@
-package virt
+package trace
 
 import (
 	"context"
@@ -16,49 +16,63 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// TraceWriter is a Tracer that writes.
-type TraceWriter struct {
-	line func(b []byte, e *TraceEvent) []byte
+// Writer is a Tracer that writes.
+type Writer struct {
+	line func(b []byte, e *Event) []byte
 
-	mu  sync.Mutex
-	w   io.Writer
-	buf []byte
-	err error
+	mu   sync.Mutex
+	w    io.Writer
+	left int64 // bytes until the limit
+	buf  []byte
+	err  error
 }
 
-// TraceText writes a line a call, in the manner of strace:
+// Text writes a line a call, in the manner of strace:
 //
 //	path_open(3</data>, SYMLINK_FOLLOW, "a.txt", O_CREAT|O_TRUNC, 0x1fffffff, 0, 0) = 5  <12µs>
 //
 // Parameters that say where a number is to be stored are left out; the numbers are behind the "=". "[1] " before a line names a
 // thread that is not the first, "2: " a guest that is not the Host's first.
-func TraceText(w io.Writer) *TraceWriter { return &TraceWriter{w: w, line: textLine} }
+func Text(w io.Writer) *Writer { return &Writer{w: w, line: textLine, left: DefaultLimit} }
 
-// TraceJSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an object with its bytes in
+// JSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an object with its bytes in
 // base64: {"base64":"/w=="}.
-func TraceJSON(w io.Writer) *TraceWriter { return &TraceWriter{w: w, line: jsonLine} }
+func JSON(w io.Writer) *Writer { return &Writer{w: w, line: jsonLine, left: DefaultLimit} }
+
+// Limit sets how many bytes the trace writes at most, and returns t. A call whose text does not fit ends the trace:
+// nothing more is written, and Err returns [ErrLimit]. Default: [DefaultLimit].
+func (t *Writer) Limit(bytes int64) *Writer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = bytes
+	return t
+}
 
 // Begin implements [Tracer].
-func (t *TraceWriter) Begin(*TraceEvent) {}
+func (t *Writer) Begin(*Event) {}
 
 // End implements [Tracer].
-func (t *TraceWriter) End(e *TraceEvent) {
+func (t *Writer) End(e *Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err == nil {
 		t.buf = t.line(t.buf[:0], e)
+		if t.left -= int64(len(t.buf)); t.left < 0 {
+			t.err = ErrLimit
+			return
+		}
 		_, t.err = t.w.Write(t.buf)
 	}
 }
 
-// Err returns the first error of the writer, after which nothing more was written.
-func (t *TraceWriter) Err() error {
+// Err returns the first error of the writer, or ErrLimit. After it nothing more was written.
+func (t *Writer) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err
 }
 
-func textLine(b []byte, e *TraceEvent) []byte {
+func textLine(b []byte, e *Event) []byte {
 	if e.Guest > 1 {
 		b = fmt.Appendf(b, "%d: ", e.Guest)
 	}
@@ -76,7 +90,7 @@ func textLine(b []byte, e *TraceEvent) []byte {
 }
 
 // answer is what the call answered, as text.
-func (e *TraceEvent) answer() string {
+func (e *Event) answer() string {
 	switch {
 	case e.Left:
 		return "?"
@@ -93,10 +107,12 @@ func (e *TraceEvent) answer() string {
 	return strings.Join(all, ", ")
 }
 
-func jsonLine(b []byte, e *TraceEvent) []byte {
+func jsonLine(b []byte, e *Event) []byte {
 	b = fmt.Appendf(b, `{"guest":%d,"program":`, e.Guest)
 	b = appendJSON(b, e.Program)
-	b = fmt.Appendf(b, `,"thread":%d,"call":%q,"args":`, e.Thread, e.Call)
+	b = fmt.Appendf(b, `,"thread":%d,"call":`, e.Thread)
+	b = appendJSON(b, e.Call)
+	b = append(b, `,"args":`...)
 	b = appendJSON(b, e.Args)
 	if e.Left {
 		b = append(b, `,"left":true`...)
@@ -107,24 +123,24 @@ func jsonLine(b []byte, e *TraceEvent) []byte {
 	return fmt.Appendf(b, `,"start_ns":%d,"duration_ns":%d}`+"\n", e.Start.Nanoseconds(), e.Duration.Nanoseconds())
 }
 
-// appendJSON adds a TraceValue's Value.
+// appendJSON adds a Value's Value.
 func appendJSON(b []byte, value any) []byte {
 	switch v := value.(type) {
 	case uint64:
 		return strconv.AppendUint(b, v, 10)
 	case int64:
 		return strconv.AppendInt(b, v, 10)
-	case []TraceValue:
+	case []Value:
 		b = append(b, '{')
 		for i, f := range v {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(strconv.AppendQuote(b, f.Name), ':')
+			b = append(appendJSON(b, f.Name), ':')
 			b = appendJSON(b, f.Value)
 		}
 		return append(b, '}')
-	case [][]TraceValue:
+	case [][]Value:
 		b = append(b, '[')
 		for i, s := range v {
 			if i > 0 {
@@ -147,19 +163,19 @@ func appendJSON(b []byte, value any) []byte {
 	return append(b, text...)
 }
 
-// TraceLog logs each call at a level: the function's name as the message, parameters and results as groups.
-func TraceLog(l *slog.Logger, level slog.Level) Tracer { return traceLog{l, level} }
+// Log logs each call at a level: the function's name as the message, parameters and results as groups.
+func Log(l *slog.Logger, level slog.Level) Tracer { return logTracer{l, level} }
 
-type traceLog struct {
+type logTracer struct {
 	log   *slog.Logger
 	level slog.Level
 }
 
 // Begin implements [Tracer].
-func (traceLog) Begin(*TraceEvent) {}
+func (logTracer) Begin(*Event) {}
 
 // End implements [Tracer].
-func (t traceLog) End(e *TraceEvent) {
+func (t logTracer) End(e *Event) {
 	ctx := context.Background() // the guest's may have ended, and with it what a handler would look for there
 	if !t.log.Enabled(ctx, t.level) {
 		return
@@ -171,7 +187,7 @@ func (t traceLog) End(e *TraceEvent) {
 	t.log.LogAttrs(ctx, t.level, e.Call, append(attrs, slog.Duration("duration", e.Duration))...)
 }
 
-func group(name string, values []TraceValue) slog.Attr {
+func group(name string, values []Value) slog.Attr {
 	attrs := make([]slog.Attr, len(values))
 	for i, v := range values {
 		attrs[i] = slog.String(v.Name, v.Text)

@@ -1,4 +1,4 @@
-package virt
+package trace
 
 import (
 	"cmp"
@@ -10,17 +10,19 @@ import (
 	"time"
 )
 
-// PerfettoTracer writes a trace that ui.perfetto.dev and chrome://tracing open. Make one with [TracePerfetto].
-type PerfettoTracer struct {
+// PerfettoWriter writes a trace that ui.perfetto.dev and chrome://tracing open. Make one with [Perfetto].
+type PerfettoWriter struct {
 	mu     sync.Mutex
 	w      io.Writer
 	err    error
+	left   int64 // bytes until the limit
+	full   bool  // the limit was reached
 	buf    []byte
 	begun  bool
 	closed bool
 	last   time.Duration
 	tracks map[track]struct{}
-	open   map[track][]*TraceEvent // those whose begin was written, and whose end was not
+	open   map[track][]*Event // those whose begin was written, and whose end was not
 }
 
 type track struct {
@@ -29,14 +31,23 @@ type track struct {
 	all    bool // the guest itself
 }
 
-// TracePerfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an event a call. Events
+// Perfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an event a call. Events
 // are written as they happen, in the order of time; a file that was not closed can be opened all the same.
-func TracePerfetto(w io.Writer) *PerfettoTracer {
-	return &PerfettoTracer{w: w, tracks: map[track]struct{}{}, open: map[track][]*TraceEvent{}}
+func Perfetto(w io.Writer) *PerfettoWriter {
+	return &PerfettoWriter{w: w, left: DefaultLimit, tracks: map[track]struct{}{}, open: map[track][]*Event{}}
+}
+
+// Limit sets how many bytes the trace writes at most, the end of the array aside, and returns t. An event that does not
+// fit ends the trace: Close still writes a file that can be opened, and returns [ErrLimit]. Default: [DefaultLimit].
+func (t *PerfettoWriter) Limit(bytes int64) *PerfettoWriter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = bytes
+	return t
 }
 
 // Begin implements [Tracer].
-func (t *PerfettoTracer) Begin(e *TraceEvent) {
+func (t *PerfettoWriter) Begin(e *Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin(e)
@@ -45,7 +56,7 @@ func (t *PerfettoTracer) Begin(e *TraceEvent) {
 }
 
 // End implements [Tracer].
-func (t *PerfettoTracer) End(e *TraceEvent) {
+func (t *PerfettoWriter) End(e *Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := track{e.Guest, e.Thread, false}
@@ -60,7 +71,7 @@ func (t *PerfettoTracer) End(e *TraceEvent) {
 		b = append(b, `,"args":{"result":`...)
 		b = appendJSON(b, e.answer())
 		for _, a := range e.Args {
-			b = fmt.Appendf(b, `,%q:`, a.Name)
+			b = append(appendJSON(append(b, ','), a.Name), ':')
 			b = appendJSON(b, a.Text)
 		}
 		return append(b, '}')
@@ -68,7 +79,7 @@ func (t *PerfettoTracer) End(e *TraceEvent) {
 }
 
 // begin writes the begin of a call and, where they come for the first time, its process and thread.
-func (t *PerfettoTracer) begin(e *TraceEvent) {
+func (t *PerfettoWriter) begin(e *Event) {
 	t.name(track{e.Guest, 0, true}, "process_name", fmt.Sprintf("%s (guest %d)", e.Program, e.Guest))
 	t.name(track{e.Guest, e.Thread, false}, "thread_name", fmt.Sprintf("thread %d", e.Thread))
 	t.event("B", e, e.Start, func(b []byte) []byte {
@@ -77,14 +88,14 @@ func (t *PerfettoTracer) begin(e *TraceEvent) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = fmt.Appendf(b, `%q:`, a.Name)
+			b = append(appendJSON(b, a.Name), ':')
 			b = appendJSON(b, a.Text)
 		}
 		return append(b, '}')
 	})
 }
 
-func (t *PerfettoTracer) name(k track, what, name string) {
+func (t *PerfettoWriter) name(k track, what, name string) {
 	if _, ok := t.tracks[k]; ok {
 		return
 	}
@@ -96,30 +107,36 @@ func (t *PerfettoTracer) name(k track, what, name string) {
 }
 
 // event writes one event. Times are in microseconds.
-func (t *PerfettoTracer) event(phase string, e *TraceEvent, at time.Duration, more func([]byte) []byte) {
+func (t *PerfettoWriter) event(phase string, e *Event, at time.Duration, more func([]byte) []byte) {
 	t.last = max(t.last, at)
 	t.write(func(b []byte) []byte {
-		b = fmt.Appendf(b, `{"ph":%q,"name":%q,"cat":"wasi","pid":%d,"tid":%d,"ts":%d.%03d`,
-			phase, e.Call, e.Guest, e.Thread, t.last/time.Microsecond, t.last%time.Microsecond)
+		b = appendJSON(fmt.Appendf(b, `{"ph":%q,"name":`, phase), e.Call)
+		b = fmt.Appendf(b, `,"cat":"wasi","pid":%d,"tid":%d,"ts":%d.%03d`,
+			e.Guest, e.Thread, t.last/time.Microsecond, t.last%time.Microsecond)
 		return append(more(b), '}')
 	})
 }
 
-func (t *PerfettoTracer) write(element func([]byte) []byte) {
-	if t.err != nil || t.closed {
+func (t *PerfettoWriter) write(element func([]byte) []byte) {
+	if t.err != nil || t.closed || t.full {
 		return
 	}
-	b := append(t.buf[:0], ",\n"...)
+	start := ",\n"
 	if !t.begun {
-		b, t.begun = append(t.buf[:0], "[\n"...), true
+		start = "[\n"
 	}
-	t.buf = element(b)
+	t.buf = element(append(t.buf[:0], start...))
+	if t.left -= int64(len(t.buf)); t.left < 0 {
+		t.full = true
+		return
+	}
+	t.begun = true
 	_, t.err = t.w.Write(t.buf)
 }
 
-// Close writes the end of calls that have not returned, and of the array, and returns the first error of the writer. What
-// comes later is not written.
-func (t *PerfettoTracer) Close() error {
+// Close writes the end of calls that have not returned, and of the array, and returns the first error of the writer, or
+// [ErrLimit]. Later events are not written.
+func (t *PerfettoWriter) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.err != nil {
@@ -138,6 +155,9 @@ func (t *PerfettoTracer) Close() error {
 	t.closed = true
 	if t.err == nil {
 		_, t.err = io.WriteString(t.w, "\n]\n")
+	}
+	if t.err == nil && t.full {
+		t.err = ErrLimit
 	}
 	return t.err
 }
