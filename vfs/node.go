@@ -153,6 +153,13 @@ type Maker interface {
 	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
 }
 
+// DirectoryMaker is implemented by directories that make a directory at less cost if nobody wants its node.
+type DirectoryMaker interface {
+	Directory
+	// MakeDir is Mkdir without the node.
+	MakeDir(name string, perm fs.FileMode) error
+}
+
 // Reuser is implemented by a regular file's node that may stand for another file once its own has gone, if nobody has the
 // node then.
 type Reuser interface {

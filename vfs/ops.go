@@ -128,6 +128,9 @@ func (w *walker) mkdirHere(name string, perm fs.FileMode) error {
 		return err
 	}
 	top := w.top()
+	if dir, ok := top.dir.(DirectoryMaker); ok {
+		return dir.MakeDir(name, perm)
+	}
 	node, err := top.dir.Mkdir(name, perm)
 	if err == nil {
 		top.m.drop(node)

@@ -347,9 +347,50 @@ func (w *walker) target(base *OpenFile, path string) (string, error) {
 	if err := w.begin(base, path); err != nil {
 		return "", err
 	}
+	if base.m.paths {
+		if err := w.jump(); err != nil {
+			return "", err
+		}
+	}
 	name, err := w.last()
 	if err == nil && len(name) > MaxName {
 		err = wasip1.ENAMETOOLONG
 	}
 	return name, err
+}
+
+// jump enters all directories of the path before its last component at once, if the file system resolves paths by itself and
+// nothing stands against it: mount points below, a guard, which wants to know each name, or a last component that leads back. It
+// is for a walk that does not follow a link in the last place: the way there is not in the stack.
+func (w *walker) jump() error {
+	i := strings.LastIndexByte(w.rest, '/')
+	top := w.top()
+	if i < 0 || w.guard != nil || top.at != nil && top.at.children.Load() != nil {
+		return nil
+	}
+	switch w.rest[i+1:] {
+	case ".", "..":
+		return nil
+	}
+	dir, ok := top.dir.(PathOpener)
+	if !ok {
+		return nil
+	}
+	node, _, err := dir.OpenPath(w.rest[:i], true, wasip1.ODirectory, 0, 0)
+	if err != nil {
+		switch e := wasip1.FromError(err); e {
+		case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
+			return nil
+		default:
+			return e
+		}
+	}
+	sub, ok := node.(Directory)
+	if !ok {
+		top.m.drop(node)
+		return nil
+	}
+	w.stack = append(w.stack, position{dir: sub, m: top.m})
+	w.rest = w.rest[i+1:]
+	return nil
 }

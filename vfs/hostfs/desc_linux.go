@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -34,15 +35,34 @@ func (d *desc) unref() bool { return d.refs.Add(-1) == 0 }
 type handle struct {
 	desc
 	readable bool // not O_PATH: can be listed
-	dev, ino uint64
 	cleanup  runtime.Cleanup
+
+	once     sync.Once // asks for what follows when it is wanted first
+	dev, ino uint64
 }
 
-func newHandle(fd int, st *unix.Stat_t, readable bool) *handle {
-	h := &handle{desc: desc{fd: fd}, dev: uint64(st.Dev), ino: st.Ino, readable: readable}
+func newHandle(fd int, readable bool) *handle {
+	h := &handle{desc: desc{fd: fd}, readable: readable}
 	h.refs.Store(1)
 	h.cleanup = runtime.AddCleanup(h, closeFD, fd) // the net for nodes that nobody released
 	return h
+}
+
+// ident returns the numbers of the device and of the directory, which h holds.
+func (h *handle) ident() (dev, ino uint64) {
+	h.once.Do(func() {
+		var st unix.Stat_t
+		if fstat(h.fd, &st) == nil {
+			h.dev, h.ino = uint64(st.Dev), st.Ino
+		}
+	})
+	return h.dev, h.ino
+}
+
+// at returns the place that a name in the directory is.
+func (h *handle) at(name string) place {
+	dev, ino := h.ident()
+	return place{dev, ino, name}
 }
 
 func (h *handle) release() {

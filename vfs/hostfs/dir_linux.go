@@ -173,12 +173,7 @@ func (n *dirNode) subdir(fd int, name string) (vfs.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := fstat(sub, &st); err != nil {
-		closeFD(sub)
-		return nil, err
-	}
-	return &dirNode{fs: n.fs, h: newHandle(sub, &st, false)}, nil
+	return &dirNode{fs: n.fs, h: newHandle(sub, false)}, nil
 }
 
 func (n *dirNode) Create(name string, perm fs.FileMode) (vfs.Node, error) {
@@ -195,13 +190,23 @@ func (n *dirNode) Create(name string, perm fs.FileMode) (vfs.Node, error) {
 	return n.node(fd, name, wasip1.FiletypeRegularFile)
 }
 
+// MakeDir implements [vfs.DirectoryMaker].
+func (n *dirNode) MakeDir(name string, perm fs.FileMode) error {
+	fd, err := n.add(name)
+	if err != nil {
+		return err
+	}
+	defer n.h.release()
+	return mkdirat(fd, name, uint32(perm.Perm()))
+}
+
 func (n *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	fd, err := n.add(name)
 	if err != nil {
 		return nil, err
 	}
 	defer n.h.release()
-	if err := again(func() error { return unix.Mkdirat(fd, name, uint32(perm.Perm())) }); err != nil {
+	if err := mkdirat(fd, name, uint32(perm.Perm())); err != nil {
 		return nil, err
 	}
 	node, err := n.subdir(fd, name)

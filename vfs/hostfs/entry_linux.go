@@ -35,7 +35,7 @@ type entry struct {
 func (e *entry) init(b *held, h *handle, name string) {
 	h.refs.Add(1) // above 0: the caller holds it
 	e.fs, e.h = b, h
-	at := place{h.dev, h.ino, name}
+	at := h.at(name)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.dentries[at]
@@ -92,7 +92,9 @@ func (e *entry) use() (*handle, string, error) {
 func (b *held) unlinked(h *handle, name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.forget(place{h.dev, h.ino, name})
+	if len(b.dentries) > 0 {
+		b.forget(h.at(name))
+	}
 }
 
 func (b *held) forget(at place) {
@@ -104,9 +106,12 @@ func (b *held) forget(at place) {
 
 // renamed moves the nodes that had the name along.
 func (b *held) renamed(from *handle, name string, to *handle, newName string) {
-	old, at := place{from.dev, from.ino, name}, place{to.dev, to.ino, newName}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.dentries) == 0 {
+		return
+	}
+	old, at := from.at(name), to.at(newName)
 	d := b.dentries[old]
 	if d == nil && b.dentries[at] == nil {
 		return

@@ -231,7 +231,7 @@ func (f *file) Append(bufs [][]byte) (int, int64, error) {
 // write an append. f.mu is held.
 func (f *file) appender() (int, error) {
 	if f.appendFD < 0 {
-		fd, err := openat(unix.AT_FDCWD, procPath(f.fd), unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate), 0)
+		fd, err := reopen(f.fd, unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate))
 		if err != nil {
 			return -1, err
 		}
@@ -250,7 +250,7 @@ func (f *file) again(mode vfs.OpenMode) (int, error) {
 		}
 		return fd, nil
 	}
-	return openat(unix.AT_FDCWD, procPath(f.fd), openFlags(mode), 0)
+	return reopen(f.fd, openFlags(mode))
 }
 
 func (f *file) setAttr(s vfs.SetAttr) error {

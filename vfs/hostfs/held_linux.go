@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // held is the backend of descriptors: a directory that is held open, and openat.
@@ -16,7 +15,8 @@ type held struct {
 	single   *fileNode // it is a file
 	file     *file     // that is open here
 	readOnly bool
-	beneath  bool // the kernel has openat2
+	proc     bool // what is held can be opened once more, by procfs
+	beneath  bool // and the kernel has openat2
 	dev      uint64
 
 	mu       sync.Mutex // guards dentries and what they say; after it come no locks
@@ -34,27 +34,31 @@ func openHeld(dir string, o options) (backend, error) {
 		return nil, err
 	}
 	b := &held{readOnly: o.readOnly, dev: uint64(st.Dev), dentries: map[place]*dentry{}}
-	// Asked once, because old kernels say ENOSYS and some sandboxes EPERM.
+	// Asked once, because old kernels say ENOSYS, some sandboxes EPERM, and some have no /proc.
+	if probe, err := reopen(fd, unix.O_PATH|unix.O_CLOEXEC); err == nil {
+		closeFD(probe)
+		b.proc = true
+	}
 	if probe, err := openat2(fd, ".", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
 		closeFD(probe)
-		b.beneath = true
+		b.beneath = b.proc
 	}
-	b.dir = &dirNode{fs: b, h: newHandle(fd, &st, false), permanent: true}
+	b.dir = &dirNode{fs: b, h: newHandle(fd, false), permanent: true}
+	b.dir.h.ident()
 	return b, nil
 }
 
 func openHeldFile(path string) (backend, error) {
-	fd, err := openat(unix.AT_FDCWD, path, openFlags(vfs.OpenRead), 0)
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	var st unix.Stat_t
-	err = fstat(fd, &st)
-	if t := filetype(st.Mode); err == nil && t != wasip1.FiletypeRegularFile {
-		err = entryError(t)
-	}
-	if err != nil {
+	if err := fstat(fd, &st); err != nil {
 		closeFD(fd)
+		return nil, err
+	}
+	if fd, err = openHeldPath(fd, &st, vfs.OpenRead); err != nil {
 		return nil, err
 	}
 	b := &held{readOnly: true, dev: uint64(st.Dev)}

@@ -62,7 +62,7 @@ func (n *dirNode) openListing(dir int) (*listing, error) {
 			l.fd = -1
 			return nil, err
 		}
-		l.own = newHandle(fd, &unix.Stat_t{}, true)
+		l.own = newHandle(fd, true)
 		l.fd = fd
 	}
 	l.fresh = l.own != nil
@@ -195,9 +195,10 @@ func (n *dirNode) decode(l *listing, dir int, e *vfs.DirEntry) bool {
 		}
 		t = filetype(st.Mode)
 	}
+	dev, _ := n.h.ident()
 	e.Name = name
 	e.Type = t
-	e.Ino = n.fs.ino(n.h.dev, binary.NativeEndian.Uint64(rec[recIno:]))
+	e.Ino = n.fs.ino(dev, binary.NativeEndian.Uint64(rec[recIno:]))
 	e.Next = l.table.cookie(int64(binary.NativeEndian.Uint64(rec[recOff:])))
 	return true
 }

@@ -218,34 +218,22 @@ func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
 	return n.attach(fd, mode), nil
 }
 
-// openFD opens the file, whose type it has checked: again where it is open, else by name.
+// openFD opens the file: again where it is open, else by name.
 func (n *fileNode) openFD(mode vfs.OpenMode) (int, error) {
 	fd, err := -1, error(wasip1.EBADF)
 	if f := n.useOpen(0); f != nil {
 		fd, err = f.again(mode)
 		f.release()
 	}
-	if err != nil && n.h != nil {
-		h, name, useErr := n.use()
-		if useErr != nil {
-			return -1, useErr
-		}
-		fd, err = openat(h.fd, name, unix.O_NOFOLLOW|openFlags(mode), 0)
-		h.release()
+	if err == nil || n.h == nil {
+		return fd, err
 	}
+	h, name, err := n.use()
 	if err != nil {
 		return -1, err
 	}
-	var st unix.Stat_t
-	err = fstat(fd, &st)
-	if t := filetype(st.Mode); err == nil && t != wasip1.FiletypeRegularFile {
-		err = entryError(t)
-	}
-	if err != nil {
-		closeFD(fd)
-		return -1, err
-	}
-	return fd, nil
+	defer h.release()
+	return openNamed(h.fd, name, mode, n.fs.proc)
 }
 
 func (n *fileNode) linkTo(dir int, name string) error {

@@ -10,9 +10,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// OpenPath opens path in three system calls with the close, however deep it is. What
-// needs the walker's judgement is ENOSYS: all of it before Linux 5.6, and what would write to a read-only
-// mount. ENXIO for special files.
+// OpenPath opens path, however deep it is, and opens nothing but regular files and directories:
+// what is there is held first, and looked at, before it is opened. A file takes five system calls
+// with the close, a directory and a new file two. What needs the walker's judgement is ENOSYS: all
+// of it before Linux 5.6 and without procfs, and what would write to a read-only mount. ENXIO for
+// special files.
 func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 	if !n.fs.beneath {
 		return nil, nil, wasip1.ENOSYS
@@ -20,50 +22,72 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 	if oflags&wasip1.OTrunc != 0 {
 		mode |= vfs.OpenTruncate
 	}
-	if n.fs.readOnly && (oflags&wasip1.OCreat != 0 || mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0) {
+	creat := oflags&wasip1.OCreat != 0
+	if n.fs.readOnly && (creat || mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0) || creat && oflags&wasip1.ODirectory != 0 {
 		return nil, nil, wasip1.ENOSYS
 	}
-	if oflags&wasip1.ODirectory != 0 {
-		if oflags&wasip1.OCreat != 0 {
-			return nil, nil, wasip1.ENOSYS
-		}
-		mode = vfs.OpenRead // a directory is opened for reading, whatever is meant to be done below it
-	}
-	var creat uint32
-	if oflags&wasip1.OCreat != 0 {
-		creat = uint32(perm.Perm())
-		if mode == 0 {
-			mode = vfs.OpenRead // O_PATH makes no files
-		}
-	}
-	flags := openFlags(mode)
-	for _, f := range [...]struct {
-		on   bool
-		flag int
-	}{
-		{!follow, unix.O_NOFOLLOW},
-		{oflags&wasip1.ODirectory != 0, unix.O_DIRECTORY},
-		{oflags&wasip1.OCreat != 0, unix.O_CREAT},
-		{oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl, unix.O_EXCL}, // O_PATH takes it by itself amiss
-	} {
-		if f.on {
-			flags |= f.flag
-		}
+	nofollow := 0
+	if !follow {
+		nofollow = unix.O_NOFOLLOW
 	}
 	dir, err := n.use()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer n.h.release()
-	fd, err := openat2(dir, path, flags, creat)
-	if err == wasip1.EACCES && mode == vfs.OpenRead && creat == 0 {
-		// A directory that may be passed through but not listed.
-		flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC | flags&unix.O_NOFOLLOW
-		fd, err = openat2(dir, path, flags, 0)
-		if err == wasip1.ENOTDIR {
-			err = wasip1.EACCES
+	switch {
+	case oflags&wasip1.ODirectory != 0:
+		node, err := n.openDirectory(dir, path, nofollow, mode)
+		return node, nil, err
+	case creat:
+		if mode == 0 {
+			mode = vfs.OpenRead // O_PATH makes no files
+		}
+		// With O_EXCL the kernel opens nothing that was there before.
+		fd, err := openat2(dir, path, openFlags(mode)|nofollow|unix.O_CREAT|unix.O_EXCL, uint32(perm.Perm()))
+		if err == nil {
+			node := &fileNode{entry: entry{fs: n.fs}}
+			return node, node.attach(fd, mode), nil
+		}
+		if err != wasip1.EEXIST || oflags&wasip1.OExcl != 0 {
+			return nil, nil, err
 		}
 	}
+	node, file, err := n.openExisting(dir, path, nofollow, mode)
+	switch {
+	case creat && err == wasip1.ENOENT:
+		err = wasip1.ENOSYS // a link that leads to nothing, or a file that has just gone
+	case err == nil && file == nil && (creat || mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0):
+		drop(node)
+		return nil, nil, wasip1.EISDIR
+	}
+	return node, file, err
+}
+
+// openDirectory opens path as O_DIRECTORY has it: what is no directory is not opened. It can be listed
+// without opening it again if mode says that it will be read.
+func (n *dirNode) openDirectory(dir int, path string, nofollow int, mode vfs.OpenMode) (vfs.Node, error) {
+	const pass = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+	flags := pass | nofollow
+	if mode&vfs.OpenRead != 0 {
+		flags = openFlags(vfs.OpenRead) | unix.O_DIRECTORY | nofollow
+	}
+	fd, err := openat2(dir, path, flags, 0)
+	if err == wasip1.EACCES && flags&unix.O_PATH == 0 {
+		// A directory that may be passed through but not listed.
+		flags = pass | nofollow
+		fd, err = openat2(dir, path, flags, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &dirNode{fs: n.fs, h: newHandle(fd, flags&unix.O_PATH == 0)}, nil
+}
+
+// openExisting opens what path stands for. O_PATH opens nothing: no FIFO's writer goes on and no
+// device is told, and what it holds stays the same file whatever becomes of the name.
+func (n *dirNode) openExisting(dir int, path string, nofollow int, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
+	fd, err := openat2(dir, path, unix.O_PATH|unix.O_CLOEXEC|nofollow, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,16 +96,14 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 		closeFD(fd)
 		return nil, nil, err
 	}
-	switch t := filetype(st.Mode); t {
-	case wasip1.FiletypeRegularFile:
-		node := &fileNode{entry: entry{fs: n.fs}}
-		return node, node.attach(fd, mode), nil
-	case wasip1.FiletypeDirectory:
-		return &dirNode{fs: n.fs, h: newHandle(fd, &st, flags&unix.O_PATH == 0)}, nil, nil
-	default:
-		closeFD(fd)
-		return nil, nil, entryError(t)
+	if filetype(st.Mode) == wasip1.FiletypeDirectory {
+		return &dirNode{fs: n.fs, h: newHandle(fd, false)}, nil, nil
 	}
+	if fd, err = openHeldPath(fd, &st, mode); err != nil {
+		return nil, nil, err
+	}
+	node := &fileNode{entry: entry{fs: n.fs}}
+	return node, node.attach(fd, mode), nil
 }
 
 // AttrPath needs one system call for one component, else three.
@@ -117,4 +139,10 @@ func (n *dirNode) AttrPath(path string, follow bool) (vfs.Attr, error) {
 		return vfs.Attr{}, err
 	}
 	return n.fs.attr(&st), nil
+}
+
+func drop(n vfs.Node) {
+	if r, ok := n.(vfs.Releaser); ok {
+		r.Release()
+	}
 }

@@ -102,6 +102,20 @@ func openat2(dir int, path string, flags int, perm uint32) (int, error) {
 	}
 }
 
+func mkdirat(dir int, name string, perm uint32) error {
+	var buf [pathBuf]byte
+	p, err := cstring(&buf, name)
+	if err != nil {
+		return err
+	}
+	for {
+		_, _, e := unix.Syscall(unix.SYS_MKDIRAT, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(perm))
+		if e != unix.EINTR {
+			return errno(e)
+		}
+	}
+}
+
 func unlinkat(dir int, name string, flags int) error {
 	var buf [pathBuf]byte
 	p, err := cstring(&buf, name)
@@ -154,6 +168,57 @@ func readlinkat(dir int, name string) (string, error) {
 		return "", err
 	}
 	return string(buf[:n]), nil
+}
+
+// openHeldPath opens the file that the O_PATH descriptor fd holds, if it is a regular one, and gives
+// fd back. Errors: EISDIR, ELOOP, ENXIO for what is none.
+func openHeldPath(fd int, st *unix.Stat_t, mode vfs.OpenMode) (int, error) {
+	if t := filetype(st.Mode); t != wasip1.FiletypeRegularFile {
+		closeFD(fd)
+		return -1, entryError(t)
+	}
+	if mode&^(vfs.OpenSync|vfs.OpenDsync) == 0 {
+		return fd, nil
+	}
+	opened, err := reopen(fd, openFlags(mode))
+	closeFD(fd)
+	return opened, err
+}
+
+// openNamed opens the regular file name in dir, and nothing else: it holds and looks at what is
+// there before it opens it. Without procfs the name is opened after the look, which lets another
+// process put a FIFO there between the two; that is then closed, and refused. Errors: EISDIR, ELOOP, ENXIO.
+func openNamed(dir int, name string, mode vfs.OpenMode, proc bool) (int, error) {
+	fd, err := openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var st, now unix.Stat_t
+	if err := fstat(fd, &st); err != nil {
+		closeFD(fd)
+		return -1, err
+	}
+	if proc || filetype(st.Mode) != wasip1.FiletypeRegularFile {
+		return openHeldPath(fd, &st, mode)
+	}
+	// What an O_PATH descriptor holds keeps its number, which no other file gets meanwhile.
+	defer closeFD(fd)
+	opened, err := openat(dir, name, unix.O_NOFOLLOW|openFlags(mode), 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := fstat(opened, &now); err != nil || now.Dev != st.Dev || now.Ino != st.Ino {
+		closeFD(opened)
+		return -1, wasip1.ENXIO
+	}
+	return opened, nil
+}
+
+// reopen opens once more what fd holds.
+func reopen(fd, flags int) (int, error) {
+	const dir = "/proc/self/fd/"
+	var buf [len(dir) + 20]byte
+	return openat(unix.AT_FDCWD, string(strconv.AppendInt(append(buf[:0], dir...), int64(fd), 10)), flags, 0)
 }
 
 // procPath is a name for an open file that does not depend on any of its own names.
