@@ -82,6 +82,17 @@ func (n *inode) openStore(write bool) (afero.File, error) {
 	if write {
 		flag = rdwr
 	}
+	if !n.fs.memory {
+		// Opening a FIFO that has taken the place waits for its writer, and lets that in.
+		switch fi, err := n.fs.lstat(path); {
+		case err != nil:
+			return nil, err
+		case typeOf(fi) == typeDir || typeOf(fi) == typeLink:
+			return nil, wasip1.ENOENT
+		case typeOf(fi) != typeFile:
+			return nil, wasip1.ENXIO
+		}
+	}
 	h, err := n.fs.store.OpenFile(path, flag, 0)
 	if err != nil {
 		return nil, translate(err)

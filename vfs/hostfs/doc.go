@@ -26,10 +26,10 @@
 // Regular files, directories and symbolic links are what they are. FIFOs, sockets and devices are listed
 // and have attributes, but opening one is refused with ENXIO before it can block (POSIX: "the device
 // associated with this special file does not exist": it does not, for the guest). On Linux the refusal
-has no effect on other processes, whoever renames what meanwhile: a file is first held without being
-opened (O_PATH), looked at, and then opened by its descriptor through procfs, so that a process that
-waits at the other end of a FIFO goes on waiting. Without procfs, and elsewhere, a file is looked at
-by its name before it is opened, which leaves a moment for a FIFO to take its place.
+// has no effect on other processes, whoever renames what meanwhile: a file is first held without being
+// opened (O_PATH), looked at, and then opened by its descriptor through procfs, so that a process that
+// waits at the other end of a FIFO goes on waiting. Without procfs, and elsewhere, a file is looked at
+// by its name before it is opened, which leaves a moment for a FIFO to take its place.
 //
 // Permission bits, owners and the umask are the machine's: new files get 0666 and new directories 0777 less
 // the umask. Inode numbers are the machine's, mixed with the device's number where a mount lies below.

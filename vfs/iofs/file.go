@@ -36,8 +36,28 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	return &sequential{file: f, content: content, size: size}, nil
 }
 
-// open opens the file anew, and returns its size too.
+// regular returns the error for opening what is no regular file.
+func regular(info fs.FileInfo) error {
+	switch filetype(info.Mode()) {
+	case wasip1.FiletypeRegularFile:
+		return nil
+	case wasip1.FiletypeDirectory:
+		return wasip1.EISDIR
+	case wasip1.FiletypeSymbolicLink:
+		return wasip1.ELOOP
+	}
+	return wasip1.ENXIO
+}
+
+// open opens the file anew, and returns its size too. It looks before it opens, because opening a FIFO waits for its writer.
 func (f *file) open() (fs.File, int64, error) {
+	before, err := f.fs.stat(f.path)
+	if err != nil {
+		return nil, 0, f.fs.error(err)
+	}
+	if err := regular(before); err != nil {
+		return nil, 0, err
+	}
 	content, err := f.fs.fsys.Open(f.path)
 	if err != nil {
 		return nil, 0, f.fs.error(err)
@@ -47,18 +67,11 @@ func (f *file) open() (fs.File, int64, error) {
 		content.Close()
 		return nil, 0, f.fs.error(err)
 	}
-	switch t := filetype(info.Mode()); t {
-	case wasip1.FiletypeRegularFile:
-		return content, info.Size(), nil
-	case wasip1.FiletypeDirectory:
-		err = wasip1.EISDIR
-	case wasip1.FiletypeSymbolicLink:
-		err = wasip1.ELOOP
-	default:
-		err = wasip1.ENXIO
+	if err := regular(info); err != nil {
+		content.Close()
+		return nil, 0, err
 	}
-	content.Close()
-	return nil, 0, err
+	return content, info.Size(), nil
 }
 
 // readOnly is what the open files have in common.
