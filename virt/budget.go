@@ -163,6 +163,14 @@ func (g *Guest) charge(size uint64) bool {
 	return true
 }
 
+// discharge gives back to the Host's budget what the guest has taken of it beyond size bytes.
+func (g *Guest) discharge(size uint64) {
+	if g.charged > size {
+		g.host.purse.memory.giveBack(int64(g.charged - size))
+		g.charged = size
+	}
+}
+
 // takeAll takes n if there is as much.
 func (a *allowance) takeAll(n int64) bool {
 	if a == nil {

@@ -99,6 +99,9 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	if err := g.checkMemory(); err != nil {
 		return err
 	}
+	if err := g.reserveLinear(); err != nil {
+		return err
+	}
 	if m := sharedMemory(g.module.info); m != nil {
 		if err := g.share(g.base, m); err != nil {
 			return err
@@ -436,7 +439,7 @@ func (g *Guest) Close(ctx context.Context) error {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}
 	if g.main.lin != nil {
-		g.main.lin.recycle()
+		err = errors.Join(err, g.main.lin.recycle())
 	}
 	g.host.remove(g)
 	g.host.purse.memory.giveBack(int64(g.charged))

@@ -84,6 +84,7 @@ type Host struct {
 	replay    *replayer // nil where the Host answers by itself
 	plain     wazero.ModuleConfig
 	resolve   experimental.ImportResolver
+	spares    spares
 	blanks    sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
 
 	made     atomic.Uint64
@@ -233,6 +234,9 @@ func (h *Host) Close(ctx context.Context) error {
 		errs = append(errs, t.(*thread).guest.Close(ctx))
 		return true
 	})
+	if h.elder == nil {
+		errs = append(errs, h.spares.close())
+	}
 	if h.owned {
 		errs = append(errs, h.runtime.Close(ctx))
 	} else if h.elder == nil {

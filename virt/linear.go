@@ -1,27 +1,68 @@
 package virt
 
 import (
+	"fmt"
+	"math"
+	"reflect"
 	"sync"
 
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
+	"github.com/wasivirt/wasivirt/internal/mapping"
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 )
 
-// linear is the memory of an instance that is used by one thread at a time, allocated on the Go heap. It lets the Host
-// reach the bytes without asking wazero, and refuse growth beyond the budgets of the guest and the Host.
+// linear is the memory of an instance that is used by one thread at a time. It lets the Host reach the bytes without
+// asking wazero, and refuse growth beyond the budgets of the guest and the Host.
+//
+// Its addresses are reserved once, for as much as the guest may have, so that growth copies nothing. Where the system has no
+// addresses left, it begins with fewer and moves.
 type linear struct {
-	buf   []byte
-	limit uint64
-	guest *Guest
-	view  *memory.View // of the thread, which always shows buf
-	used  *[]byte      // what buf came in from the recycler
+	mapped *mapping.Mapping
+	moved  []*mapping.Mapping // where it was before: host code may still look there
+	limit  uint64
+	guest  *Guest
+	view   *memory.View // of the thread, which always shows mapped
 }
 
 var _ experimental.LinearMemory = (*linear)(nil)
 
+// reserveLinear makes the memory of the guest's instance, none of it in use yet.
+func (g *Guest) reserveLinear() error {
+	m := linearMemory(g.module.info)
+	if m == nil {
+		return nil
+	}
+	least, most := m.Min*pageSize, uint64(math.MaxUint32+1)
+	if m.HasMax {
+		most = m.Max * pageSize
+	}
+	mapped, err := g.host.first().spares.get(least, min(most, g.limit()))
+	if err != nil {
+		return fmt.Errorf("the module's memory: %w", err)
+	}
+	g.main.lin = &linear{mapped: mapped, limit: g.limit(), guest: g, view: &g.main.view}
+	if err := mapped.Grow(least); err != nil {
+		return fmt.Errorf("the module's memory: %w", err)
+	}
+	return nil
+}
+
+// linearMemory returns the memory that the module defines and does not share, or nil.
+func linearMemory(m *wasmbin.Module) *wasmbin.Memory {
+	for i := range m.Memories {
+		if !m.Memories[i].Shared && !m.Memories[i].Imported {
+			return &m.Memories[i]
+		}
+	}
+	return nil
+}
+
 // Reallocate implements [experimental.LinearMemory]. It returns nil where size is over the limit.
 func (m *linear) Reallocate(size uint64) []byte {
+	charged := m.guest.charged
 	granted := size <= m.limit && m.guest.charge(size)
 	if b := m.guest.border; b != nil {
 		granted = !b.refuses(size, granted)
@@ -29,54 +70,149 @@ func (m *linear) Reallocate(size uint64) []byte {
 	if !granted {
 		return nil
 	}
-	m.guest.usage.memory.Store(size)
-	switch {
-	case m.buf == nil:
-		m.used = m.guest.module.memories.get(size)
-		m.buf = (*m.used)[:size]
-	case size <= uint64(cap(m.buf)):
-		m.buf = m.buf[:size]
-	default:
-		// Growing by a quarter at least keeps a guest that grows page by page from copying its memory
-		// at every page.
-		grown := min(max(size, uint64(len(m.buf))+uint64(len(m.buf))/4), m.limit)
-		buf := make([]byte, size, grown)
-		copy(buf, m.buf)
-		m.buf = buf
+	if m.grow(size) != nil {
+		m.guest.discharge(charged)
+		return nil
 	}
-	m.view.Reset(m.buf)
-	return m.buf
+	m.guest.usage.memory.Store(size)
+	b := m.mapped.Bytes()
+	m.view.Reset(b)
+	return b
+}
+
+// grow makes the memory size bytes long.
+func (m *linear) grow(size uint64) error {
+	if size <= m.mapped.Cap() {
+		return m.mapped.Grow(size)
+	}
+	next, err := m.guest.host.first().spares.get(size, min(2*size, m.limit))
+	if err != nil {
+		return err
+	}
+	if err := next.Grow(size); err != nil {
+		return err
+	}
+	copy(next.Bytes(), m.mapped.Bytes())
+	m.moved = append(m.moved, m.mapped)
+	err = m.mapped.Clear()
+	m.mapped = next
+	return err
 }
 
 // Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the instance is closed, which
 // the embedder may do while the guest runs.
 func (m *linear) Free() {}
 
-// recycle gives the memory to the next guest. Nothing may run in the instance any more.
-func (m *linear) recycle() {
-	if m.used != nil {
-		*m.used = m.buf
-		m.guest.module.memories.put(m.used)
+// recycle gives the memory to the next guest. Nothing may run in the instance any more; what host code has of the instance finds
+// its memory empty.
+func (m *linear) recycle() error {
+	if mod := m.guest.main.mod; mod != nil {
+		empty(mod.Memory())
 	}
-	m.buf, m.used = nil, nil
 	m.view.Reset(nil)
-}
-
-// recycler keeps memories of closed guests for others of the same module: the system's and the collector's work for
-// a fresh one costs several times what clearing a used one does.
-type recycler struct{ spare sync.Pool }
-
-// get returns a memory with room for size bytes, all of them zeros.
-func (r *recycler) get(size uint64) *[]byte {
-	if b, ok := r.spare.Get().(*[]byte); ok && uint64(cap(*b)) >= size {
-		return b
+	spares := &m.guest.host.first().spares
+	err := spares.put(m.mapped)
+	for _, old := range m.moved {
+		if e := spares.put(old); e != nil {
+			err = e
+		}
 	}
-	b := make([]byte, size)
-	return &b
+	m.mapped, m.moved = nil, nil
+	return err
 }
 
-// put takes a memory back, of which nothing behind its length has been written.
-func (r *recycler) put(b *[]byte) {
-	clear(*b)
-	r.spare.Put(b)
+// empty makes a memory of wazero's one that holds nothing: what asks it later is told that everything is out of range.
+func empty(mem api.Memory) {
+	v := reflect.ValueOf(mem)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return
+	}
+	if buffer := v.Elem().FieldByName("Buffer"); buffer.IsValid() && buffer.CanSet() && buffer.Type() == reflect.TypeFor[[]byte]() {
+		buffer.SetBytes(nil)
+	}
+}
+
+// spares are memories of closed guests, for others: mapping one anew costs several times what cleaning it does. They hold zeros,
+// and of the machine's memory no more than 64 KiB each.
+type spares struct {
+	mu     sync.Mutex
+	all    []*mapping.Mapping
+	closed bool
+}
+
+const (
+	// maxSpares is how many memories are kept.
+	maxSpares = 16
+	// maxSpareCommitted is how much the system may have promised to one that is kept, in bytes.
+	maxSpareCommitted = 1 << 28
+)
+
+// get returns a memory with addresses for least bytes, and better for most.
+func (s *spares) get(least, most uint64) (*mapping.Mapping, error) {
+	want := max(least, min(most, mapping.AddressSpace()))
+	s.mu.Lock()
+	for i := len(s.all) - 1; i >= 0; i-- {
+		if m := s.all[i]; m.Cap() >= want {
+			s.all[i] = s.all[len(s.all)-1]
+			s.all = s.all[:len(s.all)-1]
+			s.mu.Unlock()
+			return m, nil
+		}
+	}
+	s.mu.Unlock()
+	m, err := mapping.Reserve(want)
+	if err == nil {
+		return m, nil
+	}
+	if m, e := mapping.Reserve(least); e == nil {
+		return m, nil
+	}
+	if least > maxHeapMemory {
+		return nil, err
+	}
+	return mapping.Heap(least), nil
+}
+
+// maxHeapMemory is how large a memory may be that comes from Go's heap because the system maps nothing more.
+const maxHeapMemory = 1 << 24
+
+// put takes a memory back.
+func (s *spares) put(m *mapping.Mapping) error {
+	if m.Cap() == 0 || m.Committed() > maxSpareCommitted || !s.room() {
+		return m.Unmap()
+	}
+	if err := m.Clear(); err != nil {
+		_ = m.Unmap() // the first error tells more
+		return err
+	}
+	s.mu.Lock()
+	keep := !s.closed && len(s.all) < maxSpares
+	if keep {
+		s.all = append(s.all, m)
+	}
+	s.mu.Unlock()
+	if !keep {
+		return m.Unmap()
+	}
+	return nil
+}
+
+func (s *spares) room() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closed && len(s.all) < maxSpares
+}
+
+// close unmaps all, and what comes later.
+func (s *spares) close() (err error) {
+	s.mu.Lock()
+	all := s.all
+	s.all, s.closed = nil, true
+	s.mu.Unlock()
+	for _, m := range all {
+		if e := m.Unmap(); e != nil {
+			err = e
+		}
+	}
+	return err
 }

@@ -24,7 +24,6 @@ type Module struct {
 	name     string
 	sum      [32]byte // SHA-256 of the module as it was given
 	exported map[string]api.FunctionDefinition
-	memories recycler // of guests that were closed
 }
 
 // Name is the module's name from its name section, or "".

@@ -125,7 +125,6 @@ func (a *allocator) Allocate(_, _ uint64) experimental.LinearMemory {
 	if g.shared != nil {
 		return g.shared
 	}
-	g.main.lin = &linear{limit: g.limit(), guest: g, view: &g.main.view}
 	return g.main.lin
 }
 

@@ -1,5 +1,8 @@
 // Package mapping holds memory that the operating system maps and Go's heap knows nothing of: a
 // range of addresses that is reserved whole, stays where it is while it grows, and costs what is touched.
+//
+// An [Image] is what a range held at one moment. Any number of ranges show it at once: on Linux and other Unix systems
+// they share its pages until they write to them, elsewhere each gets a copy.
 package mapping
 
 import (
@@ -8,10 +11,13 @@ import (
 	"unsafe"
 )
 
-// Mapping is one range. Its base never moves; its length only grows.
+// Mapping is one range. Its base never moves; its length only grows until [Mapping.Clear] or [Mapping.Show].
 type Mapping struct {
-	whole  []byte
-	length atomic.Uint64
+	whole     []byte
+	length    atomic.Uint64
+	committed uint64 // bytes from the base that can be used without asking the system
+	heap      bool
+	image     *Image // what the beginning of the range shows where it was not written; nil: zeros
 }
 
 // Reserve maps max bytes of addresses, none of them in use yet. max may be 0.
@@ -29,18 +35,38 @@ func Reserve(max uint64) (*Mapping, error) {
 	return &Mapping{whole: whole}, nil
 }
 
+// Heap returns a range of size bytes from Go's heap, for where the system maps nothing.
+func Heap(size uint64) *Mapping {
+	return &Mapping{whole: make([]byte, size), committed: size, heap: true}
+}
+
+// Steps in which ranges are committed, in bytes: a guest that grows page by page asks the system seldom.
+const (
+	minStep = 1 << 16
+	maxStep = 1 << 22
+)
+
 // Grow makes the first size bytes usable; it never shrinks. Growth of several goroutines at once is
 // serialised by the caller. It fails where size is more than was reserved, or the system has no memory left.
 func (m *Mapping) Grow(size uint64) error {
 	if size > uint64(len(m.whole)) {
 		return fmt.Errorf("grow a mapping to %d bytes: %d are reserved", size, len(m.whole))
 	}
-	now := m.length.Load()
-	if size <= now {
+	if size <= m.length.Load() {
 		return nil
 	}
-	if err := commit(m.whole[now:size]); err != nil {
-		return fmt.Errorf("grow a mapping to %d bytes: %w", size, err)
+	if size > m.committed {
+		step := min(max(size/8, minStep), maxStep)
+		end := min((size+step-1)/step*step, uint64(len(m.whole)))
+		err := commit(m.whole[m.committed:end])
+		if err != nil && end > size {
+			end = size
+			err = commit(m.whole[m.committed:end])
+		}
+		if err != nil {
+			return fmt.Errorf("grow a mapping to %d bytes: %w", size, err)
+		}
+		m.committed = end
 	}
 	m.length.Store(size)
 	return nil
@@ -55,8 +81,67 @@ func (m *Mapping) Bytes() []byte {
 // Reserved returns the usable bytes with the whole range as capacity.
 func (m *Mapping) Reserved() []byte { return m.whole[:m.length.Load()] }
 
+// Cap is how many bytes are reserved.
+func (m *Mapping) Cap() uint64 { return uint64(len(m.whole)) }
+
 // Base is the address of the first byte, nil for an empty mapping.
 func (m *Mapping) Base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(m.whole)) }
+
+// Committed is how many bytes the system has promised to the range.
+func (m *Mapping) Committed() uint64 { return m.committed }
+
+// Image is what the range was made to show, nil where it began with zeros.
+func (m *Mapping) Image() *Image { return m.image }
+
+// keep is how many bytes a cleared range may go on holding of the machine's memory. Below it, writing zeros costs less
+// than giving pages back and being given others.
+const keep = 1 << 16
+
+// Clear makes the range what Reserve returned: length 0, zeros wherever it grows to. It holds no more than 64 KiB of the machine's
+// memory then. Nothing may use the range meanwhile. After an error the range is good for nothing but Unmap.
+func (m *Mapping) Clear() error {
+	m.length.Store(0)
+	if m.heap {
+		clear(m.whole)
+		m.image = nil
+		return nil
+	}
+	if m.image != nil {
+		if err := uncover(m.whole[:m.image.mapped()]); err != nil {
+			return fmt.Errorf("clear a mapping: %w", err)
+		}
+		m.committed, m.image = max(m.committed, m.image.mapped()), nil
+	}
+	kept := min(m.committed, keep)
+	clear(m.whole[:kept])
+	if m.committed > kept {
+		if err := discard(m.whole[kept:m.committed]); err != nil {
+			return fmt.Errorf("clear a mapping: %w", err)
+		}
+	}
+	return nil
+}
+
+// Show makes the range hold what img holds, and no more. What is written to it is the range's own. Nothing may use the range
+// meanwhile. After an error the range is good for nothing but Unmap.
+//
+// Showing an image again costs what was touched since.
+func (m *Mapping) Show(img *Image) error {
+	if img.size > uint64(len(m.whole)) {
+		return fmt.Errorf("show an image of %d bytes: %d are reserved", img.size, len(m.whole))
+	}
+	if m.heap {
+		if _, err := img.ReadAt(m.whole[:img.size], 0); err != nil {
+			return fmt.Errorf("show an image of %d bytes: %w", img.size, err)
+		}
+		clear(m.whole[img.size:])
+		m.image = img
+	} else if err := m.show(img); err != nil {
+		return fmt.Errorf("show an image of %d bytes: %w", img.size, err)
+	}
+	m.length.Store(img.size)
+	return nil
+}
 
 // Unmap gives the range back. Nothing may use it any more: it is not called while a thread can still
 // reach the memory.
@@ -65,7 +150,10 @@ func (m *Mapping) Unmap() error {
 		return nil
 	}
 	whole := m.whole
-	m.whole = nil
+	m.whole, m.image, m.committed = nil, nil, 0
 	m.length.Store(0)
+	if m.heap {
+		return nil
+	}
 	return release(whole)
 }

@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"bytes"
 	"testing"
 	"unsafe"
 
@@ -52,4 +53,113 @@ func TestEmpty(t *testing.T) {
 	if err := m.Unmap(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestClearedRangesHoldZeros(t *testing.T) {
+	m := reserved(t, 1<<24)
+	for _, size := range []uint64{1 << 16, 1 << 20, 1 << 23} {
+		if err := m.Grow(size); err != nil {
+			t.Fatal(err)
+		}
+		b := m.Bytes()
+		if i := bytes.IndexFunc(b, func(r rune) bool { return r != 0 }); i >= 0 {
+			t.Fatalf("a cleared range of %d bytes has %d at %d", size, b[i], i)
+		}
+		for i := range b {
+			b[i] = 0xaa
+		}
+		if err := m.Clear(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(m.Bytes()); n != 0 {
+			t.Fatalf("a cleared range has %d usable bytes, want 0", n)
+		}
+	}
+}
+
+func TestImagesAreShownByMany(t *testing.T) {
+	const size = 3 << 16
+	mem := make([]byte, size)
+	mem[5], mem[1<<16], mem[size-1] = 5, 6, 7
+	img, err := mapping.NewImage(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := reserved(t, 1<<22), reserved(t, 1<<22)
+	if err := a.Grow(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	for i := range a.Bytes() {
+		a.Bytes()[i] = 0xff
+	}
+	for round := range 3 {
+		for name, m := range map[string]*mapping.Mapping{"a": a, "b": b} {
+			if err := m.Show(img); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(m.Bytes(), mem) {
+				t.Fatalf("round %d: range %s does not hold the image", round, name)
+			}
+		}
+		a.Bytes()[5], b.Bytes()[1<<17] = 9, 9
+		if b.Bytes()[5] != 5 || a.Bytes()[1<<17] != 0 {
+			t.Fatal("a range sees what another wrote")
+		}
+		if err := a.Grow(1 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if grown := a.Bytes()[size:]; !bytes.Equal(grown, make([]byte, len(grown))) {
+			t.Fatal("what a range grew by holds something else than zeros")
+		}
+		a.Bytes()[1<<19] = 9
+	}
+	if err := a.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Grow(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), make([]byte, 1<<20)) {
+		t.Error("a cleared range holds something of its image")
+	}
+	got := make([]byte, size)
+	if n, err := img.ReadAt(got, 0); n != size || err != nil || !bytes.Equal(got, mem) {
+		t.Errorf("the image reads as something else: %d bytes, %v", n, err)
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(b.Bytes()[:1<<16], mem[:1<<16]) {
+		t.Error("closing the image changed what a range shows")
+	}
+}
+
+func TestBuilderRefusesWhatDoesNotFit(t *testing.T) {
+	if _, err := mapping.NewBuilder(100); err == nil {
+		t.Error("an image of 100 bytes")
+	}
+	b, err := mapping.NewBuilder(1 << 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Discard()
+	for _, at := range []uint64{1<<16 - 3, 1 << 16, 1<<64 - 2} {
+		if b.Write(make([]byte, 4), at) == nil {
+			t.Errorf("4 bytes at %d were taken", at)
+		}
+	}
+}
+
+func reserved(t *testing.T, max uint64) *mapping.Mapping {
+	t.Helper()
+	m, err := mapping.Reserve(max)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Unmap(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
 }

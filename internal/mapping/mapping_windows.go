@@ -17,10 +17,29 @@ func reserve(n int) ([]byte, error) {
 }
 
 func commit(b []byte) error {
-	_, err := windows.VirtualAlloc(uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), windows.MEM_COMMIT, windows.PAGE_READWRITE)
+	_, err := windows.VirtualAlloc(address(b), uintptr(len(b)), windows.MEM_COMMIT, windows.PAGE_READWRITE)
 	return err
 }
 
-func release(b []byte) error {
-	return windows.VirtualFree(uintptr(unsafe.Pointer(unsafe.SliceData(b))), 0, windows.MEM_RELEASE)
+func release(b []byte) error { return windows.VirtualFree(address(b), 0, windows.MEM_RELEASE) }
+
+// discard gives pages back and takes others, which hold zeros.
+func discard(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := windows.VirtualFree(address(b), uintptr(len(b)), windows.MEM_DECOMMIT); err != nil {
+		return err
+	}
+	return commit(b)
+}
+
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// AddressSpace is how many bytes of addresses one mapping should reserve at most.
+func AddressSpace() uint64 {
+	if unsafe.Sizeof(uintptr(0)) == 4 {
+		return 1 << 24
+	}
+	return 1 << 32
 }
