@@ -103,10 +103,7 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 	want := have
 	if o+n > have {
 		// Only the first chunk grows by and by: a file that has others is large.
-		want = chunkSize
-		if i == 0 {
-			want = min(chunkSize, max(minChunk, 1<<bits.Len(uint(o+n-1))))
-		}
+		want = roomFor(i, o+n)
 		got := f.reserve(int64(want - have))
 		want = have + int(got)
 		if n = min(n, want-o); n <= 0 {
@@ -123,6 +120,29 @@ func (f *FS) grow(in *inode, i uint64, o, n int) (*chunk, int) {
 		f.recycle(c)
 	}
 	return fresh, n
+}
+
+// roomFor returns how much memory chunk i gets that holds n bytes, at least 1.
+func roomFor(i uint64, n int) int {
+	if i > 0 {
+		return chunkSize
+	}
+	return min(chunkSize, max(minChunk, 1<<bits.Len(uint(n-1))))
+}
+
+// fit gives chunk i, which has been cut short, no more memory than a chunk of its length gets, and returns how
+// much less it has now.
+func (f *FS) fit(in *inode, i uint64, c *chunk) int {
+	want := roomFor(i, len(c.data))
+	less := cap(c.data) - want
+	if less <= 0 {
+		return 0
+	}
+	fresh := f.newChunk(want)
+	fresh.data = append(fresh.data, c.data...)
+	in.setChunk(f.owner, i, fresh)
+	f.recycle(c)
+	return less
 }
 
 // spareChunks are chunks to be used again, which saves clearing them and collecting them: those of full size, and one of each
@@ -203,6 +223,7 @@ func (f *FS) truncate(in *inode, size int64) {
 				in.setChunk(f.owner, keep-1, &chunk{f.owner, data})
 			} else {
 				c.data = c.data[:o]
+				freed += f.fit(in, keep-1, c)
 			}
 		}
 	}

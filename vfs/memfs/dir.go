@@ -162,6 +162,9 @@ func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm 
 		return nil, wasip1.ENOENT
 	case !f.reserveInode():
 		return nil, wasip1.ENOSPC
+	case !f.reserveMeta(vfs.InodeBytes + vfs.NameCost(name) + int64(len(target))):
+		f.inodes.Add(-1)
+		return nil, wasip1.ENOSPC
 	}
 	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), hash, d.ino)
 	in := d.base().own()
@@ -174,7 +177,7 @@ func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm 
 }
 
 // Link gives a file or symbolic link another name. Errors: EXDEV for a node of another file system, a
-// fork included; EPERM for a directory; EEXIST; ENOENT where the directory or the last name has gone.
+// fork included; EPERM for a directory; EEXIST; ENOSPC; ENOENT where the directory or the last name has gone.
 func (d *dirNode) Link(name string, node vfs.Node) error {
 	h, ok := node.(handle)
 	if !ok || h.base().fs != d.fs {
@@ -203,6 +206,10 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 	if n.in.nlink == 0 {
 		l.unlock(&f.park)
 		return wasip1.ENOENT
+	}
+	if !f.reserveMeta(vfs.NameCost(name)) {
+		l.unlock(&f.park)
+		return wasip1.ENOSPC
 	}
 	nin := n.own()
 	nin.nlink++
@@ -251,6 +258,7 @@ func (d *dirNode) removeEntry(e *entry, now int64) {
 	in.changed(now)
 	f.unremember(e)
 	f.names.keep(e.hash, e.name)
+	f.meta.Add(-vfs.NameCost(*e.name))
 }
 
 // Rmdir removes an empty directory. Errors: ENOENT, ENOTDIR, ENOTEMPTY.

@@ -26,6 +26,7 @@ func (f *FS) Fork() *FS {
 	g.limits, g.next, g.table, g.seed = f.limits, f.next, f.table, f.seed
 	g.orphans = maps.Clone(f.orphans)
 	g.used.Store(f.used.Load())
+	g.meta.Store(f.meta.Load())
 	g.inodes.Store(f.inodes.Load())
 	g.clock.Store(f.clock.Load())
 	g.clockChosen = f.clockChosen

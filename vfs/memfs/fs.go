@@ -34,7 +34,8 @@ type FS struct {
 	spares  spares
 	orphans map[uint64]struct{} // inodes in the table that have no name any more, but are open
 
-	used   atomic.Int64 // bytes
+	used   atomic.Int64 // bytes of contents
+	meta   atomic.Int64 // bytes of names, inodes and targets of links, as they are charged
 	inodes atomic.Int64
 	spare  spareChunks
 
@@ -64,15 +65,22 @@ func (f *FS) stripe(ino uint64) *rwlock { return &f.stripes[ino%stripeCount] }
 
 // limits are what a file system may hold. See the options.
 type limits struct {
-	maxBytes, maxInodes, maxFile int64
+	maxBytes, maxMeta, maxInodes, maxFile int64
 }
 
 // Option is a choice for [New].
 type Option func(*FS)
 
-// WithMaxBytes limits the memory for contents to n bytes. Then writes answer ENOSPC, after having
-// written what fits. Names, attributes and link targets are not counted; see [WithMaxInodes].
-func WithMaxBytes(n int64) Option { return func(f *FS) { f.maxBytes = max(n, 0) } }
+// WithMaxBytes limits the memory for contents to n bytes. Beyond it a write answers ENOSPC after it has written
+// what fits. Names, inodes and link targets have a budget of their own, [vfs.MetadataLimit] of n: each file is
+// charged [vfs.InodeBytes], each name [vfs.NameCost], each link target its length. Beyond that budget, making or
+// linking a file, or renaming one to a longer name, answers ENOSPC.
+func WithMaxBytes(n int64) Option {
+	return func(f *FS) {
+		f.maxBytes = max(n, 0)
+		f.maxMeta = vfs.MetadataLimit(f.maxBytes)
+	}
+}
 
 // WithMaxInodes limits the number of files, directories and links, the root among them, to n, at least 1.
 // Making one more answers ENOSPC.
@@ -95,7 +103,7 @@ func WithClock(c clock.Clock) Option {
 // size of a file, which stays below 1<<63.
 func New(opts ...Option) *FS {
 	f := &FS{
-		limits:   limits{maxBytes: math.MaxInt64, maxInodes: math.MaxInt64, maxFile: math.MaxInt64},
+		limits:   limits{maxBytes: math.MaxInt64, maxMeta: math.MaxInt64, maxInodes: math.MaxInt64, maxFile: math.MaxInt64},
 		owner:    new(owner),
 		next:     rootIno,
 		seed:     maphash.MakeSeed(),
@@ -135,6 +143,8 @@ type Usage struct {
 	// Bytes is the memory that contents take: holes take none, the end of a file up to a
 	// chunk of 16 KiB more than it holds. What forks share counts in each.
 	Bytes, MaxBytes int64
+	// Metadata is the charge for names, inodes and link targets; see [WithMaxBytes].
+	Metadata, MaxMetadata int64
 	// Inodes counts files, directories and links, those included that are open and have no name.
 	Inodes, MaxInodes int64
 }
@@ -142,7 +152,10 @@ type Usage struct {
 // Usage returns what the file system holds and may hold. Without a limit the
 // maximum is math.MaxInt64.
 func (f *FS) Usage() Usage {
-	return Usage{f.used.Load(), f.maxBytes, f.inodes.Load(), f.maxInodes}
+	return Usage{
+		Bytes: f.used.Load(), MaxBytes: f.maxBytes, Metadata: f.meta.Load(), MaxMetadata: f.maxMeta,
+		Inodes: f.inodes.Load(), MaxInodes: f.maxInodes,
+	}
 }
 
 // reserve takes want bytes, or as many as there are if that is at least one; it returns how many.
@@ -157,6 +170,15 @@ func (f *FS) reserve(want int64) int64 {
 			return n
 		}
 	}
+}
+
+// reserveMeta takes n bytes of metadata, and reports whether there were as many.
+func (f *FS) reserveMeta(n int64) bool {
+	if f.meta.Add(n) <= f.maxMeta {
+		return true
+	}
+	f.meta.Add(-n)
+	return false
 }
 
 // reserveInode takes one inode, and reports whether there was one.

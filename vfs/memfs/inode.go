@@ -224,6 +224,7 @@ func (n *node) forget() {
 	in := n.own()
 	f.truncate(in, 0)
 	f.inodes.Add(-1)
+	f.meta.Add(-vfs.InodeBytes - int64(len(in.target)))
 	f.tableMu.Lock()
 	f.table.del(f.owner, n.ino)
 	f.nodes.del(n.ino)

@@ -9,7 +9,8 @@ import (
 
 // Rename moves name to newName in to, as rename(2) does. Errors, the first that applies: EXDEV where to is not
 // of this file system; ENAMETOOLONG, EINVAL for newName; ENOENT where name is not there or to has been removed;
-// EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY by what newName stands for.
+// EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY by what newName stands for; ENOSPC for a
+// longer name.
 func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	t, ok := to.(*dirNode)
 	if !ok || t.fs != d.fs {
@@ -50,6 +51,12 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		}
 	}
 
+	if old == nil && !f.reserveMeta(vfs.NameCost(newName)) {
+		if len(newName) > len(name) {
+			return wasip1.ENOSPC
+		}
+		f.meta.Add(vfs.NameCost(newName)) // no more than what the old name gives back at once
+	}
 	now := f.now()
 	d.removeEntry(e, now)
 	moved := e
