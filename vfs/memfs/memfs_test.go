@@ -417,3 +417,61 @@ func TestLock(t *testing.T) {
 		t.Errorf("left behind: state %d, %d writers, %d waiting", s, w, q)
 	}
 }
+
+func TestMetadataIsCharged(t *testing.T) {
+	f := New(WithMaxBytes(1 << 20))
+	is := func(want int64) {
+		t.Helper()
+		if u := f.Usage(); u.Metadata != want || u.MaxMetadata != 1<<20 {
+			t.Errorf("metadata: %d of %d, want %d", u.Metadata, u.MaxMetadata, want)
+		}
+	}
+	cost := func(name string) int64 { return vfs.NameBytes + int64(len(name)) }
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(f.WriteFile("dir/file", []byte("content")))
+	is(2*vfs.InodeBytes + cost("dir") + cost("file"))
+	check(f.Link("dir/file", "other"))
+	check(f.Symlink("target", "link"))
+	is(3*vfs.InodeBytes + cost("dir") + cost("file") + cost("other") + cost("link") + int64(len("target")))
+	check(f.Rename("other", "link"))
+	is(2*vfs.InodeBytes + cost("dir") + cost("file") + cost("link"))
+	g := f.Fork()
+	check(g.RemoveAll("dir"))
+	check(g.RemoveAll("link"))
+	if u := g.Usage(); u.Metadata != 0 {
+		t.Errorf("the empty fork is charged %d", u.Metadata)
+	}
+	is(2*vfs.InodeBytes + cost("dir") + cost("file") + cost("link"))
+
+	check(f.RemoveAll("dir"))
+	var err error
+	names := 0
+	for ; err == nil; names++ {
+		err = f.Link("link", fmt.Sprintf("%0250d", names))
+	}
+	if !errors.Is(err, wasip1.ENOSPC) || names > 1<<20/250 {
+		t.Errorf("%d links: %v", names, err)
+	}
+	check(f.Rename("link", "knil"))
+	check(f.RemoveAll("knil"))
+}
+
+func TestFileCutShortKeepsWhatItNeeds(t *testing.T) {
+	f := New()
+	for _, size := range []uint64{1, 64, 65, 5000} {
+		if err := f.WriteFile("f", make([]byte, chunkSize)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.SetAttr("f", vfs.SetAttr{Mask: vfs.SetSize, Size: size}); err != nil {
+			t.Fatal(err)
+		}
+		if u, most := f.Usage().Bytes, int64(max(2*size, minChunk)); u > most {
+			t.Errorf("%d bytes are kept for %d", u, size)
+		}
+	}
+}

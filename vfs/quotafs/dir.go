@@ -105,6 +105,11 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	if err := d.fs.takeInode(); err != nil {
 		return nil, err
 	}
+	meta := vfs.InodeBytes + vfs.NameCost(name)
+	if err := d.fs.takeMeta(meta); err != nil {
+		d.fs.giveInode()
+		return nil, err
+	}
 	got, err := d.fs.take(bytes)
 	var n vfs.Node
 	if err == nil {
@@ -120,6 +125,7 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	}
 	if err != nil {
 		d.fs.give(got)
+		d.fs.giveMeta(meta)
 		d.fs.giveInode()
 		return nil, err
 	}
@@ -127,13 +133,14 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	d.fs.mu.Lock()
 	in.charged, in.gone = true, false
 	in.bytes += got
+	in.meta += meta
 	d.fs.mu.Unlock()
 	d.fs.drop(ino, in)
 	d.counted(1)
 	return d.fs.Wrap(n), nil
 }
 
-// Create makes an empty file for one inode.
+// Create makes an empty file for one inode and its metadata.
 func (d *dir) Create(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.make(name, 0, func() (vfs.Node, error) { return d.d.Create(name, perm) })
 }
@@ -148,7 +155,7 @@ func (d *dir) Symlink(name, target string) (vfs.Node, error) {
 	return d.make(name, int64(len(target)), func() (vfs.Node, error) { return d.d.Symlink(name, target) })
 }
 
-// Link gives a file another name, which costs no more than the name.
+// Link gives a file another name, which costs the name.
 func (d *dir) Link(name string, to vfs.Node) error {
 	below, err := wrapfs.Below(to, d.fs)
 	if err != nil {
@@ -163,9 +170,21 @@ func (d *dir) Link(name string, to vfs.Node) error {
 	if err := d.room(); err != nil {
 		return err
 	}
-	if err := d.d.Link(name, below); err != nil {
+	a, err := below.Attr()
+	if err != nil {
 		return err
 	}
+	cost := vfs.NameCost(name)
+	if err := d.fs.takeMeta(cost); err != nil {
+		return err
+	}
+	if err := d.d.Link(name, below); err != nil {
+		d.fs.giveMeta(cost)
+		return err
+	}
+	in := d.fs.inode(a.Ino)
+	d.fs.chargeMeta(in, cost)
+	d.fs.drop(a.Ino, in)
 	d.counted(1)
 	return nil
 }
@@ -174,6 +193,7 @@ func (d *dir) Link(name string, to vfs.Node) error {
 type victim struct {
 	fs   *FS
 	n    vfs.Node
+	name string
 	ino  uint64
 	in   *inode
 	last bool // it is the last
@@ -194,7 +214,7 @@ func (d *dir) victim(name string) (*victim, error) {
 	if last {
 		d.fs.knowAll()
 	}
-	return &victim{fs: d.fs, n: n, ino: a.Ino, in: d.fs.inode(a.Ino), last: last}, nil
+	return &victim{fs: d.fs, n: n, name: name, ino: a.Ino, in: d.fs.inode(a.Ino), last: last}, nil
 }
 
 // end notes whether the name has gone.
@@ -207,6 +227,8 @@ func (v *victim) end(removed bool) {
 		}
 		v.fs.mu.Unlock()
 		v.fs.unnamed(v.in)
+	} else if removed {
+		v.fs.chargeMeta(v.in, -vfs.NameCost(v.name))
 	}
 	v.fs.drop(v.ino, v.in)
 	wrapfs.Release(v.n)
@@ -263,9 +285,24 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 			return err
 		}
 	}
+	cost := vfs.NameCost(newName)
+	if d.fs.namesCharged(src.in) >= vfs.NameCost(name) {
+		cost -= vfs.NameCost(name) // which the old name gives back
+	}
+	if err := d.fs.takeMeta(max(cost, 0)); err != nil {
+		if dst != nil {
+			dst.end(false)
+		}
+		return err
+	}
 	err = d.d.Rename(name, t.d, newName)
 	// A rename between two names of one file leaves both.
 	moved := err == nil && (dst == nil || dst.ino != src.ino)
+	if moved {
+		d.fs.chargeMeta(src.in, cost)
+	} else {
+		d.fs.giveMeta(cost)
+	}
 	if dst != nil {
 		dst.end(moved)
 	}

@@ -14,6 +14,11 @@
 // counts the length of its target. Inodes are files, directories and links that were made through the wrapper. What
 // was there before is free of charge, unless [FS.Count] is called, and gives nothing back when it is removed.
 //
+// Names and inodes are metadata, with a budget that Limits.Bytes implies: [vfs.NameCost] for each name that was made or
+// linked through the wrapper, [vfs.InodeBytes] for each inode. Without it a guest could have files without content,
+// and hard links, without end. A rename needs
+// what the new name costs more than the old one.
+//
 // Bytes come back when a file gets shorter, and when its last name is gone and its last opening closed. Names in
 // directories are counted as they are.
 //

@@ -36,10 +36,25 @@ type inode struct {
 	uses    int   // nodes and openings in memory
 	opens   int   // openings
 	bytes   int64 // charged
+	meta    int64 // charged for the inode and its names
 	charged bool  // an inode was
 	gone    bool  // no name is left
 	entries int64 // names in a directory, if counted
 	counted bool
+}
+
+// names returns what of in.meta was charged for names. FS.mu is held.
+func (in *inode) names() int64 {
+	if in.charged {
+		return in.meta - vfs.InodeBytes
+	}
+	return in.meta
+}
+
+func (f *FS) namesCharged(in *inode) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return in.names()
 }
 
 // Option changes what [New] makes.
@@ -128,13 +143,18 @@ func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool, d
 	}
 	defer wrapfs.Release(n)
 	a, err := n.Attr()
-	if err != nil || seen[a.Ino] {
+	if err != nil {
 		return err
 	}
 	in := f.inode(a.Ino)
 	if in.charged {
+		if seen[a.Ino] { // another name of what was counted
+			if err = f.takeMeta(vfs.NameCost(e.Name)); err == nil {
+				f.chargeMeta(in, vfs.NameCost(e.Name))
+			}
+		}
 		f.drop(a.Ino, in)
-		return nil
+		return err
 	}
 	if err := f.takeInode(); err != nil {
 		f.drop(a.Ino, in)
@@ -144,6 +164,12 @@ func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool, d
 	in.charged = true
 	f.mu.Unlock()
 	seen[a.Ino] = true
+	cost := vfs.InodeBytes + vfs.NameCost(e.Name)
+	if err := f.takeMeta(cost); err != nil {
+		f.drop(a.Ino, in)
+		return err
+	}
+	f.chargeMeta(in, cost)
 	if a.Type == wasip1.FiletypeRegularFile || a.Type == wasip1.FiletypeSymbolicLink {
 		got, err := f.take(int64(a.Size) - in.bytes)
 		f.charge(in, got)
@@ -197,6 +223,41 @@ func (f *FS) takeInode() error {
 	return nil
 }
 
+// takeMeta takes n bytes of metadata from all quotas or none, and says which had not as many.
+func (f *FS) takeMeta(n int64) error {
+	for i, q := range f.quotas {
+		if !q.takeMeta(n) {
+			for _, before := range f.quotas[:i] {
+				before.giveMeta(n)
+			}
+			return q.full
+		}
+	}
+	return nil
+}
+
+func (f *FS) giveMeta(n int64) {
+	if n > 0 {
+		for _, q := range f.quotas {
+			q.giveMeta(n)
+		}
+	}
+}
+
+// chargeMeta notes that n bytes of metadata which were taken belong to the inode, or, if negative, gives them back
+// as far as they had been charged for names.
+func (f *FS) chargeMeta(in *inode, n int64) {
+	f.mu.Lock()
+	if n < 0 {
+		n = max(n, -in.names())
+	}
+	in.meta += n
+	f.mu.Unlock()
+	if n < 0 {
+		f.giveMeta(-n)
+	}
+}
+
 func (f *FS) giveInode() {
 	for _, q := range f.quotas {
 		q.giveInode()
@@ -232,7 +293,7 @@ func (f *FS) drop(ino uint64, in *inode) {
 func (f *FS) forget(ino uint64, in *inode) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if in.uses <= 0 && in.opens == 0 && in.bytes == 0 && !in.charged && f.inodes[ino] == in {
+	if in.uses <= 0 && in.opens == 0 && in.bytes == 0 && in.meta == 0 && !in.charged && f.inodes[ino] == in {
 		delete(f.inodes, ino)
 	}
 }
@@ -254,10 +315,11 @@ func (f *FS) charge(in *inode, n int64) {
 // refund gives everything back that an inode was charged.
 func (f *FS) refund(in *inode) {
 	f.mu.Lock()
-	bytes, inode := in.bytes, in.charged
-	in.bytes, in.charged = 0, false
+	bytes, meta, inode := in.bytes, in.meta, in.charged
+	in.bytes, in.meta, in.charged = 0, 0, false
 	f.mu.Unlock()
 	f.give(bytes)
+	f.giveMeta(meta)
 	if inode {
 		f.giveInode()
 	}

@@ -3,11 +3,14 @@ package quotafs
 import (
 	"math"
 	"sync"
+
+	"github.com/wasivirt/wasivirt/vfs"
 )
 
 // Limits says how much there may be. 0 is no limit.
 type Limits struct {
-	// Bytes is how many bytes all files may grow by together.
+	// Bytes is how many bytes all files may grow by together. It implies a budget of metadata (names, inodes):
+	// as many bytes again, at least [vfs.MinMetadata].
 	Bytes int64
 	// Inodes is how many files, directories and links may be made.
 	Inodes int64
@@ -20,21 +23,23 @@ type Limits struct {
 // Usage tells how much is in use and how much is free; both add up to the limit. Without a limit the free amount
 // is what is missing to [math.MaxInt64].
 type Usage struct {
-	Bytes, FreeBytes   int64
-	Inodes, FreeInodes int64
+	Bytes, FreeBytes       int64
+	Inodes, FreeInodes     int64
+	Metadata, FreeMetadata int64 // bytes that names and inodes are charged
 }
 
-// Quota is an amount of bytes and inodes that any number of file systems take from. All its methods may be
+// Quota is an amount of bytes, of inodes and of metadata that any number of file systems take from. All its methods may be
 // called from any goroutine.
 type Quota struct {
-	mu             sync.Mutex
-	bytes, inodes  int64 // in use
-	limitB, limitI int64
+	mu                     sync.Mutex
+	bytes, inodes, meta    int64 // in use
+	limitB, limitI, limitM int64
 }
 
-// NewQuota returns a quota of bytes and inodes; 0 is no limit.
+// NewQuota returns a quota of bytes, with the metadata that [Limits] says, and of inodes; 0 is no limit.
 func NewQuota(bytes, inodes int64) *Quota {
-	return &Quota{limitB: orUnlimited(bytes), limitI: orUnlimited(inodes)}
+	b := orUnlimited(bytes)
+	return &Quota{limitB: b, limitI: orUnlimited(inodes), limitM: vfs.MetadataLimit(b)}
 }
 
 func orUnlimited(n int64) int64 {
@@ -48,7 +53,7 @@ func orUnlimited(n int64) int64 {
 func (q *Quota) Usage() Usage {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Usage{q.bytes, q.limitB - q.bytes, q.inodes, q.limitI - q.inodes}
+	return Usage{q.bytes, q.limitB - q.bytes, q.inodes, q.limitI - q.inodes, q.meta, q.limitM - q.meta}
 }
 
 // takeBytes takes as much of n as there is and returns it.
@@ -80,5 +85,22 @@ func (q *Quota) takeInode() bool {
 func (q *Quota) giveInode() {
 	q.mu.Lock()
 	q.inodes--
+	q.mu.Unlock()
+}
+
+// takeMeta takes n bytes of metadata if there are as many.
+func (q *Quota) takeMeta(n int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n > q.limitM-q.meta {
+		return false
+	}
+	q.meta += n
+	return true
+}
+
+func (q *Quota) giveMeta(n int64) {
+	q.mu.Lock()
+	q.meta -= n
 	q.mu.Unlock()
 }

@@ -173,7 +173,7 @@ func TestSharedAnswersEDQUOT(t *testing.T) {
 	b.is(b.WriteFile("f", make([]byte, 95), 0o666), wasip1.EDQUOT)
 	a.uses(90, 1)
 	b.uses(10, 1)
-	if u := q.Usage(); u != (quotafs.Usage{Bytes: 100, Inodes: 2}) {
+	if u := q.Usage(); u.Bytes != 100 || u.FreeBytes != 0 || u.Inodes != 2 || u.FreeInodes != 0 {
 		t.Errorf("%+v", u)
 	}
 	a.is(a.Mkdir("d", 0o777), wasip1.EDQUOT)
@@ -296,5 +296,74 @@ func TestCountOfDeepTree(t *testing.T) {
 	}
 	if n := fsys.Quota().Usage().Inodes; n != 0 {
 		t.Errorf("%d inodes are charged after an error", n)
+	}
+}
+
+// metadata returns what the metadata of files with these names is charged, and of names that files have besides.
+func metadata(files, names []string) (n int64) {
+	for _, name := range files {
+		n += vfs.InodeBytes + vfs.NameCost(name)
+	}
+	for _, name := range names {
+		n += vfs.NameCost(name)
+	}
+	return n
+}
+
+func TestNamesAndInodesAreMetadata(t *testing.T) {
+	d := newDisk(t, quotafs.Limits{Bytes: 100})
+	is := func(files, names []string) {
+		t.Helper()
+		if u := d.fs.Quota().Usage(); u.Metadata != metadata(files, names) || u.Metadata+u.FreeMetadata != vfs.MinMetadata {
+			t.Errorf("metadata: %d in use, %d free; want %d in use of %d", u.Metadata, u.FreeMetadata, metadata(files, names), vfs.MinMetadata)
+		}
+	}
+	d.is(d.WriteFile("a", nil, 0o666), wasip1.ESUCCESS)
+	d.is(d.Mkdir("dir", 0o777), wasip1.ESUCCESS)
+	d.is(d.Symlink("target", "link"), wasip1.ESUCCESS)
+	is([]string{"a", "dir", "link"}, nil)
+	d.is(d.Link("a", "dir/another"), wasip1.ESUCCESS)
+	is([]string{"a", "dir", "link"}, []string{"another"})
+	d.is(d.Rename("dir/another", "dir/x"), wasip1.ESUCCESS)
+	is([]string{"a", "dir", "link"}, []string{"x"})
+	d.is(d.Rename("a", "a longer name"), wasip1.ESUCCESS)
+	is([]string{"a longer name", "dir", "link"}, []string{"x"})
+	d.is(d.Rename("link", "a longer name"), wasip1.ESUCCESS)
+	is([]string{"x", "dir", "a longer name"}, nil)
+	d.is(d.RemoveAll("dir"), wasip1.ESUCCESS)
+	d.is(d.Remove("a longer name"), wasip1.ESUCCESS)
+	is(nil, nil)
+}
+
+func TestLinksWithoutEnd(t *testing.T) {
+	d := newDisk(t, quotafs.Limits{Bytes: 1 << 10})
+	d.is(d.WriteFile("f", nil, 0o666), wasip1.ESUCCESS)
+	links := 0
+	var err error
+	for ; links < 10_000 && err == nil; links++ {
+		err = d.Link("f", fmt.Sprintf("%0200d", links))
+	}
+	d.is(err, wasip1.ENOSPC)
+	if most := vfs.MinMetadata / vfs.NameBytes; links > most {
+		t.Errorf("%d links", links)
+	}
+	// What costs no more than it gives back still succeeds.
+	d.is(d.Rename("f", "g"), wasip1.ESUCCESS)
+}
+
+func TestNamesThatWereThereAreFree(t *testing.T) {
+	mem := memfs.New()
+	if err := mem.WriteFile("a name that was there", nil); err != nil {
+		t.Fatal(err)
+	}
+	fs := quotafs.New(mem, quotafs.Limits{Bytes: 20})
+	root, _ := vfs.NewRoot(fs)
+	d := &disk{root, t, fs, quotafs.Limits{Bytes: 20}}
+	d.is(d.Link("a name that was there", "b"), wasip1.ESUCCESS)
+	d.is(d.Remove("a name that was there"), wasip1.ESUCCESS)
+	d.is(d.Rename("b", "c"), wasip1.ESUCCESS)
+	d.is(d.Remove("c"), wasip1.ESUCCESS)
+	if u := fs.Quota().Usage(); u.Metadata != 0 {
+		t.Errorf("%d bytes of metadata for nothing", u.Metadata)
 	}
 }
