@@ -8,16 +8,17 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
+// A file system is the embedder's code and may panic: locks and holds are given back by defer wherever one is called.
+
 // readFile reads at the position and moves it. f has a file.
 func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
-		f.mu.Unlock()
 		return 0, wasip1.EBADF
 	}
 	n, err := f.readVector(bufs, f.offset)
 	f.offset += int64(n)
-	f.mu.Unlock()
 	return n, err
 }
 
@@ -26,9 +27,8 @@ func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
 	if !f.acquire() {
 		return 0, wasip1.EBADF
 	}
-	n, err := f.readVector(bufs, off)
-	f.release()
-	return n, err
+	defer f.release()
+	return f.readVector(bufs, off)
 }
 
 // readVector fills bufs from the content at off. The end of the file is no error. f is kept open by the caller.
@@ -60,7 +60,17 @@ func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 // writeFile writes at the position, or with FdAppend at the end, and moves the position behind what was written. f has a file.
 func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 	flags := f.Flags()
+	if n, err = f.writeHere(bufs, flags); n == 0 && err != nil {
+		return 0, err
+	}
+	return n, f.written(flags)
+}
+
+// writeHere writes at the position or the end, and moves the position.
+func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wrote = true
 	switch {
 	case f.closed:
 		err = wasip1.EBADF
@@ -76,12 +86,7 @@ func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 	default:
 		n, err = f.writeEnd(bufs)
 	}
-	f.wrote = true
-	f.mu.Unlock()
-	if n == 0 && err != nil {
-		return 0, err
-	}
-	return n, f.written(flags)
+	return n, err
 }
 
 // writeEnd appends for a file that cannot do so by itself. f.mu is held.
@@ -105,6 +110,7 @@ func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
 	if !f.acquire() {
 		return 0, wasip1.EBADF
 	}
+	defer f.release()
 	n, err := f.writeVector(bufs, off)
 	if n > 0 || err == nil {
 		f.mu.Lock()
@@ -112,7 +118,6 @@ func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
 		f.mu.Unlock()
 		err = f.written(f.Flags())
 	}
-	f.release()
 	return n, err
 }
 

@@ -298,16 +298,16 @@ func (f *OpenFile) releaseAlone() (closed bool, err error) {
 // finish is what follows the last release.
 func (f *OpenFile) finish(wrote bool) error {
 	var err error
+	if f.dir != nil && f.dir.origin != nil {
+		defer f.dir.origin.release()
+	} else if f.m != nil && f.m.releases {
+		defer f.m.drop(f.node)
+	}
 	switch {
 	case f.file != nil:
 		err = f.file.Close()
 	case f.stream != nil:
 		err = f.stream.Close()
-	}
-	if f.dir != nil && f.dir.origin != nil {
-		f.dir.origin.release()
-	} else if f.m != nil && f.m.releases {
-		f.m.drop(f.node)
 	}
 	if wrote && f.m != nil && f.m.watched() {
 		f.m.tell(Event{Op: Closed, Path: f.Path()})

@@ -250,3 +250,72 @@ func TestEveryNodeIsReleased(t *testing.T) {
 		}
 	}
 }
+
+// TestTreeBelowRootReleases looks up directories and files in the tree that Root.FS shows.
+func TestTreeBelowRootReleases(t *testing.T) {
+	inner := memfs.New()
+	for _, name := range []string{"dir/sub/file", "dir/file"} {
+		if err := inner.WriteFile(name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fsys := newHeldFS(t, inner, false)
+	root, err := vfs.NewRoot(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := root.FS("dir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		for _, name := range []string{"sub", "file"} {
+			n, err := tree.Root().(vfs.Directory).Lookup(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, ok := n.(vfs.Releaser); ok {
+				r.Release()
+			}
+		}
+	}
+	sub, err := root.OpenRoot("dir/sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sub.Stat("../../file"); wasip1.FromError(err) != wasip1.ESUCCESS && wasip1.FromError(err) != wasip1.ENOENT {
+		t.Error(err)
+	}
+	if err := sub.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(fsys.live) != 0 {
+		t.Errorf("still held: %v", fsys.live)
+	}
+}
+
+func TestOpenRoot(t *testing.T) {
+	mem := memfs.New()
+	if err := mem.WriteFile("a/b/file", []byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := vfs.NewRoot(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.OpenRoot("a/b/file"); wasip1.FromError(err) != wasip1.ENOTDIR {
+		t.Errorf("of a file: %v, want ENOTDIR", err)
+	}
+	sub, err := root.OpenRoot("a/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if err := root.Rename("a", "c"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := sub.ReadFile("../../../file")
+	if err != nil || string(b) != "content" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

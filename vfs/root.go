@@ -51,6 +51,24 @@ func (ns *Namespace) rootAt(p *place) *Root {
 	return &Root{f}
 }
 
+// OpenRoot returns the tree below a directory, in the manner of [os.Root.OpenRoot]. ".." leads no further than to that
+// directory, which stays the same when it is renamed. Whoever is done with the tree calls [Root.Close]. Errors: ENOTDIR.
+func (r *Root) OpenRoot(path string) (*Root, error) {
+	f, err := r.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if f.dir == nil {
+		f.Close()
+		return nil, pathError("openroot", path, wasip1.ENOTDIR)
+	}
+	f.dir.host = true
+	return &Root{f}, nil
+}
+
+// Close releases what the tree holds of the file system. Only a tree from [Root.OpenRoot] holds anything.
+func (r *Root) Close() error { return r.base.release() }
+
 // rel returns path as the walker takes it.
 func rel(path string) (string, error) {
 	if strings.IndexByte(path, 0) >= 0 {

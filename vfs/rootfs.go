@@ -49,18 +49,23 @@ func (d *rootDirectory) Lookup(name string) (Node, error) {
 	below := path.Join(d.path, name)
 	var node Node
 	err := d.root.do("lookup", below, func(w *walker, path string) error {
-		defer w.end()
 		f, err := w.find(d.root.base, path, false)
-		node = f.node // of which, where it is no directory, the caller has the hold that Lookup gives
-		return err
+		if err != nil {
+			w.end()
+			return err
+		}
+		if f.node.Type() == wasip1.FiletypeDirectory {
+			w.done(f)
+			return nil
+		}
+		node = f.node // of which the caller has the hold that Lookup gives
+		w.end()
+		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || node != nil {
+		return node, err
 	}
-	if node.Type() == wasip1.FiletypeDirectory {
-		return d.root.directory(below)
-	}
-	return node, nil
+	return d.root.directory(below)
 }
 
 // ReadDir reads the whole directory each time: a cookie is a place in its sorted list.

@@ -312,8 +312,20 @@ func (t *Table) Close() error {
 		}
 	}
 	t.mu.Unlock()
-	var first error
-	for _, f := range files {
+	return releaseAll(files)
+}
+
+// releaseAll releases all files and returns the first error. Where closing one panics the panic goes on when the
+// others are closed.
+func releaseAll(files []*OpenFile) (first error) {
+	defer func() {
+		if len(files) > 0 {
+			releaseAll(files)
+		}
+	}()
+	for len(files) > 0 {
+		f := files[0]
+		files = files[1:]
 		if err := f.release(); err != nil && first == nil {
 			first = err
 		}

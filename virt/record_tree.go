@@ -1,7 +1,6 @@
 package virt
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,9 +12,16 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// maxHashed is how much of a file the hash of a tree covers, in bytes. A sparse file may seem to have terabytes; what the
-// guest wrote is in the hash by itself.
-const maxHashed = 16 << 20
+// How much of a tree its hash covers, since a guest can make trees that nobody wants to wait for. Sparse files may seem to
+// have terabytes; what the guest wrote is in the hash by itself.
+const (
+	// maxHashed is how many bytes of a file count.
+	maxHashed = 16 << 20
+	// maxHashedTree is how many bytes of all files of a tree count; the attributes of the others do.
+	maxHashedTree = 1 << 30
+	// maxHashedDepth is how many directories deep the hash looks. One that is deeper counts as if it were empty.
+	maxHashedDepth = 4096
+)
 
 // hashTrees adds all that the guest's mounts hold to h.
 func hashTrees(h hash.Hash, g *Guest) error {
@@ -37,9 +43,9 @@ func hashTrees(h hash.Hash, g *Guest) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		t := treeHash{h: h, root: roots[name]}
+		t := treeHash{h: h, left: maxHashedTree}
 		t.name(name)
-		if err := t.node("."); err != nil {
+		if err := t.tree(roots[name]); err != nil {
 			return fmt.Errorf("the tree %s: %w", name, err)
 		}
 	}
@@ -49,7 +55,7 @@ func hashTrees(h hash.Hash, g *Guest) error {
 // treeHash adds one tree to a hash.
 type treeHash struct {
 	h    hash.Hash
-	root *vfs.Root
+	left int64 // bytes of contents
 	buf  [64 << 10]byte
 }
 
@@ -64,46 +70,95 @@ func (t *treeHash) name(s string) {
 	io.WriteString(t.h, s)
 }
 
-// node adds what is at path, and below it in the order of names.
-func (t *treeHash) node(path string) error {
-	a, err := t.root.Lstat(path)
-	if err != nil {
+// level is a directory on the way to where the hash is, with the names in it that are still to come.
+type level struct {
+	root *vfs.Root
+	rest []string
+}
+
+// tree adds a whole tree, in the order of names. It goes from directory to directory by their nodes, with a stack of its own:
+// a guest can make a tree that is deeper than a path leads.
+func (t *treeHash) tree(root *vfs.Root) (err error) {
+	var way []level
+	defer func() {
+		for i, l := range way {
+			if i > 0 { // the first is the caller's
+				err = errors.Join(err, l.root.Close())
+			}
+		}
+	}()
+	enter := func(root *vfs.Root) error {
+		way = append(way, level{root: root})
+		if len(way) > maxHashedDepth {
+			return nil
+		}
+		entries, err := root.ReadDir(".")
+		for _, e := range entries {
+			way[len(way)-1].rest = append(way[len(way)-1].rest, e.Name)
+		}
 		return err
+	}
+	if _, err := t.node(root, "."); err != nil {
+		return err
+	}
+	for err := enter(root); len(way) > 0; {
+		if err != nil {
+			return err
+		}
+		top := &way[len(way)-1]
+		if len(top.rest) == 0 {
+			if len(way) > 1 {
+				err = top.root.Close()
+			}
+			way = way[:len(way)-1]
+			continue
+		}
+		name := top.rest[0]
+		top.rest = top.rest[1:]
+		t.name(name)
+		var isDir bool
+		if isDir, err = t.node(top.root, name); !isDir || err != nil {
+			continue
+		}
+		var below *vfs.Root
+		if below, err = top.root.OpenRoot(name); err == nil {
+			err = enter(below)
+		}
+	}
+	return nil
+}
+
+// node adds what name stands for in a directory, and reports whether it is one.
+func (t *treeHash) node(dir *vfs.Root, name string) (isDir bool, err error) {
+	a, err := dir.Lstat(name)
+	if err != nil {
+		return false, err
 	}
 	for _, v := range []uint64{a.Ino, uint64(a.Type), uint64(a.Mode), a.Nlink, a.Size, uint64(a.Mtim)} {
 		t.number(v)
 	}
 	switch a.Type {
 	case wasip1.FiletypeDirectory:
-		entries, err := t.root.ReadDir(path)
-		if err != nil {
-			return err
-		}
-		slices.SortFunc(entries, func(a, b vfs.DirEntry) int { return cmp.Compare(a.Name, b.Name) })
-		for _, e := range entries {
-			t.name(e.Name)
-			if err := t.node(path + "/" + e.Name); err != nil {
-				return err
-			}
-		}
+		return true, nil
 	case wasip1.FiletypeSymbolicLink:
-		target, err := t.root.Readlink(path)
+		target, err := dir.Readlink(name)
 		if err != nil {
-			return err
+			return false, err
 		}
 		t.name(target)
 	case wasip1.FiletypeRegularFile:
-		return t.file(path)
+		return false, t.file(dir, name)
 	}
-	return nil
+	return false, nil
 }
 
-func (t *treeHash) file(path string) (err error) {
-	f, err := t.root.Open(path)
+func (t *treeHash) file(dir *vfs.Root, name string) (err error) {
+	f, err := dir.Open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.CopyBuffer(struct{ io.Writer }{t.h}, io.LimitReader(f, maxHashed), t.buf[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{t.h}, io.LimitReader(f, min(maxHashed, t.left)), t.buf[:])
+	t.left -= n
 	return err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/devfs"
-	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -203,7 +202,7 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	}
 	ns := vfs.NewNamespace(opts...)
 	if g.config.mounts == nil {
-		files, err := g.host.defaultFiles()
+		files, err := g.defaultFiles()
 		if err != nil {
 			return nil, err
 		}
@@ -222,20 +221,6 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		}
 	}
 	return ns, nil
-}
-
-// defaultFiles makes what the default world begins with: an empty /tmp. It is a fork, which costs less than making
-// it, of one of several, so that guests made at once do not wait for each other.
-func (h *Host) defaultFiles() (*memfs.FS, error) {
-	blank, ok := h.blanks.Get().(*memfs.FS)
-	if !ok {
-		blank = memfs.New()
-		if err := blank.MkdirAll("tmp"); err != nil {
-			return nil, err
-		}
-	}
-	defer h.blanks.Put(blank)
-	return blank.Fork(), nil
 }
 
 // devices are the device files, of which the standard streams are the guest's.

@@ -309,13 +309,7 @@ func (o *open) Append(bufs [][]byte) (int, int64, error) {
 // Sync puts content, and with dataOnly false the times, on the store.
 func (o *open) Sync(dataOnly bool) error {
 	n := &o.file.inode
-	n.mu.Lock()
-	var err error
-	if n.h != nil {
-		err = translate(n.h.Sync())
-	}
-	n.mu.Unlock()
-	if err != nil || dataOnly {
+	if err := n.sync(); err != nil || dataOnly {
 		return err
 	}
 	n.fs.mu.Lock()
@@ -326,6 +320,15 @@ func (o *open) Sync(dataOnly bool) error {
 		n.settle()
 	}
 	return nil
+}
+
+func (n *inode) sync() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.h == nil {
+		return nil
+	}
+	return translate(n.h.Sync())
 }
 
 // Close ends the opening.

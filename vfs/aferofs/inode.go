@@ -116,6 +116,14 @@ func (n *inode) path() string {
 	return n.at.path()
 }
 
+// made sets all times of a file that was made now. FS.mu is held.
+func (n *inode) made(now int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.atim, n.mtim, n.ctim = now, now, now
+	n.settle()
+}
+
 // changed sets the change time alone. FS.mu is held, for now's order.
 func (n *inode) changed(now int64) {
 	n.mu.Lock()

@@ -98,10 +98,7 @@ func (d *dir) made(name string) (vfs.Node, error) {
 	e := d.add(name, d.fs.adopt(p, fi), false)
 	now := d.fs.now()
 	n := e.node.in()
-	n.mu.Lock()
-	n.atim, n.mtim, n.ctim = now, now, now
-	n.settle()
-	n.mu.Unlock()
+	n.made(now)
 	d.stamp(now)
 	return e.node, nil
 }

@@ -162,25 +162,32 @@ func (o *open) ReadVector(bufs [][]byte, off int64) (int, error) {
 
 // write calls do with the upper's file, copying the content up before if need be.
 func (o *open) write(do func(vfs.File) error) error {
-	f := o.f
 	for {
-		f.io.RLock()
-		if f.top != nil && f.writable {
-			err := do(f.top)
-			if err == nil && o.mode&(vfs.OpenSync|vfs.OpenDsync) != 0 {
-				err = f.top.Sync(o.mode&vfs.OpenSync == 0)
-			}
-			f.io.RUnlock()
+		if done, err := o.writeTop(do); done {
 			return err
 		}
-		f.io.RUnlock()
 		if o.mode&(vfs.OpenWrite|vfs.OpenTruncate) == 0 {
 			return wasip1.EBADF
 		}
-		if err := f.copyUp(whole); err != nil {
+		if err := o.f.copyUp(whole); err != nil {
 			return err
 		}
 	}
+}
+
+// writeTop calls do with the upper's file if that is open for writing, and reports whether it was.
+func (o *open) writeTop(do func(vfs.File) error) (done bool, err error) {
+	f := o.f
+	f.io.RLock()
+	defer f.io.RUnlock()
+	if f.top == nil || !f.writable {
+		return false, nil
+	}
+	err = do(f.top)
+	if err == nil && o.mode&(vfs.OpenSync|vfs.OpenDsync) != 0 {
+		err = f.top.Sync(o.mode&vfs.OpenSync == 0)
+	}
+	return true, err
 }
 
 // WriteAt writes at an offset.
@@ -271,24 +278,27 @@ func (o *open) Sync(dataOnly bool) error {
 // Close ends the opening.
 func (o *open) Close() error {
 	f := o.f
+	if f.fs.releases {
+		defer func() {
+			f.fs.mu.Lock()
+			defer f.fs.mu.Unlock()
+			f.idle()
+		}()
+	}
 	f.io.Lock()
-	f.opens--
+	defer f.io.Unlock()
+	if f.opens--; f.opens > 0 {
+		return nil
+	}
+	handles := [...]vfs.File{f.low, f.top}
+	f.low, f.top, f.writable = nil, nil, false
 	var err error
-	if f.opens == 0 {
-		for _, c := range []vfs.File{f.low, f.top} {
-			if c != nil {
-				if e := c.Close(); err == nil {
-					err = e
-				}
+	for _, c := range handles {
+		if c != nil {
+			if e := c.Close(); err == nil {
+				err = e
 			}
 		}
-		f.low, f.top, f.writable = nil, nil, false
-	}
-	f.io.Unlock()
-	if f.fs.releases {
-		f.fs.mu.Lock()
-		f.idle()
-		f.fs.mu.Unlock()
 	}
 	return err
 }

@@ -202,6 +202,13 @@ func (n *inode) source() (vfs.Node, error) {
 	return n.lower, nil
 }
 
+// locked is source for one who does not hold FS.mu.
+func (n *inode) locked() (vfs.Node, error) {
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	return n.source()
+}
+
 func (o *override) apply(a *vfs.Attr) {
 	if o.mask&vfs.SetMode != 0 {
 		a.Mode = o.mode
@@ -294,9 +301,7 @@ func (l *link) Readlink() (string, error) {
 
 // OpenStream opens the layer's node, if it is one that can be.
 func (n *device) OpenStream(mode vfs.OpenMode) (vfs.Stream, error) {
-	n.fs.mu.Lock()
-	src, err := n.source()
-	n.fs.mu.Unlock()
+	src, err := n.locked()
 	if err != nil {
 		return nil, err
 	}

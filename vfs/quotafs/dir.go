@@ -110,7 +110,15 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 		d.fs.giveInode()
 		return nil, err
 	}
+	made := false
 	got, err := d.fs.take(bytes)
+	defer func() {
+		if !made { // also if the file system below panics
+			d.fs.give(got)
+			d.fs.giveMeta(meta)
+			d.fs.giveInode()
+		}
+	}()
 	var n vfs.Node
 	if err == nil {
 		n, err = do()
@@ -124,11 +132,9 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 		ino = a.Ino
 	}
 	if err != nil {
-		d.fs.give(got)
-		d.fs.giveMeta(meta)
-		d.fs.giveInode()
 		return nil, err
 	}
+	made = true
 	in := d.fs.inode(ino)
 	d.fs.mu.Lock()
 	in.charged, in.gone = true, false

@@ -60,7 +60,11 @@ func (o *open) Close() error {
 	if done, err := o.closeUnknown(); done {
 		return err
 	}
-	err := o.Below.Close()
+	defer o.closed() // also if the file system below panics
+	return o.Below.Close()
+}
+
+func (o *open) closed() {
 	o.fs.mu.Lock()
 	o.in.opens--
 	last := o.in.opens == 0 && o.in.gone
@@ -69,7 +73,6 @@ func (o *open) Close() error {
 		o.fs.refund(o.in)
 	}
 	o.fs.drop(o.number, o.in)
-	return err
 }
 
 // WriteAt writes what fits.
@@ -86,8 +89,9 @@ func (o *open) WriteAt(p []byte, off int64) (int, error) {
 	if g.fits == 0 {
 		return 0, err
 	}
+	defer o.abandon(&g)
 	n, err := o.Below.WriteAt(p[:g.fits], off)
-	return n, o.wrote(g, n, err)
+	return n, o.wrote(&g, n, err)
 }
 
 // WriteVector writes what fits.
@@ -104,8 +108,9 @@ func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
 	if g.fits == 0 {
 		return 0, err
 	}
+	defer o.abandon(&g)
 	n, err := o.File.WriteVector(wrapfs.Cut(bufs, g.fits), off)
-	return n, o.wrote(g, n, err)
+	return n, o.wrote(&g, n, err)
 }
 
 // Append writes what fits at the end.
@@ -119,15 +124,16 @@ func (o *open) Append(bufs [][]byte) (n int, end int64, err error) {
 	if g.fits == 0 {
 		return 0, g.size, err
 	}
+	defer o.abandon(&g)
 	n, end, err = o.File.Append(wrapfs.Cut(bufs, g.fits))
-	return n, end, o.wrote(g, n, err)
+	return n, end, o.wrote(&g, n, err)
 }
 
 // grant is what a write may do.
 type grant struct {
 	fits  int64 // bytes
 	size  int64 // of the file before
-	taken int64 // from the quotas
+	taken int64 // from the quotas, and not settled yet
 	short error // why not more fits
 }
 
@@ -163,14 +169,20 @@ func (o *open) admit(off, want int64) (grant, error) {
 }
 
 // wrote settles what was taken for a write of which n bytes were written. in.mu is held.
-func (o *open) wrote(g grant, n int, err error) error {
+func (o *open) wrote(g *grant, n int, err error) error {
 	if int64(n) == g.fits && err == nil {
 		o.fs.charge(o.in, g.taken)
-		return g.short
+		err = g.short
+	} else {
+		o.fs.settle(o.in, o.Node, g.size, g.taken)
 	}
-	o.fs.settle(o.in, o.Node, g.size, g.taken)
+	g.taken = 0
 	return err
 }
+
+// abandon charges what was taken for a write that panicked before it was settled: how much of it was written nobody
+// knows, and the file gives it back when it goes. in.mu is held.
+func (o *open) abandon(g *grant) { o.fs.charge(o.in, g.taken) }
 
 func total(bufs [][]byte) (n int64) {
 	for _, b := range bufs {

@@ -1,0 +1,63 @@
+package virt_test
+
+import (
+	"testing"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// TestHashOfADeepTree hashes a tree that is deeper than any path leads, which a guest makes by descriptors. What lies at its
+// end counts.
+func TestHashOfADeepTree(t *testing.T) {
+	host := newHost(t, virt.Deterministic(1), virt.WithHash())
+	guest := compiled(t, host, caller("sched_yield", ""))
+	hash := func(last string) []byte {
+		mem := memfs.New()
+		at := mem.Root().(vfs.Directory)
+		for range 3000 {
+			n, err := at.Mkdir("d", 0o755)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = n.(vfs.Directory)
+		}
+		if _, err := at.Mkdir(last, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		result, err := host.RunModule(t.Context(), guest, virt.WithMount("/", mem))
+		if err != nil || result.Outcome != virt.Exited {
+			t.Fatal(result, err)
+		}
+		return result.Hash[:]
+	}
+	a, b := hash("a"), hash("b")
+	if string(a) == string(b) || string(a) != string(hash("a")) {
+		t.Errorf("hashes of trees that differ at their end: %x, %x", a, b)
+	}
+}
+
+func TestDefaultWorldHasASize(t *testing.T) {
+	host := newHost(t)
+	size := func(opts ...virt.Option) int64 {
+		t.Helper()
+		guest, err := host.Instantiate(t.Context(), compiled(t, host, passing()), opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer guest.Close(t.Context())
+		fsys := guest.Namespace().Mounts()[0].FS
+		if q, ok := fsys.(*quotafs.FS); ok {
+			fsys = q.Unwrap()
+		}
+		return fsys.(*memfs.FS).Usage().MaxBytes
+	}
+	if n := size(); n != virt.DefaultDiskBytes {
+		t.Errorf("without a limit: %d bytes", n)
+	}
+	if n := size(virt.WithDiskLimit(4 * virt.DefaultDiskBytes)); n < 4*virt.DefaultDiskBytes {
+		t.Errorf("with a larger limit: %d bytes", n)
+	}
+}
