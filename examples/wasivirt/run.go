@@ -174,8 +174,13 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err := w.afterwards(); err != nil {
 		return exitHost, err
 	}
-	opts, err := w.options()
-	if err != nil {
+	opts, err := w.optionsInTime(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		fmt.Fprintf(stderr, "wasivirt: out of wall time before the guest began: %v\n", err)
+		return exitTimeout, nil
+	} else if signal, ok := errors.AsType[signaled](err); ok {
+		return signal.status(), nil
+	} else if err != nil {
 		return exitHost, err
 	}
 	control, err := w.control(stderr)
@@ -217,6 +222,21 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
 	return status(result, stderr), w.finish(guest)
+}
+
+// optionsInTime is options within -timeout, of which the guest gets what is left.
+func (w *world) optionsInTime(ctx context.Context) ([]virt.Option, error) {
+	w.ctx = ctx
+	if w.timeout <= 0 {
+		return w.options()
+	}
+	end := time.Now().Add(w.timeout)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	w.ctx = ctx
+	opts, err := w.options()
+	w.timeout = max(time.Until(end), 1)
+	return opts, err
 }
 
 // invoke calls an export and prints its results, one a line. The guest's arguments are the parameters of an export

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
 type world struct {
 	*settings
+	ctx      context.Context // ends the filling of mounts; nil for none
 	closers  []func() error
 	cache    string // the directory where compiled modules are kept, "" for none
 	changes  []changed
@@ -230,14 +232,14 @@ func (w *world) inMemory(from string) (_ vfs.FS, err error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return m, archive.FromDir(m, from)
+		return m, archive.FromDir(m, from, archive.WithContext(w.ctx))
 	}
 	f, err := os.Open(from)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := archive.FromTar(m, f); err != nil {
+	if err := archive.FromTar(m, f, archive.WithContext(w.ctx), archive.WithMaxBytes(maxArchive)); err != nil {
 		return nil, fmt.Errorf("mem: wants a directory or a tar (file: mounts a single file): %w", err)
 	}
 	return m, nil

@@ -10,8 +10,8 @@
 //
 // What is read is not trusted. Names are made relative to the root; one with ".." in it is refused, and so is one that leads
 // through a symbolic link, whoever made that. A symbolic link that leads out of the tree is
-// refused unless [WithLinksOut] says otherwise. Sizes that an archive states are believed by nobody: content is
-// counted as it comes, against the limits given. Missing directories are made with mode 0755. An entry
+// refused unless [WithLinksOut] says otherwise. A size that an archive states is believed only if it is too large: that refuses
+// the entry before any of it is read. Content is counted as it comes. Missing directories are made with mode 0755. An entry
 // replaces the file or link that is there; a directory stays, with what is in it.
 //
 // Modes and modification times are kept; owners are not. Hard links stay links, zeros
@@ -22,11 +22,18 @@
 // Identical trees give identical tars, byte for byte: entries are sorted, headers have one format and hold the name, type, mode,
 // size, modification time and link target. Files that change meanwhile are an error.
 //
+// # Limits
+//
+// Defaults: FromTar, FromZip and FromFS take [DefaultMaxBytes] and [DefaultMaxEntries]; FromMap and FromDir have no limit; ToTar
+// and ToDir write at most [DefaultMaxWritten] bytes. [WithMaxBytes] and [WithMaxEntries] replace them. What takes long goes in
+// pieces of an entry or 64 KiB, between which the context of [WithContext] ends it.
+//
 // Every error names the entry it is about, and wraps a cause for [errors.Is].
 package archive
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -44,12 +51,38 @@ import (
 type Option func(*config)
 
 type config struct {
+	ctx        context.Context // nil for none
 	maxBytes   int64
 	maxEntries int64
 	linksOut   bool
 }
 
-// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC. Holes count in what is written out.
+// What is read from somebody's archive, and what is written of a tree, unless an option says otherwise.
+const (
+	// DefaultMaxBytes is how many bytes of content FromTar, FromZip and FromFS take. Holes count.
+	DefaultMaxBytes = 1 << 30
+	// DefaultMaxEntries is how many entries FromTar, FromZip and FromFS take.
+	DefaultMaxEntries = 1 << 20
+	// DefaultMaxWritten is how many bytes of content ToTar and ToDir write. Holes count: a guest can make a file seem to have
+	// 1<<62 bytes.
+	DefaultMaxWritten = 64 << 30
+)
+
+// unlimited is no limit.
+const unlimited = math.MaxInt64
+
+// WithContext ends the work when ctx ends, with the context's cause.
+func WithContext(ctx context.Context) Option { return func(c *config) { c.ctx = ctx } }
+
+// ended returns why the work has to end, nil if it does not.
+func (c *config) ended() error {
+	if c.ctx == nil || c.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(c.ctx)
+}
+
+// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC. Holes count.
 func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = max(n, 0) } }
 
 // WithMaxEntries refuses what has more than n entries, with ENOSPC.
@@ -59,8 +92,8 @@ func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = ma
 // inside all the same; whoever follows such links on a host is not.
 func WithLinksOut() Option { return func(c *config) { c.linksOut = true } }
 
-func newConfig(opts []Option) config {
-	c := config{maxBytes: 1<<63 - 1, maxEntries: 1<<63 - 1}
+func newConfig(maxBytes, maxEntries int64, opts []Option) config {
+	c := config{maxBytes: maxBytes, maxEntries: maxEntries}
 	for _, opt := range opts {
 		opt(&c)
 	}
@@ -68,7 +101,7 @@ func newConfig(opts []Option) config {
 }
 
 func tooMany(what string, most int64) error {
-	return fmt.Errorf("there are more than %d %s: %w", most, what, wasip1.ENOSPC)
+	return fmt.Errorf("there are more than %d %s: %w; a larger limit is an option", most, what, wasip1.ENOSPC)
 }
 
 // entryError names the entry in which something went wrong.
@@ -81,7 +114,7 @@ func entryError(name string, err error) error {
 
 // FromMap makes a file of each entry, contents by name. A name that ends in a slash is a directory.
 func FromMap(fsys vfs.FS, files map[string]string, opts ...Option) error {
-	b, err := newBuilder(fsys, opts)
+	b, err := newBuilder(fsys, newConfig(unlimited, unlimited, opts))
 	if err != nil {
 		return err
 	}
@@ -90,7 +123,7 @@ func FromMap(fsys vfs.FS, files map[string]string, opts ...Option) error {
 		if strings.HasSuffix(name, "/") && files[name] == "" {
 			err = b.dir(name, 0o755, time.Time{})
 		} else {
-			err = b.file(name, 0o644, time.Time{}, strings.NewReader(files[name]))
+			err = b.file(name, 0o644, time.Time{}, int64(len(files[name])), strings.NewReader(files[name]))
 		}
 		if err != nil {
 			return entryError(name, err)
@@ -117,12 +150,12 @@ type dirAttr struct {
 	mtime time.Time
 }
 
-func newBuilder(fsys vfs.FS, opts []Option) (*builder, error) {
+func newBuilder(fsys vfs.FS, c config) (*builder, error) {
 	root, ok := fsys.Root().(vfs.Directory)
 	if !ok {
 		return nil, fmt.Errorf("archive: the root of the file system: %w", wasip1.ENOTDIR)
 	}
-	return &builder{config: newConfig(opts), root: root}, nil
+	return &builder{config: c, root: root}, nil
 }
 
 // split returns the components of a name below the root.
@@ -174,8 +207,11 @@ func release(n vfs.Node) {
 	}
 }
 
-// count counts an entry against the limit.
+// count counts an entry against the limit, and looks whether the work has to end.
 func (b *builder) count() error {
+	if err := b.ended(); err != nil {
+		return err
+	}
 	if b.entries++; b.entries > b.maxEntries {
 		return tooMany("entries", b.maxEntries)
 	}
@@ -269,8 +305,11 @@ func (b *builder) dir(name string, mode fs.FileMode, mtime time.Time) error {
 	return nil
 }
 
-// file makes a regular file with the content of r.
-func (b *builder) file(name string, mode fs.FileMode, mtime time.Time, r io.Reader) error {
+// file makes a regular file with the content of r, which is said to have size bytes.
+func (b *builder) file(name string, mode fs.FileMode, mtime time.Time, size int64, r io.Reader) error {
+	if size > b.maxBytes-b.bytes {
+		return tooMany("bytes", b.maxBytes)
+	}
 	return b.in(name, func(d vfs.Directory, base string) error {
 		n, err := d.Create(base, mode.Perm())
 		if err != nil {
@@ -317,6 +356,9 @@ func (b *builder) copy(f vfs.File, r io.Reader) (size, written int64, err error)
 		b.buf = make([]byte, blockSize)
 	}
 	for err == nil {
+		if err := b.ended(); err != nil {
+			return size, written, err
+		}
 		n := 0
 		for n < len(b.buf) && err == nil {
 			var k int

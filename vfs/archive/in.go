@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 // FromTar adds the entries of a tar, not compressed, in their order. Entries that are neither regular files, directories
 // nor links are ENOTSUP.
 func FromTar(fsys vfs.FS, r io.Reader, opts ...Option) error {
-	b, err := newBuilder(fsys, opts)
+	b, err := newBuilder(fsys, newConfig(DefaultMaxBytes, DefaultMaxEntries, opts))
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (b *builder) tarEntry(h *tar.Header, r io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
 	case tar.TypeReg:
-		return b.file(h.Name, mode, h.ModTime, r)
+		return b.file(h.Name, mode, h.ModTime, h.Size, r)
 	case tar.TypeDir:
 		return b.dir(h.Name, mode, h.ModTime)
 	case tar.TypeSymlink:
@@ -55,7 +56,7 @@ func (b *builder) tarEntry(h *tar.Header, r io.Reader) error {
 
 // FromZip adds the entries of a zip of that many bytes.
 func FromZip(fsys vfs.FS, r io.ReaderAt, size int64, opts ...Option) error {
-	b, err := newBuilder(fsys, opts)
+	b, err := newBuilder(fsys, newConfig(DefaultMaxBytes, DefaultMaxEntries, opts))
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (b *builder) zipEntry(f *zip.File) error {
 	}
 	defer r.Close()
 	if mode.IsRegular() {
-		return b.file(f.Name, mode, f.Modified, r)
+		return b.file(f.Name, mode, f.Modified, int64(min(f.UncompressedSize64, math.MaxInt64)), r)
 	}
 	target, err := io.ReadAll(io.LimitReader(r, vfs.MaxPath+1))
 	if err != nil {
@@ -96,7 +97,11 @@ func (b *builder) zipEntry(f *zip.File) error {
 
 // FromFS adds all of src. Symbolic links are kept if src is an [fs.ReadLinkFS].
 func FromFS(fsys vfs.FS, src fs.FS, opts ...Option) error {
-	b, err := newBuilder(fsys, opts)
+	return fromFS(fsys, src, newConfig(DefaultMaxBytes, DefaultMaxEntries, opts))
+}
+
+func fromFS(fsys vfs.FS, src fs.FS, c config) error {
+	b, err := newBuilder(fsys, c)
 	if err != nil {
 		return err
 	}
@@ -139,7 +144,7 @@ func (b *builder) fsEntry(src fs.FS, name string, d fs.DirEntry, first map[any]s
 			return err
 		}
 		defer f.Close()
-		return b.file(name, mode, mtime, f)
+		return b.file(name, mode, mtime, info.Size(), f)
 	case mode.Type() == fs.ModeSymlink:
 		target, err := fs.ReadLink(src, name)
 		if err != nil {
@@ -159,5 +164,5 @@ func FromDir(fsys vfs.FS, dir string, opts ...Option) error {
 		return fmt.Errorf("archive: %w", err)
 	}
 	defer root.Close()
-	return FromFS(fsys, root.FS(), opts...)
+	return fromFS(fsys, root.FS(), newConfig(unlimited, unlimited, opts))
 }

@@ -15,11 +15,11 @@ import (
 )
 
 // ToTar writes all of a file system as a tar in PAX format. Entries that are neither regular files,
-// directories nor links are ENOTSUP; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: who writes one of
-// what a guest has made, which can have 1<<62 bytes, gives [WithMaxBytes].
+// directories nor links are ENOTSUP; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: at
+// most [DefaultMaxWritten] bytes of content are written, unless [WithMaxBytes] says otherwise.
 func ToTar(fsys vfs.FS, w io.Writer, opts ...Option) error {
 	tw := tar.NewWriter(w)
-	if err := walk(fsys, &tarSink{w: tw}, newConfig(opts)); err != nil {
+	if err := walk(fsys, &tarSink{w: tw}, newConfig(DefaultMaxWritten, unlimited, opts)); err != nil {
 		return err
 	}
 	if err := tw.Close(); err != nil {
@@ -40,7 +40,7 @@ func ToDir(fsys vfs.FS, dir string, opts ...Option) error {
 		return fmt.Errorf("archive: %w", err)
 	}
 	defer root.Close()
-	s := &dirSink{config: newConfig(opts), root: root}
+	s := &dirSink{config: newConfig(DefaultMaxWritten, unlimited, opts), root: root}
 	if err := walk(fsys, s, s.config); err != nil {
 		return err
 	}
@@ -106,6 +106,9 @@ func (w *walker) below(d vfs.Directory, prefix string) error {
 }
 
 func (w *walker) entry(name string, n vfs.Node) error {
+	if err := w.ended(); err != nil {
+		return err
+	}
 	a, err := n.Attr()
 	if err != nil {
 		return err
@@ -139,10 +142,23 @@ func (w *walker) entry(name string, n vfs.Node) error {
 			return err
 		}
 		defer f.Close()
-		return w.file(name, a, io.NewSectionReader(f, 0, int64(a.Size)))
+		return w.file(name, a, piecewise{io.NewSectionReader(f, 0, int64(a.Size)), &w.config})
 	default:
 		return fmt.Errorf("it is of type %v: %w", n.Type(), wasip1.ENOTSUP)
 	}
+}
+
+// piecewise is a reader that looks whether the work has to end.
+type piecewise struct {
+	io.Reader
+	c *config
+}
+
+func (r piecewise) Read(p []byte) (int, error) {
+	if err := r.c.ended(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p[:min(len(p), blockSize)])
 }
 
 // list returns the names in a directory, sorted.
