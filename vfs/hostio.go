@@ -24,6 +24,9 @@ func (f *OpenFile) Read(p []byte) (int, error) {
 		return f.stream.Read(p)
 	}
 	n, err := f.readFile([][]byte{p})
+	for err == ErrUnfinished {
+		n, err = f.readFile([][]byte{p})
+	}
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -47,7 +50,11 @@ func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return full(p, io.EOF, func(p []byte, done int) (int, error) {
-		return f.readFileAt([][]byte{p}, off+int64(done))
+		n, err := f.readFileAt([][]byte{p}, off+int64(done))
+		for err == ErrUnfinished {
+			n, err = f.readFileAt([][]byte{p}, off+int64(done))
+		}
+		return n, err
 	})
 }
 

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 
@@ -206,6 +207,11 @@ type File interface {
 	// Close is called once, after the last use.
 	Close() error
 }
+
+// ErrUnfinished is what a File answers that has done a piece of a long piece of work, and nothing that could be told: it is
+// called again, with the same arguments, unless the guest has ended meanwhile. An archive's entry that is read far behind
+// the position it stands at is such work.
+var ErrUnfinished = errors.New("vfs: the work goes on with the next call")
 
 // Appender is implemented by a File that can write at its end in one indivisible step. For
 // others the open file description finds the end itself, which is indivisible only among the guests

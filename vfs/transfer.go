@@ -85,19 +85,33 @@ func (p *pieces) next() [][]byte {
 // readFile reads at the position of f, which has a file, for FdRead. size is that of bufs.
 func (c *Caller) readFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) {
 	if size <= maxPiece {
-		return f.readFile(bufs)
+		n, err := f.readFile(bufs)
+		for err == ErrUnfinished {
+			if c.ended() {
+				return 0, wasip1.ECANCELED
+			}
+			n, err = f.readFile(bufs)
+		}
+		return n, err
 	}
-	return c.inPieces(bufs, func(bufs [][]byte, _ int) (int, error) { return f.readFile(bufs) })
+	return c.inPieces(bufs, func(bufs [][]byte, _ int) (int, error) { return c.readFile(f, bufs, maxPiece) })
 }
 
 // readFileAt is readFile for FdPread.
 func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) (int, error) {
 	if size <= maxPiece {
-		return f.readFileAt(bufs, off)
+		n, err := f.readFileAt(bufs, off)
+		for err == ErrUnfinished {
+			if c.ended() {
+				return 0, wasip1.ECANCELED
+			}
+			n, err = f.readFileAt(bufs, off)
+		}
+		return n, err
 	}
 	return c.inPieces(bufs, func(bufs [][]byte, before int) (int, error) {
 		if at := off + int64(before); at >= off {
-			return f.readFileAt(bufs, at)
+			return c.readFileAt(f, bufs, maxPiece, at)
 		}
 		return 0, nil // beyond 1<<63-1, where nothing can be
 	})

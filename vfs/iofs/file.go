@@ -85,7 +85,7 @@ func (readOnly) Sync(bool) error { return nil }
 
 // readError lets io.EOF through, and maps the rest.
 func readError(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || err == vfs.ErrUnfinished || errors.Is(err, io.EOF) {
 		return err
 	}
 	return wasip1.FromError(err)
@@ -235,10 +235,16 @@ func (s *sequential) move(off int64) error {
 			return err
 		}
 	}
-	n, err := io.CopyN(io.Discard, s.content, off-s.pos)
+	n, err := io.CopyN(io.Discard, s.content, min(off-s.pos, maxSkip))
 	s.pos += n
+	if err == nil && s.pos < off {
+		return vfs.ErrUnfinished
+	}
 	return err
 }
+
+// maxSkip is how many bytes before an offset are read in one call, some milliseconds' work.
+const maxSkip = 8 << 20
 
 func (s *sequential) rewind() error {
 	if s.content != nil {
