@@ -34,7 +34,7 @@ func (h *Host) Sibling(opts ...Option) (*Host, error) {
 // counts reports whether instructions are counted in the Host's modules.
 func (h *Host) counts() bool {
 	if h.replay != nil {
-		return h.replay.header.counts
+		return h.replay.header.Counts
 	}
 	return h.config.fuel != 0 || h.config.control.shared.Fuel != 0 || h.takesTurns()
 }

@@ -89,8 +89,17 @@ func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	return c.t.guest.Call(c.t, name, params...)
 }
 
-// Trap stops the guest with a Result that says [Trapped], of kind [TrapHost], with err's text. It does not return.
-func (c *HostCall) Trap(err error) { panic(&Trap{Kind: TrapHost, Message: err.Error()}) }
+// Trap stops the guest. The Result says [Trapped], of kind [TrapHost], with err's text and, as Trap.Err, err itself. Trap
+// does not return.
+func (c *HostCall) Trap(err error) { panic(hostTrap(err)) }
+
+// hostTrap is the trap of a Handler or HostFunction.
+func hostTrap(err error) *Trap {
+	if err == nil {
+		err = errors.New("a host function trapped without saying why")
+	}
+	return &Trap{Kind: TrapHost, Message: err.Error(), Err: err}
+}
 
 // hostFunction is a HostFunction of a module. In a replay it has no Call.
 type hostFunction struct {

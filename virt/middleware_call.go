@@ -163,8 +163,9 @@ func (c *Call) View() *memory.View {
 	return &c.t.view
 }
 
-// Trap stops the guest with a Result that says [Trapped], of kind [TrapHost], with err's text. It does not return.
-func (c *Call) Trap(err error) { panic(&Trap{Kind: TrapHost, Message: err.Error()}) }
+// Trap stops the guest. The Result says [Trapped], of kind [TrapHost], with err's text and, as Trap.Err, err itself. Trap
+// does not return.
+func (c *Call) Trap(err error) { panic(hostTrap(err)) }
 
 // Sleep makes the thread wait for d on the Host's clock. It returns early, with the cause, when the guest has to end.
 func (c *Call) Sleep(d time.Duration) error {

@@ -37,7 +37,7 @@ type config struct {
 	serialize     bool
 	noPreempt     bool
 	deterministic *deterministic
-	recording     *recording
+	recording     *recordTo
 	hash          bool
 	replay        *replayer
 	hosted        hostFunctions

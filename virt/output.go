@@ -37,9 +37,27 @@ func (a *allowance) giveBack(n int64) {
 	}
 }
 
+// wrappedOutput is a standard stream with what the streams of descriptors 1 and 2 can do.
+type wrappedOutput struct{ vfs.Stream }
+
+// recordedOutput is a standard stream whose guest's recorder gets what is written to it.
+type recordedOutput struct {
+	wrappedOutput
+	guest *Guest
+	index int // 0 for standard output, 1 for standard error
+}
+
+func (o recordedOutput) Write(p []byte) (int, error) {
+	n, err := o.wrappedOutput.Write(p)
+	if r, ok := o.guest.border.(*recorder); ok && n > 0 {
+		r.notePrinted(o.index, p[:n])
+	}
+	return n, err
+}
+
 // limitedOutput is a standard stream that ends its guest when the budget of output is used up. What fits is written.
 type limitedOutput struct {
-	vfs.Stream
+	wrappedOutput
 	guest *Guest
 }
 
@@ -57,7 +75,7 @@ func (o limitedOutput) Write(p []byte) (int, error) {
 }
 
 // Type implements [vfs.Typed].
-func (o limitedOutput) Type() wasip1.Filetype {
+func (o wrappedOutput) Type() wasip1.Filetype {
 	if stdio.IsTerminal(o.Stream) {
 		return wasip1.FiletypeCharacterDevice
 	}
@@ -65,10 +83,10 @@ func (o limitedOutput) Type() wasip1.Filetype {
 }
 
 // Reach implements [poll.Reacher].
-func (o limitedOutput) Reach() poll.Reach { return poll.ReachOf(o.Stream) }
+func (o wrappedOutput) Reach() poll.Reach { return poll.ReachOf(o.Stream) }
 
 // Flush implements [stdio.Flusher].
-func (o limitedOutput) Flush(t poll.Task) error { return stdio.Flush(t, o.Stream) }
+func (o wrappedOutput) Flush(t poll.Task) error { return stdio.Flush(t, o.Stream) }
 
 // lastWords is how long the output of a guest that did not end by itself may take to be written.
 const lastWords = 100 * time.Millisecond

@@ -1,16 +1,19 @@
 package virt
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"hash"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -27,8 +30,14 @@ import (
 // Functions of the embedder's are recorded if they come by [WithFunctions]. A module that imports others, and functions
 // answered through [WithFallback] and [Foreign], are refused by name: nobody would record what they do. What host code does to
 // the guest's memory in other ways than by [Call.View], [HostCall.View] and [Guest.WriteMemory] is not seen.
-func WithRecording(w io.Writer) Option {
-	r := &recording{w: w}
+//
+// A recording has a budget of bytes: see [RecordLimit]. What a call read or wrote several times, through vectors that
+// overlap, is recorded once, so that a call adds at most the size of the guest's memory.
+func WithRecording(w io.Writer, opts ...RecordOption) Option {
+	r := &recordTo{w: w, limit: DefaultRecordLimit}
+	for _, o := range opts {
+		o(r)
+	}
 	return guestOption("WithRecording", func(c *config) error {
 		if w == nil {
 			return errors.New("the writer is nil")
@@ -38,6 +47,17 @@ func WithRecording(w io.Writer) Option {
 	})
 }
 
+// RecordOption is an option of [WithRecording].
+type RecordOption func(*recordTo)
+
+// DefaultRecordLimit is the budget of a recording unless RecordLimit says otherwise: 4 GiB.
+const DefaultRecordLimit = 4 << 30
+
+// RecordLimit sets how many bytes of events a recording may have; 0 is no limit. A guest whose recording would grow
+// larger ends with outcome [Exhausted], budget [RecordingBytes], before the call that does not fit returns to it. The
+// recording has its end and can be replayed. Default: [DefaultRecordLimit].
+func RecordLimit(bytes uint64) RecordOption { return func(r *recordTo) { r.limit = bytes } }
+
 // WithHash has [Result.Hash] tell apart runs that differ in anything that crossed the border between guest and Host: the
 // calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
 // used up by then, the end, and the tree of files that is left. What [WithRecording] says about threads goes for it too.
@@ -45,10 +65,11 @@ func WithHash() Option {
 	return guestOption("WithHash", func(c *config) error { c.hash = true; return nil })
 }
 
-// recording is one WithRecording.
-type recording struct {
-	w    io.Writer
-	used atomic.Bool
+// recordTo is one WithRecording.
+type recordTo struct {
+	w     io.Writer
+	limit uint64
+	used  atomic.Bool
 }
 
 // border sees what crosses between one guest and its Host: it records, or replays. As one thread runs at a time, and
@@ -103,13 +124,24 @@ func (t *thread) spent() uint64 {
 	return t.crossing.handed - t.fuel.Get()
 }
 
-// tape is the border of a guest that is recorded or hashed.
-type tape struct {
-	encoder
+// recorder is the border of a guest that is recorded or hashed.
+type recorder struct {
+	*recording.Writer
+	limit     uint64 // of bytes
 	types     borderTable
 	functions map[*hostFunction]uint64 // of the embedder's that were called, by their number
 	guest     *Guest
 	last      *thread // whose code ran last
+	hash      hash.Hash
+
+	mu      sync.Mutex
+	printed []print // what the guest printed, and is not recorded yet
+}
+
+// print is output of the guest.
+type print struct {
+	stream int
+	text   []byte
 }
 
 // checkRecording refuses what cannot be recorded, and makes the guest's border.
@@ -138,25 +170,48 @@ func (g *Guest) checkRecording() error {
 	if missing := g.host.unrecorded(g.module.info); missing != nil {
 		return fmt.Errorf("%s: the module imports %s, which nobody records: give functions by WithFunctions", name, list(missing, 5))
 	}
-	t := &tape{guest: g, types: newBorderTable(), functions: map[*hostFunction]uint64{}}
+	t := &recorder{guest: g, types: newBorderTable(), functions: map[*hostFunction]uint64{}}
 	if c.hash {
 		t.hash = sha256.New()
 	}
+	var w io.Writer
 	if c.recording != nil {
 		if c.recording.used.Swap(true) {
 			return fmt.Errorf("%s: the writer has another guest's recording already", name)
 		}
-		t.frames = newFrameWriter(c.recording.w, g.host.clock.Realtime)
-		t.frames.header(g.host.header(g.module, c))
+		w, t.limit = c.recording.w, c.recording.limit
 	}
+	t.Writer = recording.NewWriter(w, t.hash, g.host.header(g.module, c), recordingTable, g.host.clock.Realtime)
 	g.border = t
 	return nil
 }
 
+// header is what has to be the same where the guest's recording is replayed.
+func (h *Host) header(m *Module, c *config) recording.Header {
+	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.depth, Counts: h.counts(), Turns: h.takesTurns(),
+		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume}
+}
+
+// recordingTable tells the recording's format how many arguments functions have.
+var recordingTable = func() recording.Table {
+	t := recording.Table{Spawn: spawnRow}
+	for i := range rows {
+		t.Widths = append(t.Widths, row(i).width())
+	}
+	for _, f := range kernel {
+		width := -1
+		if f.results != nil {
+			width = len(f.params)
+		}
+		t.Widths = append(t.Widths, width)
+	}
+	return t
+}()
+
 // crossed is the layer of the border, of guests that have one.
 func crossed(g *Guest, i int, next around) around {
 	switch b := g.border.(type) {
-	case *tape:
+	case *recorder:
 		return func(t *thread, f *Function, p []uint64) wasip1.Errno { return b.around(t, i, f, p, next) }
 	case *replayer:
 		return func(t *thread, f *Function, p []uint64) wasip1.Errno { return b.answer(t, i, f, p) }
@@ -165,26 +220,71 @@ func crossed(g *Guest, i int, next around) around {
 }
 
 // around records a call.
-func (b *tape) around(t *thread, i int, f *Function, p []uint64, next around) wasip1.Errno {
+func (b *recorder) around(t *thread, i int, f *Function, p []uint64, next around) wasip1.Errno {
 	c := b.begin(t, i, p[:f.width()])
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	errno := next(t, f, p)
 	t.view.SetLog(outer)
+	b.tellPrinted(t)
 	if t.gone() {
 		// It never returns to the guest, and its end is not the guest's business any more.
 		return errno
 	}
 	t.attach()
 	b.running(t)
-	b.result(t, c, uint32(errno))
-	if i == spawnRow {
-		b.uvarint(uint64(t.spawned))
-	}
-	b.writes(&t.view, c.log.Writes)
-	b.emit()
-	t.crossing.call = c.outer
+	b.answered(t, c, &recording.Answer{Result: uint32(errno), Spawned: t.spawned})
 	return errno
+}
+
+// answered records what a call answered and touched in memory, unless that is more than the budget has left.
+func (b *recorder) answered(t *thread, c *recorded, a *recording.Answer) {
+	mem := t.view.Bytes()
+	a.Reads, a.Writes = recording.Union(c.log.Reads), recording.Union(c.log.Writes)
+	size := uint64(64)
+	for _, r := range a.Writes {
+		size += uint64(r.Len) + 16
+	}
+	t.crossing.call = c.outer
+	if size += 16 * uint64(len(a.Reads)); !b.room(t, size) {
+		return
+	}
+	if c.begun {
+		b.End(c.row, a, mem)
+	} else {
+		b.Call(c.row, c.args[:c.width], a, mem)
+	}
+}
+
+// room reports whether so many bytes fit into the budget of the recording, and ends the guest if they do not.
+func (b *recorder) room(t *thread, size uint64) bool {
+	if b.limit == 0 || !b.Records() || b.Size()+size <= b.limit {
+		return true
+	}
+	b.guest.decide(&Result{Outcome: Exhausted, Budget: RecordingBytes, Thread: t.id()})
+	return false
+}
+
+// notePrinted keeps what the guest wrote to standard output or error until the next event is recorded. It may be called
+// by threads that have no turn.
+func (b *recorder) notePrinted(stream int, p []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.printed = append(b.printed, print{stream, bytes.Clone(p)})
+}
+
+// tellPrinted records what was printed since the last time.
+func (b *recorder) tellPrinted(t *thread) {
+	b.mu.Lock()
+	printed := b.printed
+	b.printed = nil
+	b.mu.Unlock()
+	for _, p := range printed {
+		b.Output(p.stream, p.text)
+	}
+	if printed != nil && t != nil {
+		b.room(t, 0)
+	}
 }
 
 // narrow makes args of row i what the guest's code gave: what an engine leaves in the upper half of an i32 is its own
@@ -198,7 +298,7 @@ func (b *borderTable) narrow(i int, args []uint64) {
 }
 
 // borderTable has a bit for each parameter of each row that is an i64.
-type borderTable [opBegin]uint16
+type borderTable [recording.Begin]uint16
 
 func newBorderTable() (b borderTable) {
 	note := func(i int, types []api.ValueType) {
@@ -219,7 +319,7 @@ func newBorderTable() (b borderTable) {
 }
 
 // begin notes a call. It goes onto the tape together with its end, if nothing comes between.
-func (b *tape) begin(t *thread, row int, args []uint64) *recorded {
+func (b *recorder) begin(t *thread, row int, args []uint64) *recorded {
 	x := &t.crossing
 	c := &x.spare
 	if x.call != nil {
@@ -233,94 +333,42 @@ func (b *tape) begin(t *thread, row int, args []uint64) *recorded {
 	return c
 }
 
-// flush puts the beginning of t's call on the tape, and what it has written up to now, which others are about to see.
-func (b *tape) flush(t *thread) {
+// flush records the beginning of t's call, and what it has written up to now, which others are about to see.
+func (b *recorder) flush(t *thread) {
 	c := t.crossing.call
 	if c == nil {
 		return
 	}
 	if !c.begun {
 		c.begun = true
-		b.op(opBegin | op(c.row))
-		for _, a := range c.args[:c.width] {
-			b.uvarint(a)
-		}
-		b.emit()
+		b.Begin(c.row, c.args[:c.width])
 	}
 	mem := t.view.Bytes()
-	for _, r := range c.log.Writes {
-		if end := uint64(r.Ptr) + uint64(r.Len); end <= uint64(len(mem)) {
-			b.wrote(r.Ptr, mem[r.Ptr:end])
+	for _, r := range recording.Union(c.log.Writes) {
+		if end := uint64(r.Ptr) + uint64(r.Len); end <= uint64(len(mem)) && b.room(t, uint64(r.Len)) {
+			b.Wrote(r.Ptr, mem[r.Ptr:end])
 		}
 	}
 	c.log.Writes = c.log.Writes[:0]
+	b.room(t, 0)
 }
 
-// result begins what a call answers: after its beginning, or after the call as a whole.
-func (b *tape) result(t *thread, c *recorded, result uint32) {
-	if c.begun {
-		b.op(opEnd)
-	} else {
-		b.op(op(c.row))
-		for _, a := range c.args[:c.width] {
-			b.uvarint(a)
-		}
-	}
-	b.reads(t, c)
-	b.uvarint(uint64(result))
-}
+func (b *recorder) enter(t *thread) { t.crossing.entries++ }
 
-// reads puts what a call read on the tape.
-func (b *tape) reads(t *thread, c *recorded) {
-	mem := t.view.Bytes()
-	b.uvarint(uint64(len(c.log.Reads)))
-	sum := uint32(0)
-	for _, r := range c.log.Reads {
-		b.ranged(r)
-		sum = digest(sum, mem, r)
-	}
-	if len(c.log.Reads) > 0 {
-		b.sum(sum)
-	}
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// digest goes on with the checksum of what calls read.
-func digest(sum uint32, mem []byte, r memory.Range) uint32 {
-	end := uint64(r.Ptr) + uint64(r.Len)
-	if end > uint64(len(mem)) {
-		return ^sum
-	}
-	return crc32.Update(sum, castagnoli, mem[r.Ptr:end])
-}
-
-// writes puts what a call wrote on the tape.
-func (b *tape) writes(v *memory.View, ranges []memory.Range) {
-	mem := v.Bytes()
-	b.uvarint(uint64(len(ranges)))
-	for _, r := range ranges {
-		b.ranged(r)
-		b.bytes(mem[r.Ptr : uint64(r.Ptr)+uint64(r.Len)])
-	}
-}
-
-func (b *tape) enter(t *thread) { t.crossing.entries++ }
-
-func (b *tape) back(t *thread) {
+func (b *recorder) back(t *thread) {
 	if !t.guest.ended.Load() {
 		b.running(t)
 	}
 }
 
-func (b *tape) end(t *thread) {
+func (b *recorder) end(t *thread) {
 	if !t.guest.ended.Load() {
 		t.crossing.entries++
 	}
 }
 
 // running notes that t's code is about to run: a switch, if another thread's ran last.
-func (b *tape) running(t *thread) {
+func (b *recorder) running(t *thread) {
 	last := b.last
 	if last == t {
 		return
@@ -330,21 +378,19 @@ func (b *tape) running(t *thread) {
 		return
 	}
 	b.flush(last)
-	b.op(opSwitch)
-	b.uvarint(uint64(t.id()))
-	b.position(last)
-	b.emit()
+	entries, fuel := last.position()
+	b.Switch(t.id(), entries, fuel)
+	b.room(t, 0)
 }
 
-// position puts where a thread is on the tape: how often it has called the Host since its last switch, and its fuel.
-func (b *tape) position(t *thread) {
+// position is where a thread is: how often it has called the Host since its last switch, and its fuel.
+func (t *thread) position() (entries, fuel uint64) {
 	x := &t.crossing
-	b.uvarint(x.entries - x.told)
-	b.uvarint(t.spent())
-	x.told = x.entries
+	entries, x.told = x.entries-x.told, x.entries
+	return entries, t.spent()
 }
 
-func (b *tape) kernel(t *thread, i int, p []uint64) {
+func (b *recorder) kernel(t *thread, i int, p []uint64) {
 	if kernel[i].results == nil {
 		kernel[i].call(t, p)
 		return
@@ -355,71 +401,53 @@ func (b *tape) kernel(t *thread, i int, p []uint64) {
 		return
 	}
 	b.running(t)
-	b.result(t, c, uint32(p[0]))
-	b.uvarint(0)
-	b.emit()
-	t.crossing.call = c.outer
+	c.log.Reset()
+	b.answered(t, c, &recording.Answer{Result: uint32(p[0])})
 }
 
-func (b *tape) export(t *thread, name string, params []uint64) {
+func (b *recorder) export(t *thread, name string, params []uint64) {
 	b.flush(t)
 	b.running(t)
-	b.op(opExport)
-	b.name(name)
-	b.values(params)
-	b.emit()
+	b.Export(name, params)
 }
 
-func (b *tape) returned(t *thread, results []uint64) {
+func (b *recorder) returned(t *thread, results []uint64) {
 	if t.guest.ended.Load() {
 		return
 	}
 	b.flush(t)
-	b.op(opReturned)
-	b.values(results)
-	b.emit()
+	b.Returned(results)
 }
 
-func (b *tape) wrote(ptr uint32, p []byte) {
-	b.op(opWrote)
-	b.ranged(memory.Range{Ptr: ptr, Len: uint32(len(p))})
-	b.bytes(p)
-	b.emit()
+func (b *recorder) wrote(ptr uint32, p []byte) {
+	if b.room(b.guest.main, uint64(len(p))) {
+		b.Wrote(ptr, p)
+	}
 }
 
-func (b *tape) refueled(slice int64) int64 {
+func (b *recorder) refueled(slice int64) int64 {
 	if slice != fuelSlice {
-		b.op(opFuel)
-		b.uvarint(uint64(slice))
-		b.emit()
+		b.Fuel(uint64(slice))
 	}
 	return slice
 }
 
-func (b *tape) refuses(size uint64, granted bool) bool {
+func (b *recorder) refuses(size uint64, granted bool) bool {
 	if !granted {
-		b.op(opRefused)
-		b.uvarint(size)
-		b.emit()
+		b.Refused(size)
 	}
 	return !granted
 }
 
-// finish puts the end on the tape: how, and where the thread was that ran last.
-func (b *tape) finish(g *Guest) error {
-	r := g.Result()
+// finish records the end: how, and where the thread was that ran last.
+func (b *recorder) finish(g *Guest) error {
+	b.tellPrinted(nil)
+	var entries, fuel uint64
 	if b.last != nil {
 		b.flush(b.last)
+		entries, fuel = b.last.position()
 	}
-	b.op(opFinish)
-	b.outcome(r)
-	if b.last != nil {
-		b.position(b.last)
-	} else {
-		b.uvarint(0)
-		b.uvarint(0)
-	}
-	b.emit()
+	b.Finish(endingOf(g.Result()), entries, fuel)
 	if b.hash != nil {
 		if err := hashTrees(b.hash, g); err != nil {
 			return fmt.Errorf("WithHash: %w", err)
@@ -428,12 +456,40 @@ func (b *tape) finish(g *Guest) error {
 		b.hash.Sum(g.result.Hash[:0])
 		g.mu.Unlock()
 	}
-	if b.frames != nil {
-		if err := b.frames.close(); err != nil {
-			return fmt.Errorf("WithRecording: %w", err)
-		}
+	if err := b.Close(); err != nil {
+		return fmt.Errorf("WithRecording: %w", err)
 	}
 	return nil
+}
+
+// maxEndText is how much of an error's text a recording keeps.
+const maxEndText = 4 << 10
+
+// endingOf is a result as a recording has it.
+func endingOf(r *Result) recording.Ending {
+	e := recording.Ending{Outcome: uint8(r.Outcome), Signal: uint8(r.Signal), ExitCode: r.ExitCode, Thread: r.Thread, Budget: string(r.Budget)}
+	if r.Trap != nil {
+		e.Trap, e.Text = uint8(r.Trap.Kind), r.Trap.Message
+	} else if r.Err != nil {
+		e.Text = r.Err.Error()
+	}
+	e.Text = e.Text[:min(len(e.Text), maxEndText)]
+	return e
+}
+
+// resultOfEnding is a recorded result.
+func resultOfEnding(e *recording.Ending) *Result {
+	r := &Result{Outcome: Outcome(e.Outcome), ExitCode: e.ExitCode, Signal: wasip1.Signal(e.Signal), Budget: Budget(e.Budget), Thread: e.Thread}
+	switch {
+	case r.Outcome == Trapped:
+		r.Trap = &Trap{Kind: TrapKind(e.Trap), Message: e.Text}
+		if e.Text == "" {
+			r.Trap.Message = r.Trap.Kind.String()
+		}
+	case e.Text != "":
+		r.Err = errors.New(e.Text)
+	}
+	return r
 }
 
 // WriteMemory writes to the guest's memory while none of its exports runs, and has a recording know of it. Errors:

@@ -7,44 +7,34 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 )
 
-// hostedRow stands for all functions of the embedder's, in recorded and in what reads recordings.
-const hostedRow = -1
-
 // hosted records a call of a function of the embedder's.
-func (b *tape) hosted(t *thread, f *hostFunction, stack []uint64) {
+func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
 	x := &t.crossing
 	b.flush(t)
 	id, known := b.functions[f]
 	if !known {
 		id = uint64(len(b.functions))
 		b.functions[f] = id
-		b.op(opFunction)
-		b.name(f.module)
-		b.name(f.Name)
+		b.Function(f.module, f.Name)
 	}
-	b.op(opHosted)
-	b.uvarint(id)
-	b.values(narrowed(stack, f.Params))
-	b.emit()
-	c := &recorded{row: hostedRow, begun: true, outer: x.call}
+	b.Hosted(id, narrowed(stack, f.Params))
+	c := &recorded{row: recording.HostedRow, begun: true, outer: x.call}
 	x.call = c
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	defer t.view.SetLog(outer)
 	f.Call(&HostCall{t}, stack)
+	b.tellPrinted(t)
 	if t.gone() {
 		return
 	}
 	t.attach()
 	b.running(t)
-	b.op(opEnd)
-	b.reads(t, c)
-	b.values(narrowed(stack, f.Results))
-	b.writes(&t.view, c.log.Writes)
-	b.emit()
-	x.call = c.outer
+	b.answered(t, c, &recording.Answer{Values: narrowed(stack, f.Results)})
 }
 
 // narrowed are values without what an engine leaves beside those of 32 bits.
@@ -61,36 +51,36 @@ func narrowed(stack []uint64, types []api.ValueType) []uint64 {
 // hosted answers a call as the embedder's function did.
 func (r *replayer) hosted(t *thread, f *hostFunction, stack []uint64) {
 	params := narrowed(stack, f.Params)
-	e, err := r.peek()
+	e, err := r.Peek()
 	switch {
 	case t.guest.ended.Load():
 		return
 	case err != nil:
 		r.fail(err)
 		return
-	case e.op == opFinish:
+	case e.Op == recording.Finish:
 		r.stop(t, e, false)
 	}
 	if t.guest.ended.Load() {
 		return
 	}
-	if e.op != opHosted || e.name != f.String() || !slices.Equal(e.values, params) {
+	if e.Op != recording.Hosted || e.Name != f.String() || !slices.Equal(e.Values, params) {
 		r.part(t, describeHosted(f.String(), params))
 		return
 	}
-	r.take()
-	if !r.during(t, hostedRow, nil) {
+	r.Take()
+	if !r.during(t, recording.HostedRow, nil) {
 		return
 	}
-	a, ok := r.answered(t, hostedRow, func() string { return describeHosted(f.String(), params) })
+	a, ok := r.answered(t, recording.HostedRow, func() string { return describeHosted(f.String(), params) })
 	if !ok {
 		return
 	}
-	if len(a.values) != len(f.Results) {
-		r.fail(r.bad(fmt.Sprintf("%v answers %d values", f, len(a.values))))
+	if len(a.Values) != len(f.Results) {
+		r.fail(r.Damaged(fmt.Sprintf("%v answers %d values", f, len(a.Values))))
 		return
 	}
-	copy(stack, a.values)
+	copy(stack, a.Values)
 }
 
 // describeHosted tells of a call in one line.

@@ -3,6 +3,8 @@ package virt
 import (
 	"fmt"
 	"strings"
+
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 )
 
 // describeCall tells of a call in one line.
@@ -46,7 +48,7 @@ func describeCall(i int, args []uint64) string {
 // describeName is the name of the function in row i.
 func describeName(i int) string {
 	switch {
-	case i == hostedRow:
+	case i == recording.HostedRow:
 		return "a function of the embedder"
 	case i >= rows:
 		return "memory." + kernel[i-rows].name
@@ -55,28 +57,28 @@ func describeName(i int) string {
 }
 
 // describe tells of an event in one line, without what a call answered.
-func (d *script) describe(e *event) string {
+func describe(e *recording.Event) string {
 	switch {
-	case e.call():
-		return describeCall(e.row, e.args[:e.width])
-	case e.op == opEnd:
+	case e.Call():
+		return describeCall(e.Row, e.Args[:e.Width])
+	case e.Op == recording.End:
 		return "the end of a call"
-	case e.op == opSwitch:
-		return fmt.Sprintf("a switch to thread %d, at call %d with fuel %d", e.to, e.entries, e.fuel)
-	case e.op == opHosted:
-		return describeHosted(e.name, e.values) + " of the embedder"
-	case e.op == opExport:
-		return fmt.Sprintf("the export %s is called with %v", e.name, e.values)
-	case e.op == opReturned:
-		return fmt.Sprintf("the export returns %v", e.values)
-	case e.op == opWrote:
-		return fmt.Sprintf("host code writes %d bytes at %#x", e.at.Len, e.at.Ptr)
-	case e.op == opRefused:
-		return fmt.Sprintf("memory is not to grow to %d bytes", e.size)
-	case e.op == opFuel:
-		return fmt.Sprintf("fuel for %d instructions", e.size)
-	case e.op == opFinish:
-		return fmt.Sprintf("the end: %v, at call %d with fuel %d", &e.result, e.entries, e.fuel)
+	case e.Op == recording.Switch:
+		return fmt.Sprintf("a switch to thread %d, at call %d with fuel %d", e.To, e.Entries, e.Fuel)
+	case e.Op == recording.Hosted:
+		return describeHosted(e.Name, e.Values) + " of the embedder"
+	case e.Op == recording.Export:
+		return fmt.Sprintf("the export %s is called with %v", e.Name, e.Values)
+	case e.Op == recording.Returned:
+		return fmt.Sprintf("the export returns %v", e.Values)
+	case e.Op == recording.Wrote:
+		return fmt.Sprintf("host code writes %d bytes at %#x", e.At.Len, e.At.Ptr)
+	case e.Op == recording.Refused:
+		return fmt.Sprintf("memory is not to grow to %d bytes", e.Size)
+	case e.Op == recording.Fuel:
+		return fmt.Sprintf("fuel for %d instructions", e.Size)
+	case e.Op == recording.Finish:
+		return fmt.Sprintf("the end: %v, at call %d with fuel %d", resultOfEnding(&e.Ending), e.Entries, e.Fuel)
 	}
-	return fmt.Sprintf("event %#x", uint8(e.op))
+	return fmt.Sprintf("event %#x", uint8(e.Op))
 }

@@ -12,8 +12,16 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
+
+// ErrRecordingCut says that a recording has no end: it was cut, or the process that wrote it died. All events before
+// that are good.
+var ErrRecordingCut = recording.ErrCut
+
+// RecordingError says that a recording is none, is of another version, or was damaged.
+type RecordingError = recording.Error
 
 // Difference says where a run that is replayed does something else than the recorded one.
 type Difference struct {
@@ -48,7 +56,7 @@ func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Optio
 type Player struct {
 	host    *Host
 	module  *Module
-	header  header
+	header  recording.Header
 	outputs [2]io.Writer
 }
 
@@ -60,12 +68,12 @@ func NewPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts ...Op
 }
 
 // newPlayer also returns what goes on reading the recording.
-func newPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts []Option) (_ *Player, _ *replayer, err error) {
-	r := newReplayer(recording)
-	if r.header, err = r.script.header(); err != nil {
+func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) (_ *Player, _ *replayer, err error) {
+	r, err := newReplayer(from)
+	if err != nil {
 		return nil, nil, err
 	}
-	if r.header.module != sha256.Sum256(wasm) {
+	if r.header.Module != sha256.Sum256(wasm) {
 		return nil, nil, errors.New("replay: the recording is of another module")
 	}
 	given, err := NewBuilder(opts...).config()
@@ -93,7 +101,7 @@ func (p *Player) config(r *replayer) config {
 	h := &p.header
 	return config{
 		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
-		depth: h.depth, resume: h.resumes, period: h.period, access: h.accesses, noPreempt: h.unpreempted,
+		depth: h.Depth, resume: h.Resumes, period: h.Period, access: h.Accesses, noPreempt: h.Unpreempted,
 		replay: r,
 	}
 }
@@ -105,13 +113,12 @@ func (p *Player) Close(ctx context.Context) error {
 
 // Play replays a recording. See [Replay] for what it answers. It may be called by several goroutines, where no option
 // says where the output goes.
-func (p *Player) Play(ctx context.Context, recording io.Reader) (*Result, error) {
-	r := newReplayer(recording)
-	h, err := r.script.header()
+func (p *Player) Play(ctx context.Context, from io.Reader) (*Result, error) {
+	r, err := newReplayer(from)
 	if err != nil {
 		return nil, err
 	}
-	if r.header = h; h != p.header {
+	if r.header != p.header {
 		return nil, errors.New("replay: the recording is of another module, or was made by a Host that rewrote it in another way")
 	}
 	return p.play(ctx, r)
@@ -136,34 +143,43 @@ func (p *Player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	return g.Result(), nil
 }
 
-func newReplayer(recording io.Reader) *replayer {
-	r := &replayer{threads: newTurnstile(), types: newBorderTable()}
-	r.r = recording
-	return r
+func newReplayer(from io.Reader) (*replayer, error) {
+	events, header, err := recording.NewReader(from, recordingTable)
+	if err != nil {
+		return nil, err
+	}
+	r := &replayer{Reader: events, header: header, threads: newTurnstile(), types: newBorderTable()}
+	r.OnOutput = r.print
+	return r, nil
+}
+
+// print shows what the guest printed. A writer that fails ends the replay.
+func (r *replayer) print(stream int, p []byte) error {
+	w := r.outputs[stream]
+	if w == nil {
+		return nil
+	}
+	if _, err := w.Write(p); err != nil {
+		return fmt.Errorf("replay: write the guest's output: %w", err)
+	}
+	return nil
 }
 
 // replayer is the border of a guest that is replayed.
 type replayer struct {
-	script
-	header  header
+	*recording.Reader
+	header  recording.Header
 	types   borderTable
 	guest   *Guest
 	threads *turnstile
 	outputs [2]io.Writer
-	shown   map[uint32]io.Writer // descriptors that are standard output or error
-	err     error                // why the replay stopped
+	err     error // why the replay stopped
 }
 
 // attach makes the replayer the border of its guest.
 func (r *replayer) attach(g *Guest) border {
 	r.guest = g
 	r.threads.over = g.ended.Load
-	r.shown = map[uint32]io.Writer{}
-	for i, w := range r.outputs {
-		if w != nil {
-			r.shown[uint32(i)+1] = w
-		}
-	}
 	return r
 }
 
@@ -171,29 +187,28 @@ func (r *replayer) attach(g *Guest) border {
 func (r *replayer) drive(ctx context.Context, g *Guest) error {
 	for !g.ended.Load() {
 		if err := r.threads.rest(); err != nil {
-			r.fail(r.bad(err.Error()))
+			r.fail(r.Damaged(err.Error()))
 			break
 		}
 		if g.ended.Load() {
 			break
 		}
-		e, err := r.peek()
+		e, err := r.Peek()
 		switch {
 		case err != nil:
 			r.fail(err)
-		case e.op == opExport:
-			if _, err := g.Call(ctx, e.name, slices.Clone(e.values)...); err != nil {
+		case e.Op == recording.Export:
+			if _, err := g.Call(ctx, e.Name, slices.Clone(e.Values)...); err != nil {
 				if _, exit := errors.AsType[*ExitError](err); !exit {
 					r.fail(err)
 				}
 			}
-		case e.op == opWrote:
-			r.apply(g)
-		case e.op == opFinish:
-			result := e.result
-			g.decide(&result)
+		case e.Op == recording.Wrote:
+			r.apply(g, e)
+		case e.Op == recording.Finish:
+			g.decide(resultOfEnding(&e.Ending))
 		default:
-			r.fail(r.bad("what follows is nothing that host code did"))
+			r.fail(r.Damaged("what follows is nothing that host code did"))
 		}
 	}
 	r.threads.Next(nil)
@@ -207,24 +222,21 @@ func (r *replayer) check(g *Guest) error {
 		return r.err
 	}
 	got := g.Result()
-	e, err := r.peek()
+	e, err := r.Peek()
 	if err != nil {
 		return err
 	}
-	if e.op != opFinish {
-		return &Difference{Event: r.count, Thread: got.Thread, Recorded: r.describe(e), Replayed: "the end: " + got.String()}
+	if e.Op != recording.Finish {
+		return &Difference{Event: r.Count(), Thread: got.Thread, Recorded: describe(e), Replayed: "the end: " + got.String()}
 	}
-	if want := e.result; !sameEnd(got, &want) {
-		return &Difference{Event: r.count, Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
+	if want := resultOfEnding(&e.Ending); !sameEnd(got, want) {
+		return &Difference{Event: r.Count(), Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
 	}
-	r.take()
-	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
-		if err == nil {
-			err = r.bad("it goes on behind its end")
-		}
-		return r.damage(err)
+	r.Take()
+	if err := r.Err(); err != nil {
+		return err
 	}
-	return nil
+	return r.AtEnd()
 }
 
 func sameEnd(a, b *Result) bool {
@@ -244,30 +256,30 @@ func (r *replayer) fail(err error) {
 
 // part stops the replay because thread t does something else than what comes next.
 func (r *replayer) part(t *thread, does string) {
-	d := &Difference{Event: r.count, Thread: t.id(), Replayed: does}
-	if e, err := r.peek(); err != nil {
+	d := &Difference{Event: r.Count(), Thread: t.id(), Replayed: does}
+	if e, err := r.Peek(); err != nil {
 		d.Recorded = err.Error()
 	} else {
-		d.Recorded = r.describe(e)
+		d.Recorded = describe(e)
 	}
 	r.fail(d)
 }
 
 // apply makes what host code wrote.
-func (r *replayer) apply(g *Guest) {
-	at := r.event.at
-	r.take()
+func (r *replayer) apply(g *Guest, e *recording.Event) {
+	at := e.At
+	r.Take()
 	g.main.attach()
 	b, errno := g.main.view.Window(at.Ptr, at.Len)
 	if errno != wasip1.ESUCCESS {
 		r.fail(r.outside(at))
-	} else if err := r.bytes(b); err != nil {
+	} else if err := r.Bytes(b); err != nil {
 		r.fail(err)
 	}
 }
 
-func (d *script) outside(at memory.Range) error {
-	return d.bad(fmt.Sprintf("%d bytes at %#x lie outside of the guest's memory", at.Len, at.Ptr))
+func (r *replayer) outside(at memory.Range) error {
+	return r.Damaged(fmt.Sprintf("%d bytes at %#x lie outside of the guest's memory", at.Len, at.Ptr))
 }
 
 // epoch is when a replay's clock stands, which nobody reads.

@@ -2,10 +2,10 @@ package virt
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -18,13 +18,11 @@ func (r *replayer) answer(t *thread, i int, f *Function, p []uint64) wasip1.Errn
 	if !ok {
 		return wasip1.ECANCELED
 	}
-	errno := wasip1.Errno(a.result)
+	errno := wasip1.Errno(a.Result)
 	if i == spawnRow && errno == wasip1.ESUCCESS {
-		if r.spawn(t, args[0]); t.spawned != a.spawned {
-			r.part(t, fmt.Sprintf("thread-spawn answers %d, not %d", int32(t.spawned), a.spawned))
+		if r.spawn(t, args[0]); t.spawned != a.Spawned {
+			r.part(t, fmt.Sprintf("thread-spawn answers %d, not %d", int32(t.spawned), a.Spawned))
 		}
-	} else if errno == wasip1.ESUCCESS {
-		r.show(t, f.Name, args[:width])
 	}
 	return errno
 }
@@ -49,36 +47,36 @@ func (r *replayer) kernel(t *thread, i int, p []uint64) {
 	if !ok {
 		return
 	}
-	if kernel[i].name == "grow" && a.result != math.MaxUint32 {
-		if kernel[i].call(t, p); uint32(p[0]) != a.result {
-			r.part(t, fmt.Sprintf("memory.grow answers %d, not %d", int32(p[0]), int32(a.result)))
+	if kernel[i].name == "grow" && a.Result != math.MaxUint32 {
+		if kernel[i].call(t, p); uint32(p[0]) != a.Result {
+			r.part(t, fmt.Sprintf("memory.grow answers %d, not %d", int32(p[0]), int32(a.Result)))
 		}
 	}
-	p[0] = uint64(a.result)
+	p[0] = uint64(a.Result)
 }
 
 // call takes a call from the recording, and does in memory what it did. It reports whether the guest goes on.
-func (r *replayer) call(t *thread, row int, args []uint64) (a answer, ok bool) {
+func (r *replayer) call(t *thread, row int, args []uint64) (a recording.Answer, ok bool) {
 	r.types.narrow(row, args)
-	e, err := r.peek()
+	e, err := r.Peek()
 	switch {
 	case t.guest.ended.Load():
 		return a, false
 	case err != nil:
 		r.fail(err)
 		return a, false
-	case e.op == opFinish:
+	case e.Op == recording.Finish:
 		r.stop(t, e, false)
 	}
 	if t.guest.ended.Load() {
 		return a, false
 	}
-	if !e.call() || e.row != row || !slices.Equal(e.args[:e.width], args) {
+	if !e.Call() || e.Row != row || !slices.Equal(e.Args[:e.Width], args) {
 		r.part(t, describeCall(row, args))
 		return a, false
 	}
-	begun := e.op >= opBegin
-	r.take()
+	begun := e.Op >= recording.Begin
+	r.Take()
 	if begun && !r.during(t, row, args) {
 		return a, false
 	}
@@ -86,22 +84,22 @@ func (r *replayer) call(t *thread, row int, args []uint64) (a answer, ok bool) {
 }
 
 // answered takes what a call answered, and does in memory what it did. describe tells of the call.
-func (r *replayer) answered(t *thread, row int, describe func() string) (a answer, ok bool) {
-	a, err := r.script.answer(row)
+func (r *replayer) answered(t *thread, row int, describe func() string) (a recording.Answer, ok bool) {
+	a, err := r.Answer(row)
 	if err == nil {
-		err = r.writes(t, a.writes)
+		err = r.writes(t, a.Following)
 	}
 	if err != nil {
-		r.failed = err
+		r.Fail(err)
 		r.fail(err)
 		return a, false
 	}
 	sum, mem := uint32(0), t.view.Bytes()
-	for _, rg := range a.reads {
-		sum = digest(sum, mem, rg)
+	for _, rg := range a.Reads {
+		sum = recording.Digest(sum, mem, rg)
 	}
-	if len(a.reads) > 0 && sum != a.sum {
-		r.fail(&Difference{Event: r.count, Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.sum),
+	if len(a.Reads) > 0 && sum != a.Sum {
+		r.fail(&Difference{Event: r.Count(), Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.Sum),
 			Replayed: fmt.Sprintf("the same call with bytes of checksum %08x", sum)})
 		return a, false
 	}
@@ -111,34 +109,34 @@ func (r *replayer) answered(t *thread, row int, describe func() string) (a answe
 // during does what happened while a call was under way, up to its answer.
 func (r *replayer) during(t *thread, row int, args []uint64) bool {
 	for {
-		e, err := r.peek()
+		e, err := r.Peek()
 		switch {
 		case t.guest.ended.Load():
 			return false
 		case err != nil:
 			r.fail(err)
 			return false
-		case e.op == opEnd:
-			r.take()
+		case e.Op == recording.End:
+			r.Take()
 			return true
-		case e.op == opSwitch:
+		case e.Op == recording.Switch:
 			if row == spawnRow {
 				r.spawn(t, args[0]) // it may run before the call that started it returns
 			}
 			if !r.handOver(t, e) {
 				return false
 			}
-		case e.op == opExport:
-			if _, err := t.guest.Call(t, e.name, append([]uint64(nil), e.values...)...); err != nil {
+		case e.Op == recording.Export:
+			if _, err := t.guest.Call(t, e.Name, append([]uint64(nil), e.Values...)...); err != nil {
 				r.fail(err)
 				return false
 			}
-		case e.op == opWrote:
-			r.apply(t.guest)
-		case e.op == opReturned && r.header.resumes:
+		case e.Op == recording.Wrote:
+			r.apply(t.guest, e)
+		case e.Op == recording.Returned && r.header.Resumes:
 			// The call has trapped, and the export with it.
 			panic(&Trap{Kind: TrapHost, Message: "the recorded call has trapped"})
-		case e.op == opFinish:
+		case e.Op == recording.Finish:
 			if r.stop(t, e, true); !t.guest.ended.Load() {
 				r.part(t, "a call that does not end")
 			}
@@ -154,7 +152,7 @@ func (r *replayer) during(t *thread, row int, args []uint64) bool {
 func (r *replayer) writes(t *thread, n uint64) error {
 	t.attach()
 	for range n {
-		at, err := r.ranged()
+		at, err := r.Range()
 		if err != nil {
 			return err
 		}
@@ -162,7 +160,7 @@ func (r *replayer) writes(t *thread, n uint64) error {
 		if errno != wasip1.ESUCCESS {
 			return r.outside(at)
 		}
-		if err := r.bytes(b); err != nil {
+		if err := r.Bytes(b); err != nil {
 			return err
 		}
 	}
@@ -174,20 +172,20 @@ func (r *replayer) enter(t *thread) { t.crossing.entries++ }
 // back gives the turn away where it was given away, before the guest's code goes on.
 func (r *replayer) back(t *thread) {
 	for !t.guest.ended.Load() {
-		e, err := r.peek()
+		e, err := r.Peek()
 		switch {
 		case err != nil:
 			r.fail(err)
 			return
-		case e.op == opSwitch:
+		case e.Op == recording.Switch:
 			x := &t.crossing
-			if e.entries > x.entries-x.told {
+			if e.Entries > x.entries-x.told {
 				return
 			}
 			if !r.handOver(t, e) {
 				return
 			}
-		case e.op == opFinish:
+		case e.Op == recording.Finish:
 			r.stop(t, e, false)
 			return
 		default:
@@ -197,16 +195,16 @@ func (r *replayer) back(t *thread) {
 }
 
 // handOver gives the turn to the thread that got it, and returns when it has come back.
-func (r *replayer) handOver(t *thread, e *event) bool {
+func (r *replayer) handOver(t *thread, e *recording.Event) bool {
 	if !r.placed(t, e) {
 		return false
 	}
-	to := e.to
+	to := e.To
 	if !r.threads.has(to) {
-		r.fail(r.bad(fmt.Sprintf("the turn goes to thread %d, which is not there", to)))
+		r.fail(r.Damaged(fmt.Sprintf("the turn goes to thread %d, which is not there", to)))
 		return false
 	}
-	r.take()
+	r.Take()
 	t.crossing.told = t.crossing.entries
 	r.threads.pass(t.task, to)
 	t.attach()
@@ -214,9 +212,9 @@ func (r *replayer) handOver(t *thread, e *event) bool {
 }
 
 // placed compares the place of thread t with that in the event.
-func (r *replayer) placed(t *thread, e *event) bool {
+func (r *replayer) placed(t *thread, e *recording.Event) bool {
 	x := &t.crossing
-	if n, fuel := x.entries-x.told, t.spent(); n != e.entries || fuel != e.fuel {
+	if n, fuel := x.entries-x.told, t.spent(); n != e.Entries || fuel != e.Fuel {
 		r.part(t, fmt.Sprintf("is at its call %d with fuel %d", n, fuel))
 		return false
 	}
@@ -225,12 +223,13 @@ func (r *replayer) placed(t *thread, e *event) bool {
 
 // stop ends the guest where it was ended from outside of its code, by a limit of time or a deadlock, or by a call that it
 // has made.
-func (r *replayer) stop(t *thread, e *event, called bool) {
+func (r *replayer) stop(t *thread, e *recording.Event, called bool) {
 	x := &t.crossing
-	if e.entries != x.entries-x.told {
+	if e.Entries != x.entries-x.told {
 		return
 	}
-	switch e.result.Outcome {
+	result := resultOfEnding(&e.Ending)
+	switch result.Outcome {
 	case Canceled, Deadlocked, Failed, Exhausted:
 	case Exited, Signaled, Trapped:
 		if !called {
@@ -239,8 +238,7 @@ func (r *replayer) stop(t *thread, e *event, called bool) {
 	default:
 		return
 	}
-	result := e.result
-	r.guest.decide(&result)
+	r.guest.decide(result)
 }
 
 func (r *replayer) end(t *thread) {
@@ -248,117 +246,74 @@ func (r *replayer) end(t *thread) {
 		return
 	}
 	t.crossing.entries++
-	e, err := r.peek()
+	e, err := r.Peek()
 	if err != nil {
 		r.fail(err)
 		return
 	}
-	switch e.op {
-	case opFinish:
+	switch e.Op {
+	case recording.Finish:
 		r.stop(t, e, true) // it has used more fuel than there was
-	case opSwitch:
-		if e.entries != t.crossing.entries-t.crossing.told {
+	case recording.Switch:
+		if e.Entries != t.crossing.entries-t.crossing.told {
 			r.part(t, "ends")
 			return
 		}
 		// Its fuel is not compared: it counts what was given back at the end.
-		to := e.to
-		r.take()
+		to := e.To
+		r.Take()
 		t.crossing.told = t.crossing.entries
 		r.threads.direct(to)
 	}
 }
 
 func (r *replayer) export(t *thread, name string, params []uint64) {
-	e, err := r.peek()
+	e, err := r.Peek()
 	if err != nil {
 		r.fail(err)
 		return
 	}
-	if e.op != opExport || e.name != name || !slices.Equal(e.values, params) {
+	if e.Op != recording.Export || e.Name != name || !slices.Equal(e.Values, params) {
 		r.part(t, fmt.Sprintf("the export %s is called with %v", name, params))
 		return
 	}
-	r.take()
+	r.Take()
 }
 
 func (r *replayer) returned(t *thread, results []uint64) {
 	if t.guest.ended.Load() {
 		return
 	}
-	e, err := r.peek()
+	e, err := r.Peek()
 	if err != nil {
 		r.fail(err)
 		return
 	}
-	if e.op != opReturned || !slices.Equal(e.values, results) {
+	if e.Op != recording.Returned || !slices.Equal(e.Values, results) {
 		r.part(t, fmt.Sprintf("the export returns %v", results))
 		return
 	}
-	r.take()
+	r.Take()
 }
 
 func (r *replayer) refueled(slice int64) int64 {
-	e, err := r.peek()
-	if err != nil || e.op != opFuel {
+	e, err := r.Peek()
+	if err != nil || e.Op != recording.Fuel {
 		return slice
 	}
-	r.take()
-	return int64(e.size)
+	r.Take()
+	return int64(e.Size)
 }
 
 func (r *replayer) wrote(uint32, []byte) {}
 
 func (r *replayer) refuses(size uint64, _ bool) bool {
-	e, err := r.peek()
-	if err != nil || e.op != opRefused || e.size != size {
+	e, err := r.Peek()
+	if err != nil || e.Op != recording.Refused || e.Size != size {
 		return false
 	}
-	r.take()
+	r.Take()
 	return true
 }
 
 func (r *replayer) finish(*Guest) error { return nil }
-
-// show writes what the guest wrote to standard output and error, and follows where these descriptors go.
-func (r *replayer) show(t *thread, name string, args []uint64) {
-	fd := uint32(args[0])
-	switch name {
-	case "fd_close":
-		delete(r.shown, fd)
-	case "fd_renumber":
-		to := uint32(args[1])
-		if w, ok := r.shown[fd]; ok {
-			r.shown[to] = w
-		} else {
-			delete(r.shown, to)
-		}
-		if fd != to {
-			delete(r.shown, fd)
-		}
-	case "fd_write":
-		if w, ok := r.shown[fd]; ok {
-			r.write(t, w, uint32(args[1]), uint32(args[2]), uint32(args[3]))
-		}
-	}
-}
-
-func (r *replayer) write(t *thread, w io.Writer, iovs, count, written uint32) {
-	left, errno := t.view.Uint32(written)
-	for i := range count {
-		raw, e := t.view.Read(iovs+i*wasip1.SizeIovec, wasip1.SizeIovec)
-		if e != wasip1.ESUCCESS || errno != wasip1.ESUCCESS || left == 0 {
-			return
-		}
-		iov := wasip1.DecodeIovec(raw)
-		b, e := t.view.Read(iov.Buf, min(iov.Len, left))
-		if e != wasip1.ESUCCESS {
-			return
-		}
-		left -= uint32(len(b))
-		if _, err := w.Write(b); err != nil {
-			r.fail(fmt.Errorf("replay: write the guest's output: %w", err))
-			return
-		}
-	}
-}

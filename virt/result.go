@@ -103,6 +103,10 @@ func (r *Result) String() string {
 	case Signaled:
 		return "signal " + r.Signal.String()
 	case Trapped:
+		if r.Trap.Kind == TrapHost && r.Trap.Message != "" {
+			message, _, _ := strings.Cut(r.Trap.Message, "\n")
+			return "trap: " + message
+		}
 		return "trap: " + r.Trap.Kind.String()
 	case Exhausted:
 		return "out of " + string(r.Budget)
@@ -126,6 +130,8 @@ const (
 	HostCalls   Budget = "host calls"
 	CallDepth   Budget = "call depth"
 	OutputBytes Budget = "output bytes"
+	// RecordingBytes is the budget of [RecordLimit].
+	RecordingBytes Budget = "recording bytes"
 )
 
 // ExitError is what an export's caller gets when the call ended the guest.
@@ -196,7 +202,12 @@ type Trap struct {
 	Message string
 	// Stack holds the WebAssembly functions that were active, innermost first, one a line.
 	Stack string
+	// Err is what a Handler or HostFunction gave to Trap; nil for other traps, and in a replay.
+	Err error
 }
+
+// Unwrap returns Err.
+func (t *Trap) Unwrap() error { return t.Err }
 
 func (t *Trap) Error() string {
 	if t.Stack == "" {
@@ -285,7 +296,7 @@ func resultOf(err error) *Result {
 	}
 	if trap, ok := errors.AsType[*Trap](err); ok {
 		_, stack, _ := strings.Cut(err.Error(), stackHeader)
-		return &Result{Outcome: Trapped, Trap: &Trap{trap.Kind, trap.Message, stackLines(stack)}}
+		return &Result{Outcome: Trapped, Trap: &Trap{Kind: trap.Kind, Message: trap.Message, Stack: stackLines(stack), Err: trap.Err}}
 	}
 	if trap := waitTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}

@@ -3,10 +3,10 @@ package virt
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -48,7 +48,7 @@ func CompareRecordings(a, b io.Reader, context int) (*Parting, error) {
 		return nil, fmt.Errorf("recording b: %w", err)
 	}
 	p := &Parting{}
-	if ra.header.module != rb.header.module {
+	if ra.header.Module != rb.header.Module {
 		p.A, p.B = []string{"another module"}, []string{"another module"}
 		return p, nil
 	}
@@ -84,8 +84,8 @@ func ended(name string, err error) error {
 
 // lineReader reads a recording as lines of text that are the same exactly if the events are.
 type lineReader struct {
-	script
-	header header
+	*recording.Reader
+	header recording.Header
 	thread uint32
 	calls  map[uint32][]int // rows of the calls under way, by thread
 	over   bool
@@ -93,9 +93,8 @@ type lineReader struct {
 
 func newLineReader(r io.Reader) (*lineReader, error) {
 	l := &lineReader{calls: map[uint32][]int{}}
-	l.r = r
 	var err error
-	l.header, err = l.script.header()
+	l.Reader, l.header, err = recording.NewReader(r, recordingTable)
 	return l, err
 }
 
@@ -117,42 +116,42 @@ func (l *lineReader) rest(line string, err error, context int) (lines []string, 
 // next returns the next event. At the end it answers io.EOF.
 func (l *lineReader) next() (string, error) {
 	if l.over {
-		if _, err := l.ReadByte(); err != nil {
+		if err := l.AtEnd(); err != nil {
 			return "", err
 		}
-		return "", l.bad("it goes on behind its end")
+		return "", io.EOF
 	}
-	e, err := l.peek()
+	e, err := l.Peek()
 	if err != nil {
 		return "", err
 	}
-	l.take()
-	line := fmt.Sprintf("thread %d: %s", l.thread, l.describe(e))
+	l.Take()
+	line := fmt.Sprintf("thread %d: %s", l.thread, describe(e))
 	switch {
-	case e.call() && e.op >= opBegin:
-		l.calls[l.thread] = append(l.calls[l.thread], e.row)
+	case e.Call() && e.Op >= recording.Begin:
+		l.calls[l.thread] = append(l.calls[l.thread], e.Row)
 		return line + " …", nil
-	case e.call():
-		text, err := l.answered(e.row)
+	case e.Call():
+		text, err := l.answered(e.Row)
 		return line + text, err
-	case e.op == opHosted:
-		l.calls[l.thread] = append(l.calls[l.thread], hostedRow)
+	case e.Op == recording.Hosted:
+		l.calls[l.thread] = append(l.calls[l.thread], recording.HostedRow)
 		return line + " …", nil
-	case e.op == opEnd:
+	case e.Op == recording.End:
 		open := l.calls[l.thread]
 		if len(open) == 0 {
-			return "", l.bad("a call ends that has not begun")
+			return "", l.Damaged("a call ends that has not begun")
 		}
 		r := open[len(open)-1]
 		l.calls[l.thread] = open[:len(open)-1]
 		text, err := l.answered(r)
 		return fmt.Sprintf("thread %d: … %s%s", l.thread, describeName(r), text), err
-	case e.op == opSwitch:
-		l.thread = e.to
-	case e.op == opWrote:
-		_, sum, err := l.content(e.at.Len)
+	case e.Op == recording.Switch:
+		l.thread = e.To
+	case e.Op == recording.Wrote:
+		_, sum, err := l.content(e.At.Len)
 		return fmt.Sprintf("%s (%08x)", line, sum), err
-	case e.op == opFinish:
+	case e.Op == recording.Finish:
 		l.over = true
 	}
 	return line, nil
@@ -160,30 +159,30 @@ func (l *lineReader) next() (string, error) {
 
 // answered tells what a call answered.
 func (l *lineReader) answered(row int) (string, error) {
-	a, err := l.answer(row)
+	a, err := l.Answer(row)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	switch {
-	case row == hostedRow:
-		fmt.Fprintf(&b, " = %v", a.values)
+	case row == recording.HostedRow:
+		fmt.Fprintf(&b, " = %v", a.Values)
 	case row >= rows:
-		fmt.Fprintf(&b, " = %d", int32(a.result))
-	case row == spawnRow && a.result == 0:
-		fmt.Fprintf(&b, " = thread %d", a.spawned)
+		fmt.Fprintf(&b, " = %d", int32(a.Result))
+	case row == spawnRow && a.Result == 0:
+		fmt.Fprintf(&b, " = thread %d", a.Spawned)
 	default:
-		fmt.Fprintf(&b, " = %v", wasip1.Errno(a.result))
+		fmt.Fprintf(&b, " = %v", wasip1.Errno(a.Result))
 	}
-	if len(a.reads) > 0 {
+	if len(a.Reads) > 0 {
 		total := uint64(0)
-		for _, r := range a.reads {
+		for _, r := range a.Reads {
 			total += uint64(r.Len)
 		}
-		fmt.Fprintf(&b, ", read %d bytes (%08x)", total, a.sum)
+		fmt.Fprintf(&b, ", read %d bytes (%08x)", total, a.Sum)
 	}
-	for range a.writes {
-		at, err := l.ranged()
+	for range a.Following {
+		at, err := l.Range()
 		if err != nil {
 			return "", err
 		}
@@ -199,14 +198,14 @@ func (l *lineReader) answered(row int) (string, error) {
 // content reads n bytes, and tells how they begin and their checksum.
 func (l *lineReader) content(n uint32) (start string, sum uint32, err error) {
 	for first := true; n > 0; first = false {
-		b, err := l.window(int(min(n, frameSize)))
+		b, err := l.Window(int(min(n, 64<<10)))
 		if err != nil {
-			return "", 0, l.damage(err)
+			return "", 0, err
 		}
 		if first {
 			start = fmt.Sprintf("% x", b[:min(len(b), 16)])
 		}
-		sum = crc32.Update(sum, castagnoli, b)
+		sum = recording.Sum(sum, b)
 		n -= uint32(len(b))
 	}
 	return start, sum, nil

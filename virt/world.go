@@ -181,13 +181,16 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 	}
 }
 
-// limitOutput puts the budget of output before the streams of descriptors 1 and 2.
+// limitOutput puts the budget of output, and the recorder, before the streams of descriptors 1 and 2.
 func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
-	if g.purse.output == nil && g.host.purse.output == nil {
-		return
-	}
+	limited := g.purse.output != nil || g.host.purse.output != nil
 	for i := 1; i <= 2; i++ {
-		streams[i] = limitedOutput{streams[i], g}
+		if limited {
+			streams[i] = limitedOutput{wrappedOutput{streams[i]}, g}
+		}
+		if g.config.recording != nil {
+			streams[i] = recordedOutput{wrappedOutput{streams[i]}, g, i - 1}
+		}
 	}
 }
 
