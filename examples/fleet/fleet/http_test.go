@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -126,10 +127,10 @@ func TestPageInABrowser(t *testing.T) {
 	one := &Worker{Client: c, Name: "another", MaxTries: 1}
 	work(t, one)
 	c.Run(t.Context(), Job{Module: bad})
-	web := httptest.NewServer(Front(c))
+	web := httptest.NewServer(held(Front(c)))
 	defer web.Close()
 	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(), "--timeout=8000"}
+		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir()}
 	dom, err := exec.CommandContext(t.Context(), browser, append(args, "--dump-dom", web.URL+"/")...).Output()
 	if err != nil {
 		t.Fatalf("chromium: %v", err)
@@ -149,6 +150,32 @@ func TestPageInABrowser(t *testing.T) {
 			t.Errorf("screenshot: %v", err)
 		}
 	}
+}
+
+// held serves the page with a picture that comes only after two rounds of events. The browser looks at the page when it is
+// loaded, and the picture is part of that.
+func held(front http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", front)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(page)
+		io.WriteString(w, `<img src="/picture" hidden>`)
+	})
+	mux.HandleFunc("GET /picture", func(w http.ResponseWriter, r *http.Request) {
+		events, err := http.Get("http://" + r.Host + "/events")
+		if err != nil {
+			return
+		}
+		defer events.Body.Close()
+		for lines := bufio.NewReader(events.Body); ; {
+			line, err := lines.ReadString('\n')
+			if err != nil || strings.Contains(line, `"a-worker"`) && strings.Contains(line, `"results":1`) {
+				break
+			}
+		}
+		time.Sleep(3 * time.Second) // the page's own events come once a second
+	})
+	return mux
 }
 
 func TestEventsEndWithTheReader(t *testing.T) {
