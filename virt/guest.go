@@ -49,8 +49,10 @@ type Guest struct {
 	timer     *time.Timer
 	deadline  time.Time // of the budget of wall time; zero where there is none
 
-	calls chan struct{} // holds one token while an export runs
-	ended atomic.Bool
+	direct directCalls
+	copies atomic.Int64  // bytes that its instances take besides the memory
+	calls  chan struct{} // holds one token while an export runs
+	ended  atomic.Bool
 
 	mu     sync.Mutex
 	result *Result // but for what ends tell
@@ -97,6 +99,9 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 // instantiate makes the WebAssembly instance of the first thread.
 func (g *Guest) instantiate(ctx context.Context) error {
 	if err := g.checkMemory(); err != nil {
+		return err
+	}
+	if err := g.chargeInstance(); err != nil {
 		return err
 	}
 	if err := g.reserveLinear(); err != nil {
@@ -411,9 +416,15 @@ func (g *Guest) Files() *vfs.Table { return g.files }
 // Namespace returns the guest's mounts, which host code may look at, add to and take away while the guest runs.
 func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 
-// Instance returns the guest's WebAssembly instance, for its memory and globals. Exports are
-// called with [Guest.Call], which knows what the guest may do.
-func (g *Guest) Instance() api.Module { return g.main.mod }
+// Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers that call its allocator. Other
+// exports are called with [Guest.Call], which knows what the guest may do. Calls of the instance's functions end with
+// their context, which is the guest's end, and with the guest. After [Guest.Close] the memory is empty.
+func (g *Guest) Instance() api.Module {
+	if g.main.mod == nil || g.adopted {
+		return g.main.mod
+	}
+	return &instance{g.main.mod, g}
+}
 
 // Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors and lets go of
 // its memory, which another guest may have next: what host code got of it by [Guest.Instance] must not be used any
@@ -428,6 +439,7 @@ func (g *Guest) Close(ctx context.Context) error {
 	}
 	g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
 	g.group.Close()
+	g.direct.close()
 	if g.timer != nil {
 		g.timer.Stop()
 	}
@@ -437,6 +449,9 @@ func (g *Guest) Close(ctx context.Context) error {
 		contained(g.closeFiles))
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
+	}
+	if g.copies.Load() > 0 {
+		g.dischargeInstance()
 	}
 	if g.main.lin != nil {
 		err = errors.Join(err, g.main.lin.recycle())

@@ -28,8 +28,16 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
-	id, err := g.group.Go(func(task *sched.Thread) { g.runThread(t, task, arg) })
+	if g.chargeInstance() != nil {
+		p[0] = spawnErrno(wasip1.EAGAIN)
+		return
+	}
+	id, err := g.group.Go(func(task *sched.Thread) {
+		defer g.dischargeInstance()
+		g.runThread(t, task, arg)
+	})
 	if err != nil {
+		g.dischargeInstance()
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
 	}

@@ -172,6 +172,7 @@ type layout struct {
 	ownTables     []Table // those that it defines
 	tags          int
 	bodies        int
+	passive       uint64 // elements of the segments that are kept for table.init
 }
 
 // span is a part of the module.

@@ -192,7 +192,9 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 	case secElement:
 		n := vector("element segments", 2)
 		for i := 0; i < n && c.err == nil; i++ {
-			parseElement(c, refs)
+			if passive, elements := parseElement(c, refs); passive {
+				m.passive += uint64(elements)
+			}
 		}
 	case secDataCount:
 		c.u32()

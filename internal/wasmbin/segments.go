@@ -55,13 +55,14 @@ func parseHeapType(c *cursor) {
 
 // parseElement reads an element segment, of any of the eight forms: bit 0 says
 // passive or declarative, bit 1 that a table is named (or declarative), bit 2
-// that the elements are expressions.
-func parseElement(c *cursor, refs *refs) {
+// that the elements are expressions. It tells how many elements there are, and
+// whether the segment is kept for table.init.
+func parseElement(c *cursor, refs *refs) (passive bool, n int) {
 	at := c.pos
 	flags := c.u32()
 	if flags > 7 {
 		c.fail(at, "unknown form %d of an element segment", flags)
-		return
+		return false, 0
 	}
 	active, explicit, exprs := flags&1 == 0, flags&2 != 0, flags&4 != 0
 	if active {
@@ -77,7 +78,7 @@ func parseElement(c *cursor, refs *refs) {
 			c.zero("the kind of an element segment")
 		}
 	}
-	n := c.count("elements", 1)
+	n = c.count("elements", 1)
 	for i := 0; i < n && c.err == nil; i++ {
 		if exprs {
 			parseConstExpr(c, refs)
@@ -85,6 +86,7 @@ func parseElement(c *cursor, refs *refs) {
 			refs.visitFunc(c)
 		}
 	}
+	return !active && !explicit, n
 }
 
 func parseData(c *cursor, refs *refs) {
