@@ -301,6 +301,7 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 			}
 		}
 		d.file = file
+		_, d.prepares = node.(Preparer)
 		d.vector, _ = file.(VectorFile)
 		d.append, _ = file.(Appender)
 	case StreamNode:

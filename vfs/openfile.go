@@ -27,6 +27,7 @@ type OpenFile struct {
 	mode      OpenMode
 	preopened bool
 	again     bool // it may be used again for another when it is closed; see Caller.Alone
+	prepares  bool // its node is a Preparer
 	made      bool // its node is one that Maker.Make has made for it
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used

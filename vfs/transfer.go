@@ -119,6 +119,9 @@ func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) 
 
 // writeFile writes at the position of f, which has a file, for FdWrite. size is that of bufs.
 func (c *Caller) writeFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) {
+	if err := c.prepare(f, KeepAll); err != nil {
+		return 0, err
+	}
 	if size <= maxPiece {
 		return f.writeFile(bufs)
 	}
@@ -127,6 +130,9 @@ func (c *Caller) writeFile(f *OpenFile, bufs [][]byte, size uint64) (int, error)
 
 // writeFileAt is writeFile for FdPwrite.
 func (c *Caller) writeFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) (int, error) {
+	if err := c.prepare(f, KeepAll); err != nil {
+		return 0, err
+	}
 	if size <= maxPiece {
 		return f.writeFileAt(bufs, off)
 	}

@@ -91,6 +91,9 @@ func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
 	case offset > math.MaxInt64 || length > math.MaxInt64-offset:
 		return wasip1.EFBIG
 	}
+	if err := c.prepare(f, KeepAll); err != nil {
+		return errno(err)
+	}
 	return errno(f.allocate(int64(offset), int64(length)))
 }
 
@@ -207,6 +210,9 @@ func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdFilestatSetSize, wasip1.EINVAL)
 	if e != wasip1.ESUCCESS {
 		return e
+	}
+	if err := c.prepare(f, int64(min(size, KeepAll))); err != nil {
+		return errno(err)
 	}
 	return errno(f.setSize(size))
 }

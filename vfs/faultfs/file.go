@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"context"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -14,6 +15,11 @@ type open struct {
 	known      *inode
 	mode       vfs.OpenMode
 	generation uint64
+}
+
+// Prepare prepares the file below.
+func (f *file) Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error {
+	return wrapfs.Prepare(ctx, f.Below, keep, charge)
 }
 
 // Open opens the file.

@@ -30,6 +30,7 @@ var (
 	_ vfs.Appender   = (*file)(nil)
 	_ vfs.Allocator  = (*file)(nil)
 	_ vfs.Advisor    = (*file)(nil)
+	_ vfs.Sparse     = (*file)(nil)
 )
 
 // iovMax is how many buffers the kernel takes at once (IOV_MAX).
@@ -319,6 +320,28 @@ func (f *file) Allocate(off, n int64) error {
 		defer closeFD(fd)
 	}
 	return again(func() error { return unix.Fallocate(fd, 0, off, n) })
+}
+
+// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: nothing but Append uses that.
+func (f *file) NextData(off int64) (start, end int64, err error) {
+	if err := f.use(); err != nil {
+		return 0, 0, err
+	}
+	defer f.release()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if start, err = unix.Seek(f.fd, off, unix.SEEK_DATA); err == nil {
+		end, err = unix.Seek(f.fd, start, unix.SEEK_HOLE)
+	}
+	switch err {
+	case nil:
+		return start, end, nil
+	case unix.ENXIO:
+		return 0, 0, io.EOF
+	case unix.EINVAL:
+		return 0, 0, wasip1.ENOTSUP
+	}
+	return 0, 0, wasip1.FromError(err)
 }
 
 func (f *file) Advise(off, n int64, advice wasip1.Advice) error {

@@ -1,6 +1,7 @@
 package overlayfs
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"strconv"
@@ -100,7 +101,7 @@ func (a *applier) copy(d *delta) error {
 	}
 	a.n++
 	name := strconv.Itoa(a.n)
-	n, c, err := copyFile(f, a.stage, name, whole)
+	n, c, err := copyFile(context.Background(), f, a.stage, name, whole)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package overlayfs
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 
@@ -11,46 +13,142 @@ import (
 )
 
 const (
-	// whole as a size says that all of the content is wanted.
-	whole = int64(math.MaxInt64)
+	whole = int64(vfs.KeepAll)
 	// chunk is how much is copied at a time.
 	chunk = 128 << 10
 )
 
 var errNoOperation = errors.New("overlayfs: the upper has no such operation")
 
-// copyUp puts the content in the upper, of the size given if that is not whole, and opens it there for those who
-// have the file open. It does no more than set the size where the upper has the file already.
-func (f *file) copyUp(size int64) error {
-	f.copying.Lock()
-	defer f.copying.Unlock()
-	f.fs.mu.Lock()
-	done, lower := f.hasUpper, f.lower
-	f.fs.mu.Unlock()
-	if done {
-		return f.resize(size)
+// Prepare implements [vfs.Preparer]: it copies the content up, as far as it is kept, and cuts the file to that.
+func (f *file) Prepare(ctx context.Context, keep int64, charge vfsCharge) error {
+	if f.settled.Load() {
+		return nil
+	}
+	return f.copyUp(ctx, keep, charge)
+}
+
+// vfsCharge is the charge of [vfs.Preparer].
+type vfsCharge = func(ino uint64, inodes, bytes int64) error
+
+// copyUp puts the first keep bytes of the content in the upper, and opens it there for those who have the file open. It
+// sees to a writable handle where the upper has the file already, and prepares it there. What it takes is charged before,
+// to the overlay's own limit and to charge.
+func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge) error {
+	turn := f.turn()
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return wasip1.ECANCELED
+	}
+	done, lower, err := f.layers()
+	switch {
+	case err != nil:
+		return err
+	case done != nil:
+		if err := wrapfs.Prepare(ctx, done, keep, charge); err != nil {
+			return err
+		}
+		return f.writableTop()
 	}
 	l, ok := lower.(vfs.RegularFile)
 	if !ok {
 		return wasip1.ESTALE
 	}
-	f.fs.mu.Lock()
-	name := f.fs.scratchName()
-	f.fs.mu.Unlock()
+	a, err := l.Attr()
+	if err != nil {
+		return err
+	}
+	size := int64(min(a.Size, math.MaxInt64, uint64(keep)))
 	root := f.fs.root.upperDir()
 	if root == nil {
 		return wasip1.ENOTDIR
 	}
-	u, top, err := copyFile(l, root, name, size)
+	refund, err := f.charge(size, charge)
 	if err != nil {
 		return err
 	}
-	if err := f.adopt(root, name, u, top, size); err != nil {
+	adopted := false
+	defer func() {
+		if !adopted { // also if a layer panics
+			refund()
+		}
+	}()
+	name := f.fs.freshName()
+	u, top, err := copyFile(ctx, l, root, name, size)
+	if err != nil {
+		return err
+	}
+	if err := f.adopt(root, name, u, top, keep != whole); err != nil {
 		top.Close()
 		wrapfs.Release(u)
 		return errors.Join(err, ignoreMissing(root.Unlink(name)))
 	}
+	adopted = true
 	return nil
+}
+
+// turn returns what is sent to by whoever copies the content up, one at a time, and received from afterwards.
+func (f *file) turn() chan struct{} {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.copying == nil {
+		f.copying = make(chan struct{}, 1)
+	}
+	return f.copying
+}
+
+// layers returns the upper's node if the upper has the file, else the lower's.
+func (f *file) layers() (upper, lower vfs.Node, err error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.hasUpper {
+		upper, err = f.up()
+	}
+	return upper, f.lower, err
+}
+
+// charge takes the space for a copy of size bytes, and returns what gives it back.
+func (f *file) charge(size int64, charge vfsCharge) (refund func(), err error) {
+	if err := f.reserve(size); err != nil {
+		return nil, err
+	}
+	give := func() {
+		f.fs.mu.Lock()
+		defer f.fs.mu.Unlock()
+		f.uncharge()
+	}
+	if charge == nil {
+		return give, nil
+	}
+	if err := charge(f.ino, 1, size); err != nil {
+		give()
+		return nil, err
+	}
+	return func() {
+		give()
+		_ = charge(f.ino, -1, -size)
+	}, nil
+}
+
+// reserve takes size bytes of the overlay's own limit.
+func (f *file) reserve(size int64) error {
+	fs := f.fs
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if left := fs.maxCopies - fs.copies; size > left {
+		return fmt.Errorf("overlayfs: copying up %d bytes; WithMaxCopyUp leaves %d: %w", size, left, wasip1.ENOSPC)
+	}
+	fs.copies += size
+	f.copied = size
+	return nil
+}
+
+// uncharge gives back what the file's copy took of the overlay's limit. FS.mu is held.
+func (f *file) uncharge() {
+	f.fs.copies -= f.copied
+	f.copied = 0
 }
 
 func ignoreMissing(err error) error {
@@ -60,20 +158,22 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// resize sees to a writable handle, and sets the size unless it is whole, of a file that the upper has.
-func (f *file) resize(size int64) error {
+// writableTop sees to a writable handle of a file that the upper has.
+func (f *file) writableTop() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	f.io.Lock()
 	defer f.io.Unlock()
-	if f.opens > 0 {
-		if err := f.ready(true); err != nil {
-			return err
-		}
-	}
-	if size == whole {
+	if f.opens == 0 {
 		return nil
 	}
+	return f.ready(true)
+}
+
+// resize sets the size of a file that the upper has.
+func (f *file) resize(size int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	u, err := f.upperFile()
 	if err != nil {
 		return err
@@ -81,54 +181,80 @@ func (f *file) resize(size int64) error {
 	return u.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(size)})
 }
 
-// copyFile makes the file name in dir with the content of l up to size, and leaves it open.
-func copyFile(l vfs.RegularFile, dir vfs.Directory, name string, size int64) (vfs.Node, vfs.File, error) {
+// copyFile makes the file name in dir with the first size bytes of l, and leaves it open.
+func copyFile(ctx context.Context, l vfs.RegularFile, dir vfs.Directory, name string, size int64) (_ vfs.Node, _ vfs.File, err error) {
 	a, err := l.Attr()
 	if err != nil {
 		return nil, nil, err
 	}
+	size = int64(min(uint64(size), a.Size))
 	n, err := dir.Create(name, a.Mode.Perm())
 	if err != nil {
 		return nil, nil, err
 	}
+	var dst vfs.File
+	done := false
+	defer func() {
+		if !done { // also if a layer panics
+			if dst != nil {
+				dst.Close()
+			}
+			wrapfs.Release(n)
+			err = errors.Join(err, ignoreMissing(dir.Unlink(name)))
+		}
+	}()
 	u, ok := n.(vfs.RegularFile)
 	if !ok {
 		return nil, nil, wasip1.EIO
 	}
-	fail := func(err error) (vfs.Node, vfs.File, error) {
-		wrapfs.Release(n)
-		return nil, nil, errors.Join(err, ignoreMissing(dir.Unlink(name)))
-	}
-	dst, err := u.Open(vfs.OpenRead | vfs.OpenWrite)
-	if err != nil {
-		return fail(err)
+	if dst, err = u.Open(vfs.OpenRead | vfs.OpenWrite); err != nil {
+		return nil, nil, err
 	}
 	if size > 0 {
-		src, err := l.Open(vfs.OpenRead)
-		if err == nil {
-			err = copyContent(dst, src, size)
-			src.Close()
+		if err := copyOpened(ctx, dst, l, size); err != nil {
+			return nil, nil, err
 		}
-		if err != nil {
-			dst.Close()
-			return fail(err)
+		// The last of it may be a hole.
+		if err := u.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(size)}); err != nil {
+			return nil, nil, err
 		}
 	}
-	set := vfs.SetAttr{Mask: vfs.SetSize, Size: a.Size}
-	if size != whole {
-		set.Size = uint64(size)
-	}
-	if err := u.SetAttr(set); err != nil {
-		dst.Close()
-		return fail(err)
-	}
+	done = true
 	return n, dst, nil
 }
 
-// copyContent copies at most size bytes in chunks, leaving out those that are all zeros: they become holes.
-func copyContent(dst, src vfs.File, size int64) error {
-	buf := make([]byte, chunk)
+func copyOpened(ctx context.Context, dst vfs.File, l vfs.RegularFile, size int64) error {
+	src, err := l.Open(vfs.OpenRead)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return copyContent(ctx, dst, src, size)
+}
+
+// copyContent copies at most size bytes in chunks, between which it looks at ctx. Holes stay holes: those that the file
+// knows cost nothing, and chunks that are all zeros are not written.
+func copyContent(ctx context.Context, dst, src vfs.File, size int64) error {
+	sparse, _ := src.(vfs.Sparse)
+	buf := make([]byte, min(chunk, size))
+	data := int64(0) // up to where the file has no hole that it knows
 	for off := int64(0); off < size; {
+		if ctx.Err() != nil {
+			return wasip1.ECANCELED
+		}
+		if sparse != nil && off >= data {
+			start, end, err := sparse.NextData(off)
+			switch {
+			case err == io.EOF:
+				return nil
+			case err != nil:
+				sparse = nil // it cannot say
+				continue
+			}
+			if off, data = max(start, off), end; off >= size {
+				return nil
+			}
+		}
 		n, err := src.ReadAt(buf[:min(chunk, size-off)], off)
 		if n > 0 && !zero(buf[:n]) {
 			if err := writeFull(dst, buf[:n], off); err != nil {
@@ -169,8 +295,9 @@ func zero(p []byte) bool {
 	return true
 }
 
-// adopt moves a copy to where guests see the file, and all who have it open over to it.
-func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, size int64) error {
+// adopt moves a copy to where guests see the file, and all who have it open over to it. The copy of a file that was cut is
+// modified now.
+func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, cut bool) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	f.io.Lock()
@@ -180,7 +307,7 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 		return err
 	}
 	set := vfs.SetAttr{Mask: vfs.SetMode | vfs.SetAtim | vfs.SetMtim, Mode: a.Mode.Perm(), Atim: a.Atim, Mtim: a.Mtim}
-	if size != whole {
+	if cut {
 		set.Mtim = f.fs.now()
 	}
 	if err := u.SetAttr(set); err != nil {
@@ -208,6 +335,8 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 	}
 	f.lower, f.upper, f.hasUpper, f.pinned = nil, u, true, true
 	f.set = override{}
+	_, again := u.(vfs.Preparer)
+	f.settled.Store(!again)
 	if f.opens > 0 {
 		f.useTop(top, true)
 		return nil

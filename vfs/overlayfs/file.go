@@ -1,7 +1,9 @@
 package overlayfs
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
@@ -12,7 +14,10 @@ import (
 type file struct {
 	inode
 
-	copying sync.Mutex // held by who copies the content up
+	copying   chan struct{} // see turn; guarded by FS.mu
+	copied    int64         // what its copy took of FS.maxCopies; guarded by FS.mu
+	settled   atomic.Bool   // the upper has the file, and nothing is left to be prepared
+	appending sync.Mutex    // held by who appends where the upper cannot
 
 	io       sync.RWMutex // guards what follows; held for reading while content is used
 	opens    int
@@ -29,7 +34,7 @@ func (f *file) busy() bool {
 // Open opens the file. Nothing is copied up yet unless it is emptied.
 func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if mode&vfs.OpenTruncate != 0 {
-		if err := f.copyUp(0); err != nil {
+		if err := f.cut(0); err != nil {
 			return nil, err
 		}
 	}
@@ -42,6 +47,16 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	}
 	f.opens++
 	return &open{f: f, mode: mode}, nil
+}
+
+// cut makes the size, whatever is copied up for it.
+func (f *file) cut(size int64) error {
+	if !f.settled.Load() {
+		if err := f.copyUp(context.Background(), size, nil); err != nil {
+			return err
+		}
+	}
+	return f.resize(size)
 }
 
 // ready opens the layer that has the content, for writing only if that is the upper. FS.mu and io are held.
@@ -169,7 +184,7 @@ func (o *open) write(do func(vfs.File) error) error {
 		if o.mode&(vfs.OpenWrite|vfs.OpenTruncate) == 0 {
 			return wasip1.EBADF
 		}
-		if err := o.f.copyUp(whole); err != nil {
+		if err := o.f.copyUp(context.Background(), whole, nil); err != nil {
 			return err
 		}
 	}
@@ -225,8 +240,8 @@ func (o *open) Append(bufs [][]byte) (n int, end int64, err error) {
 		return n, end, err
 	}
 	// The upper cannot: whoever appends through this overlay takes turns.
-	o.f.copying.Lock()
-	defer o.f.copying.Unlock()
+	o.f.appending.Lock()
+	defer o.f.appending.Unlock()
 	a, err := o.f.Attr()
 	if err != nil {
 		return 0, 0, err
@@ -278,13 +293,7 @@ func (o *open) Sync(dataOnly bool) error {
 // Close ends the opening.
 func (o *open) Close() error {
 	f := o.f
-	if f.fs.releases {
-		defer func() {
-			f.fs.mu.Lock()
-			defer f.fs.mu.Unlock()
-			f.idle()
-		}()
-	}
+	defer f.closed()
 	f.io.Lock()
 	defer f.io.Unlock()
 	if f.opens--; f.opens > 0 {
@@ -301,4 +310,16 @@ func (o *open) Close() error {
 		}
 	}
 	return err
+}
+
+// closed gives back what the file needs no more after one of its openings has ended.
+func (f *file) closed() {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.nlink == 0 && !f.busy() {
+		f.uncharge()
+	}
+	if f.fs.releases {
+		f.idle()
+	}
 }

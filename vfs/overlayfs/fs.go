@@ -1,6 +1,7 @@
 package overlayfs
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,27 @@ type FS struct {
 	inos    map[layerIno]uint64
 	shared  map[layerIno]node // files of a layer with several names there
 	scratch uint64            // names given out for files that are being copied or have lost theirs
+
+	copies, maxCopies int64 // bytes that were copied up and are kept
+}
+
+// DefaultMaxCopyUp is how many bytes are copied up and kept at most unless [WithMaxCopyUp] says otherwise.
+const DefaultMaxCopyUp = 1 << 30
+
+// Option changes what [New] makes.
+type Option func(*FS)
+
+// WithMaxCopyUp limits how many bytes of files of the lower are copied up and kept at one time; 0 is no limit. A file counts with its
+// size when it is changed first, holes included, until its last name and opening are gone. The change that would need more is
+// refused with ENOSPC, before anything is copied. What guests write besides is limited by the upper, or by a quota above the
+// overlay, to which a copy counts too.
+func WithMaxCopyUp(bytes int64) Option {
+	return func(f *FS) {
+		if bytes <= 0 {
+			bytes = math.MaxInt64
+		}
+		f.maxCopies = bytes
+	}
 }
 
 // layerIno is an inode number in a layer.
@@ -35,8 +57,8 @@ type layerIno struct {
 var _ vfs.EnvFS = (*FS)(nil)
 
 // New returns upper over lower. A root that is no directory counts as an empty one; as the upper it takes nothing.
-func New(lower, upper vfs.FS) *FS {
-	f := &FS{lower: lower, upper: upper, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
+func New(lower, upper vfs.FS, opts ...Option) *FS {
+	f := &FS{lower: lower, upper: upper, maxCopies: DefaultMaxCopyUp, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
 	l, u := lower.Root(), upper.Root()
 	_, lr := l.(vfs.Releaser)
 	_, ur := u.(vfs.Releaser)
@@ -44,6 +66,9 @@ func New(lower, upper vfs.FS) *FS {
 	f.lastIno = 1
 	f.root = f.newNode(wasip1.FiletypeDirectory, l, u).(*dir)
 	f.root.ino, f.root.pinned = f.lastIno, true
+	for _, o := range opts {
+		o(f)
+	}
 	return f
 }
 

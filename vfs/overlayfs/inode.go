@@ -82,6 +82,10 @@ func (f *FS) newNode(typ wasip1.Filetype, lower, upper vfs.Node) node {
 	in := n.in()
 	in.fs, in.typ, in.self = f, typ, n
 	in.lower, in.upper, in.hasUpper = lower, upper, upper != nil
+	if f, ok := n.(*file); ok && upper != nil {
+		_, again := upper.(vfs.Preparer)
+		f.settled.Store(!again)
+	}
 	return n
 }
 
@@ -251,7 +255,7 @@ func (n *inode) SetAttr(s vfs.SetAttr) error {
 		case s.Size > math.MaxInt64:
 			return wasip1.EFBIG
 		}
-		if err := f.copyUp(int64(s.Size)); err != nil {
+		if err := f.cut(int64(s.Size)); err != nil {
 			return err
 		}
 	}

@@ -221,6 +221,9 @@ func (d *dir) lose(e *entry, white bool) {
 		delete(d.fs.shared, in.from)
 		if f, ok := e.node.(*file); ok {
 			f.unstash()
+			if !f.busy() {
+				f.uncharge()
+			}
 		}
 	}
 	in.touch(d.fs.now())
@@ -264,6 +267,13 @@ func (d *dir) vacate(e *entry) error {
 	}
 	e.inUpper, f.stash = false, stash
 	return nil
+}
+
+// freshName is scratchName for one who does not hold FS.mu.
+func (f *FS) freshName() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.scratchName()
 }
 
 // scratchName returns a name for the root of the upper that was not used before. FS.mu is held.

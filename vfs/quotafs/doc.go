@@ -19,6 +19,9 @@
 // and hard links, without end. A rename needs
 // what the new name costs more than the old one.
 //
+// A file that an overlay below copies before its first change is charged with an inode and what it keeps of its size, before
+// the copy is begun.
+//
 // Bytes come back when a file gets shorter, and when its last name is gone and its last opening closed. Names in
 // directories are counted as they are.
 //

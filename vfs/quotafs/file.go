@@ -1,6 +1,7 @@
 package quotafs
 
 import (
+	"context"
 	"math"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -20,6 +21,11 @@ type open struct {
 
 // Open opens the file; emptying it gives back what it was charged.
 func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
+	if mode&vfs.OpenTruncate != 0 {
+		if err := f.fs.prepare(context.Background(), f.Below, 0, nil); err != nil {
+			return nil, err
+		}
+	}
 	ino, err := f.ino()
 	if err != nil {
 		return nil, err

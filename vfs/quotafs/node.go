@@ -1,6 +1,7 @@
 package quotafs
 
 import (
+	"context"
 	"math"
 	"sync/atomic"
 
@@ -51,6 +52,9 @@ func (n *node) SetAttr(s vfs.SetAttr) error {
 	}
 	if s.Size > math.MaxInt64 || int64(s.Size) > n.fs.limits.FileSize {
 		return wasip1.EFBIG
+	}
+	if err := n.fs.prepare(context.Background(), n.Below, int64(s.Size), nil); err != nil {
+		return err
 	}
 	ino, err := n.ino()
 	if err != nil {

@@ -1,6 +1,7 @@
 package quotafs
 
 import (
+	"context"
 	"io/fs"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -84,8 +85,11 @@ func (f *FS) knowAll() {
 	}
 }
 
-// grow locks the growth of the file, which the caller unlocks.
+// grow prepares the file for a change and locks its growth, which the caller unlocks.
 func (o *open) grow() (*inode, error) {
+	if err := o.fs.prepare(context.Background(), o.Node, vfs.KeepAll, nil); err != nil {
+		return nil, err
+	}
 	in, err := o.know()
 	if err == nil {
 		in.mu.Lock()

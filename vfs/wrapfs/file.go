@@ -24,6 +24,7 @@ var (
 	_ vfs.Appender   = (*File)(nil)
 	_ vfs.Allocator  = (*File)(nil)
 	_ vfs.Advisor    = (*File)(nil)
+	_ vfs.Sparse     = (*File)(nil)
 )
 
 // ReadAt reads at an offset.
@@ -113,6 +114,14 @@ func (f *File) Advise(off, n int64, advice wasip1.Advice) error {
 		return a.Advise(off, n, advice)
 	}
 	return nil
+}
+
+// NextData finds data for a file that knows its holes.
+func (f *File) NextData(off int64) (start, end int64, err error) {
+	if s, ok := f.Below.(vfs.Sparse); ok {
+		return s.NextData(off)
+	}
+	return 0, 0, wasip1.ENOTSUP
 }
 
 // Sync puts content on the store.

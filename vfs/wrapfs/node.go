@@ -1,6 +1,7 @@
 package wrapfs
 
 import (
+	"context"
 	"io/fs"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -82,6 +83,19 @@ type RegularFile struct{ Node }
 // in it.
 func (f *RegularFile) Open(mode vfs.OpenMode) (vfs.File, error) {
 	return f.Below.(vfs.RegularFile).Open(mode)
+}
+
+// Prepare prepares the file below, if that needs it.
+func (f *RegularFile) Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error {
+	return Prepare(ctx, f.Below, keep, charge)
+}
+
+// Prepare prepares a file that may be no [vfs.Preparer].
+func Prepare(ctx context.Context, n vfs.Node, keep int64, charge func(ino uint64, inodes, bytes int64) error) error {
+	if p, ok := n.(vfs.Preparer); ok {
+		return p.Prepare(ctx, keep, charge)
+	}
+	return nil
 }
 
 // Symlink is a symbolic link of the file system below.
