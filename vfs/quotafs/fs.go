@@ -15,7 +15,7 @@ type FS struct {
 	quotas []account
 	// chargeCopy is copied, bound once: it is handed on with every write.
 	chargeCopy func(ino uint64, inodes, bytes int64) error
-	root   vfs.Node
+	root       vfs.Node
 
 	names sync.RWMutex // one change of names at a time; held for reading while a path is opened
 
