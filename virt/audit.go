@@ -57,7 +57,9 @@ func (m Memory) String() string {
 
 // Inspect reads a module without compiling it. The error says what is wrong with the bytes.
 func Inspect(wasm []byte) (*Audit, error) {
-	m, err := wasmbin.Inspect(wasm)
+	limits := DefaultModuleLimits()
+	limits.FunctionCost, limits.TotalCost = 0, 0 // it compiles nothing
+	m, err := readModule(wasm, wasmbin.Limits(limits))
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (h *Host) adopt(ctx context.Context, mod api.Module) *thread {
 	}
 	h.letGo(ctx)
 	opts, _ := ctx.Value(optionsKey{}).([]Option)
-	g, err := h.newGuest(ctx, &Module{host: h, name: mod.Name(), exported: mod.ExportedFunctionDefinitions()}, opts)
+	g, err := h.newGuest(ctx, &Module{compilation: &compilation{name: mod.Name(), exported: mod.ExportedFunctionDefinitions()}, host: h}, opts)
 	if err != nil {
 		// The guest's code cannot be told; the embedder is, by the error of its call.
 		panic(fmt.Errorf("make a world for module %q: %w", mod.Name(), err))

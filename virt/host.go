@@ -65,6 +65,12 @@ func (b *Builder) config() (config, error) {
 	if c.deterministic != nil {
 		errs = append(errs, c.deterministic.settle(&c))
 	}
+	if c.cache != nil && c.runtime != nil {
+		errs = append(errs, errors.New("WithRuntime and WithCompilationCache exclude each other: give the cache to the runtime"))
+	}
+	if errs == nil && c.cache != nil {
+		errs = append(errs, c.openCache())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return config{}, fmt.Errorf("build a Host: %w", err)
 	}
@@ -94,10 +100,15 @@ type Host struct {
 	adopted  adopted
 	threads  sync.Map // api.Module → *thread: those that a context did not name
 
-	mu     sync.Mutex
-	guests map[*Guest]struct{}
-	added  uint64            // guests, ever
-	disks  map[vfs.FS]vfs.FS // on the Host's budget
+	compiling sync.WaitGroup    // goroutines of compilations
+	cache     *compilationCache // nil for none
+
+	mu sync.Mutex
+	// compilations are those that are under way or used, of the Host and its siblings.
+	compilations map[compilationKey]*compilation
+	guests       map[*Guest]struct{}
+	added        uint64            // guests, ever
+	disks        map[vfs.FS]vfs.FS // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool
@@ -106,7 +117,7 @@ type Host struct {
 // prepareHost makes a Host that exports nothing yet.
 func prepareHost(ctx context.Context, c config) *Host {
 	h := &Host{config: c, runtime: c.runtime, clock: c.clock, scheduler: c.scheduler,
-		guests: map[*Guest]struct{}{}, instances: map[api.Module]*Guest{}, modules: map[string]api.Module{}}
+		guests: map[*Guest]struct{}{}, instances: map[api.Module]*Guest{}, compilations: map[compilationKey]*compilation{}, modules: map[string]api.Module{}}
 	if h.clock == nil {
 		h.clock = clock.Real()
 	}
@@ -126,6 +137,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 		if rc == nil {
 			rc = wazero.NewRuntimeConfig()
 		}
+		h.cache = c.cache
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
 	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose seeding alone takes
@@ -150,7 +162,7 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 	h := prepareHost(ctx, c)
 	defer func() {
 		if err != nil && h.owned {
-			err = errors.Join(err, h.runtime.Close(ctx))
+			err = errors.Join(err, h.closeRuntime(ctx))
 		}
 	}()
 	for _, instantiate := range c.modules {
@@ -183,6 +195,15 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 		}
 	}
 	return h, nil
+}
+
+// closeRuntime closes a runtime that the Host made, and its cache.
+func (h *Host) closeRuntime(ctx context.Context) error {
+	err := h.runtime.Close(ctx)
+	if h.cache != nil {
+		err = errors.Join(err, h.cache.cache.Close(ctx))
+	}
+	return err
 }
 
 // Runtime returns the wazero runtime that the Host's guests run in.
@@ -237,8 +258,9 @@ func (h *Host) Close(ctx context.Context) error {
 	if h.elder == nil {
 		errs = append(errs, h.spares.close())
 	}
+	h.compiling.Wait()
 	if h.owned {
-		errs = append(errs, h.runtime.Close(ctx))
+		errs = append(errs, h.closeRuntime(ctx))
 	} else if h.elder == nil {
 		for _, m := range h.modules {
 			errs = append(errs, m.Close(ctx))

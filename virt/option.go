@@ -30,6 +30,9 @@ type config struct {
 	runtime       wazero.Runtime
 	runtimeConfig wazero.RuntimeConfig
 	period        uint32 // instructions between two checks; 0 is the rewriter's own
+	interpreted   bool   // wazero's interpreter was asked for
+	moduleLimits  *ModuleLimits
+	cache         *compilationCache
 	modules       []func(wazero.Runtime) (api.Module, error)
 	clock         clock.Clock
 	scheduler     sched.Scheduler
@@ -130,7 +133,7 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
 		if rc == nil {
 			return fmt.Errorf("the configuration is nil")
 		}
-		c.runtimeConfig, c.period = rc, 0
+		c.runtimeConfig, c.period, c.interpreted = rc, 0, false
 		return nil
 	})
 }
@@ -142,7 +145,7 @@ const interpretedPeriod = 10_000
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
 func WithInterpreter() Option {
 	return hostOption("WithInterpreter", func(c *config) error {
-		c.runtimeConfig, c.period = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod
+		c.runtimeConfig, c.period, c.interpreted = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod, true
 		return nil
 	})
 }

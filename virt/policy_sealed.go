@@ -5,8 +5,6 @@ import (
 	gopath "path"
 	"slices"
 	"strings"
-
-	"github.com/wasivirt/wasivirt/internal/wasmbin"
 )
 
 // Sealed makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
@@ -62,7 +60,7 @@ type Denial struct {
 // nobody provides, that a [Sealed] Host does not grant, or whose every call its policy denies. The first two make
 // [Host.Compile] refuse the module.
 func (h *Host) Audit(wasm []byte) (*Audit, error) {
-	info, err := wasmbin.Inspect(wasm)
+	info, err := readModule(wasm, h.config.limitsOf())
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/clock"
-	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -81,12 +80,13 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
 	p := &Player{header: r.header, outputs: given.writers}
-	info, err := wasmbin.Inspect(wasm)
+	info, err := readModule(wasm, given.limitsOf())
 	if err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
 	c := p.config(r)
 	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, standIns(info)
+	c.interpreted, c.moduleLimits, c.cache = given.interpreted, given.moduleLimits, given.cache
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}

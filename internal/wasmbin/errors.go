@@ -3,6 +3,8 @@ package wasmbin
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/wasivirt/wasivirt/internal/safetext"
 )
 
 // FormatError says why bytes are not a module that this package reads, and
@@ -18,7 +20,7 @@ type FormatError struct {
 }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("wasm: %s section, offset %#x: %s", e.Section, e.Offset, e.Msg)
+	return fmt.Sprintf("wasm: %s section, offset %#x: %s", e.Section, e.Offset, safetext.Line(e.Msg))
 }
 
 // ReservedError says that a module already imports from or exports a name
@@ -32,19 +34,12 @@ type ReservedError struct {
 }
 
 func (e *ReservedError) Error() string {
-	return fmt.Sprintf("wasm: the module has an %s of the reserved name %q", e.Kind, e.Name)
+	return "wasm: " + e.Reason()
 }
 
-// LimitError says that a module starts with more than it may have.
-type LimitError struct {
-	// What is counted, in the plural.
-	What string
-	// Needs is what the module starts with, Limit what it may have.
-	Needs, Limit uint64
-}
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("wasm: the module starts with %d %s, and %d is the most", e.Needs, e.What, e.Limit)
+// Reason is the error without its origin.
+func (e *ReservedError) Reason() string {
+	return fmt.Sprintf("the module has an %s of the reserved name %s", e.Kind, safetext.Quote(e.Name))
 }
 
 // checkHeader refuses what is not a core WebAssembly module of version 1, and

@@ -1,5 +1,7 @@
 package wasmbin
 
+import "unicode/utf8"
+
 // Subsections of the name section that are told apart here.
 const (
 	nameModule    = 0
@@ -23,6 +25,11 @@ func (r *rewriter) names(s *section) []byte {
 		c.bytes(size)
 		var payload []byte
 		switch id {
+		case nameModule:
+			p := &patcher{data: sub.data, last: sub.pos}
+			r.shorten(p, sub, "module name")
+			p.copyTo(sub.end)
+			payload = p.out
 		case nameFunctions:
 			payload = r.functionNames(sub)
 		case nameLocals:
@@ -36,6 +43,22 @@ func (r *rewriter) names(s *section) []byte {
 		out = append(out, payload...)
 	}
 	return out
+}
+
+// shorten reads a name and cuts what is over Options.NameBytes.
+func (r *rewriter) shorten(p *patcher, c *cursor, what string) {
+	at := c.pos
+	name := c.name(what)
+	n := r.opts.NameBytes
+	if n == 0 || len(name) <= n {
+		return
+	}
+	for n > 0 && !utf8.RuneStart(name[n]) {
+		n--
+	}
+	p.copyTo(at)
+	p.out = appendName(p.out, name[:n])
+	p.last = c.pos
 }
 
 func (r *rewriter) functionNames(c *cursor) []byte {
@@ -58,7 +81,7 @@ func (r *rewriter) functionNames(c *cursor) []byte {
 			imports()
 		}
 		p.u32(indexAt, c.pos, r.fn(index))
-		c.name("function name")
+		r.shorten(p, c, "function name")
 	}
 	p.copyTo(c.end)
 	if added == 0 {

@@ -1,6 +1,10 @@
 package wasmbin
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/wasivirt/wasivirt/internal/safetext"
+)
 
 // Inspect reads the structure of a module: all sections but the bodies of the
 // functions. It errs with a [*FormatError].
@@ -434,7 +438,7 @@ func (m *Module) parseExport(c *cursor) {
 		return
 	}
 	if int(e.Index) >= n {
-		c.fail(indexAt, "export %q is %s %d of %d", e.Name, e.Kind, e.Index, n)
+		c.fail(indexAt, "export %s is %s %d of %d", safetext.Quote(e.Name), e.Kind, e.Index, n)
 	}
 	m.Exports = append(m.Exports, e)
 }

@@ -49,6 +49,9 @@ type Options struct {
 	// remains is divided among them as what they may grow by. A module that
 	// starts with more is a [*LimitError]. 0 is no limit.
 	TableElements uint64
+	// NameBytes is how many bytes of the names of functions and of the module stay in the name section. 0 is no
+	// limit.
+	NameBytes int
 	// HostModules are the import modules whose functions never call back
 	// into the guest; nil stands for those of WASI. What else is imported is
 	// taken to do so, which costs checks.
@@ -61,7 +64,7 @@ type Options struct {
 const DefaultPeriod = 1_000_000
 
 func (o *Options) isZero() bool {
-	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0
+	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.NameBytes == 0
 }
 
 // Signature is an import that was added.

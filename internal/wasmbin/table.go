@@ -13,7 +13,7 @@ func (r *rewriter) tableRoom() (uint64, error) {
 		least += r.ownTables[i].Min
 	}
 	if least > limit {
-		return 0, &LimitError{What: "elements of tables", Needs: least, Limit: limit}
+		return 0, &LimitError{Limit: "TableElements", Section: sectionNames[secTable], Offset: r.section(secTable).at, What: "elements of tables to start with", Has: least, Most: limit}
 	}
 	return (limit - least) / uint64(len(r.ownTables)), nil
 }

@@ -84,7 +84,7 @@ func TestTableElements(t *testing.T) {
 			}
 			_, _, err := Rewrite(grower("\x70\x00\x3c", "\x70\x00\x32"), opts)
 			var over *LimitError
-			if !errors.As(err, &over) || over.Needs != 110 || over.Limit != limit {
+			if !errors.As(err, &over) || over.Has != 110 || over.Most != limit {
 				t.Errorf("a module that starts with 110 elements: %v", err)
 			}
 		})

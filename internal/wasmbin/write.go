@@ -158,7 +158,7 @@ func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) 
 	p := &patcher{data: r.data, last: s.pos}
 	switch s.id {
 	case secCustom:
-		if s.name == "name" && codeChanges {
+		if s.name == "name" && (codeChanges || r.opts.NameBytes > 0) {
 			return r.names(s), nil
 		}
 		return nil, nil

@@ -1,0 +1,180 @@
+package virt
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+)
+
+// compilation is a module's code, which all Modules of the same bytes and options share. The goroutine that makes it belongs to the
+// Host that shares it, see Host.first.
+type compilation struct {
+	compiled wazero.CompiledModule
+	memory   wazero.CompiledModule // of the shared memory that it imports, else nil
+	info     *wasmbin.Module
+	report   *wasmbin.Report // nil where the module was not rewritten
+	name     string
+	sum      [32]byte // SHA-256 of the module as it was given
+	exported map[string]api.FunctionDefinition
+
+	host *Host // the first
+	key  compilationKey
+	done chan struct{} // closed when err, and all of the above, are set
+	err  error
+	refs int // Modules and those who wait for one; guarded by host.mu
+}
+
+// compilationKey tells what compiled code depends on: the module, and how it is rewritten.
+type compilationKey struct {
+	sum     [32]byte
+	options string
+}
+
+// Compile checks a module and compiles it for this Host.
+//
+// The same bytes are compiled once, however many ask, as long as one of the Modules is open. Compile returns when ctx
+// ends, with its cause. wazero's compiler cannot be interrupted: it goes on in the background until it is done, for which
+// [Host.Close] waits. [ModuleLimits] bound how long that can be.
+//
+// Errors:
+//   - [*ModuleError]: the bytes are no module, exceed a limit, or the engine refuses them;
+//   - an import that nothing provides, or that the Host does not grant;
+//   - [ErrClosed]: the Host has been closed;
+//   - the cause of ctx.
+func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
+	}
+	info, err := readModule(wasm, h.config.limitsOf())
+	if err != nil {
+		return nil, err
+	}
+	if err := h.checkImports(info); err != nil {
+		return nil, err
+	}
+	options := h.rewriting(info)
+	c, err := h.first().compilation(compilationKey{sha256.Sum256(wasm), fmt.Sprintf("%+v", options)}, func(c *compilation) error {
+		return h.compile(ctx, c, wasm, info, options)
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if err := c.release(context.WithoutCancel(ctx)); err != nil {
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
+	}
+	if err := c.err; err != nil {
+		_ = c.release(ctx) // there is no code that could not be freed
+		return nil, err
+	}
+	return &Module{compilation: c, host: h}, nil
+}
+
+// compilation returns the one for a key, which begins unless there is one. The caller holds a reference.
+func (h *Host) compilation(key compilationKey, compile func(*compilation) error) (*compilation, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, fmt.Errorf("compile the module: the Host is %w", ErrClosed)
+	}
+	if c := h.compilations[key]; c != nil {
+		c.refs++
+		return c, nil
+	}
+	c := &compilation{host: h, key: key, sum: key.sum, refs: 1, done: make(chan struct{})}
+	h.compilations[key] = c
+	h.compiling.Go(func() {
+		c.err = compile(c)
+		h.mu.Lock()
+		if c.err != nil { // whoever asks next tries again
+			delete(h.compilations, key)
+		}
+		abandoned := c.refs == 0
+		close(c.done)
+		h.mu.Unlock()
+		if abandoned && c.err == nil {
+			// Nobody is left who could be told that the code was not freed.
+			_ = c.free(context.Background())
+		}
+	})
+	return c, nil
+}
+
+// release gives a reference back. The last one frees the code, once it is there.
+func (c *compilation) release(ctx context.Context) error {
+	c.host.mu.Lock()
+	c.refs--
+	last := c.refs == 0
+	ready := false
+	if last {
+		select {
+		case <-c.done:
+			ready = c.err == nil
+		default: // its goroutine frees it
+		}
+		if c.host.compilations[c.key] == c {
+			delete(c.host.compilations, c.key)
+		}
+	}
+	c.host.mu.Unlock()
+	if ready {
+		return c.free(ctx)
+	}
+	return nil
+}
+
+func (c *compilation) free(ctx context.Context) error {
+	err := c.compiled.Close(ctx)
+	if c.memory != nil {
+		err = errors.Join(err, c.memory.Close(ctx))
+	}
+	return err
+}
+
+// compile rewrites a module and has the engine compile it.
+func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *wasmbin.Module, options wasmbin.Options) error {
+	wasm = slices.Clone(wasm) // the caller may be gone, and its bytes with it
+	rewritten, report, err := wasmbin.Rewrite(wasm, options)
+	if err != nil {
+		return moduleError(err)
+	}
+	ctx = context.WithoutCancel(ctx) // others may wait for it too
+	compiled, err := h.compileCached(ctx, rewritten)
+	if err != nil {
+		return err
+	}
+	c.compiled, c.info, c.report = compiled, info, report
+	c.name, c.exported = compiled.Name(), compiled.ExportedFunctions()
+	if mem := sharedMemory(info); mem != nil && mem.Imported {
+		if c.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {
+			return errors.Join(fmt.Errorf("shared memory: %w", err), compiled.Close(ctx))
+		}
+	}
+	return nil
+}
+
+// engineCompile has the engine compile a module. A panic of the engine, which a module may have been made for, is an
+// error like others.
+func engineCompile(ctx context.Context, r wazero.Runtime, wasm []byte) (_ wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &ModuleError{Offset: -1, Reason: fmt.Sprintf("the engine failed on it, which is a fault of the engine: %v", p)}
+		}
+	}()
+	compiled, err := r.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, &ModuleError{Offset: -1, Reason: "the engine refuses it: " + err.Error(), cause: err}
+	}
+	return compiled, nil
+}
