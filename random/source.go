@@ -41,12 +41,14 @@ func (system) Read(p []byte) (int, error) {
 	if len(p) <= expandFrom {
 		return rand.Read(p)
 	}
-	var key [32]byte
-	if n, err := rand.Read(key[:]); err != nil {
+	// The key is read where the bytes go, which allocates nothing. It tells nobody more than those
+	// bytes, which replace it, tell.
+	const size = 32
+	if n, err := rand.Read(p[:size]); err != nil {
 		return n, err
 	}
 	var stream chacha.ChaCha8
-	stream.Seed(key)
+	stream.Seed([size]byte(p[:size]))
 	return stream.Read(p)
 }
 
