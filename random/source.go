@@ -47,10 +47,17 @@ func (system) Read(p []byte) (int, error) {
 	if n, err := rand.Read(p[:size]); err != nil {
 		return n, err
 	}
-	var stream chacha.ChaCha8
+	stream := streams.Get().(*chacha.ChaCha8)
+	defer func() {
+		stream.Seed([size]byte{}) // so that nothing of the key stays in memory
+		streams.Put(stream)
+	}()
 	stream.Seed([size]byte(p[:size]))
 	return stream.Read(p)
 }
+
+// streams saves the memory of streams, and nothing of what they gave.
+var streams = sync.Pool{New: func() any { return new(chacha.ChaCha8) }}
 
 // Failing returns a Source that has nothing but err. With wasip1.ENOSYS or
 // wasip1.EPERM that is randomness denied.
