@@ -104,7 +104,7 @@ func TestManyTimers(t *testing.T) {
 }
 
 func TestAutoAdvance(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	var fired []time.Duration
 	note := func() { fired = append(fired, c.Elapsed()) }
 	c.Hold()
@@ -198,7 +198,7 @@ func TestBlockUntilIdle(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	c.Hold()
 	other := c.After(2 * time.Second)
 	c.Pause(time.Second)
@@ -271,7 +271,7 @@ func TestOnSettle(t *testing.T) {
 
 // TestConcurrentUse moves a clock from many sides; the race detector watches.
 func TestConcurrentUse(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

@@ -9,7 +9,7 @@
 //
 // # Whoever runs holds time
 //
-// A [Virtual] clock made with [AutoAdvance] turns an hour's sleep into microseconds: when
+// A [Virtual] clock made with [WithAutoAdvance] turns an hour's sleep into microseconds: when
 // everybody waits, time jumps to the earliest deadline. "Everybody" is a count: whoever does
 // something that must not be outrun holds time ([Virtual.Hold]) and lets go of it when done or
 // before waiting ([Virtual.Release]). The scheduler does so for every thread of every guest.

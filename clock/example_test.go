@@ -21,8 +21,8 @@ func ExampleVirtual() {
 }
 
 // Time that jumps while nobody holds it.
-func ExampleAutoAdvance() {
-	c := clock.NewVirtual(clock.AutoAdvance())
+func ExampleWithAutoAdvance() {
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	c.Sleep(time.Hour) // at once
 	fmt.Println(c.Elapsed())
 	// Output:
@@ -31,7 +31,7 @@ func ExampleAutoAdvance() {
 
 // Host code that must not be outrun holds time while it works, and pauses where it would sleep.
 func ExampleVirtual_Hold() {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	c.Hold()
 	defer c.Release()
 	timeout := c.After(10 * time.Second) // of somebody else, perhaps

@@ -11,7 +11,7 @@ import (
 )
 
 // Virtual is a clock that host code moves, and that jumps by itself if asked to
-// ([AutoAdvance]). Reading it is an atomic load.
+// ([WithAutoAdvance]). Reading it is an atomic load.
 //
 // The package comment has the rule by which it jumps: whoever runs holds time.
 type Virtual struct {
@@ -40,8 +40,8 @@ func WithStart(t time.Time) Option {
 	return func(v *Virtual) { v.offset.Store(saturatingSub(t.UnixNano(), v.start)) }
 }
 
-// AutoAdvance makes time jump to the earliest deadline whenever nobody holds it.
-func AutoAdvance() Option { return func(v *Virtual) { v.auto = true } }
+// WithAutoAdvance makes time jump to the earliest deadline whenever nobody holds it.
+func WithAutoAdvance() Option { return func(v *Virtual) { v.auto = true } }
 
 // defaultStart is 2000-01-01T00:00:00Z.
 const defaultStart = int64(946684800e9)
@@ -92,7 +92,7 @@ func (v *Virtual) Hold() {
 	v.mu.Unlock()
 }
 
-// Release undoes one Hold. If it was the last, a clock with AutoAdvance jumps to the earliest
+// Release undoes one Hold. If it was the last, a clock made WithAutoAdvance jumps to the earliest
 // deadline and fires timers before Release returns, unless another goroutine is doing so already.
 // It panics if nobody holds the clock.
 func (v *Virtual) Release() {

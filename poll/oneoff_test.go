@@ -258,7 +258,7 @@ func TestOneoffWaitsForClocks(t *testing.T) {
 		}, 1, []uint64{104}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			c := clock.NewVirtual(clock.AutoAdvance())
+			c := clock.NewVirtual(clock.WithAutoAdvance())
 			s := &poll.Set{Task: poll.NewTask(t.Context()), Clock: c}
 			events, errno := call(t, s, row.subs(uint64(c.Monotonic()), uint64(c.Realtime()))...)
 			var ids []uint64
@@ -277,7 +277,7 @@ func TestOneoffWaitsForClocks(t *testing.T) {
 
 // TestOneoffWaitsForThings has a thing become ready at an instant before the timeout.
 func TestOneoffWaitsForThings(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	c.Hold()
 	task := poll.NewHoldingTask(t.Context(), c)
 	p, q := &thing{}, &thing{}
@@ -357,7 +357,7 @@ func TestOneoffEnds(t *testing.T) {
 }
 
 func TestOneoffMany(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	p := &thing{}
 	s := &poll.Set{Task: poll.NewTask(t.Context()), Clock: c, Lookup: table{0: p}}
 	v := memory.NewView(make([]byte, 1<<20))
@@ -450,7 +450,7 @@ func FuzzOneoff(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, in, out, nsubs, nevents uint32) {
 		mem := make([]byte, 4096)
 		copy(mem, b)
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		s := &poll.Set{Task: poll.NewTask(ctx), Clock: c, Lookup: table{0: &thing{}, 1: poll.Always{}, 2: nil}}
@@ -469,7 +469,7 @@ func FuzzOneoff(f *testing.F) {
 
 func BenchmarkOneoff(b *testing.B) {
 	v := memory.NewView(make([]byte, 1<<16))
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	s := &poll.Set{Task: poll.NewTask(context.Background()), Clock: c, Lookup: table{0: poll.Always{}, 1: &thing{}}}
 	for _, row := range []struct {
 		name string

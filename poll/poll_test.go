@@ -21,7 +21,7 @@ func TestBlock(t *testing.T) {
 	if err != nil || s.Bytes != 5 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	p.set(poll.State{})
 	if _, err := poll.Block(task, p, poll.Readable, poll.Wait{Clock: c, Deadline: c.Monotonic() + 5}); !errors.Is(err, os.ErrDeadlineExceeded) || c.Elapsed() != 5 {
 		t.Errorf("%v after %v, want the deadline", err, c.Elapsed())

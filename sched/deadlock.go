@@ -5,14 +5,14 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// census is what a scheduler knows of all its threads: who exists, and who waits in such a way that
+// waitTable is what a scheduler knows of all its threads: who exists, and who waits in such a way that
 // only other threads can help. Its scheduler's lock guards it and the tally of each group.
-type census struct {
-	threads roster
+type waitTable struct {
+	threads threadList
 	stuck   int // threads that wait for other threads, without a deadline
 }
 
-func (c *census) start(t *Thread) {
+func (c *waitTable) start(t *Thread) {
 	c.threads.add(t, inSched)
 	t.group.tally.alive++
 	if t.main {
@@ -20,7 +20,7 @@ func (c *census) start(t *Thread) {
 	}
 }
 
-func (c *census) end(t *Thread) {
+func (c *waitTable) end(t *Thread) {
 	c.threads.remove(t, inSched)
 	t.group.tally.alive--
 	if t.main {
@@ -28,7 +28,7 @@ func (c *census) end(t *Thread) {
 	}
 }
 
-func (c *census) block(t *Thread, w *poll.Wait) {
+func (c *waitTable) block(t *Thread, w *poll.Wait) {
 	t.stuck = poll.ByAnyone
 	if !w.Timed() {
 		t.stuck = w.By
@@ -36,12 +36,12 @@ func (c *census) block(t *Thread, w *poll.Wait) {
 	c.count(t, 1)
 }
 
-func (c *census) ready(t *Thread) {
+func (c *waitTable) ready(t *Thread) {
 	c.count(t, -1)
 	t.stuck = poll.ByAnyone
 }
 
-func (c *census) count(t *Thread, by int) {
+func (c *waitTable) count(t *Thread, by int) {
 	if t.stuck != poll.ByAnyone {
 		c.stuck += by
 	}
@@ -52,7 +52,7 @@ func (c *census) count(t *Thread, by int) {
 
 // deadlocked returns the threads that nothing can wake any more: those of t's group, or all; nil
 // if there are none. t has blocked or ended, or is nil.
-func (c *census) deadlocked(t *Thread) []*Thread {
+func (c *waitTable) deadlocked(t *Thread) []*Thread {
 	if t != nil {
 		if t.group.deadlocked() {
 			return c.list(func(o *Thread) bool { return o.group == t.group })
@@ -71,7 +71,7 @@ func (c *census) deadlocked(t *Thread) []*Thread {
 	return c.list(func(*Thread) bool { return true })
 }
 
-func (c *census) list(in func(*Thread) bool) []*Thread {
+func (c *waitTable) list(in func(*Thread) bool) []*Thread {
 	var list []*Thread
 	for t := c.threads.head; t != nil; t = t.inSched.next {
 		if in(t) {

@@ -25,7 +25,7 @@ func page() []byte {
 }
 
 func TestFutexAnswers(t *testing.T) {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	mem := page()
 	binary.LittleEndian.PutUint32(mem[8:], 7)
 	binary.LittleEndian.PutUint64(mem[16:], 1<<40)
@@ -81,7 +81,7 @@ func TestFutexAnswers(t *testing.T) {
 // TestFutexOrder checks that the longest waiting is woken first, and no more than asked for.
 func TestFutexOrder(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g := group(t, s, c)
 		mem := page()
 		var f sched.Futex
@@ -169,7 +169,7 @@ func FuzzFutex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, addr, expected uint64, timeout int64, count uint32, wide bool) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		task, c, mem := poll.NewTask(ctx), clock.NewVirtual(clock.AutoAdvance()), page()
+		task, c, mem := poll.NewTask(ctx), clock.NewVirtual(clock.WithAutoAdvance()), page()
 		var fx sched.Futex
 		size := uint64(4)
 		var err error
@@ -215,7 +215,7 @@ func TestDeadlock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkGoroutines(t)
-			s, c := newSched(), clock.NewVirtual(clock.AutoAdvance())
+			s, c := newSched(), clock.NewVirtual(clock.WithAutoAdvance())
 			g, other := group(t, s, c), group(t, s, c)
 			mem := page()
 			var f sched.Futex

@@ -59,10 +59,10 @@ type Group struct {
 	watched chan struct{} // closed when nothing watches it any more; nil where nothing ever does
 
 	mu      sync.Mutex
-	gone    sync.Cond // a thread has ended
-	threads roster    // those alive
-	spawned int       // of those, the ones besides main threads
-	ending  int       // threads between leave and finish
+	gone    sync.Cond  // a thread has ended
+	threads threadList // those alive
+	spawned int        // of those, the ones besides main threads
+	ending  int        // threads between leave and finish
 	lastID  uint32
 	spare   *Thread // a main thread to use again
 	cpu     int64   // of those that ended

@@ -13,7 +13,7 @@ import (
 // changed while it runs. The zero value has none and is ready to use.
 type Parallel struct {
 	mu       sync.Mutex
-	census   census
+	waits    waitTable
 	limits   Limits
 	stats    Stats
 	spawned  int
@@ -75,7 +75,7 @@ func (p *Parallel) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Alive = p.census.threads.len
+	s.Alive = p.waits.threads.len
 	s.Running, s.Ready = p.running, p.queue.len()
 	s.Waiting = s.Alive - s.Running - s.Ready
 	return s
@@ -92,9 +92,9 @@ func (p *Parallel) Start(t *Thread) error {
 		}
 		p.spawned++
 	}
-	p.census.start(t)
+	p.waits.start(t)
 	p.stats.Started++
-	p.stats.Peak = max(p.stats.Peak, p.census.threads.len)
+	p.stats.Peak = max(p.stats.Peak, p.waits.threads.len)
 	p.note()
 	return nil
 }
@@ -103,7 +103,7 @@ func (p *Parallel) Start(t *Thread) error {
 func (p *Parallel) Ready(t *Thread) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.census.ready(t)
+	p.waits.ready(t)
 	p.queue.push(t)
 	p.dispatch()
 }
@@ -112,7 +112,7 @@ func (p *Parallel) Ready(t *Thread) {
 func (p *Parallel) Block(t *Thread, w *poll.Wait) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.census.block(t, w)
+	p.waits.block(t, w)
 	p.running--
 	p.dispatch()
 }
@@ -121,7 +121,7 @@ func (p *Parallel) Block(t *Thread, w *poll.Wait) {
 func (p *Parallel) End(t *Thread) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.census.end(t)
+	p.waits.end(t)
 	if !t.main {
 		p.spawned--
 	}
@@ -162,7 +162,7 @@ func (p *Parallel) Next(t *Thread) {
 		return
 	}
 	p.mu.Lock()
-	threads := p.census.deadlocked(t)
+	threads := p.waits.deadlocked(t)
 	p.mu.Unlock()
 	endDeadlocked(threads)
 }
@@ -180,7 +180,7 @@ func (p *Parallel) dispatch() {
 func (p *Parallel) tooMany() bool { return p.limits.Running > 0 && p.running > p.limits.Running }
 
 // note makes the number of threads known to Yield.
-func (p *Parallel) note() { p.crowd.Store(p.census.threads.len > 1) }
+func (p *Parallel) note() { p.crowd.Store(p.waits.threads.len > 1) }
 
 // fifo is a queue of threads.
 type fifo struct {

@@ -83,7 +83,7 @@ func sleep(t *sched.Thread, d time.Duration) error {
 
 func TestSleepsJump(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g := group(t, s, c)
 		err := g.Run(func(main *sched.Thread) {
 			var wg sync.WaitGroup
@@ -121,7 +121,7 @@ func TestSleepsJump(t *testing.T) {
 
 func TestTimersInterleave(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g := group(t, s, c)
 		var mu sync.Mutex
 		var got []time.Duration
@@ -372,7 +372,7 @@ func TestEnd(t *testing.T) {
 // TestEndAnywhere ends groups at every stage of a busy life.
 func TestEndAnywhere(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		for i := range 200 {
 			g := sched.NewGroup(context.Background(), s, sched.Config{Clock: c})
 			var f sched.Futex
@@ -412,7 +412,7 @@ func TestEndAnywhere(t *testing.T) {
 
 func TestThousandsOfThreads(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g := group(t, s, c)
 		var sum atomic.Int64
 		if err := g.Run(func(th *sched.Thread) {
@@ -467,7 +467,7 @@ func TestPanic(t *testing.T) {
 
 func TestOutside(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g, inner := group(t, s, c), group(t, s, c)
 		if err := g.Run(func(th *sched.Thread) {
 			th.Outside(poll.Wait{Op: "run"}, func() {
@@ -486,7 +486,7 @@ func TestOutside(t *testing.T) {
 
 func TestCPUTime(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
-		c := clock.NewVirtual(clock.AutoAdvance())
+		c := clock.NewVirtual(clock.WithAutoAdvance())
 		g := group(t, s, c)
 		if err := g.Run(func(th *sched.Thread) {
 			_ = sleep(th, time.Minute)
@@ -507,7 +507,7 @@ func TestCPUTime(t *testing.T) {
 }
 
 func ExampleGroup() {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	g := sched.NewGroup(context.Background(), &sched.Parallel{}, sched.Config{Name: "guest", Clock: c})
 	defer g.Close()
 	_ = g.Run(func(main *sched.Thread) {

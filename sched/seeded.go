@@ -22,7 +22,7 @@ type Seeded struct {
 	picker Picker
 
 	mu       sync.Mutex
-	census   census
+	waits    waitTable
 	spawned  int
 	current  *Thread   // has the turn
 	leaving  *Thread   // has blocked or ended but not called Next; nobody has the turn
@@ -153,7 +153,7 @@ func (s *Seeded) Start(t *Thread) error {
 		c.OnSettle(func() { s.Next(nil) })
 	}
 	t.rank = 0
-	s.census.start(t)
+	s.waits.start(t)
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (s *Seeded) Start(t *Thread) error {
 func (s *Seeded) Ready(t *Thread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.census.ready(t)
+	s.waits.ready(t)
 	s.push(t)
 	s.dispatch()
 }
@@ -170,7 +170,7 @@ func (s *Seeded) Ready(t *Thread) {
 func (s *Seeded) Block(t *Thread, w *poll.Wait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.census.block(t, w)
+	s.waits.block(t, w)
 	s.leave(t, PointWait)
 }
 
@@ -178,7 +178,7 @@ func (s *Seeded) Block(t *Thread, w *poll.Wait) {
 func (s *Seeded) End(t *Thread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.census.end(t)
+	s.waits.end(t)
 	if !t.main {
 		s.spawned--
 	}
@@ -197,7 +197,7 @@ func (s *Seeded) Next(t *Thread) {
 		return // it calls Next itself, when all that its leaving wakes is ready
 	}
 	if !s.config.IgnoreDeadlock && s.current == nil && !s.firing() {
-		if dead := s.census.deadlocked(t); dead != nil {
+		if dead := s.waits.deadlocked(t); dead != nil {
 			// All are woken before one is chosen.
 			s.paused++
 			s.mu.Unlock()

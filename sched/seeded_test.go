@@ -45,7 +45,7 @@ func world(t *testing.T, config sched.SeededConfig) (trace []string, choices []u
 		note("%d %v %s -> %s %d/%d", s.Step, s.Point, ref(s.From), ref(s.To), s.Choice, s.Of)
 	}
 	s := sched.NewSeeded(config)
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	resume := s.Pause()
 	var mains []func()
 	for _, name := range []string{"a", "b"} {
@@ -77,7 +77,7 @@ func world(t *testing.T, config sched.SeededConfig) (trace []string, choices []u
 		mains = append(mains, func() {
 			main.Run(func(th *sched.Thread) {
 				for range 3 {
-					sched.ThreadSpawn(th, 0, func(th *sched.Thread, _ uint32) { work(th) })
+					spawn(th, func(th *sched.Thread) { work(th) })
 				}
 				work(th)
 			})
@@ -192,7 +192,7 @@ func lostUpdate(config sched.SeededConfig) bool {
 	count := 0
 	_ = g.Run(func(main *sched.Thread) {
 		for range 2 {
-			sched.ThreadSpawn(main, 0, func(th *sched.Thread, _ uint32) {
+			spawn(main, func(th *sched.Thread) {
 				for range 20 { // something else
 					_ = th.Yield(sched.PointCall)
 				}
@@ -309,7 +309,7 @@ func TestSameInstant(t *testing.T) {
 // TestDeadlockAcrossGuests has two guests wait for each other, as for the ends of pipes.
 func TestDeadlockAcrossGuests(t *testing.T) {
 	s := sched.NewSeeded(sched.SeededConfig{})
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	resume := s.Pause()
 	var wg sync.WaitGroup
 	for range 2 {
@@ -339,7 +339,7 @@ func TestReactorWaits(t *testing.T) {
 	mem := page()
 	var f sched.Futex
 	_ = g.Run(func(main *sched.Thread) {
-		sched.ThreadSpawn(main, 0, func(th *sched.Thread, _ uint32) {
+		spawn(main, func(th *sched.Thread) {
 			if r, err := f.Wait32(th, g.Clock(), mem, 0, 0, -1); r != sched.WaitOK || err != nil {
 				t.Errorf("%d, %v", r, err)
 			}
@@ -413,7 +413,7 @@ func BenchmarkYield(b *testing.B) {
 func BenchmarkPark(b *testing.B) {
 	for name, s := range map[string]sched.Scheduler{"parallel": &sched.Parallel{}, "seeded": sched.NewSeeded(sched.SeededConfig{})} {
 		b.Run(name+"/sleep", func(b *testing.B) {
-			g := sched.NewGroup(b.Context(), s, sched.Config{Clock: clock.NewVirtual(clock.AutoAdvance())})
+			g := sched.NewGroup(b.Context(), s, sched.Config{Clock: clock.NewVirtual(clock.WithAutoAdvance())})
 			defer g.Close()
 			_ = g.Run(func(th *sched.Thread) {
 				b.ReportAllocs()
@@ -461,5 +461,12 @@ func BenchmarkPark(b *testing.B) {
 				g.Close()
 			}
 		})
+	}
+}
+
+// spawn starts a thread of t's group, and gives the turn on as a Host does.
+func spawn(t *sched.Thread, fn func(t *sched.Thread)) {
+	if _, err := t.Group().Go(fn); err == nil {
+		_ = t.Yield(sched.PointSpawn)
 	}
 }

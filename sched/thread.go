@@ -232,19 +232,19 @@ func (t *Thread) Info() Info {
 	return Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}
 }
 
-// links are a thread's neighbours in a roster.
+// links are a thread's neighbours in a threadList.
 type links struct{ prev, next *Thread }
 
 func inGroup(t *Thread) *links { return &t.inGroup }
 func inSched(t *Thread) *links { return &t.inSched }
 
-// roster is a list of threads by age.
-type roster struct {
+// threadList is a list of threads by age.
+type threadList struct {
 	head, tail *Thread
 	len        int
 }
 
-func (r *roster) add(t *Thread, of func(*Thread) *links) {
+func (r *threadList) add(t *Thread, of func(*Thread) *links) {
 	l := of(t)
 	l.prev, l.next = r.tail, nil
 	if r.tail != nil {
@@ -256,7 +256,7 @@ func (r *roster) add(t *Thread, of func(*Thread) *links) {
 	r.len++
 }
 
-func (r *roster) remove(t *Thread, of func(*Thread) *links) {
+func (r *threadList) remove(t *Thread, of func(*Thread) *links) {
 	l := of(t)
 	if l.prev != nil {
 		of(l.prev).next = l.next

@@ -21,15 +21,15 @@ type Guard func(places ...string) error
 // SetGuard sets who is asked. It is called before the Caller is used.
 func (c *Caller) SetGuard(g Guard) { c.walk.guard, c.walkTo.guard = g, g }
 
-// Place returns where path leads from the directory that fd stands for, symbolic links followed; see [Guard]. It is for a
+// Resolve returns where path leads from the directory that fd stands for, symbolic links followed; see [Guard]. It is for a
 // Caller that has a Guard, which is not asked, and between calls only.
-func (c *Caller) Place(fd uint32, path string) string {
+func (c *Caller) Resolve(fd uint32, path string) string {
 	base := c.Table.get(fd)
 	if base == nil {
 		return gopath.Clean(path)
 	}
 	if base.dir == nil {
-		return gopath.Join(base.Place(), path)
+		return gopath.Join(base.Resolved(), path)
 	}
 	w := &c.walk
 	f, err := w.find(base, path, true)
@@ -42,11 +42,11 @@ func (c *Caller) Place(fd uint32, path string) string {
 	return place
 }
 
-// Place returns where the path with which f was opened led, where that was noted (see [Caller.SetGuard]), else [OpenFile.Path].
+// Resolved returns where the path with which f was opened led, where that was noted (see [Caller.SetGuard]), else [OpenFile.Path].
 // It is not kept up to date when files are renamed.
-func (f *OpenFile) Place() string {
-	if f.place != "" {
-		return f.place
+func (f *OpenFile) Resolved() string {
+	if f.resolved != "" {
+		return f.resolved
 	}
 	return f.Path()
 }
@@ -55,7 +55,7 @@ func (f *OpenFile) Place() string {
 func (w *walker) where() string {
 	from := "/"
 	if !w.restarted {
-		from = w.start.Place()
+		from = w.start.Resolved()
 	}
 	names := w.names[:min(len(w.names), max(len(w.stack)-1, 0))]
 	return gopath.Join(from, strings.Join(names, "/"), w.final)
@@ -82,8 +82,8 @@ func (w *walker) permit(err error) error {
 	if w.guard == nil {
 		return err
 	}
-	w.place = w.where()
-	if e := w.guard(w.place); e != nil {
+	w.resolved = w.where()
+	if e := w.guard(w.resolved); e != nil {
 		return e
 	}
 	return err

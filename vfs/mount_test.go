@@ -197,7 +197,7 @@ func TestReadOnlyMount(t *testing.T) {
 	if err := errors.Join(sub.MkdirAll("dir/sub", 0o755), sub.WriteFile("file", []byte("x"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	mustMount(t, ns, "/m", fsys, vfs.ReadOnly())
+	mustMount(t, ns, "/m", fsys, vfs.WithReadOnly())
 	g := newGuest(t, ns)
 	_, readable := g.open("m/file", 0, ro)
 	expectErrno(t, "open for reading", readable, 0)
@@ -337,7 +337,7 @@ func TestClone(t *testing.T) {
 	shared := memfs.New()
 	ns := vfs.NewNamespace()
 	mustMount(t, ns, "/shared", shared)
-	mustMount(t, ns, "rel", shared, vfs.ReadOnly())
+	mustMount(t, ns, "rel", shared, vfs.WithReadOnly())
 	own := ns.Clone()
 	mustMount(t, own, "/own", memfs.New())
 	a, b := newGuest(t, ns), newGuest(t, own)

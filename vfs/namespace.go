@@ -21,14 +21,14 @@ type Namespace struct {
 	absoluteLinks bool
 	check         func(path string, fsys FS) error // nil for none
 	synthetic     *mount                           // of the directories that stand where there is nothing real
-	root          *place
+	root          *mountPoint
 	devices       *devices
 
 	watchers atomic.Pointer[[]*watcher]
 
 	mu       sync.Mutex
 	env      Env
-	relative []*place // in the order of mounting
+	relative []*mountPoint // in the order of mounting
 	lastID   uint64
 }
 
@@ -61,14 +61,14 @@ func (d *devices) number(fsys FS) uint64 {
 // NamespaceOption is an option of [NewNamespace].
 type NamespaceOption func(*Namespace)
 
-// AllowAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at the root of
+// WithAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at the root of
 // the absolute mounts. Without it both are EPERM, as the official test suite of preview1 demands.
-func AllowAbsoluteLinks() NamespaceOption {
+func WithAbsoluteLinks() NamespaceOption {
 	return func(ns *Namespace) { ns.absoluteLinks = true }
 }
 
-// CheckMounts has check look at each file system before it is mounted. What it answers is what [Namespace.Mount] does.
-func CheckMounts(check func(path string, fsys FS) error) NamespaceOption {
+// WithMountCheck has check look at each file system before it is mounted. What it answers is what [Namespace.Mount] does.
+func WithMountCheck(check func(path string, fsys FS) error) NamespaceOption {
 	return func(ns *Namespace) { ns.check = check }
 }
 
@@ -95,15 +95,15 @@ func NewNamespace(opts ...NamespaceOption) *Namespace {
 func (ns *Namespace) init() {
 	ns.synthetic = newMount(ns, nil, nil, syntheticDev)
 	ns.synthetic.readOnly = true
-	ns.root = ns.newPlace("/", nil)
+	ns.root = ns.newMountPoint("/", nil)
 	ns.synthetic.root = ns.root
 }
 
-func (ns *Namespace) newPlace(name string, parent *place) *place {
+func (ns *Namespace) newMountPoint(name string, parent *mountPoint) *mountPoint {
 	ns.lastID++
-	p := &place{name: name, parent: parent, ns: ns, id: ns.lastID}
+	p := &mountPoint{name: name, parent: parent, ns: ns, id: ns.lastID}
 	if ns.env.Clock != nil {
-		p.born = ns.env.Clock.Realtime()
+		p.created = ns.env.Clock.Realtime()
 	}
 	return p
 }
@@ -113,7 +113,7 @@ func (ns *Namespace) Attach(env Env) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	ns.env = env
-	ns.each(func(p *place, m *mount) {
+	ns.each(func(p *mountPoint, m *mount) {
 		if e, ok := m.fs.(EnvFS); ok {
 			e.Attach(env)
 		}
@@ -123,8 +123,8 @@ func (ns *Namespace) Attach(env Env) {
 // MountOption is an option of [Namespace.Mount].
 type MountOption func(*mount)
 
-// ReadOnly makes a mount answer EROFS to everything that would change it.
-func ReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
+// WithReadOnly makes a mount answer EROFS to everything that would change it.
+func WithReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
 
 // Mount makes fsys seen at path. An absolute path is a place in the one tree that guests see as "/"; what leads there
 // need not exist. Any other name is the name of a preopened directory of its own, and must be mounted before a guest
@@ -170,17 +170,17 @@ func (ns *Namespace) mount(path string, fsys FS, opts []MountOption) error {
 		return wasip1.ENOTDIR
 	}
 	if path[0] != '/' {
-		if slices.ContainsFunc(ns.relative, func(p *place) bool { return p.name == path }) {
+		if slices.ContainsFunc(ns.relative, func(p *mountPoint) bool { return p.name == path }) {
 			return wasip1.EBUSY
 		}
-		p := ns.newPlace(path, nil)
+		p := ns.newMountPoint(path, nil)
 		p.mount.Store(m)
 		ns.relative = append(ns.relative, p)
 		return nil
 	}
 	p := ns.root
 	for _, name := range parts {
-		p = ns.place(p, name)
+		p = ns.mountPoint(p, name)
 	}
 	if !p.mount.CompareAndSwap(nil, m) {
 		return wasip1.EBUSY
@@ -214,25 +214,25 @@ func mountPath(path string) ([]string, error) {
 	return parts, nil
 }
 
-// place returns the place called name below p and makes it if it is not there. ns.mu is held.
-func (ns *Namespace) place(p *place, name string) *place {
+// mountPoint returns the mount point called name below p and makes it if it is not there. ns.mu is held.
+func (ns *Namespace) mountPoint(p *mountPoint, name string) *mountPoint {
 	if c := p.known[name]; c != nil {
 		return c
 	}
 	if p.known == nil {
-		p.known = map[string]*place{}
+		p.known = map[string]*mountPoint{}
 	}
 	name = strings.Clone(name)
-	c := ns.newPlace(name, p)
+	c := ns.newMountPoint(name, p)
 	p.known[name] = c
 	return c
 }
 
 // show puts c among the children that walkers see, or takes it out. ns.mu is held.
-func (p *place) show(c *place, on bool) {
-	var list []*place
+func (p *mountPoint) show(c *mountPoint, on bool) {
+	var list []*mountPoint
 	if old := p.children.Load(); old != nil {
-		list = slices.DeleteFunc(slices.Clone(old.byAge), func(o *place) bool { return o == c })
+		list = slices.DeleteFunc(slices.Clone(old.byAge), func(o *mountPoint) bool { return o == c })
 	}
 	if on {
 		list = append(list, c)
@@ -241,10 +241,10 @@ func (p *place) show(c *place, on bool) {
 		p.children.Store(nil)
 		return
 	}
-	slices.SortFunc(list, func(a, b *place) int { return cmp.Compare(a.id, b.id) })
+	slices.SortFunc(list, func(a, b *mountPoint) int { return cmp.Compare(a.id, b.id) })
 	next := &children{byAge: list}
 	if len(list) > fewChildren {
-		next.byName = make(map[string]*place, len(list))
+		next.byName = make(map[string]*mountPoint, len(list))
 		for _, o := range list {
 			next.byName[o.name] = o
 		}
@@ -269,7 +269,7 @@ func (ns *Namespace) unmount(path string) error {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	if path[0] != '/' {
-		i := slices.IndexFunc(ns.relative, func(p *place) bool { return p.name == path })
+		i := slices.IndexFunc(ns.relative, func(p *mountPoint) bool { return p.name == path })
 		if i < 0 {
 			return wasip1.EINVAL
 		}
@@ -299,20 +299,20 @@ func (ns *Namespace) Clone() *Namespace {
 	defer ns.mu.Unlock()
 	c := &Namespace{absoluteLinks: ns.absoluteLinks, check: ns.check, devices: ns.devices, env: ns.env}
 	c.init()
-	var copyTree func(from, to *place)
-	copyTree = func(from, to *place) {
+	var copyTree func(from, to *mountPoint)
+	copyTree = func(from, to *mountPoint) {
 		if m := from.mount.Load(); m != nil {
 			to.mount.Store(&mount{volume: m.volume, ns: c, readOnly: m.readOnly})
 		}
 		for _, child := range from.below() {
-			twin := c.place(to, child.name)
+			twin := c.mountPoint(to, child.name)
 			copyTree(child, twin)
 			to.show(twin, true)
 		}
 	}
 	copyTree(ns.root, c.root)
 	for _, p := range ns.relative {
-		twin := c.newPlace(p.name, nil)
+		twin := c.newMountPoint(p.name, nil)
 		copyTree(p, twin)
 		c.relative = append(c.relative, twin)
 	}
@@ -320,7 +320,7 @@ func (ns *Namespace) Clone() *Namespace {
 }
 
 // below returns the children by age.
-func (p *place) below() []*place {
+func (p *mountPoint) below() []*mountPoint {
 	if c := p.children.Load(); c != nil {
 		return c.byAge
 	}
@@ -328,9 +328,9 @@ func (p *place) below() []*place {
 }
 
 // each calls f for every mount: the absolute ones, parents first, then the relative ones. ns.mu is held.
-func (ns *Namespace) each(f func(*place, *mount)) {
-	var visit func(p *place)
-	visit = func(p *place) {
+func (ns *Namespace) each(f func(*mountPoint, *mount)) {
+	var visit func(p *mountPoint)
+	visit = func(p *mountPoint) {
 		if m := p.mount.Load(); m != nil {
 			f(p, m)
 		}
@@ -359,17 +359,17 @@ func (ns *Namespace) Mounts() []MountInfo {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	var list []MountInfo
-	ns.each(func(p *place, m *mount) {
+	ns.each(func(p *mountPoint, m *mount) {
 		list = append(list, MountInfo{Path: p.path(), FS: m.fs, ReadOnly: m.readOnly, Dev: m.dev})
 	})
 	return list
 }
 
 // preopens returns the roots of the trees that a guest starts with.
-func (ns *Namespace) preopens() []*place {
+func (ns *Namespace) preopens() []*mountPoint {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	var list []*place
+	var list []*mountPoint
 	if ns.root.live() {
 		list = append(list, ns.root)
 	}

@@ -54,8 +54,8 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 	}
 	w.end()
 	f.setPathBelow(base, path)
-	if w.guard != nil && w.place != f.Path() {
-		f.place = w.place
+	if w.guard != nil && w.resolved != f.Path() {
+		f.resolved = w.resolved
 	}
 	if f.wrote {
 		f.m.happened(Modified, base, path) // it was cut

@@ -44,11 +44,11 @@ type OpenFile struct {
 	late   atomic.Pointer[late] // of the stream; written under mu
 	dir    *openDirectory
 
-	ino     uint64 // of a stream without a node
-	pathLen int
-	path    string // if it is longer than short
-	place   string // where path led; "" where that is not known or is path itself
-	short   [48]byte
+	ino      uint64 // of a stream without a node
+	pathLen  int
+	path     string // if it is longer than short
+	resolved string // where path led; "" where that is not known or is path itself
+	short    [48]byte
 }
 
 // openDirectory is what an OpenFile of a directory has besides.
@@ -86,7 +86,7 @@ func newDirectoryFile(pos position, base, inheriting wasip1.Rights) *OpenFile {
 }
 
 // newRootFile returns an open directory for the root of a tree of mounts.
-func newRootFile(p *place) *OpenFile {
+func newRootFile(p *mountPoint) *OpenFile {
 	f := newDirectoryFile(p.position(), wasip1.RightsDirectoryBase, wasip1.RightsDirectoryInheriting)
 	f.setPath("", p.name)
 	return f

@@ -274,7 +274,7 @@ func (w *walker) rmdirHere(name string) error {
 	return top.dir.Rmdir(name)
 }
 
-// link gives what oldPath stands for the name newPath too. w walks the one, to the other. Errors: EPERM for a
+// linkTo gives what oldPath stands for the name newPath too. w walks the one, to the other. Errors: EPERM for a
 // directory, EXDEV across mounts, ENOENT for a new name with a slash behind it.
 func (w *walker) linkTo(base *OpenFile, path string, follow bool, to *walker, newBase *OpenFile, newPath string) error {
 	f, err := w.find(base, path, follow)

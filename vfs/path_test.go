@@ -335,7 +335,7 @@ func TestReadlinkCuts(t *testing.T) {
 }
 
 func TestAbsoluteLinks(t *testing.T) {
-	ns := newNS(t, vfs.AllowAbsoluteLinks())
+	ns := newNS(t, vfs.WithAbsoluteLinks())
 	g := newGuest(t, ns)
 	g.mkdir("dir")
 	g.create("file", "")

@@ -92,7 +92,7 @@ func (pos position) readMounts(after uint64, entries []DirEntry) int {
 		if n == len(entries) {
 			break
 		}
-		seen := p.seen(&pos)
+		seen := p.resolve(&pos)
 		if a, err := seen.node.Attr(); err == nil {
 			entries[n] = DirEntry{Name: p.name, Ino: a.Ino, Type: seen.node.Type(), Next: cookieOfMount(p.id)}
 			n++

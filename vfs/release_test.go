@@ -196,7 +196,7 @@ func TestEveryNodeIsReleased(t *testing.T) {
 			for _, q := range []string{"new2", "dir/sub/new", "file", "..", "dir"} {
 				inner := memfs.New()
 				held := newHeldFS(t, inner, resolving)
-				ns := vfs.NewNamespace(vfs.AllowAbsoluteLinks())
+				ns := vfs.NewNamespace(vfs.WithAbsoluteLinks())
 				mustMount(t, ns, "/", held)
 				g := newGuest(t, ns)
 				g.create("file", "x")

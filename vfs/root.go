@@ -45,7 +45,7 @@ func (ns *Namespace) Preopen(name string) (*Root, error) {
 	return nil, &fs.PathError{Op: "preopen", Path: name, Err: wasip1.ENOENT}
 }
 
-func (ns *Namespace) rootAt(p *place) *Root {
+func (ns *Namespace) rootAt(p *mountPoint) *Root {
 	f := newRootFile(p)
 	f.dir.host = true
 	return &Root{f}

@@ -12,7 +12,7 @@ type position struct {
 	m   *mount
 	// at is the directory's place in the tree of mount points, nil where none lies at or below it, so that
 	// ordinary directories pay nothing for mounts.
-	at *place
+	at *mountPoint
 }
 
 // covered reports whether name, in the directory at pos, is a mount point or leads to one.
@@ -22,7 +22,7 @@ func (pos *position) covered(name string) bool { return pos.at != nil && pos.at.
 type found struct {
 	node Node
 	m    *mount
-	at   *place
+	at   *mountPoint
 }
 
 // maxDepth is how many directories a walk can be below where it started: as many as a path of MaxPath bytes has components.
@@ -57,7 +57,7 @@ type walker struct {
 	guard     Guard
 	names     []string // by which the walk went into stack[1:]; what is left of an earlier walk may stand behind
 	final     string   // the last component, or where the walk failed all that was left
-	place     string   // what guard was asked about last
+	resolved  string   // what guard was asked about last
 	restarted bool     // the walk began anew at the guest's root
 
 	inline [16]position
@@ -214,7 +214,7 @@ func (w *walker) lookup(name string) (found, error) {
 	top := w.top()
 	if top.at != nil {
 		if c := top.at.child(name); c != nil {
-			return c.seen(top), nil
+			return c.resolve(top), nil
 		}
 	}
 	node, err := top.dir.Lookup(name)

@@ -236,7 +236,7 @@ func PathRename(c *Caller, fd, oldPath, oldPathLen, newFd, newPath, newPathLen u
 }
 
 // PathSymlink makes a symbolic link at newPath with oldPath for its target. Errors: EEXIST; EPERM for an absolute target, see
-// [AllowAbsoluteLinks]; ENOENT for an empty one, and for a new path with a slash behind it; ENOTSUP, ENOSPC.
+// [WithAbsoluteLinks]; ENOENT for an empty one, and for a new path with a slash behind it; ENOTSUP, ENOSPC.
 func PathSymlink(c *Caller, oldPath, oldPathLen, fd, newPath, newPathLen uint32) wasip1.Errno {
 	d, e := c.directory(fd, wasip1.RightPathSymlink)
 	if e != wasip1.ESUCCESS {

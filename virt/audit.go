@@ -71,7 +71,7 @@ func newAudit(m *wasmbin.Module) *Audit {
 	for _, im := range m.Imports {
 		if im.Kind == wasmbin.KindFunc {
 			subsystem := subsystemOf(im.Module, im.Name)
-			a.Threads = a.Threads || im.Module == threadsModule && subsystem == Sched
+			a.Threads = a.Threads || im.Module == threadsModule && subsystem == SubsystemSched
 			a.Imports = append(a.Imports, Import{im.Module, im.Name, subsystem})
 		}
 	}
@@ -97,7 +97,7 @@ func subsystemOf(module, name string) Subsystem {
 		}
 	case threadsModule:
 		if slices.ContainsFunc(threadFunctions, func(f kernelFunction) bool { return f.name == name }) {
-			return Sched
+			return SubsystemSched
 		}
 	}
 	return ""

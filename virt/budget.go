@@ -15,8 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Sleep is the budget of time spent waiting with a deadline. Its end ends the guest.
-const Sleep Budget = "sleep"
+// BudgetSleep is the budget of time spent waiting with a deadline. Its end ends the guest.
+const BudgetSleep Budget = "sleep"
 
 // Limits are budgets. 0 is no limit.
 type Limits struct {
@@ -27,7 +27,7 @@ type Limits struct {
 	// WallTime is real time, also under a virtual clock; see [WithTimeout].
 	WallTime time.Duration
 	// HostCalls is calls of functions of preview1 and of thread-spawn. The call after the last one is not made: it ends the
-	// guest with a Result that says [Exhausted] and [HostCalls].
+	// guest with a Result that says [Exhausted] and [BudgetHostCalls].
 	HostCalls uint64
 	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit is the guest's own.
 	Descriptors int
@@ -40,7 +40,7 @@ type Limits struct {
 	// RandomBytes is bytes of randomness. A request for more than is left gets none, and is EDQUOT.
 	RandomBytes uint64
 	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a deadline, counted
-	// for each thread. What is over is not waited for: it ends the guest with a Result that says [Exhausted] and [Sleep].
+	// for each thread. What is over is not waited for: it ends the guest with a Result that says [Exhausted] and [BudgetSleep].
 	Sleep time.Duration
 }
 
@@ -57,7 +57,7 @@ func WithSharedLimits(l Limits) Option {
 }
 
 // WithMaxHostCalls bounds the calls that a guest makes of functions of preview1 and of thread-spawn, proc_exit included. n calls
-// are made; the next one ends the guest, with a Result that says [Exhausted] and [HostCalls]. 0 is no limit.
+// are made; the next one ends the guest, with a Result that says [Exhausted] and [BudgetHostCalls]. 0 is no limit.
 func WithMaxHostCalls(n uint64) Option {
 	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
 }
@@ -82,7 +82,7 @@ func WithMaxRandom(bytes uint64) Option {
 
 // WithMaxSleep bounds the time on the Host's clock that a guest's threads wait for a time, or for something with a deadline, each
 // thread by itself counted. The guest ends when it has waited for d, with a Result that says [Exhausted] and
-// [Sleep]. 0 is no limit.
+// [BudgetSleep]. 0 is no limit.
 func WithMaxSleep(d time.Duration) Option {
 	return guestOption("WithMaxSleep", func(c *config) error {
 		if d < 0 {
@@ -103,15 +103,15 @@ func newAllowance(n uint64) *allowance {
 	return a
 }
 
-// purse is what is left of budgets that are not counted elsewhere. Nil fields have no end.
-type purse struct {
+// budgets are what is left of budgets that are not counted elsewhere. Nil fields have no end.
+type budgets struct {
 	calls, fuel, memory, threads, descriptors, output, random, sleep *allowance
 
 	disk *quotafs.Quota
 }
 
-func newPurse(l *Limits) purse {
-	p := purse{
+func newBudgets(l *Limits) budgets {
+	p := budgets{
 		calls: newAllowance(l.HostCalls), fuel: newAllowance(l.Fuel), memory: newAllowance(l.Memory),
 		threads: newAllowance(uint64(l.Threads)), descriptors: newAllowance(uint64(l.Descriptors)),
 		output: newAllowance(l.OutputBytes), random: newAllowance(l.RandomBytes), sleep: newAllowance(uint64(l.Sleep)),
@@ -136,14 +136,14 @@ func (t *thread) exhaust(b Budget) {
 }
 
 // countedCalls is the layer of the budget of host calls.
-func countedCalls(g *Guest, _ int, next around) around {
-	own, shared := g.purse.calls, g.host.purse.calls
+func countedCalls(g *Guest, _ int, next callFunc) callFunc {
+	own, shared := g.budgets.calls, g.host.budgets.calls
 	if own == nil && shared == nil {
 		return nil
 	}
 	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
 		if takeBoth(own, shared, 1) == 0 {
-			t.exhaust(HostCalls)
+			t.exhaust(BudgetHostCalls)
 			return wasip1.ECANCELED // the guest is left where the call came in
 		}
 		return next(t, f, p)
@@ -156,7 +156,7 @@ func (g *Guest) charge(size uint64) bool {
 	if size <= g.charged {
 		return true
 	}
-	if !g.host.purse.memory.takeAll(int64(size - g.charged)) {
+	if !g.host.budgets.memory.takeAll(int64(size - g.charged)) {
 		return false
 	}
 	g.charged = size
@@ -166,7 +166,7 @@ func (g *Guest) charge(size uint64) bool {
 // discharge gives back to the Host's budget what the guest has taken of it beyond size bytes.
 func (g *Guest) discharge(size uint64) {
 	if g.charged > size {
-		g.host.purse.memory.giveBack(int64(g.charged - size))
+		g.host.budgets.memory.giveBack(int64(g.charged - size))
 		g.charged = size
 	}
 }
@@ -198,7 +198,7 @@ func (a *allowance) Give() { a.giveBack(1) }
 // limited puts the budgets of randomness before a source. The guest's own is asked first: one that has used its own up
 // takes nothing of the Host's, not even for a moment.
 func (g *Guest) limited(src random.Source) random.Source {
-	if a := g.host.purse.random; a != nil {
+	if a := g.host.budgets.random; a != nil {
 		src = sharedRandom{src, a}
 	}
 	if n := g.config.control.limits.RandomBytes; n != 0 {
@@ -248,7 +248,7 @@ func (s sharedRandom) Read(p []byte) (int, error) {
 
 // onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the default world.
 func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
-	own, shared := g.purse.disk, g.host.purse.disk
+	own, shared := g.budgets.disk, g.host.budgets.disk
 	if _, device := fsys.(*devfs.FS); device {
 		return fsys
 	}
@@ -256,14 +256,14 @@ func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 		fsys = g.host.onSharedBudget(fsys, m)
 	}
 	if own != nil {
-		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.Shared(own))
+		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(own))
 	}
 	return fsys
 }
 
 // onSharedBudget counts what a file system that several guests have mounted holds in one place, whoever wrote it.
 func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
-	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.Shared(h.purse.disk)) }
+	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(h.budgets.disk)) }
 	if m == nil || m.fsys == nil || !reflect.TypeOf(fsys).Comparable() {
 		return wrap()
 	}
@@ -299,7 +299,7 @@ type waiter struct {
 
 // waits returns what the thread waits with: task itself where nothing is counted.
 func (t *thread) waits(task poll.Task) poll.Task {
-	if t.guest.purse.sleep == nil && t.guest.host.purse.sleep == nil && (t.around == nil || t.around.usage == nil) {
+	if t.guest.budgets.sleep == nil && t.guest.host.budgets.sleep == nil && (t.calls == nil || t.calls.usage == nil) {
 		return task
 	}
 	return waiter{task, t}
@@ -307,10 +307,10 @@ func (t *thread) waits(task poll.Task) poll.Task {
 
 // Park implements [poll.Task].
 func (w waiter) Park(x poll.Wait) error {
-	if w.t.around != nil && w.t.around.usage != nil {
-		defer w.t.around.usage.wait(w.t.guest, x)()
+	if w.t.calls != nil && w.t.calls.usage != nil {
+		defer w.t.calls.usage.wait(w.t.guest, x)()
 	}
-	own, shared := w.t.guest.purse.sleep, w.t.guest.host.purse.sleep
+	own, shared := w.t.guest.budgets.sleep, w.t.guest.host.budgets.sleep
 	if own == nil && shared == nil || !x.Timed() {
 		return w.Task.Park(x)
 	}
@@ -329,7 +329,7 @@ func (w waiter) Park(x poll.Wait) error {
 	own.giveBack(got - slept)
 	shared.giveBack(got - slept)
 	if err == nil && got < want && slept == got {
-		w.t.exhaust(Sleep)
+		w.t.exhaust(BudgetSleep)
 		return context.Cause(w.t.guest.group.Context())
 	}
 	return err

@@ -243,7 +243,7 @@ func TestFuelBudgetHolds(t *testing.T) {
 			for i := range guests {
 				guests[i] = newGuest(t, host, m)
 			}
-			atOnce(guests, func(g *virt.Guest) { endsBy(t, g, virt.Fuel, "count") })
+			atOnce(guests, func(g *virt.Guest) { endsBy(t, g, virt.BudgetFuel, "count") })
 			var sum uint64
 			for _, g := range guests {
 				turns := uint64(counted(t, g))
@@ -270,7 +270,7 @@ func TestWallTimeBudgetHolds(t *testing.T) {
 	hour := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: uint64(time.Hour)}}
 	hour.Encode(data[subAt:])
 	sleeping := loop(virt.ModuleName, data, nil, []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}})
-	clocks := map[string]func() clock.Clock{"real": clock.Real, "virtual": func() clock.Clock { return clock.NewVirtual(clock.AutoAdvance()) }}
+	clocks := map[string]func() clock.Clock{"real": clock.Real, "virtual": func() clock.Clock { return clock.NewVirtual(clock.WithAutoAdvance()) }}
 	for name, newClock := range clocks {
 		for _, n := range []int{1, manyGuests} {
 			for kind, budget := range map[string]virt.Option{"each its own": virt.WithTimeout(limit), "shared": virt.WithSharedLimits(virt.Limits{WallTime: limit})} {
@@ -294,7 +294,7 @@ func TestWallTimeBudgetHolds(t *testing.T) {
 								defer g.Close(context.Background())
 								_, err = g.Call(context.Background(), export, params...)
 							}
-							if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Budget != virt.WallTime {
+							if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Budget != virt.BudgetWallTime {
 								t.Errorf("%v, want the end of wall time", err)
 							}
 							if took := time.Since(began); took < limit {

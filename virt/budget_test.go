@@ -78,9 +78,9 @@ func hostiles() []hostile {
 	create := openText(0, 1, int(wasip1.OCreat), resultAt)
 	return []hostile{
 		{name: "host calls", limit: 10_007, limits: virt.WithMaxHostCalls(10_007), shared: virt.Limits{HostCalls: 10_007},
-			calls: []call{{"sched_yield", nil}}, match: "*", amount: each, ends: virt.HostCalls},
+			calls: []call{{"sched_yield", nil}}, match: "*", amount: each, ends: virt.BudgetHostCalls},
 		{name: "output", limit: 10_007, limits: virt.WithMaxOutput(10_007), shared: virt.Limits{OutputBytes: 10_007},
-			calls: []call{writeText(1, 1)}, match: "fd_write", amount: result("nwritten"), ends: virt.OutputBytes},
+			calls: []call{writeText(1, 1)}, match: "fd_write", amount: result("nwritten"), ends: virt.BudgetOutput},
 		{name: "disk", limit: 10_007, limits: virt.WithDiskLimit(10_007), shared: virt.Limits{DiskBytes: 10_007},
 			before: []call{create}, calls: []call{writeText(from(resultAt), 1)}, match: "fd_write", amount: result("nwritten"), errs: wasip1.EDQUOT},
 		{name: "inodes", limit: 10, limits: virt.WithMaxInodes(10), shared: virt.Limits{Inodes: 10},
@@ -91,7 +91,7 @@ func hostiles() []hostile {
 			before: []call{create}, calls: []call{openText(0, 1, 0, resultAt)}, match: "path_open", amount: each, errs: wasip1.EMFILE},
 		{name: "sleep", limit: int64(50 * time.Millisecond), limits: virt.WithMaxSleep(50 * time.Millisecond), shared: virt.Limits{Sleep: 50 * time.Millisecond},
 			data: data, calls: []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}}, match: "poll_oneoff",
-			amount: func(*virt.Call) int64 { return int64(7 * time.Millisecond) }, ends: virt.Sleep},
+			amount: func(*virt.Call) int64 { return int64(7 * time.Millisecond) }, ends: virt.BudgetSleep},
 	}
 }
 
@@ -125,7 +125,7 @@ func TestBudgetsHold(t *testing.T) {
 
 // world is a Host for hostile guests, and their module.
 func (h *hostile) world(t *testing.T, opts ...virt.Option) (*virt.Host, *virt.Module) {
-	opts = append(opts, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithMountFunc("/", newMem))
+	opts = append(opts, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithMountFunc("/", newMem))
 	host := newHost(t, opts...)
 	data := h.data
 	if data == nil {
@@ -146,7 +146,7 @@ func (h *hostile) own(t *testing.T, guests int) {
 			r, errno := attack(t, g, cmp.Or(h.turns, 12_000))
 			h.check(t, got.amount.Load(), h.limit, 1)
 			h.ended(t, r, errno)
-			if h.ends == virt.OutputBytes && int64(out.Len()) != h.limit {
+			if h.ends == virt.BudgetOutput && int64(out.Len()) != h.limit {
 				t.Errorf("%d bytes came out", out.Len())
 			}
 		})
@@ -189,11 +189,11 @@ func (h *hostile) together(t *testing.T, guests int) {
 // check compares what was reached with what is allowed.
 func (h *hostile) check(t *testing.T, reached, allowed, guests int64) {
 	t.Helper()
-	if h.ends != virt.Sleep && reached != allowed {
+	if h.ends != virt.BudgetSleep && reached != allowed {
 		t.Errorf("reached %d, allowed are %d", reached, allowed)
 	}
 	// A sleep that does not fit is slept as far as it goes, and not answered.
-	if h.ends == virt.Sleep && (reached > allowed || reached < allowed-guests*int64(7*time.Millisecond)) {
+	if h.ends == virt.BudgetSleep && (reached > allowed || reached < allowed-guests*int64(7*time.Millisecond)) {
 		t.Errorf("slept %v of %v", time.Duration(reached), time.Duration(allowed))
 	}
 }

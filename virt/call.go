@@ -43,7 +43,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		}
 		t.attach()
 		var errno wasip1.Errno
-		if s := t.around; s == nil {
+		if s := t.calls; s == nil {
 			errno = f.call(t, stack)
 		} else {
 			// Counting is spelled out here because a call of it would cost as much again.
@@ -56,7 +56,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 			if s.calls == nil {
 				errno = f.call(t, stack)
 			} else {
-				a, b := s.calls[i], s.border
+				a, b := s.calls[i], s.observer
 				if b != nil {
 					b.enter(t)
 				}

@@ -18,9 +18,9 @@ func (g *Guest) chargeInstance() error {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the instances of a guest may take %d: raise WithMemoryLimit, or lower WithMaxThreads", n, limit)
 	}
-	if n > leastCopies && !g.host.purse.memory.takeAll(n) {
+	if n > leastCopies && !g.host.budgets.memory.takeAll(n) {
 		g.copies.Add(-n)
-		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the Host's budget of memory (WithSharedLimits) has %d", n, g.host.purse.memory.left.Load())
+		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the Host's budget of memory (WithSharedLimits) has %d", n, g.host.budgets.memory.left.Load())
 	}
 	return nil
 }
@@ -30,6 +30,6 @@ func (g *Guest) dischargeInstance() {
 	n := int64(g.module.info.InstanceBytes())
 	g.copies.Add(-n)
 	if n > leastCopies {
-		g.host.purse.memory.giveBack(n)
+		g.host.budgets.memory.giveBack(n)
 	}
 }

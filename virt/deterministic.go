@@ -35,7 +35,7 @@ import (
 // Options given beside it win, where they keep the promise: [WithClock] with a clock that is not real, [WithSeed],
 // [WithScheduler] with one that takes turns. A real clock, the system's randomness, threads in parallel, a socket of the
 // machine and a directory of the machine are errors of [Builder.Build], or of [Host.Instantiate] where a guest
-// brings them; [AllowMachine] lets the last two in.
+// brings them; [WithMachineAccess] lets the last two in.
 //
 // Outside the promise, and for the embedder to know, are:
 //
@@ -65,14 +65,14 @@ type deterministic struct {
 	machine  bool
 }
 
-// Strategy says how the next thread is chosen. The default is [sched.Uniform].
-func Strategy(s sched.Strategy) DeterministicOption {
+// WithStrategy says how the next thread is chosen. The default is [sched.Uniform].
+func WithStrategy(s sched.Strategy) DeterministicOption {
 	return func(d *deterministic) { d.strategy = s }
 }
 
-// AllowMachine lets directories and sockets of the machine into a deterministic Host. What they answer, and when, is
+// WithMachineAccess lets directories and sockets of the machine into a deterministic Host. What they answer, and when, is
 // not repeated.
-func AllowMachine() DeterministicOption { return func(d *deterministic) { d.machine = true } }
+func WithMachineAccess() DeterministicOption { return func(d *deterministic) { d.machine = true } }
 
 // WithAccessSwitches lets a Host whose threads take turns give the turn on before every load and store of shared
 // memory. Without it, no other thread runs between the load and the store of a counter++, because no call is
@@ -84,7 +84,7 @@ func WithAccessSwitches() Option {
 // settle fills in what the options of a deterministic Host leave open, and reports what breaks the promise.
 func (d *deterministic) settle(c *config) error {
 	if c.clock == nil {
-		c.clock = clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+		c.clock = clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
 	}
 	if c.scheduler == nil {
 		c.scheduler = sched.NewSeeded(sched.SeededConfig{Seed: d.seed, Strategy: d.strategy})
@@ -130,7 +130,7 @@ func (d *deterministic) check(c *config) error {
 }
 
 func onDiskError(path string) error {
-	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or say AllowMachine", path)
+	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or give WithMachineAccess", path)
 }
 
 // breaks makes one error of what breaks the promise, or nil.
@@ -160,7 +160,7 @@ func checkMount(path string, fsys vfs.FS) error {
 // stdio is how the guest's writers are used.
 func (c *config) stdio() []stdio.Option {
 	if c.deterministic != nil {
-		return []stdio.Option{stdio.Direct()}
+		return []stdio.Option{stdio.WithDirect()}
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 	if err := g.Namespace().Mount("/data", memfs.New()); err != nil {
 		t.Error(err)
 	}
-	newHost(t, virt.Deterministic(1, virt.AllowMachine()), virt.WithMount("/data", dir))
+	newHost(t, virt.Deterministic(1, virt.WithMachineAccess()), virt.WithMount("/data", dir))
 }
 
 func TestDeadlockTellsStacks(t *testing.T) {

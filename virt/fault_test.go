@@ -141,7 +141,7 @@ func TestFaultsByProbabilityFollowTheSeed(t *testing.T) {
 }
 
 func TestFaultDelaysOnTheHostsClock(t *testing.T) {
-	k := clock.NewVirtual(clock.AutoAdvance())
+	k := clock.NewVirtual(clock.WithAutoAdvance())
 	before := k.Monotonic()
 	r := runCommand(t, newHost(t, virt.WithClock(k), faults(t, "fd_write:nth=1:delay=1h")), command(texts("x"), writeText(1, 0)), 1)
 	wantErrnos(t, r, wasip1.ESUCCESS)

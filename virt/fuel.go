@@ -34,7 +34,7 @@ func (t *thread) refuel() {
 		t.fuel = fuelCell(t.mod, t.guest.module)
 	}
 	left, slice := int64(t.fuel.Get()), int64(fuelSlice)
-	if own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel; own != nil || shared != nil {
+	if own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel; own != nil || shared != nil {
 		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
 		owed := -min(left, 0)
 		if own != nil && t.guest.usage.spawned.Load() > 0 {
@@ -45,15 +45,15 @@ func (t *thread) refuel() {
 			// What comes next does not run: it took all there was, and not more.
 			t.guest.usage.fuel.Add(slice)
 			t.fuel.Set(0)
-			t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
+			t.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetFuel, Thread: t.id()})
 			return
 		}
 	}
-	if b := t.guest.border; b != nil {
+	if b := t.guest.observer; b != nil {
 		slice = b.refueled(slice)
 	}
 	t.guest.usage.fuel.Add(slice)
-	t.crossing.handed += uint64(slice)
+	t.record.handed += uint64(slice)
 	t.fuel.Set(uint64(left + slice))
 	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
@@ -79,14 +79,14 @@ func (t *thread) settleFuel() (exhausted bool) {
 	if left == 0 {
 		return false
 	}
-	t.crossing.handed -= uint64(left)
+	t.record.handed -= uint64(left)
 	t.fuel.Set(0)
 	t.guest.usage.fuel.Add(-left)
-	own, shared := t.guest.purse.fuel, t.guest.host.purse.fuel
+	own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel
 	own.giveBack(left)
 	shared.giveBack(left)
 	if own.overdrawn() || shared.overdrawn() {
-		t.guest.decide(&Result{Outcome: Exhausted, Budget: Fuel, Thread: t.id()})
+		t.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetFuel, Thread: t.id()})
 		return true
 	}
 	return false
@@ -98,7 +98,7 @@ func (a *allowance) overdrawn() bool { return a != nil && a.left.Load() < 0 }
 // AddFuel lets a guest made [WithFuel] run so many instructions more. It may be called at any time, also from a host
 // function that the guest called. A guest that has no such limit, or has ended, does not gain by it.
 func (g *Guest) AddFuel(instructions uint64) {
-	a := g.purse.fuel
+	a := g.budgets.fuel
 	if a == nil {
 		return
 	}

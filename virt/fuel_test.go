@@ -60,7 +60,7 @@ func counted(t *testing.T, g *virt.Guest) uint32 {
 
 func exhausted(t *testing.T, err error) {
 	t.Helper()
-	if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.Fuel {
+	if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.BudgetFuel {
 		t.Errorf("%v, want the end of the fuel", err)
 	}
 }

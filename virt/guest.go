@@ -25,29 +25,29 @@ type Guest struct {
 	module *Module
 	config *config // the Host's where the guest has no options of its own; nobody changes it
 
-	files     *vfs.Table
-	random    random.Source
-	hooks     *process.Hooks
-	main      *thread
-	group     *sched.Group
-	base      context.Context // for what is not part of a call: its values are those of Instantiate's
-	shared    *shared         // nil where the module has no shared memory
-	adopted   bool            // the embedder instantiated the module itself
-	streams   [3]vfs.Stream
-	lent      []lender // of the streams that it was given
-	ns        *vfs.Namespace
-	arounds   *arounds
-	border    border // nil where nothing is recorded or replayed
-	finished  sync.Once
-	borderErr error // of finishing border
-	left      sync.Once
-	leftErr   error // of closing descriptors
-	faulted   faultCounts
-	purse     purse
-	charged   uint64 // bytes of memory taken from the Host's budget
-	usage     guestUsage
-	timer     *time.Timer
-	deadline  time.Time // of the budget of wall time; zero where there is none
+	files       *vfs.Table
+	random      random.Source
+	hooks       *process.Hooks
+	main        *thread
+	group       *sched.Group
+	base        context.Context // for what is not part of a call: its values are those of Instantiate's
+	shared      *shared         // nil where the module has no shared memory
+	adopted     bool            // the embedder instantiated the module itself
+	streams     [3]vfs.Stream
+	lent        []lender // of the streams that it was given
+	ns          *vfs.Namespace
+	chains      *chains
+	observer    observer // nil where nothing is recorded or replayed
+	finished    sync.Once
+	observerErr error // of finishing observer
+	left        sync.Once
+	leftErr     error // of closing descriptors
+	faulted     faultCounts
+	budgets     budgets
+	charged     uint64 // bytes of memory taken from the Host's budget
+	usage       guestUsage
+	timer       *time.Timer
+	deadline    time.Time // of the budget of wall time; zero where there is none
 
 	direct directCalls
 	copies atomic.Int64  // bytes that its instances take besides the memory
@@ -83,7 +83,7 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *G
 	}
 	if d, limited := g.wallTime(); limited {
 		g.deadline = time.Now().Add(d)
-		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: WallTime}) })
+		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: BudgetWallTime}) })
 	}
 	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
 		return nil, err
@@ -116,9 +116,9 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	// The module's start function runs now, as the first thread.
 	started := g.group.Run(func(task *sched.Thread) {
 		g.main.bind(task)
-		if g.border != nil {
-			g.border.back(g.main)
-			defer g.border.end(g.main)
+		if g.observer != nil {
+			g.observer.back(g.main)
+			defer g.observer.end(g.main)
 		}
 		err = g.instance(ctx, g.main)
 	})
@@ -157,7 +157,7 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 		g.usage.stop(g)
 		return g.flush(ctx)
 	})
-	return g.Result(), errors.Join(err, g.finishBorder())
+	return g.Result(), errors.Join(err, g.finishObserver())
 }
 
 // Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function].
@@ -224,8 +224,8 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 			g.decide(&Result{Outcome: Exited})
 			g.noteEnd(0, nil)
 		}
-		if g.border != nil {
-			g.border.end(g.main)
+		if g.observer != nil {
+			g.observer.end(g.main)
 		}
 		if g.main.settleFuel() && err == nil {
 			results, err = nil, &ExitError{Result: g.Result()}
@@ -310,18 +310,18 @@ func (g *Guest) enter(ctx context.Context) (nested *thread, err error) {
 
 // invokeExport is invoke for an export that host code has called.
 func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
-	if g.border == nil {
+	if g.observer == nil {
 		return g.invoke(t, fn, params)
 	}
-	g.border.export(t, name, params)
+	g.observer.export(t, name, params)
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
 	}
-	call, log := t.crossing.call, t.view.Log()
+	call, log := t.record.call, t.view.Log()
 	results, err := g.invoke(t, fn, params)
-	g.border.returned(t, results)
+	g.observer.returned(t, results)
 	if !g.ended.Load() {
-		t.crossing.call = call // where the export has trapped, calls are left that never return
+		t.record.call = call // where the export has trapped, calls are left that never return
 		t.view.SetLog(log)
 	}
 	return results, err
@@ -445,7 +445,7 @@ func (g *Guest) Close(ctx context.Context) error {
 	}
 	err := errors.Join(
 		contained(func() error { g.usage.stop(g); return nil }),
-		g.finishBorder(),
+		g.finishObserver(),
 		contained(g.closeFiles))
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
@@ -457,6 +457,6 @@ func (g *Guest) Close(ctx context.Context) error {
 		err = errors.Join(err, g.main.lin.recycle())
 	}
 	g.host.remove(g)
-	g.host.purse.memory.giveBack(int64(g.charged))
+	g.host.budgets.memory.giveBack(int64(g.charged))
 	return errors.Join(err, g.unshare(ctx))
 }

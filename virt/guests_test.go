@@ -188,7 +188,7 @@ func TestWazeroGuestPolls(t *testing.T) {
 	wasm := wazeroGuest(t, "testdata/zig-cc/wasi.wasm")
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			k := clock.NewVirtual(clock.AutoAdvance())
+			k := clock.NewVirtual(clock.WithAutoAdvance())
 			host := newHost(t, virt.WithClock(k), virt.WithName("wasi"))
 			got := console(t, host, compiled(t, host, wasm), virt.WithArgs(tc.args...), virt.WithStream(0, tc.stdin))
 			if got != tc.want {
@@ -202,7 +202,7 @@ func TestWazeroGuestPolls(t *testing.T) {
 }
 
 func TestWazeroGuestSleeps(t *testing.T) {
-	k := clock.NewVirtual(clock.AutoAdvance())
+	k := clock.NewVirtual(clock.WithAutoAdvance())
 	host := newHost(t, virt.WithClock(k), virt.WithName("wasi"), virt.WithArgs("sleepmillis", "100"))
 	if got := console(t, host, compiled(t, host, wazeroGuest(t, "testdata/zig-cc/wasi.wasm"))); got != "OK\n" {
 		t.Errorf("got %q", got)
@@ -227,7 +227,7 @@ func TestWazeroGuestOpens(t *testing.T) {
 func TestWazeroGuestsAccept(t *testing.T) {
 	for _, toolchain := range []string{"cargo-wasi", "zig-cc"} {
 		t.Run(toolchain, func(t *testing.T) {
-			k := clock.NewVirtual(clock.AutoAdvance())
+			k := clock.NewVirtual(clock.WithAutoAdvance())
 			network := netmem.New(k)
 			listener, err := network.Listen("server:80", 1)
 			if err != nil {
@@ -273,7 +273,7 @@ func (f fifo) OpenStream(vfs.OpenMode) (vfs.Stream, error) {
 // TestWazeroGuestReadsWithoutWaiting reads a named pipe with O_NONBLOCK, and prints a dot each tenth of a second in
 // which there is nothing.
 func TestWazeroGuestReadsWithoutWaiting(t *testing.T) {
-	k := clock.NewVirtual(clock.AutoAdvance())
+	k := clock.NewVirtual(clock.WithAutoAdvance())
 	r, w := pipe.New(0)
 	host := newHost(t, virt.WithClock(k), virt.WithName("wasi"), virt.WithArgs("nonblock", "/fifo"))
 	// Set while the guest runs, which keeps the clock from going there at once.

@@ -94,7 +94,7 @@ type Host struct {
 	blanks    sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
 
 	made     atomic.Uint64
-	purse    purse     // what all guests use up together
+	budgets  budgets   // what all guests use up together
 	deadline time.Time // of all guests; zero where there is none
 	past     pastUsage
 	adopted  adopted
@@ -124,7 +124,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if h.scheduler == nil {
 		h.scheduler = sched.NewParallel(sched.Limits{})
 	}
-	h.purse = newPurse(&c.control.shared)
+	h.budgets = newBudgets(&c.control.shared)
 	if d := c.control.shared.WallTime; d > 0 {
 		h.deadline = time.Now().Add(d)
 	}

@@ -149,7 +149,7 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 		}
 		if !t.guest.ended.Load() {
 			t.attach()
-			b := t.guest.border
+			b := t.guest.observer
 			if b == nil {
 				f.Call(&HostCall{t}, stack)
 			} else {

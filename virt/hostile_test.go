@@ -320,7 +320,7 @@ func (w hostileWorld) state() (s []string) {
 func TestHostileArguments(t *testing.T) {
 	for engine, opts := range map[string][]virt.Option{"compiler": nil, "interpreter": {virt.WithInterpreter()}} {
 		t.Run(engine, func(t *testing.T) {
-			host := newHost(t, append(opts, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())))...)
+			host := newHost(t, append(opts, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())))...)
 			m := compiled(t, host, passing())
 			cells := 0
 			for i, c := range hostileCalls {
@@ -421,7 +421,7 @@ func FuzzCalls(f *testing.F) {
 			f.Add(hostile)
 		}
 	}
-	host, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithSeed(1),
+	host, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithSeed(1),
 		virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock())).Build(context.Background())
 	if err != nil {
 		f.Fatal(err)

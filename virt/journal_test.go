@@ -53,7 +53,7 @@ func TestJournalSurvivesPowerLoss(t *testing.T) {
 	// lost runs the guest until the power goes off before its nth operation on the disk, and says whether the next run
 	// misses what had been safe.
 	lost := func(mode string, nth int) (missing bool) {
-		disk, err := faultfs.New(memfs.New(), []faultfs.Rule{{Op: "*", Nth: nth, PowerLoss: true}}, faultfs.TrackDurability())
+		disk, err := faultfs.New(memfs.New(), []faultfs.Rule{{Op: "*", Nth: nth, PowerLoss: true}}, faultfs.WithDurability())
 		if err != nil {
 			t.Fatal(err)
 		}

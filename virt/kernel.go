@@ -41,7 +41,7 @@ var kernel = []kernelFunction{
 	{"check", nil, nil, func(t *thread, _ []uint64) { t.check() }},
 	{"fuel", nil, nil, func(t *thread, _ []uint64) { t.refuel() }},
 	{"depth", nil, nil, func(t *thread, _ []uint64) {
-		t.guest.decide(&Result{Outcome: Exhausted, Budget: CallDepth, Thread: t.id()})
+		t.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetCallDepth, Thread: t.id()})
 	}},
 	{"wait32", []api.ValueType{i32, i32, i64, i32}, []api.ValueType{i32}, func(t *thread, p []uint64) {
 		t.futex(p, func(addr uint64) (uint32, error) {
@@ -70,7 +70,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 			}
 			if !t.guest.ended.Load() {
 				t.attach()
-				if b := t.guest.border; b != nil {
+				if b := t.guest.observer; b != nil {
 					b.enter(t)
 					if name == reservedModule {
 						b.kernel(t, i, stack)
@@ -113,5 +113,5 @@ func (t *thread) yield(p sched.Point) {
 	}
 }
 
-// errno is what thread-spawn answers for an error: its negative.
+// spawnErrno is what thread-spawn answers for an error: its negative.
 func spawnErrno(e wasip1.Errno) uint64 { return uint64(uint32(-int32(e))) }

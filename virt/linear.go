@@ -64,7 +64,7 @@ func linearMemory(m *wasmbin.Module) *wasmbin.Memory {
 func (m *linear) Reallocate(size uint64) []byte {
 	charged := m.guest.charged
 	granted := size <= m.limit && m.guest.charge(size)
-	if b := m.guest.border; b != nil {
+	if b := m.guest.observer; b != nil {
 		granted = !b.refuses(size, granted)
 	}
 	if !granted {

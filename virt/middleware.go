@@ -53,10 +53,10 @@ func WithMiddleware(match string, handle Handler) Option {
 	})
 }
 
-// Replace has handle answer the functions that match names (see [WithMiddleware]) in the place of the Host, below all
+// WithReplacement has handle answer the functions that match names (see [WithMiddleware]) in the place of the Host, below all
 // middleware. In it, [Call.Next] is what was replaced. Of several the last one answers.
-func Replace(match string, handle Handler) Option {
-	return guestOption("Replace", func(c *config) error {
+func WithReplacement(match string, handle Handler) Option {
+	return guestOption("WithReplacement", func(c *config) error {
 		m, err := newMiddleware(match, handle)
 		if err == nil {
 			c.control.replaced = append(c.control.replaced[:len(c.control.replaced):len(c.control.replaced)], m)
@@ -89,7 +89,7 @@ var _ = [1]struct{}{}[rows-1-len(preview1)]
 
 // threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in thread.spawned.
 var threadSpawn = Function{
-	Name: "thread-spawn", Subsystem: Sched, Params: params(Param{"start_arg", KindSize}),
+	Name: "thread-spawn", Subsystem: SubsystemSched, Params: params(Param{"start_arg", KindSize}),
 	call: func(t *thread, p []uint64) wasip1.Errno {
 		t.spawn(p)
 		if id := int32(p[0]); id < 0 {
@@ -134,14 +134,14 @@ func selects(match string) (s selection, err error) {
 	return s, nil
 }
 
-// around is a call of f with all that surrounds it.
-type around func(t *thread, f *Function, p []uint64) wasip1.Errno
+// callFunc is a call of f with all that surrounds it.
+type callFunc func(t *thread, f *Function, p []uint64) wasip1.Errno
 
 // plain is a call that nothing surrounds.
 func plain(t *thread, f *Function, p []uint64) wasip1.Errno { return f.call(t, p) }
 
 // layer puts something around the calls of row i. It returns nil where it has nothing to do with the function.
-type layer func(g *Guest, i int, next around) around
+type layer func(g *Guest, i int, next callFunc) callFunc
 
 // layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
 // a trace shows what they show.
@@ -152,23 +152,23 @@ var layers = [...]struct {
 	put    layer
 }{
 	{func(g *Guest) bool { return g.config.control.fallbacks != nil }, foreign},
-	{func(g *Guest) bool { return g.config.control.chains() }, chained},
-	{func(g *Guest) bool { return g.purse.calls != nil || g.host.purse.calls != nil }, countedCalls},
-	{func(g *Guest) bool { return g.border != nil }, crossed},
+	{func(g *Guest) bool { return g.config.control.handled() }, chained},
+	{func(g *Guest) bool { return g.budgets.calls != nil || g.host.budgets.calls != nil }, countedCalls},
+	{func(g *Guest) bool { return g.observer != nil }, recordedCalls},
 	{func(g *Guest) bool { return g.config.control.traces != nil }, traced},
 	{func(g *Guest) bool { return g.host.takesTurns() }, turns},
 }
 
-// chains reports whether there is anything that works on decoded calls.
-func (c *control) chains() bool {
+// handled reports whether there is anything that works on decoded calls.
+func (c *control) handled() bool {
 	return c.faults != nil || c.policy != nil || c.middleware != nil || c.replaced != nil
 }
 
-// arounds are what the calls of a guest go through, by row; nil is the function itself.
-type arounds [rows]around
+// chains are what the calls of a guest go through, by row; nil is the function itself.
+type chains [rows]callFunc
 
 // compose makes what the guest's calls go through, once; nil where that is the functions themselves.
-func (g *Guest) compose() *arounds {
+func (g *Guest) compose() *chains {
 	var wanted [len(layers)]layer
 	n := 0
 	for _, l := range layers {
@@ -180,9 +180,9 @@ func (g *Guest) compose() *arounds {
 	if n == 0 {
 		return nil
 	}
-	all, some := new(arounds), false
+	all, some := new(chains), false
 	for i := range all {
-		next := around(plain)
+		next := callFunc(plain)
 		for _, put := range wanted[:n] {
 			if a := put(g, i, next); a != nil {
 				next, all[i], some = a, a, true
@@ -195,19 +195,19 @@ func (g *Guest) compose() *arounds {
 	return all
 }
 
-// surroundings are what the calls of one thread go through, where they go through anything.
-type surroundings struct {
-	calls  *arounds     // nil: the functions themselves
-	usage  *threadUsage // nil: nothing is counted
-	border border       // the guest's
+// threadCalls are what the calls of one thread go through, where they go through anything.
+type threadCalls struct {
+	calls    *chains      // nil: the functions themselves
+	usage    *threadUsage // nil: nothing is counted
+	observer observer     // the guest's
 }
 
-// surround makes the surroundings of a thread, or nil.
-func (g *Guest) surround() *surroundings {
-	if g.arounds == nil && !g.config.control.usage {
+// threadCalls makes what the calls of a thread go through, or nil.
+func (g *Guest) threadCalls() *threadCalls {
+	if g.chains == nil && !g.config.control.usage {
 		return nil
 	}
-	s := &surroundings{calls: g.arounds, border: g.border}
+	s := &threadCalls{calls: g.chains, observer: g.observer}
 	if g.config.control.usage {
 		s.usage = g.usage.thread()
 	}
@@ -216,12 +216,12 @@ func (g *Guest) surround() *surroundings {
 
 // spawnThrough is thread-spawn with what surrounds it.
 func (t *thread) spawnThrough(p []uint64) {
-	if t.around == nil {
+	if t.calls == nil {
 		t.spawn(p)
 		return
 	}
 	t.spawned = 0
-	s := t.around
+	s := t.calls
 	if s.usage != nil {
 		s.usage.functions[spawnRow].calls++
 	}
@@ -242,8 +242,8 @@ func (t *thread) spawnThrough(p []uint64) {
 }
 
 // turns gives the turn to others after a call, where threads take turns.
-func turns(g *Guest, i int, next around) around {
-	if !g.host.takesTurns() || row(i).Subsystem == Sched {
+func turns(g *Guest, i int, next callFunc) callFunc {
+	if !g.host.takesTurns() || row(i).Subsystem == SubsystemSched {
 		return nil
 	}
 	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
@@ -254,7 +254,7 @@ func turns(g *Guest, i int, next around) around {
 }
 
 // chained is the layer of what works on the decoded call: faults, then policy, then middleware, then replacements.
-func chained(g *Guest, i int, next around) around {
+func chained(g *Guest, i int, next callFunc) callFunc {
 	c := &g.config.control
 	var chain []Handler
 	for n := range c.faults {

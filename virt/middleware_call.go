@@ -21,7 +21,7 @@ type Call struct {
 	f     *Function
 	p     []uint64
 	chain []Handler
-	next  around
+	next  callFunc
 	outer *Call // the call during which the guest made this one
 
 	at      int  // in chain
@@ -42,7 +42,7 @@ func (e *ReentryError) Error() string {
 }
 
 // enter begins a call with middleware around it. It returns nil where that is a call of f below another.
-func (t *thread) enter(f *Function, p []uint64, chain []Handler, next around) *Call {
+func (t *thread) enter(f *Function, p []uint64, chain []Handler, next callFunc) *Call {
 	for a := t.active; a != nil; a = a.outer {
 		if a.f == f {
 			t.reentered(f)

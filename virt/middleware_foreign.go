@@ -35,14 +35,14 @@ func WithFallback(match string, module func(wazero.Runtime) (api.Module, error))
 	})
 }
 
-// Foreign is a Handler that hands calls to a function of another host, for [Replace]. See [WithFallback] for what
+// Foreign is a Handler that hands calls to a function of another host, for [WithReplacement]. See [WithFallback] for what
 // such a function gets.
 func Foreign(fn api.GoModuleFunction) Handler {
 	return func(c *Call) wasip1.Errno {
 		if c.changed {
 			return wasip1.ENOTSUP
 		}
-		if g := c.t.guest; g.border != nil {
+		if g := c.t.guest; g.observer != nil {
 			g.decide(&Result{Outcome: Failed, Thread: c.t.id(),
 				Err: fmt.Errorf("WithRecording, WithHash: %s is answered by Foreign, whose functions nobody records", c.Name())})
 			return wasip1.ECANCELED
@@ -68,7 +68,7 @@ func (t *thread) callForeign(fn api.GoModuleFunction, f *Function, p []uint64) w
 }
 
 // foreign is the layer of functions that another host answers.
-func foreign(g *Guest, i int, _ around) around {
+func foreign(g *Guest, i int, _ callFunc) callFunc {
 	for _, fb := range g.config.control.fallbacks {
 		if fb.functions == nil || fb.functions[i] == nil {
 			continue

@@ -147,7 +147,7 @@ func TestProgramTimeFromATable(t *testing.T) {
 	r := runCommand(t, newHost(t), command(texts(),
 		call{"clock_time_get", []any{0, uint64(0), resultAt}}, call{"clock_time_get", []any{0, uint64(0), resultAt + 8}},
 		call{"clock_time_get", []any{0, uint64(0), resultAt + 16}}, call{"clock_time_get", []any{0, uint64(0), resultAt + 24}}), 4,
-		virt.Replace("clock_time_get", func(c *virt.Call) wasip1.Errno {
+		virt.WithReplacement("clock_time_get", func(c *virt.Call) wasip1.Errno {
 			if len(table) == 0 {
 				return wasip1.EOVERFLOW
 			}
@@ -161,7 +161,7 @@ func TestProgramTimeFromATable(t *testing.T) {
 }
 
 func TestProgramRefuseAModule(t *testing.T) {
-	host := newHost(t, virt.Sealed("process", "fd_write"))
+	host := newHost(t, virt.WithAllowedImports("process", "fd_write"))
 	wasm := command(texts("x"), writeText(1, 0), call{"sock_send", []any{4, iovecAt(0), 1, 0, resultAt}}, call{"thread-spawn", []any{0}})
 	_, err := host.Compile(t.Context(), wasm)
 	if err == nil || !strings.Contains(err.Error(), "wasi_snapshot_preview1.sock_send") || !strings.Contains(err.Error(), "wasi.thread-spawn") ||
@@ -194,7 +194,7 @@ func TestProgramStopAfterThousandCalls(t *testing.T) {
 	defer g.Close(context.Background())
 	_, err = g.Call(t.Context(), "run", 1<<30)
 	exit := (*virt.ExitError)(nil)
-	if !errors.As(err, &exit) || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.HostCalls || calls != 1000 {
+	if !errors.As(err, &exit) || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.BudgetHostCalls || calls != 1000 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }
@@ -220,7 +220,7 @@ func TestProgramReentryIsCaught(t *testing.T) {
 			export := []string{"write", "draw"}[i]
 			wasm := assemble(texts("x"), function{"_start", []call{writeText(1, 0), {"proc_exit", []any{7}}}},
 				function{"write", []call{writeText(1, 0)}}, function{"draw", []call{{"random_get", []any{bufferAt, 8}}}})
-			r := runCommand(t, newHost(t), wasm, 0, tc.more, virt.Replace("fd_write", func(c *virt.Call) wasip1.Errno {
+			r := runCommand(t, newHost(t), wasm, 0, tc.more, virt.WithReplacement("fd_write", func(c *virt.Call) wasip1.Errno {
 				if _, err := c.Guest().Call(c.Context(), export); err == nil {
 					t.Error("the guest's call went on")
 				}
@@ -242,7 +242,7 @@ func TestProgramReentryIsCaught(t *testing.T) {
 
 func TestProgramReplaceAllOfRandom(t *testing.T) {
 	r := runCommand(t, newHost(t), command(texts(), call{"random_get", []any{bufferAt, 4}}), 1,
-		virt.Replace(string(virt.Random), func(c *virt.Call) wasip1.Errno {
+		virt.WithReplacement(string(virt.SubsystemRandom), func(c *virt.Call) wasip1.Errno {
 			_, n := c.Pointer("buf")
 			_, errno := c.SetBytes("buf", bytes.Repeat([]byte{7}, int(n)))
 			return errno
@@ -293,9 +293,9 @@ func TestMiddlewareIsAnOnion(t *testing.T) {
 			return c.Next()
 		}
 	}
-	host := newHost(t, virt.WithMiddleware("*", mark("host")), virt.Replace("sched_yield", mark("lowest")))
+	host := newHost(t, virt.WithMiddleware("*", mark("host")), virt.WithReplacement("sched_yield", mark("lowest")))
 	r := runCommand(t, host, command(nil, call{"sched_yield", nil}), 1, virt.WithMiddleware("sched", mark("guest")),
-		virt.Replace("sched", mark("replacement")))
+		virt.WithReplacement("sched", mark("replacement")))
 	wantErrnos(t, r, wasip1.ESUCCESS)
 	if got, want := strings.Join(order, " "), "host guest replacement lowest /lowest /replacement /guest /host"; got != want {
 		t.Errorf("%s, want %s", got, want)
@@ -480,11 +480,11 @@ func TestMistakesInOptions(t *testing.T) {
 	handler := func(c *virt.Call) wasip1.Errno { return c.Next() }
 	for want, o := range map[string]virt.Option{
 		`"fd_wirte" is no function`:       virt.WithMiddleware("fd_wirte", handler),
-		"the Handler is nil":              virt.Replace("fd_write", nil),
+		"the Handler is nil":              virt.WithReplacement("fd_write", nil),
 		"syntax error in pattern":         virt.WithMiddleware("[", handler),
 		`pattern "/a/[": syntax error`:    virt.WithPolicy(virt.Deny("*", "/a/[")),
 		"errno 0 refuses nothing":         virt.WithPolicy(virt.Deny("*").With(0)),
-		`"nowhere" is no function`:        virt.Sealed("nowhere"),
+		`"nowhere" is no function`:        virt.WithAllowedImports("nowhere"),
 		"nothing goes wrong":              virt.WithFaults(virt.Fault{Calls: "*"}),
 		"the Tracer is nil":               virt.WithTrace(nil),
 		"a limit is negative":             virt.WithSharedLimits(virt.Limits{Sleep: -1}),

@@ -104,7 +104,7 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", list(missing, 5))
 	}
 	if denied != nil {
-		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (Sealed), or run the module elsewhere", list(denied, 5))
+		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (WithAllowedImports), or run the module elsewhere", list(denied, 5))
 	}
 	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
 	if pointers && !exportsMemory(info) && sharedMemory(info) == nil {

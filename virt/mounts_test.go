@@ -61,7 +61,7 @@ func TestWorldOfManyMounts(t *testing.T) {
 		virt.WithMount("/src/pkg/made/up", memfs.New()),
 		virt.WithMount("/real", real),
 		virt.WithMount("/over", over),
-		virt.WithMount("/frozen", fromMap(t, map[string]string{"f": "f"}), vfs.ReadOnly()),
+		virt.WithMount("/frozen", fromMap(t, map[string]string{"f": "f"}), vfs.WithReadOnly()),
 	}
 	tests := []struct {
 		name string

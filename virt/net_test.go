@@ -170,12 +170,12 @@ func (h *hook) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (h *hook) stream() vfs.Stream { return stdio.NewOutput(h, stdio.Direct()) }
+func (h *hook) stream() vfs.Stream { return stdio.NewOutput(h, stdio.WithDirect()) }
 
 // TestTwoGuestsTalkHTTP has one guest serve another over a link of 50 ms. Then the link breaks while a request is on
 // its way.
 func TestTwoGuestsTalkHTTP(t *testing.T) {
-	k := clock.NewVirtual(clock.AutoAdvance())
+	k := clock.NewVirtual(clock.WithAutoAdvance())
 	n := netmem.New(k, netmem.WithLink(netmem.Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 16)
 	if err != nil {

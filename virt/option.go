@@ -344,7 +344,7 @@ func WithSignalHook(f func(wasip1.Signal) process.Action) Option {
 }
 
 // WithTimeout ends the guest after d of real time since it was made, whether it computes, waits or is not called at all, with
-// a Result that says [Exhausted] and [WallTime]. 0 is no limit.
+// a Result that says [Exhausted] and [BudgetWallTime]. 0 is no limit.
 //
 // Real time is the machine's, whatever the Host's clock: a virtual hour may pass within it, and a virtual clock that stands
 // still does not keep it from passing. How far a guest comes in it differs from run to run. What has to be repeated exactly is
@@ -366,14 +366,14 @@ func WithMemoryLimit(bytes uint64) Option {
 }
 
 // WithMaxOutput bounds what a guest writes to its standard output and error together, in bytes. What fits is
-// written; the next write ends the guest, with a Result that says [Exhausted] and [OutputBytes]. 0 is no limit.
+// written; the next write ends the guest, with a Result that says [Exhausted] and [BudgetOutput]. 0 is no limit.
 func WithMaxOutput(bytes uint64) Option {
 	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
 }
 
 // WithFuel bounds how much a guest computes, in WebAssembly instructions, all its threads together. The count
 // is exact and the same on every machine and engine: 1 for each instruction that does something, nothing for those
-// that only delimit code. A guest that needs more ends, with a Result that says [Exhausted] and [Fuel]: where it loops or
+// that only delimit code. A guest that needs more ends, with a Result that says [Exhausted] and [BudgetFuel]: where it loops or
 // calls itself next, at the latest when it returns. Threads get their fuel in slices, of which the last may lie
 // with another thread. [Guest.Usage] tells what was used, [Guest.AddFuel] adds to it. 0 is no limit.
 //
@@ -391,7 +391,7 @@ func WithFuel(instructions uint64) Option {
 }
 
 // WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
-// call more ends the guest, with a Result that says [Exhausted] and [CallDepth]. Without it, a recursion without
+// call more ends the guest, with a Result that says [Exhausted] and [BudgetCallDepth]. Without it, a recursion without
 // end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack. 0 is no limit.
 func WithMaxCallDepth(calls uint32) Option {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })

@@ -49,7 +49,7 @@ type recordedOutput struct {
 
 func (o recordedOutput) Write(p []byte) (int, error) {
 	n, err := o.wrappedOutput.Write(p)
-	if r, ok := o.guest.border.(*recorder); ok && n > 0 {
+	if r, ok := o.guest.observer.(*recorder); ok && n > 0 {
 		r.notePrinted(o.index, p[:n])
 	}
 	return n, err
@@ -62,10 +62,10 @@ type limitedOutput struct {
 }
 
 func (o limitedOutput) Write(p []byte) (int, error) {
-	own, shared := o.guest.purse.output, o.guest.host.purse.output
+	own, shared := o.guest.budgets.output, o.guest.host.budgets.output
 	n := takeBoth(own, shared, int64(len(p)))
 	if n == 0 && len(p) > 0 {
-		o.guest.decide(&Result{Outcome: Exhausted, Budget: OutputBytes})
+		o.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetOutput})
 		return 0, wasip1.ENOSPC
 	}
 	written, err := o.Stream.Write(p[:n])

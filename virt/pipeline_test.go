@@ -98,7 +98,7 @@ func TestPipesThatWaitForEachOther(t *testing.T) {
 	}
 	for name, scheduler := range schedulers {
 		t.Run(name, func(t *testing.T) {
-			host := newHost(t, virt.WithScheduler(scheduler()), virt.WithClock(clock.NewVirtual(clock.AutoAdvance())))
+			host := newHost(t, virt.WithScheduler(scheduler()), virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())))
 			m := compiled(t, host, waiterModule(false))
 			r1, w1 := pipe.New(0)
 			r2, w2 := pipe.New(0)

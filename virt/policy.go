@@ -111,7 +111,7 @@ func judge(rules []Rule) Handler {
 			return c.Next()
 		}
 		texts := c.Paths()
-		if errno := decide(rules, texts, c.places()); errno != wasip1.ESUCCESS {
+		if errno := decide(rules, texts, c.resolvedPaths()); errno != wasip1.ESUCCESS {
 			return errno
 		}
 		outer := c.t.judged
@@ -197,8 +197,8 @@ func (r *Rule) fits(texts, real []string) bool {
 	return len(texts) > 0 && !slices.ContainsFunc(texts, other) && !slices.ContainsFunc(real, other)
 }
 
-// places are the files that the call is about, with symbolic links followed.
-func (c *Call) places() (places []string) {
+// resolvedPaths are the files that the call is about, with symbolic links followed.
+func (c *Call) resolvedPaths() (places []string) {
 	var fds []string
 	dir, i, asked := uint32(0), 0, false
 	target := ""
@@ -207,7 +207,7 @@ func (c *Call) places() (places []string) {
 		case KindFd:
 			dir = uint32(c.p[i])
 			if f := c.t.files.Table.Get(dir); f != nil {
-				fds = append(fds, f.Place())
+				fds = append(fds, f.Resolved())
 			}
 			asked = true
 		case KindPath:
@@ -217,15 +217,15 @@ func (c *Call) places() (places []string) {
 			case !asked:
 				target = text // what path_symlink stores, which counts from where the link will be
 			case target != "":
-				places = append(places, c.t.files.Place(dir, text))
+				places = append(places, c.t.files.Resolve(dir, text))
 				if gopath.IsAbs(target) {
 					places = append(places, gopath.Clean(target))
 				} else {
 					above, _ := gopath.Split(strings.TrimRight(text, "/"))
-					places = append(places, c.t.files.Place(dir, above+target))
+					places = append(places, c.t.files.Resolve(dir, above+target))
 				}
 			default:
-				places = append(places, c.t.files.Place(dir, text))
+				places = append(places, c.t.files.Resolve(dir, text))
 			}
 		}
 		if i++; p.Kind.pair() {

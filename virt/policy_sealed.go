@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Sealed makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
+// WithAllowedImports makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
 // names the import. A grant is what [WithMiddleware] takes: a function, a pattern, a subsystem; or, for what
 // other modules provide, "module.name", each a pattern as in [path.Match].
-func Sealed(grants ...string) Option {
-	return hostOption("Sealed", func(c *config) error {
+func WithAllowedImports(grants ...string) Option {
+	return hostOption("WithAllowedImports", func(c *config) error {
 		for _, grant := range grants {
 			if strings.Contains(grant, ".") {
 				if _, err := gopath.Match(grant, ""); err != nil {
@@ -57,7 +57,7 @@ type Denial struct {
 }
 
 // Audit tells what a module needs, before it is compiled, and in Denied what of it this Host would not give: imports that
-// nobody provides, that a [Sealed] Host does not grant, or whose every call its policy denies. The first two make
+// nobody provides, that [WithAllowedImports] does not grant, or whose every call its policy denies. The first two make
 // [Host.Compile] refuse the module.
 func (h *Host) Audit(wasm []byte) (*Audit, error) {
 	info, err := readModule(wasm, h.config.limitsOf())

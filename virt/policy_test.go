@@ -107,7 +107,7 @@ func TestAGuestCannotLoosenPolicy(t *testing.T) {
 }
 
 func TestAuditUnderAHost(t *testing.T) {
-	host := newHost(t, virt.Sealed("fd_*", "env.call*"))
+	host := newHost(t, virt.WithAllowedImports("fd_*", "env.call*"))
 	wasm := command(texts(), call{"env.callback", nil}, call{"fd_close", []any{1}}, call{"sched_yield", nil})
 	audit, err := host.Audit(wasm)
 	if err != nil {

@@ -142,7 +142,7 @@ func TestSharedQuota(t *testing.T) {
 	var disks [8]*quotafs.FS
 	for i := range disks {
 		below[i] = memfs.New()
-		disks[i] = quotafs.New(below[i], quotafs.Limits{Bytes: own}, quotafs.Shared(shared))
+		disks[i] = quotafs.New(below[i], quotafs.Limits{Bytes: own}, quotafs.WithQuota(shared))
 	}
 	errnos := fillAll(t, func(i int) vfs.FS { return disks[i%len(disks)] })
 	if errnos[wasip1.EDQUOT] == 0 || errnos[wasip1.EDQUOT]+errnos[wasip1.ENOSPC] != 6*instances {

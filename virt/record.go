@@ -17,7 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// WithRecording writes to w everything that crosses the border between one guest and its Host, for [Replay]: each call
+// WithRecording writes to w everything that passes between one guest and its Host, for [Replay]: each call
 // with its arguments, what it read from the guest's memory (as a checksum), its result and what it wrote there; each
 // call of an export; what [Guest.WriteMemory] wrote; growth of memory that was refused; and where threads gave
 // the turn to each other. It is written as the guest runs, in pieces of 64 KiB with a checksum each and bounded memory,
@@ -25,7 +25,7 @@ import (
 // [Guest.Run] and [Guest.Close], which writes the end.
 //
 // A guest that starts threads is recorded only where they take turns (WithScheduler with a [sched.Seeded], or
-// [Deterministic]): what threads do to each other in memory crosses no border.
+// [Deterministic]): what threads do to each other in memory is not seen.
 //
 // Functions of the embedder's are recorded if they come by [WithFunctions]. A module that imports others, and functions
 // answered through [WithFallback] and [Foreign], are refused by name: nobody would record what they do. What host code does to
@@ -54,11 +54,11 @@ type RecordOption func(*recordTo)
 const DefaultRecordLimit = 4 << 30
 
 // RecordLimit sets how many bytes of events a recording may have; 0 is no limit. A guest whose recording would grow
-// larger ends with outcome [Exhausted], budget [RecordingBytes], before the call that does not fit returns to it. The
+// larger ends with outcome [Exhausted], budget [BudgetRecording], before the call that does not fit returns to it. The
 // recording has its end and can be replayed. Default: [DefaultRecordLimit].
 func RecordLimit(bytes uint64) RecordOption { return func(r *recordTo) { r.limit = bytes } }
 
-// WithHash has [Result.Hash] tell apart runs that differ in anything that crossed the border between guest and Host: the
+// WithHash has [Result.Hash] tell apart runs that differ in anything that passed between guest and Host: the
 // calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
 // used up by then, the end, and the tree of files that is left. What [WithRecording] says about threads goes for it too.
 func WithHash() Option {
@@ -72,9 +72,9 @@ type recordTo struct {
 	used  atomic.Bool
 }
 
-// border sees what crosses between one guest and its Host: it records, or replays. As one thread runs at a time, and
+// observer sees what passes between one guest and its Host: it records, or replays. As one thread runs at a time, and
 // hands the turn over through a channel or lock, it needs no lock of its own.
-type border interface {
+type observer interface {
 	// enter is called when the guest's code has called the Host, back before its code goes on, also when a thread
 	// begins. end is called when the code of a thread has ended.
 	enter(t *thread)
@@ -97,8 +97,8 @@ type border interface {
 	finish(g *Guest) error
 }
 
-// crossing is what a border keeps for each thread.
-type crossing struct {
+// recordState is what an observer keeps for each thread.
+type recordState struct {
 	entries uint64 // how often it has called the Host, and ended
 	told    uint64 // of those, at its last switch
 	handed  uint64 // fuel it was given
@@ -111,7 +111,7 @@ type recorded struct {
 	row   int
 	args  [12]uint64
 	width int
-	begun bool // its beginning is on the tape
+	begun bool // its beginning has been recorded
 	log   memory.Log
 	outer *recorded
 }
@@ -121,14 +121,14 @@ func (t *thread) spent() uint64 {
 	if t.fuel == nil {
 		return 0
 	}
-	return t.crossing.handed - t.fuel.Get()
+	return t.record.handed - t.fuel.Get()
 }
 
-// recorder is the border of a guest that is recorded or hashed.
+// recorder is the recorder of a guest that is recorded or hashed.
 type recorder struct {
 	*recording.Writer
 	limit     uint64 // of bytes
-	types     borderTable
+	types     wideParams
 	functions map[*hostFunction]uint64 // of the embedder's that were called, by their number
 	guest     *Guest
 	last      *thread // whose code ran last
@@ -144,11 +144,11 @@ type print struct {
 	text   []byte
 }
 
-// checkRecording refuses what cannot be recorded, and makes the guest's border.
+// checkRecording refuses what cannot be recorded, and makes the guest's recorder.
 func (g *Guest) checkRecording() error {
 	c := g.config
 	if g.host.replay != nil {
-		g.border = g.host.replay.attach(g)
+		g.observer = g.host.replay.attach(g)
 		return nil
 	}
 	if c.recording == nil && !c.hash {
@@ -170,7 +170,7 @@ func (g *Guest) checkRecording() error {
 	if missing := g.host.unrecorded(g.module.info); missing != nil {
 		return fmt.Errorf("%s: the module imports %s, which nobody records: give functions by WithFunctions", name, list(missing, 5))
 	}
-	t := &recorder{guest: g, types: newBorderTable(), functions: map[*hostFunction]uint64{}}
+	t := &recorder{guest: g, types: newWideParams(), functions: map[*hostFunction]uint64{}}
 	if c.hash {
 		t.hash = sha256.New()
 	}
@@ -182,7 +182,7 @@ func (g *Guest) checkRecording() error {
 		w, t.limit = c.recording.w, c.recording.limit
 	}
 	t.Writer = recording.NewWriter(w, t.hash, g.host.header(g.module, c), recordingTable, g.host.clock.Realtime)
-	g.border = t
+	g.observer = t
 	return nil
 }
 
@@ -208,9 +208,9 @@ var recordingTable = func() recording.Table {
 	return t
 }()
 
-// crossed is the layer of the border, of guests that have one.
-func crossed(g *Guest, i int, next around) around {
-	switch b := g.border.(type) {
+// recordedCalls is the layer of the recorder, of guests that have one.
+func recordedCalls(g *Guest, i int, next callFunc) callFunc {
+	switch b := g.observer.(type) {
 	case *recorder:
 		return func(t *thread, f *Function, p []uint64) wasip1.Errno { return b.around(t, i, f, p, next) }
 	case *replayer:
@@ -220,7 +220,7 @@ func crossed(g *Guest, i int, next around) around {
 }
 
 // around records a call.
-func (b *recorder) around(t *thread, i int, f *Function, p []uint64, next around) wasip1.Errno {
+func (b *recorder) around(t *thread, i int, f *Function, p []uint64, next callFunc) wasip1.Errno {
 	c := b.begin(t, i, p[:f.width()])
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
@@ -245,7 +245,7 @@ func (b *recorder) answered(t *thread, c *recorded, a *recording.Answer) {
 	for _, r := range a.Writes {
 		size += uint64(r.Len) + 16
 	}
-	t.crossing.call = c.outer
+	t.record.call = c.outer
 	if size += 16 * uint64(len(a.Reads)); !b.room(t, size) {
 		return
 	}
@@ -261,7 +261,7 @@ func (b *recorder) room(t *thread, size uint64) bool {
 	if b.limit == 0 || !b.Records() || b.Size()+size <= b.limit {
 		return true
 	}
-	b.guest.decide(&Result{Outcome: Exhausted, Budget: RecordingBytes, Thread: t.id()})
+	b.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetRecording, Thread: t.id()})
 	return false
 }
 
@@ -289,7 +289,7 @@ func (b *recorder) tellPrinted(t *thread) {
 
 // narrow makes args of row i what the guest's code gave: what an engine leaves in the upper half of an i32 is its own
 // business.
-func (b *borderTable) narrow(i int, args []uint64) {
+func (b *wideParams) narrow(i int, args []uint64) {
 	for n := range args {
 		if b[i]>>n&1 == 0 {
 			args[n] = uint64(uint32(args[n]))
@@ -297,10 +297,10 @@ func (b *borderTable) narrow(i int, args []uint64) {
 	}
 }
 
-// borderTable has a bit for each parameter of each row that is an i64.
-type borderTable [recording.Begin]uint16
+// wideParams has a bit for each parameter of each row that is an i64.
+type wideParams [recording.Begin]uint16
 
-func newBorderTable() (b borderTable) {
+func newWideParams() (b wideParams) {
 	note := func(i int, types []api.ValueType) {
 		for n, t := range types {
 			if t == i64 {
@@ -318,9 +318,9 @@ func newBorderTable() (b borderTable) {
 	return b
 }
 
-// begin notes a call. It goes onto the tape together with its end, if nothing comes between.
+// begin notes a call. It goes into the recording together with its end, if nothing comes between.
 func (b *recorder) begin(t *thread, row int, args []uint64) *recorded {
-	x := &t.crossing
+	x := &t.record
 	c := &x.spare
 	if x.call != nil {
 		b.flush(t)
@@ -335,7 +335,7 @@ func (b *recorder) begin(t *thread, row int, args []uint64) *recorded {
 
 // flush records the beginning of t's call, and what it has written up to now, which others are about to see.
 func (b *recorder) flush(t *thread) {
-	c := t.crossing.call
+	c := t.record.call
 	if c == nil {
 		return
 	}
@@ -353,7 +353,7 @@ func (b *recorder) flush(t *thread) {
 	b.room(t, 0)
 }
 
-func (b *recorder) enter(t *thread) { t.crossing.entries++ }
+func (b *recorder) enter(t *thread) { t.record.entries++ }
 
 func (b *recorder) back(t *thread) {
 	if !t.guest.ended.Load() {
@@ -363,7 +363,7 @@ func (b *recorder) back(t *thread) {
 
 func (b *recorder) end(t *thread) {
 	if !t.guest.ended.Load() {
-		t.crossing.entries++
+		t.record.entries++
 	}
 }
 
@@ -385,7 +385,7 @@ func (b *recorder) running(t *thread) {
 
 // position is where a thread is: how often it has called the Host since its last switch, and its fuel.
 func (t *thread) position() (entries, fuel uint64) {
-	x := &t.crossing
+	x := &t.record
 	entries, x.told = x.entries-x.told, x.entries
 	return entries, t.spent()
 }
@@ -504,17 +504,17 @@ func (g *Guest) WriteMemory(ptr uint32, b []byte) error {
 	if err := memory.WriteAt(g.main.mod.Memory(), ptr, b); err != nil {
 		return err
 	}
-	if g.border != nil {
-		g.border.wrote(ptr, b)
+	if g.observer != nil {
+		g.observer.wrote(ptr, b)
 	}
 	return nil
 }
 
-// finishBorder ends the guest's border, once.
-func (g *Guest) finishBorder() error {
-	if g.border == nil {
+// finishObserver ends the guest's recorder, once.
+func (g *Guest) finishObserver() error {
+	if g.observer == nil {
 		return nil
 	}
-	g.finished.Do(func() { g.borderErr = contained(func() error { return g.border.finish(g) }) })
-	return g.borderErr
+	g.finished.Do(func() { g.observerErr = contained(func() error { return g.observer.finish(g) }) })
+	return g.observerErr
 }

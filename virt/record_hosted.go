@@ -13,7 +13,7 @@ import (
 
 // hosted records a call of a function of the embedder's.
 func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
-	x := &t.crossing
+	x := &t.record
 	b.flush(t)
 	id, known := b.functions[f]
 	if !known {

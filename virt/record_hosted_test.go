@@ -239,7 +239,7 @@ func TestReplayOfCallsWithinCalls(t *testing.T) {
 		t.Errorf("%v, want an error", p)
 	}
 	if events := virt.Events(tape.Bytes()); !bytes.Contains(events, []byte("a")) || !bytes.Contains(events, []byte("b")) {
-		t.Error("what the function stored is not on the tape")
+		t.Error("what the function stored is not in the recording")
 	}
 }
 
@@ -279,7 +279,7 @@ func TestRecordingRefusesWhatNobodyRecords(t *testing.T) {
 	}
 
 	foreign := virt.Foreign(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}))
-	host = newHost(t, virt.Replace("random_get", foreign))
+	host = newHost(t, virt.WithReplacement("random_get", foreign))
 	result, err := host.Run(t.Context(), goGuest(t, "hello"), virt.WithRecording(io.Discard))
 	if err != nil || result.Outcome != virt.Failed || !strings.Contains(result.Err.Error(), "random_get is answered by Foreign") {
 		t.Errorf("a function of another host: %v, %v", result, err)

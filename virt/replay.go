@@ -22,8 +22,8 @@ var ErrRecordingCut = recording.ErrCut
 // RecordingError says that a recording is none, is of another version, or was damaged.
 type RecordingError = recording.Error
 
-// Difference says where a run that is replayed does something else than the recorded one.
-type Difference struct {
+// DivergenceError says where a run that is replayed does something else than the recorded one.
+type DivergenceError struct {
 	// Event is how many events of the recording were the same.
 	Event uint64
 	// Thread is the thread of the guest that is different.
@@ -32,7 +32,7 @@ type Difference struct {
 	Recorded, Replayed string
 }
 
-func (d *Difference) Error() string {
+func (d *DivergenceError) Error() string {
 	return fmt.Sprintf("the replay parts from the recording after %d events, in thread %d:\n  recorded: %s\n  replayed: %s", d.Event, d.Thread, d.Recorded, d.Replayed)
 }
 
@@ -40,7 +40,7 @@ func (d *Difference) Error() string {
 // answered comes from the recording. The module has to be the recorded one, byte for byte. Options say which engine runs
 // it (WithInterpreter, WithRuntimeConfig) and where its standard output goes (WithStdout, WithStderr); others have no effect.
 //
-// The Result is the recorded one. The error is a [*Difference] where the run did anything else, [ErrRecordingCut] where the
+// The Result is the recorded one. The error is a [*DivergenceError] where the run did anything else, [ErrRecordingCut] where the
 // recording has no end, after all of it was replayed, and a [*RecordingError] where it is damaged.
 func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (_ *Result, err error) {
 	p, r, err := newPlayer(ctx, wasm, recording, opts)
@@ -148,7 +148,7 @@ func newReplayer(from io.Reader) (*replayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replayer{Reader: events, header: header, threads: newTurnstile(), types: newBorderTable()}
+	r := &replayer{Reader: events, header: header, threads: newReplayScheduler(), types: newWideParams()}
 	r.OnOutput = r.print
 	return r, nil
 }
@@ -165,19 +165,19 @@ func (r *replayer) print(stream int, p []byte) error {
 	return nil
 }
 
-// replayer is the border of a guest that is replayed.
+// replayer is the recorder of a guest that is replayed.
 type replayer struct {
 	*recording.Reader
 	header  recording.Header
-	types   borderTable
+	types   wideParams
 	guest   *Guest
-	threads *turnstile
+	threads *replayScheduler
 	outputs [2]io.Writer
 	err     error // why the replay stopped
 }
 
-// attach makes the replayer the border of its guest.
-func (r *replayer) attach(g *Guest) border {
+// attach makes the replayer the recorder of its guest.
+func (r *replayer) attach(g *Guest) observer {
 	r.guest = g
 	r.threads.over = g.ended.Load
 	return r
@@ -227,10 +227,10 @@ func (r *replayer) check(g *Guest) error {
 		return err
 	}
 	if e.Op != recording.Finish {
-		return &Difference{Event: r.Count(), Thread: got.Thread, Recorded: describe(e), Replayed: "the end: " + got.String()}
+		return &DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: describe(e), Replayed: "the end: " + got.String()}
 	}
 	if want := resultOfEnding(&e.Ending); !sameEnd(got, want) {
-		return &Difference{Event: r.Count(), Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
+		return &DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
 	}
 	r.Take()
 	if err := r.Err(); err != nil {
@@ -256,7 +256,7 @@ func (r *replayer) fail(err error) {
 
 // part stops the replay because thread t does something else than what comes next.
 func (r *replayer) part(t *thread, does string) {
-	d := &Difference{Event: r.Count(), Thread: t.id(), Replayed: does}
+	d := &DivergenceError{Event: r.Count(), Thread: t.id(), Replayed: does}
 	if e, err := r.Peek(); err != nil {
 		d.Recorded = err.Error()
 	} else {

@@ -99,7 +99,7 @@ func (r *replayer) answered(t *thread, row int, describe func() string) (a recor
 		sum = recording.Digest(sum, mem, rg)
 	}
 	if len(a.Reads) > 0 && sum != a.Sum {
-		r.fail(&Difference{Event: r.Count(), Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.Sum),
+		r.fail(&DivergenceError{Event: r.Count(), Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.Sum),
 			Replayed: fmt.Sprintf("the same call with bytes of checksum %08x", sum)})
 		return a, false
 	}
@@ -167,7 +167,7 @@ func (r *replayer) writes(t *thread, n uint64) error {
 	return nil
 }
 
-func (r *replayer) enter(t *thread) { t.crossing.entries++ }
+func (r *replayer) enter(t *thread) { t.record.entries++ }
 
 // back gives the turn away where it was given away, before the guest's code goes on.
 func (r *replayer) back(t *thread) {
@@ -178,7 +178,7 @@ func (r *replayer) back(t *thread) {
 			r.fail(err)
 			return
 		case e.Op == recording.Switch:
-			x := &t.crossing
+			x := &t.record
 			if e.Entries > x.entries-x.told {
 				return
 			}
@@ -205,7 +205,7 @@ func (r *replayer) handOver(t *thread, e *recording.Event) bool {
 		return false
 	}
 	r.Take()
-	t.crossing.told = t.crossing.entries
+	t.record.told = t.record.entries
 	r.threads.pass(t.task, to)
 	t.attach()
 	return !t.guest.ended.Load()
@@ -213,7 +213,7 @@ func (r *replayer) handOver(t *thread, e *recording.Event) bool {
 
 // placed compares the place of thread t with that in the event.
 func (r *replayer) placed(t *thread, e *recording.Event) bool {
-	x := &t.crossing
+	x := &t.record
 	if n, fuel := x.entries-x.told, t.spent(); n != e.Entries || fuel != e.Fuel {
 		r.part(t, fmt.Sprintf("is at its call %d with fuel %d", n, fuel))
 		return false
@@ -224,7 +224,7 @@ func (r *replayer) placed(t *thread, e *recording.Event) bool {
 // stop ends the guest where it was ended from outside of its code, by a limit of time or a deadlock, or by a call that it
 // has made.
 func (r *replayer) stop(t *thread, e *recording.Event, called bool) {
-	x := &t.crossing
+	x := &t.record
 	if e.Entries != x.entries-x.told {
 		return
 	}
@@ -245,7 +245,7 @@ func (r *replayer) end(t *thread) {
 	if t.guest.ended.Load() {
 		return
 	}
-	t.crossing.entries++
+	t.record.entries++
 	e, err := r.Peek()
 	if err != nil {
 		r.fail(err)
@@ -255,14 +255,14 @@ func (r *replayer) end(t *thread) {
 	case recording.Finish:
 		r.stop(t, e, true) // it has used more fuel than there was
 	case recording.Switch:
-		if e.Entries != t.crossing.entries-t.crossing.told {
+		if e.Entries != t.record.entries-t.record.told {
 			r.part(t, "ends")
 			return
 		}
 		// Its fuel is not compared: it counts what was given back at the end.
 		to := e.To
 		r.Take()
-		t.crossing.told = t.crossing.entries
+		t.record.told = t.record.entries
 		r.threads.direct(to)
 	}
 }

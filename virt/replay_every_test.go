@@ -134,7 +134,7 @@ func TestARecordingHasABudget(t *testing.T) {
 	wasm := command(texts("hello"), writeText(1, 0), read, read, read, read, read)
 	var tape, out bytes.Buffer
 	result, err := newHost(t).Run(t.Context(), wasm, virt.WithRecording(&tape, virt.RecordLimit(3500)), virt.WithStdout(&out))
-	if err != nil || result.Outcome != virt.Exhausted || result.Budget != virt.RecordingBytes {
+	if err != nil || result.Outcome != virt.Exhausted || result.Budget != virt.BudgetRecording {
 		t.Fatalf("%v, %v, want an end by the budget of the recording", result, err)
 	}
 	if tape.Len() > 3700 || tape.Len() < 3000 {

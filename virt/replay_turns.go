@@ -8,8 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// turnstile is the scheduler of a replay: a thread has the turn until it passes it to another, and none ever waits.
-type turnstile struct {
+// replayScheduler is the scheduler of a replay: a thread has the turn until it passes it to another, and none ever waits.
+type replayScheduler struct {
 	over func() bool // the guest has ended: whoever is left may leave, in any order
 
 	mu      sync.Mutex
@@ -20,14 +20,14 @@ type turnstile struct {
 	to      uint32 // who gets the turn next
 }
 
-func newTurnstile() *turnstile {
-	s := &turnstile{ready: map[uint32]*sched.Thread{}}
+func newReplayScheduler() *replayScheduler {
+	s := &replayScheduler{ready: map[uint32]*sched.Thread{}}
 	s.moved.L = &s.mu
 	return s
 }
 
 // pass gives the turn of t to another thread, and waits until it comes back.
-func (s *turnstile) pass(t *sched.Thread, to uint32) {
+func (s *replayScheduler) pass(t *sched.Thread, to uint32) {
 	s.mu.Lock()
 	s.passing, s.to = true, to
 	s.mu.Unlock()
@@ -35,21 +35,21 @@ func (s *turnstile) pass(t *sched.Thread, to uint32) {
 }
 
 // has reports whether a thread can be given the turn. The main thread always can: host code starts it.
-func (s *turnstile) has(to uint32) bool {
+func (s *replayScheduler) has(to uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return to == 0 || s.ready[to] != nil
 }
 
 // direct says who gets the turn when the thread that has it ends.
-func (s *turnstile) direct(to uint32) {
+func (s *replayScheduler) direct(to uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = to
 }
 
 // rest waits until no thread has the turn and host code has to act. The error says that it cannot.
-func (s *turnstile) rest() error {
+func (s *replayScheduler) rest() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.current != nil {
@@ -62,10 +62,10 @@ func (s *turnstile) rest() error {
 }
 
 // Start implements [sched.Scheduler].
-func (s *turnstile) Start(*sched.Thread) error { return nil }
+func (s *replayScheduler) Start(*sched.Thread) error { return nil }
 
 // Ready implements [sched.Scheduler].
-func (s *turnstile) Ready(t *sched.Thread) {
+func (s *replayScheduler) Ready(t *sched.Thread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready[t.ID()] = t
@@ -73,12 +73,12 @@ func (s *turnstile) Ready(t *sched.Thread) {
 }
 
 // Block implements [sched.Scheduler].
-func (s *turnstile) Block(t *sched.Thread, _ *poll.Wait) { s.leave(t) }
+func (s *replayScheduler) Block(t *sched.Thread, _ *poll.Wait) { s.leave(t) }
 
 // End implements [sched.Scheduler].
-func (s *turnstile) End(t *sched.Thread) { s.leave(t) }
+func (s *replayScheduler) End(t *sched.Thread) { s.leave(t) }
 
-func (s *turnstile) leave(t *sched.Thread) {
+func (s *replayScheduler) leave(t *sched.Thread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == t {
@@ -87,14 +87,14 @@ func (s *turnstile) leave(t *sched.Thread) {
 }
 
 // Next implements [sched.Scheduler].
-func (s *turnstile) Next(*sched.Thread) {
+func (s *replayScheduler) Next(*sched.Thread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dispatch()
 }
 
 // Yield implements [sched.Scheduler].
-func (s *turnstile) Yield(t *sched.Thread, _ sched.Point) bool {
+func (s *replayScheduler) Yield(t *sched.Thread, _ sched.Point) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.passing {
@@ -108,7 +108,7 @@ func (s *turnstile) Yield(t *sched.Thread, _ sched.Point) bool {
 }
 
 // dispatch gives the turn to who is to have it, if nobody has it.
-func (s *turnstile) dispatch() {
+func (s *replayScheduler) dispatch() {
 	defer s.moved.Broadcast()
 	if s.current != nil {
 		return
@@ -127,4 +127,4 @@ func (s *turnstile) dispatch() {
 	t.Resume()
 }
 
-var _ sched.Scheduler = (*turnstile)(nil)
+var _ sched.Scheduler = (*replayScheduler)(nil)

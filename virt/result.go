@@ -59,7 +59,7 @@ type Result struct {
 	Thread uint32
 	// Err says more where the Outcome is Canceled, Deadlocked or Failed.
 	Err error
-	// Hash identifies all that crossed the border between the guest and its Host, where [WithHash] asked for it. It is
+	// Hash identifies all that passed between the guest and its Host, where [WithHash] asked for it. It is
 	// there when [Guest.Run] or [Guest.Close] has returned.
 	Hash [32]byte
 	// Stacks tell where each thread was, by its number, where the Outcome is Deadlocked.
@@ -125,13 +125,13 @@ type Budget string
 
 // The budgets whose end ends the guest. Others answer with an errno.
 const (
-	WallTime    Budget = "wall time"
-	Fuel        Budget = "fuel"
-	HostCalls   Budget = "host calls"
-	CallDepth   Budget = "call depth"
-	OutputBytes Budget = "output bytes"
+	BudgetWallTime  Budget = "wall time"
+	BudgetFuel      Budget = "fuel"
+	BudgetHostCalls Budget = "host calls"
+	BudgetCallDepth Budget = "call depth"
+	BudgetOutput    Budget = "output bytes"
 	// RecordingBytes is the budget of [RecordLimit].
-	RecordingBytes Budget = "recording bytes"
+	BudgetRecording Budget = "recording bytes"
 )
 
 // ExitError is what an export's caller gets when the call ended the guest.

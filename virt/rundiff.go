@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Parting tells where two recordings part.
-type Parting struct {
+// Divergence tells where two recordings diverge.
+type Divergence struct {
 	// Event is how many events both have in common.
 	Event uint64
 	// Before are the last events in common, one a line; A and B are what follows in each, first the event that is
@@ -19,8 +19,8 @@ type Parting struct {
 	Before, A, B []string
 }
 
-// String returns the parting as a comparison of lines.
-func (p *Parting) String() string {
+// String returns the divergence as a comparison of lines.
+func (p *Divergence) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the runs part after %d events\n", p.Event)
 	for _, l := range p.Before {
@@ -38,7 +38,7 @@ func (p *Parting) String() string {
 // CompareRecordings reads two recordings of [WithRecording] and returns where they part, with up to context events before
 // and after, or nil if they are the same to the end. Times, which are not part of a run, are not compared. Errors are
 // those of [Replay] for damaged recordings; one that was cut is compared as far as it goes.
-func CompareRecordings(a, b io.Reader, context int) (*Parting, error) {
+func CompareRecordings(a, b io.Reader, context int) (*Divergence, error) {
 	ra, err := newLineReader(a)
 	if err != nil {
 		return nil, fmt.Errorf("recording a: %w", err)
@@ -47,7 +47,7 @@ func CompareRecordings(a, b io.Reader, context int) (*Parting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recording b: %w", err)
 	}
-	p := &Parting{}
+	p := &Divergence{}
 	if ra.header.Module != rb.header.Module {
 		p.A, p.B = []string{"another module"}, []string{"another module"}
 		return p, nil

@@ -61,8 +61,8 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t := g.newThread(parent.args, parent.env)
 	defer t.leaveUsage()
 	t.bind(task)
-	if g.border != nil {
-		g.border.back(t)
+	if g.observer != nil {
+		g.observer.back(t)
 		if g.ended.Load() {
 			g.noteEnd(t.id(), errUnwound)
 			return
@@ -82,8 +82,8 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t.Context = ctx
 	defer t.settleFuel()
 	_, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg)
-	if g.border != nil {
-		g.border.end(t)
+	if g.observer != nil {
+		g.observer.end(t)
 	}
 	if err != nil {
 		g.noteStack(t, err)
@@ -150,7 +150,7 @@ func (g *Guest) checkMemory() error {
 		if min := m.Min * pageSize; min > g.limit() {
 			return fmt.Errorf("the module starts with %d bytes of memory, and its limit is %d", min, g.limit())
 		} else if !g.charge(min) {
-			return fmt.Errorf("the module starts with %d bytes of memory, and the Host's budget has no more than %d", min, g.host.purse.memory.left.Load())
+			return fmt.Errorf("the module starts with %d bytes of memory, and the Host's budget has no more than %d", min, g.host.budgets.memory.left.Load())
 		}
 	}
 	return nil

@@ -204,7 +204,7 @@ func TestTimeout(t *testing.T) {
 			_, err = g.Call(t.Context(), "hang_in_threads", hang.how, 2, 0)
 			g.Close(t.Context())
 		}
-		if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.WallTime {
+		if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.BudgetWallTime {
 			t.Errorf("%s: %v, want the end of the wall time", hang.name, err)
 		}
 	}

@@ -42,7 +42,7 @@ func TestSuite(t *testing.T) {
 			return filled(t, quotafs.New(memfs.New(), quotafs.Limits{Bytes: 1 << 40, Inodes: 1 << 20}), dir)
 		}},
 		{"faultfs", func(t *testing.T, dir string) vfs.FS {
-			f, err := faultfs.New(filled(t, memfs.New(), dir), nil, faultfs.TrackDurability())
+			f, err := faultfs.New(filled(t, memfs.New(), dir), nil, faultfs.WithDurability())
 			if err != nil {
 				t.Fatal(err)
 			}

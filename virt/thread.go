@@ -37,13 +37,13 @@ type thread struct {
 	args   *process.Strings
 	env    *process.Strings
 
-	// around, where not nil, is what calls go through: middleware, switch points, counters.
-	around *surroundings
+	// calls, where not nil, is what calls go through: middleware, switch points, counters.
+	calls *threadCalls
 	// active is the innermost call that middleware is at work for, spare one to use again.
 	active, spare *Call
 	judged        *judgement // what policy is about to decide
 	spawned       uint32     // the thread that thread-spawn has started
-	crossing      crossing
+	record        recordState
 }
 
 // descriptors is a table as poll_oneoff looks into it.
@@ -61,7 +61,7 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t.files.Alone = g.module.info != nil && sharedMemory(g.module.info) == nil
 	t.times.Clock, t.times.Process = g.host.clock, g.group
 	t.poller.Poller = g.config.control.poller
-	t.around = g.surround()
+	t.calls = g.threadCalls()
 	if g.config.control.guarded() {
 		t.files.SetGuard(t.guard)
 	}

@@ -30,7 +30,7 @@ func TestHour(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			wasm := tc.wasm(t)
-			k := clock.NewVirtual(clock.AutoAdvance())
+			k := clock.NewVirtual(clock.WithAutoAdvance())
 			host := newHost(t, shared, virt.WithClock(k))
 			r := start(t, host, compiled(t, host, wasm), virt.WithArgs(tc.args...))
 			began := time.Now()
@@ -50,7 +50,7 @@ func TestHour(t *testing.T) {
 
 // TestPollOfClockAndStdin has a guest wait for half a second or a line, whichever comes first.
 func TestPollOfClockAndStdin(t *testing.T) {
-	k := clock.NewVirtual(clock.AutoAdvance())
+	k := clock.NewVirtual(clock.WithAutoAdvance())
 	host := newHost(t, shared, virt.WithClock(k))
 	stdin, typing := pipe.New(0)
 	terminal := pipe.NewHost(context.Background(), typing, k)

@@ -43,7 +43,7 @@ func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) 
 // when they get theirs, and change nothing any more.
 func (g *Guest) leaveInTurn() {
 	// Both errors are those of Close.
-	_ = g.finishBorder()
+	_ = g.finishObserver()
 	_ = g.closeFiles()
 }
 

@@ -157,7 +157,7 @@ func TestToolchainProcess(t *testing.T) {
 	wasm := toolchainGuest(t, "process-c")
 	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	world := func(t *testing.T, opts ...virt.Option) (*virt.Host, *virt.Module, *clock.Virtual) {
-		k := clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(start))
+		k := clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(start))
 		host := newHost(t, append(opts, virt.WithClock(k), virt.WithSeed(1))...)
 		return host, compiled(t, host, wasm), k
 	}
@@ -238,14 +238,14 @@ func TestToolchainProcess(t *testing.T) {
 	})
 	t.Run("spin", func(t *testing.T) {
 		got := runModule(t, host, m, virt.WithArgs("spin"), virt.WithTimeout(20*time.Millisecond))
-		if got.Outcome != virt.Exhausted || got.Budget != virt.WallTime {
+		if got.Outcome != virt.Exhausted || got.Budget != virt.BudgetWallTime {
 			t.Errorf("%v, want the end of the wall time", got.Result)
 		}
 	})
 	t.Run("deep", func(t *testing.T) {
 		got := runModule(t, host, m, virt.WithArgs("deep"))
 		overflow := got.Outcome == virt.Trapped && (got.Trap.Kind == virt.TrapStackOverflow || got.Trap.Kind == virt.TrapMemoryOutOfBounds)
-		if !overflow && (got.Outcome != virt.Exhausted || got.Budget != virt.CallDepth) {
+		if !overflow && (got.Outcome != virt.Exhausted || got.Budget != virt.BudgetCallDepth) {
 			t.Errorf("%v, want an overflow", got.Result)
 		}
 	})

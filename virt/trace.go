@@ -112,17 +112,17 @@ func (tr *tracing) shows(errno wasip1.Errno) bool {
 }
 
 // traced is the layer of traces.
-func traced(g *Guest, i int, next around) (outer around) {
+func traced(g *Guest, i int, next callFunc) (outer callFunc) {
 	for _, tr := range g.config.control.traces {
 		if tr.match[i] {
-			next = tr.around(g, next)
+			next = tr.wrap(g, next)
 			outer = next
 		}
 	}
 	return outer
 }
 
-func (tr *tracing) around(g *Guest, next around) around {
+func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
 	return func(t *thread, f *Function, p []uint64) (errno wasip1.Errno) {
 		d := decoder{t: t, f: f, bytes: tr.bytes}
 		d.p = append(d.raw[:0], p[:f.width()]...) // the call's own may be changed, or hold the result afterwards

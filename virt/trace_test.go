@@ -83,7 +83,7 @@ func everyCall() []byte {
 // traceEveryCall runs it in a world in which everything is fixed.
 func traceEveryCall(t *testing.T, opts ...virt.Option) {
 	t.Helper()
-	k := clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(time.Unix(1_700_000_000, 0)))
+	k := clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(time.Unix(1_700_000_000, 0)))
 	network := netmem.New(k)
 	listener, err := network.Listen("guest:80", 4)
 	if err != nil {
@@ -233,7 +233,7 @@ func TestPerfettoHasATrackAThread(t *testing.T) {
 			p := trace.Perfetto(&file)
 			host := newHost(t, virt.WithTrace(p), virt.WithMaxThreads(3), virt.WithMaxHostCalls(500), virt.WithScheduler(scheduler))
 			g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
-			if _, err := g.Call(t.Context(), "hang_in_threads", 6, 3, 0); err == nil || g.Result().Budget != virt.HostCalls {
+			if _, err := g.Call(t.Context(), "hang_in_threads", 6, 3, 0); err == nil || g.Result().Budget != virt.BudgetHostCalls {
 				t.Errorf("%v, %v", g.Result(), err)
 			}
 			if err := p.Close(); err != nil {

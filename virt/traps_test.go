@@ -133,7 +133,7 @@ func TestCallDepth(t *testing.T) {
 		m := compiled(t, host, bareGuest(t, "traps"))
 		g := newGuest(t, host, m)
 		_, err := g.Call(t.Context(), "stack_overflow")
-		if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.CallDepth {
+		if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Exhausted || exit.Result.Budget != virt.BudgetCallDepth {
 			t.Errorf("%v, want the end of the call depth", err)
 		}
 		if n, err := callI32(t.Context(), newGuest(t, host, m), "fine", 1); err != nil || n != 2 {

@@ -160,13 +160,13 @@ func (u *guestUsage) thread() *threadUsage {
 
 // leaveUsage notes the end of a thread.
 func (t *thread) leaveUsage() {
-	if t.around == nil || t.around.usage == nil {
+	if t.calls == nil || t.calls.usage == nil {
 		return
 	}
 	u := &t.guest.usage
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if mine := t.around.usage; u.threads != nil {
+	if mine := t.calls.usage; u.threads != nil {
 		if _, ok := u.threads[mine]; ok {
 			delete(u.threads, mine)
 			u.gone.add(&mine.tally)
@@ -176,8 +176,8 @@ func (t *thread) leaveUsage() {
 
 // showUsage makes what the thread has counted exact.
 func (t *thread) showUsage() {
-	if t.around != nil && t.around.usage != nil {
-		t.around.usage.show()
+	if t.calls != nil && t.calls.usage != nil {
+		t.calls.usage.show()
 	}
 }
 

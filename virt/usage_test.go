@@ -23,7 +23,7 @@ func TestUsageIsExactAfterARun(t *testing.T) {
 	wasm := command(data, openText(0, 5, int(wasip1.OCreat), resultAt), writeText(from(resultAt), 1), writeText(from(resultAt), 1),
 		call{"fd_pread", []any{from(resultAt), iovecAt(15), 1, uint64(5), resultAt + 4}}, openText(2, 7, 0, resultAt+8),
 		call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt + 4}}, call{"thread-spawn", []any{0}}, call{"proc_exit", []any{0}})
-	host := newHost(t, virt.WithClock(clock.NewVirtual(clock.AutoAdvance())), virt.WithUsage())
+	host := newHost(t, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithUsage())
 	for runs := uint64(1); runs <= 2; runs++ {
 		r := runCommand(t, host, wasm, 0)
 		want := virt.Usage{

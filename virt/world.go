@@ -55,7 +55,7 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 	}
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
-	g.purse = newPurse(&limits)
+	g.budgets = newBudgets(&limits)
 	g.random = g.limited(g.random)
 	g.usage.start(g)
 	g.hooks = &c.hooks
@@ -67,7 +67,7 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 		fds = maxDescriptors
 	}
 	g.files = vfs.NewTable(fds)
-	if p := h.purse.descriptors; p != nil {
+	if p := h.budgets.descriptors; p != nil {
 		g.files.SetPool(p)
 	}
 	if err := g.open(); err != nil {
@@ -75,14 +75,14 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
-	if p := h.purse.threads; p != nil {
+	if p := h.budgets.threads; p != nil {
 		threads.Pool = p
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)
 	if err := g.checkRecording(); err != nil {
 		return nil, err
 	}
-	g.arounds = g.compose()
+	g.chains = g.compose()
 	g.main = g.newThread(args, env)
 	return g, nil
 }
@@ -183,7 +183,7 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 
 // limitOutput puts the budget of output, and the recorder, before the streams of descriptors 1 and 2.
 func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
-	limited := g.purse.output != nil || g.host.purse.output != nil
+	limited := g.budgets.output != nil || g.host.budgets.output != nil
 	for i := 1; i <= 2; i++ {
 		if limited {
 			streams[i] = limitedOutput{wrappedOutput{streams[i]}, g}
@@ -198,10 +198,10 @@ func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
 func (g *Guest) namespace() (*vfs.Namespace, error) {
 	opts := []vfs.NamespaceOption{vfs.WithEnv(vfs.Env{Clock: g.host.clock, Random: g.fill})}
 	if g.config.links {
-		opts = append(opts, vfs.AllowAbsoluteLinks())
+		opts = append(opts, vfs.WithAbsoluteLinks())
 	}
 	if d := g.config.deterministic; d != nil && !d.machine {
-		opts = append(opts, vfs.CheckMounts(checkMount))
+		opts = append(opts, vfs.WithMountCheck(checkMount))
 	}
 	ns := vfs.NewNamespace(opts...)
 	if g.config.mounts == nil {

@@ -26,7 +26,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	eve := time.Date(1999, time.December, 31, 23, 30, 0, 0, time.UTC)
-	virtual := clock.NewVirtual(clock.AutoAdvance(), clock.WithStart(eve))
+	virtual := clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(eve))
 	host, err := virt.NewBuilder(virt.WithClock(virtual), virt.WithStdout(os.Stdout)).Build(ctx)
 	if err != nil {
 		return err

@@ -293,7 +293,7 @@ func status(r *virt.Result, stderr io.Writer) int {
 		}
 		return exitDeadlock
 	case virt.Exhausted:
-		if r.Budget == virt.WallTime {
+		if r.Budget == virt.BudgetWallTime {
 			return exitTimeout
 		}
 		return exitExhausted

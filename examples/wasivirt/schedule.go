@@ -23,7 +23,7 @@ func (w *world) schedule() ([]virt.Option, error) {
 		if strategy == nil {
 			strategy = explore.DefaultStrategy()
 		}
-		opts := []virt.Option{virt.Deterministic(w.deterministic.value, virt.Strategy(strategy), virt.AllowMachine())}
+		opts := []virt.Option{virt.Deterministic(w.deterministic.value, virt.WithStrategy(strategy), virt.WithMachineAccess())}
 		if w.switches != "calls" {
 			opts = append(opts, virt.WithAccessSwitches())
 		}
@@ -71,7 +71,7 @@ func parseClock(s string) (clock.Clock, error) {
 	if kind != "virtual" {
 		return nil, fmt.Errorf("-clock %q: want real, virtual or virtual:2000-01-01T00:00:00Z", s)
 	}
-	opts := []clock.Option{clock.AutoAdvance()}
+	opts := []clock.Option{clock.WithAutoAdvance()}
 	if given {
 		at, err := time.Parse(time.RFC3339, start)
 		if err != nil || at.Before(time.Unix(0, 0)) || at.After(time.Unix(0, math.MaxInt64)) {

@@ -189,7 +189,7 @@ func (w *world) mount(spec string) (vfs.FS, error) {
 	case "dir":
 		return w.host(hostfs.New(arg))
 	case "ro":
-		return w.host(hostfs.New(arg, hostfs.ReadOnly()))
+		return w.host(hostfs.New(arg, hostfs.WithReadOnly()))
 	case "file":
 		return w.host(hostfs.File(arg))
 	case "zip":

@@ -230,7 +230,7 @@ func TestRelativeNamesInMemMapFs(t *testing.T) {
 }
 
 func TestSizesAreBounded(t *testing.T) {
-	root := New(afero.NewMemMapFs(), MaxFileSize(8)).Root().(vfs.Directory)
+	root := New(afero.NewMemMapFs(), WithMaxFileSize(8)).Root().(vfs.Directory)
 	f := mk(t, root, "f")
 	h := openRW(t, f)
 	defer h.Close()
@@ -250,7 +250,7 @@ func TestSizesAreBounded(t *testing.T) {
 func TestReadOnlyStore(t *testing.T) {
 	mem := afero.NewMemMapFs()
 	afero.WriteFile(mem, "/f", []byte("x"), 0o666)
-	for _, fs := range []*FS{New(afero.NewReadOnlyFs(mem)), New(mem, ReadOnly()), New(afero.NewBasePathFs(afero.NewReadOnlyFs(mem), "/"))} {
+	for _, fs := range []*FS{New(afero.NewReadOnlyFs(mem)), New(mem, WithReadOnly()), New(afero.NewBasePathFs(afero.NewReadOnlyFs(mem), "/"))} {
 		root := fs.Root().(vfs.Directory)
 		n, err := root.Lookup("f")
 		if err != nil {

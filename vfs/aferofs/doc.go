@@ -24,7 +24,7 @@
 // # Limits
 //
 // A store in memory holds a hole as zeros, and allocates whatever size it is told, 1<<40 as well. The adapter cannot keep holes in
-// its place, since then host code would not find in the store what guests wrote. So [MaxFileSize] bounds files, by default at
+// its place, since then host code would not find in the store what guests wrote. So [WithMaxFileSize] bounds files, by default at
 // 1 GiB (not for OsFs), and beyond is EFBIG: the one thing that memfs, which is sparse, can do and this cannot.
 //
 // Not a sandbox: afero goes by path strings, and BasePathFs and OsFs follow the links that stand in the real directory when they

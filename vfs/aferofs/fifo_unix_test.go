@@ -22,7 +22,7 @@ func TestAFIFOThatTookAFilesPlaceIsNotOpened(t *testing.T) {
 	if err := os.WriteFile(path, []byte("x"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	root := aferofs.New(afero.NewOsFs(), aferofs.Root(dir)).Root().(vfs.Directory)
+	root := aferofs.New(afero.NewOsFs(), aferofs.WithRoot(dir)).Root().(vfs.Directory)
 	n, err := root.Lookup("f")
 	if err != nil {
 		t.Fatal(err)

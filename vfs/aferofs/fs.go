@@ -14,7 +14,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// DefaultMaxFileSize is the size in bytes beyond which files do not grow unless [MaxFileSize] says otherwise.
+// DefaultMaxFileSize is the size in bytes beyond which files do not grow unless [WithMaxFileSize] says otherwise.
 const DefaultMaxFileSize = 1 << 30
 
 // FS is an [afero.Fs] as a [vfs.FS]. See the package comment for what it adds.
@@ -42,10 +42,10 @@ type FS struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// MaxFileSize sets the largest size of a file in bytes; a write or a truncation beyond it is answered EFBIG.
+// WithMaxFileSize sets the largest size of a file in bytes; a write or a truncation beyond it is answered EFBIG.
 // Values below 1 mean no limit, which a store in memory does not survive when a guest asks for
 // a size of 1<<60.
-func MaxFileSize(n int64) Option {
+func WithMaxFileSize(n int64) Option {
 	return func(f *FS) {
 		if n < 1 {
 			n = math.MaxInt64
@@ -54,11 +54,11 @@ func MaxFileSize(n int64) Option {
 	}
 }
 
-// ReadOnly makes every change answer EROFS. A store made by [afero.NewReadOnlyFs] needs no such option.
-func ReadOnly() Option { return func(f *FS) { f.readOnly = true } }
+// WithReadOnly makes every change answer EROFS. A store made by [afero.NewReadOnlyFs] needs no such option.
+func WithReadOnly() Option { return func(f *FS) { f.readOnly = true } }
 
-// Root makes the directory dir of the store the root, instead of the store's own "/".
-func Root(dir string) Option { return func(f *FS) { f.base = dir } }
+// WithRoot makes the directory dir of the store the root, instead of the store's own "/".
+func WithRoot(dir string) Option { return func(f *FS) { f.base = dir } }
 
 // New returns the file system that store holds. It touches the store only when it is used.
 func New(store afero.Fs, opts ...Option) *FS {

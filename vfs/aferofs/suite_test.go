@@ -19,7 +19,7 @@ func TestSuite(t *testing.T) {
 	t.Run("OsFs", func(t *testing.T) {
 		t.Parallel()
 		fssuite.Run(t, func(t *testing.T) vfs.FS {
-			return aferofs.New(afero.NewOsFs(), aferofs.Root(t.TempDir()))
+			return aferofs.New(afero.NewOsFs(), aferofs.WithRoot(t.TempDir()))
 		}, vfstest.Without(vfstest.DirNlink))
 	})
 	t.Run("BasePathFs", func(t *testing.T) {
@@ -44,6 +44,6 @@ func TestSuite(t *testing.T) {
 				}
 			}
 			return aferofs.New(afero.NewReadOnlyFs(store))
-		}, vfstest.ReadOnly(), vfstest.Without(vfstest.Symlinks|vfstest.DirNlink))
+		}, vfstest.WithReadOnly(), vfstest.Without(vfstest.Symlinks|vfstest.DirNlink))
 	})
 }

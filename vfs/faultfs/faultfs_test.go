@@ -46,10 +46,10 @@ func TestSuite(t *testing.T) {
 	}
 	t.Run("memfs", func(t *testing.T) { fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(memfs.New()) }) })
 	t.Run("tracked", func(t *testing.T) {
-		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(memfs.New(), faultfs.TrackDurability()) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(memfs.New(), faultfs.WithDurability()) })
 	})
 	t.Run("aferofs", func(t *testing.T) {
-		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(aferofs.New(afero.NewMemMapFs()), faultfs.TrackDurability()) },
+		fssuite.Run(t, func(*testing.T) vfs.FS { return wrap(aferofs.New(afero.NewMemMapFs()), faultfs.WithDurability()) },
 			vfstest.Without(vfstest.Sparse))
 	})
 }
@@ -151,7 +151,7 @@ func TestShortTransfers(t *testing.T) {
 
 func TestCorruptReadsAreRepeatable(t *testing.T) {
 	read := func(seed uint64) string {
-		w := newWorld(t, []string{"read:*:corrupt=2"}, faultfs.Seed(seed))
+		w := newWorld(t, []string{"read:*:corrupt=2"}, faultfs.WithSeed(seed))
 		w.must(w.WriteFile("f", make([]byte, 64), 0o666))
 		b, err := w.ReadFile("f")
 		w.must(err)
@@ -169,7 +169,7 @@ func TestCorruptReadsAreRepeatable(t *testing.T) {
 }
 
 func TestProbability(t *testing.T) {
-	w := newWorld(t, []string{"mkdir:*:p=0.3:EIO"}, faultfs.Seed(7))
+	w := newWorld(t, []string{"mkdir:*:p=0.3:EIO"}, faultfs.WithSeed(7))
 	failed := 0
 	for i := range 1000 {
 		if w.Mkdir(fmt.Sprint(i), 0o777) != nil {
@@ -183,13 +183,13 @@ func TestProbability(t *testing.T) {
 
 func TestDelays(t *testing.T) {
 	var slept time.Duration
-	w := newWorld(t, []string{"mkdir:*:delay=3s"}, faultfs.Sleep(func(d time.Duration) { slept += d }))
+	w := newWorld(t, []string{"mkdir:*:delay=3s"}, faultfs.WithSleep(func(d time.Duration) { slept += d }))
 	w.must(w.Mkdir("a", 0o777))
 	if slept != 3*time.Second {
 		t.Errorf("slept %v", slept)
 	}
 	w = newWorld(t, []string{"mkdir:*:delay=1h"})
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	w.fs.Attach(vfs.Env{Clock: c})
 	for _, hold := range []bool{false, true} {
 		if hold {
@@ -205,7 +205,7 @@ func TestDelays(t *testing.T) {
 }
 
 func TestAt(t *testing.T) {
-	w := newWorld(t, []string{"mkdir:/data/sub/**:EIO"}, faultfs.At("data"))
+	w := newWorld(t, []string{"mkdir:/data/sub/**:EIO"}, faultfs.WithDir("data"))
 	w.must(w.Mkdir("sub", 0o777))
 	w.is(w.Mkdir("sub/x", 0o777), wasip1.EIO)
 }

@@ -46,24 +46,24 @@ type active struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// At says where guests see the root, so that patterns can be their paths: with At("/data") the file f in the root is
+// WithDir says where guests see the root, so that patterns can be their paths: with At("/data") the file f in the root is
 // /data/f.
-func At(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
+func WithDir(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
 
-// Seed sets the seed that probabilities and wrong bits are drawn from; each rule has its own numbers.
-func Seed(n uint64) Option { return func(f *FS) { f.seed = n } }
+// WithSeed sets the seed that probabilities and wrong bits are drawn from; each rule has its own numbers.
+func WithSeed(n uint64) Option { return func(f *FS) { f.seed = n } }
 
-// Sleep sets how a delay waits.
-func Sleep(f func(time.Duration)) Option { return func(fs *FS) { fs.sleep = f } }
+// WithSleep sets how a delay waits.
+func WithSleep(f func(time.Duration)) Option { return func(fs *FS) { fs.sleep = f } }
 
-// TrackDurability keeps what [FS.CutPower] needs to know.
-func TrackDurability() Option {
+// WithDurability keeps what [FS.CutPower] needs to know.
+func WithDurability() Option {
 	return func(f *FS) { f.track = newTracker(f.fs) }
 }
 
-// StrictDurability is TrackDurability with no more than POSIX promises: a name is durable once its directory was synced, and
+// WithStrictDurability is WithDurability with no more than POSIX promises: a name is durable once its directory was synced, and
 // neither by a sync of the file nor by a rename. It finds programs that forget to sync a directory.
-func StrictDurability() Option {
+func WithStrictDurability() Option {
 	return func(f *FS) {
 		f.track = newTracker(f.fs)
 		f.track.strict = true

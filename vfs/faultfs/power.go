@@ -11,7 +11,7 @@ import (
 )
 
 // CutPower takes everything back that is not durable, and makes all calls answer EIO until [FS.RestorePower]. Errors:
-// ENOTSUP without [TrackDurability]; what the file system below says to the changes that take things back.
+// ENOTSUP without [WithDurability]; what the file system below says to the changes that take things back.
 func (f *FS) CutPower() error {
 	t := f.track
 	if t == nil {

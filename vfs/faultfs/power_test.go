@@ -21,7 +21,7 @@ import (
 )
 
 func ExampleFS_LosePower() {
-	disk, _ := faultfs.New(memfs.New(), nil, faultfs.TrackDurability())
+	disk, _ := faultfs.New(memfs.New(), nil, faultfs.WithDurability())
 	root, _ := vfs.NewRoot(disk)
 	f, _ := root.OpenFile("log", os.O_RDWR|os.O_CREATE, 0o666)
 	f.Write([]byte("kept, "))
@@ -73,7 +73,7 @@ func TestPowerTakesBackEverythingNotSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := dump(t, mem)
-	f, err := faultfs.New(mem, nil, faultfs.TrackDurability())
+	f, err := faultfs.New(mem, nil, faultfs.WithDurability())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +170,9 @@ func TestWhatIsDurable(t *testing.T) {
 		{"a/ .! a/f=1 a/f! a! a/f- a-", "a/ a/f=1", "a/ a/f=1"},
 	} {
 		for _, strict := range []bool{false, true} {
-			opt, want := faultfs.TrackDurability(), c.want
+			opt, want := faultfs.WithDurability(), c.want
 			if strict {
-				opt, want = faultfs.StrictDurability(), c.strict
+				opt, want = faultfs.WithStrictDurability(), c.strict
 			}
 			t.Run(fmt.Sprintf("%s/%v", c.do, strict), func(t *testing.T) {
 				w := newWorld(t, nil, opt)
@@ -238,7 +238,7 @@ func (w *world) sync(name string) {
 }
 
 func TestWritesOfAFileOpenedToSync(t *testing.T) {
-	w := newWorld(t, nil, faultfs.TrackDurability())
+	w := newWorld(t, nil, faultfs.WithDurability())
 	h, err := w.OpenFile("f", os.O_WRONLY|os.O_CREATE|os.O_SYNC, 0o666)
 	w.must(err)
 	_, err = h.Write([]byte("1"))
@@ -251,7 +251,7 @@ func TestWritesOfAFileOpenedToSync(t *testing.T) {
 
 // What is synced while it has no name comes back with the name that it had.
 func TestSyncOfAFileWithoutNames(t *testing.T) {
-	w := newWorld(t, nil, faultfs.StrictDurability())
+	w := newWorld(t, nil, faultfs.WithStrictDurability())
 	w.must(w.WriteFile("f", []byte("old"), 0o666))
 	w.sync("f")
 	w.sync(".")
@@ -274,9 +274,9 @@ func TestRandomSyncs(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		name := func() string { return names[rng.IntN(len(names))] }
 		strict := seed%2 == 1
-		opt := faultfs.TrackDurability()
+		opt := faultfs.WithDurability()
 		if strict {
-			opt = faultfs.StrictDurability()
+			opt = faultfs.WithStrictDurability()
 		}
 		w := newWorld(t, nil, opt)
 		var history []string
@@ -348,7 +348,7 @@ func TestJournal(t *testing.T) {
 		return
 	}
 	run := func(op string, nth int, sync bool) (lost bool, all bool) {
-		w := newWorld(t, []string{fmt.Sprintf("%s:*:nth=%d:powerloss", op, nth)}, faultfs.TrackDurability())
+		w := newWorld(t, []string{fmt.Sprintf("%s:*:nth=%d:powerloss", op, nth)}, faultfs.WithDurability())
 		done := commits(w, sync)
 		if done == 20 {
 			w.must(w.fs.LosePower())

@@ -336,7 +336,7 @@ func TestAllocateOfReadOnlyMount(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("content"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	host, err := hostfs.New(dir, hostfs.ReadOnly())
+	host, err := hostfs.New(dir, hostfs.WithReadOnly())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 
-	fsys, err := hostfs.New(dir, hostfs.ReadOnly())
+	fsys, err := hostfs.New(dir, hostfs.WithReadOnly())
 	if err != nil {
 		log.Fatal(err)
 	}

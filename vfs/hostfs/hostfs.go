@@ -27,9 +27,9 @@ type options struct {
 	readOnly bool
 }
 
-// ReadOnly refuses with EROFS whatever would change the directory. Reading may still move access
+// WithReadOnly refuses with EROFS whatever would change the directory. Reading may still move access
 // times, as the machine's mount options say.
-func ReadOnly() Option {
+func WithReadOnly() Option {
 	return func(o *options) { o.readOnly = true }
 }
 

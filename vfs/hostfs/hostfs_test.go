@@ -208,7 +208,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	each(t, func(t *testing.T, dir string, open func(...Option) *FS) {
 		writeFile(t, filepath.Join(dir, "f"), "content")
 		writeFile(t, filepath.Join(dir, "d", "g"), "")
-		root := rootDir(open(ReadOnly()))
+		root := rootDir(open(WithReadOnly()))
 		n := must[vfs.Node](t)(root.Lookup("f"))
 		defer release(n)
 		file := n.(vfs.RegularFile)

@@ -30,7 +30,7 @@ func TestSuite(t *testing.T) {
 				for name, content := range vfstest.Tree() {
 					writeFile(t, filepath.Join(dir, filepath.FromSlash(name)), content)
 				}
-				opts := []vfstest.Option{vfstest.ReadOnly(), missing(name)}
+				opts := []vfstest.Option{vfstest.WithReadOnly(), missing(name)}
 				for _, c := range vfstest.Cases() {
 					if !c.Applies(opts...) {
 						continue

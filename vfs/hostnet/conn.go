@@ -32,8 +32,8 @@ const Linger = 10 * time.Second
 // NewConn makes a socket of c, which it owns unless [Keep] says otherwise. It uses the deadlines of c.
 func NewConn(c net.Conn, opts ...Option) *Conn {
 	s := &Conn{c: c, keep: newConfig(opts).keep}
-	s.in = stdio.NewInput(c, stdio.WakeOn(&s.Queue))
-	s.out = stdio.NewOutput(c, stdio.WakeOn(&s.Queue), stdio.OnClose(s.written))
+	s.in = stdio.NewInput(c, stdio.WithWakeQueue(&s.Queue))
+	s.out = stdio.NewOutput(c, stdio.WithWakeQueue(&s.Queue), stdio.WithCloseFunc(s.written))
 	return s
 }
 

@@ -39,9 +39,9 @@ func newConfig(opts []Option) (c config) {
 	return c
 }
 
-// Keep leaves the net.Listener or net.Conn open when the stream is closed. What waits in it for the stream is
+// WithKeepOpen leaves the net.Listener or net.Conn open when the stream is closed. What waits in it for the stream is
 // ended by a deadline, which is taken back.
-func Keep() Option { return func(c *config) { c.keep = true } }
+func WithKeepOpen() Option { return func(c *config) { c.keep = true } }
 
 var longAgo = time.Unix(1, 0)
 

@@ -331,7 +331,7 @@ func TestKeep(t *testing.T) {
 	leak.Check(t)
 	nl := listen(t)
 	defer nl.Close()
-	l := NewListener(nl, Keep())
+	l := NewListener(nl, WithKeepOpen())
 	_, _ = l.Accept() // waits from now on
 	if err := l.Close(); err != nil {
 		t.Error(err)
@@ -349,7 +349,7 @@ func TestKeep(t *testing.T) {
 		t.Fatal("the listener is closed: ", err)
 	}
 	defer a.Close()
-	s := NewConn(a, Keep())
+	s := NewConn(a, WithKeepOpen())
 	_, _ = s.Write([]byte("x"))
 	if err := s.Close(); err != nil {
 		t.Error(err)

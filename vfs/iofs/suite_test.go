@@ -45,7 +45,7 @@ func TestSuite(t *testing.T) {
 		"os.DirFS":   os.DirFS(dir),
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := vfstest.Test(func() (vfs.FS, error) { return New(fsys), nil }, vfstest.ReadOnly())
+			err := vfstest.Test(func() (vfs.FS, error) { return New(fsys), nil }, vfstest.WithReadOnly())
 			if err != nil {
 				t.Error(err)
 			}

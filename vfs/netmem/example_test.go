@@ -13,7 +13,7 @@ import (
 // Virtual time does not run away from host code that connects and writes: a guest that would
 // wait an hour for a connection gets it in the same instant.
 func Example() {
-	c := clock.NewVirtual(clock.AutoAdvance())
+	c := clock.NewVirtual(clock.WithAutoAdvance())
 	n := netmem.New(c)
 	l, _ := n.Listen("server:80", 16)
 

@@ -69,9 +69,9 @@ type Option func(*Network)
 // WithLink sets the link between all sites for which [Network.SetLink] sets no other.
 func WithLink(l Link) Option { return func(n *Network) { n.link = l } }
 
-// RefuseWhenFull makes a listener with a full backlog refuse connections. Otherwise those
+// WithRefusal makes a listener with a full backlog refuse connections. Otherwise those
 // that connect wait, as they do on Linux.
-func RefuseWhenFull() Option { return func(n *Network) { n.refuse = true } }
+func WithRefusal() Option { return func(n *Network) { n.refuse = true } }
 
 // New makes a network. A nil clock stands for real time.
 func New(c clock.Clock, opts ...Option) *Network {

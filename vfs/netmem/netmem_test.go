@@ -172,7 +172,7 @@ func TestBounded(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	w := newWorld(t, RefuseWhenFull())
+	w := newWorld(t, WithRefusal())
 	if _, err := w.From("client").Connect("server:80"); !errors.Is(err, wasip1.ECONNREFUSED) {
 		t.Errorf("nobody listens: %v", err)
 	}
@@ -328,7 +328,7 @@ func TestReset(t *testing.T) {
 // TestHTTP has a server and a client of net/http talk over a link of 50 ms in virtual time that jumps.
 func TestHTTP(t *testing.T) {
 	leak.Check(t)
-	v := clock.NewVirtual(clock.AutoAdvance())
+	v := clock.NewVirtual(clock.WithAutoAdvance())
 	n := New(v, WithLink(Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 10)
 	if err != nil {
@@ -369,7 +369,7 @@ func TestHTTP(t *testing.T) {
 
 func TestDialTime(t *testing.T) {
 	leak.Check(t)
-	v := clock.NewVirtual(clock.AutoAdvance())
+	v := clock.NewVirtual(clock.WithAutoAdvance())
 	n := New(v, WithLink(Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 1)
 	if err != nil {

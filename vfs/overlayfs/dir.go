@@ -47,7 +47,7 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 	if n != nil {
 		d.cached++
 		in := n.in()
-		in.names = append(in.names, place{d, e.name})
+		in.names = append(in.names, location{d, e.name})
 	}
 	return e
 }
@@ -152,7 +152,7 @@ func (d *dir) resolve(name string) (*entry, error) {
 	}
 	e.node = n
 	d.cached++
-	n.in().names = append(n.in().names, place{d, e.name})
+	n.in().names = append(n.in().names, location{d, e.name})
 	return e, nil
 }
 

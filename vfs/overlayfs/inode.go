@@ -25,7 +25,7 @@ type inode struct {
 	from     layerIno // what it was met as, if it was not made here
 	stash    string   // the name in the root of the upper, of a file none of whose own names is known
 
-	names []place // those that are known
+	names []location // those that are known
 	// nlink counts names, those in the lower that were not met included. Directories have theirs counted.
 	nlink uint64
 	// pinned inodes differ from what the layers would show at their place, and so have to be remembered.
@@ -35,8 +35,8 @@ type inode struct {
 	refs atomic.Int64 // nodes given out and not released; only where FS.releases
 }
 
-// place is a name in a directory.
-type place struct {
+// location is a name in a directory.
+type location struct {
 	dir  *dir
 	name string
 }

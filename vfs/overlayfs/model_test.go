@@ -89,7 +89,7 @@ func TestRandomChangesAgreeWithMemfs(t *testing.T) {
 		},
 		"quotafs": func(t *testing.T) vfs.FS { return quotafs.New(modelFS(t), quotafs.Limits{}) },
 		"faultfs": func(t *testing.T) vfs.FS {
-			f, err := faultfs.New(modelFS(t), nil, faultfs.TrackDurability())
+			f, err := faultfs.New(modelFS(t), nil, faultfs.WithDurability())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +217,7 @@ func TestRandomDifferencesApply(t *testing.T) {
 func TestRandomChangesAreTakenBack(t *testing.T) {
 	for seed := range uint64(300) {
 		mem := modelFS(t)
-		f, err := faultfs.New(mem, nil, faultfs.TrackDurability())
+		f, err := faultfs.New(mem, nil, faultfs.WithDurability())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,8 +69,8 @@ func (d *dir) raise() error {
 	return nil
 }
 
-// place makes the entry of a file that was just made in the upper. FS.mu is held.
-func (d *dir) place(name string, u vfs.Node) vfs.Node {
+// enter makes the entry of a file that was just made in the upper. FS.mu is held.
+func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 	n := d.fs.newNode(u.Type(), nil, u)
 	in := n.in()
 	d.fs.lastIno++
@@ -115,7 +115,7 @@ func (d *dir) make(name string, in func(upper vfs.Directory) (vfs.Node, error)) 
 	if err != nil {
 		return nil, err
 	}
-	return d.place(name, u), nil
+	return d.enter(name, u), nil
 }
 
 // Create makes an empty regular file in the upper.

@@ -274,7 +274,7 @@ func TestCancel(t *testing.T) {
 		},
 		"host writes": func(ctx context.Context) error {
 			_, w := New(0)
-			n, err := NewHost(ctx, w, clock.NewVirtual(clock.AutoAdvance())).Write(make([]byte, 1<<20))
+			n, err := NewHost(ctx, w, clock.NewVirtual(clock.WithAutoAdvance())).Write(make([]byte, 1<<20))
 			if n != DefaultCapacity {
 				t.Errorf("wrote %d", n)
 			}
@@ -309,7 +309,7 @@ func TestHostCloseEndsCalls(t *testing.T) {
 
 func TestHostDeadline(t *testing.T) {
 	leak.Check(t)
-	v := clock.NewVirtual(clock.AutoAdvance())
+	v := clock.NewVirtual(clock.WithAutoAdvance())
 	r, _ := New(0)
 	h := NewHost(t.Context(), r, v)
 	p := make([]byte, 1)
@@ -349,7 +349,7 @@ func TestHostDeadline(t *testing.T) {
 // the hour is over, and the guest gets it before time goes on.
 func TestHostWriteHoldsTime(t *testing.T) {
 	leak.Check(t)
-	v := clock.NewVirtual(clock.AutoAdvance())
+	v := clock.NewVirtual(clock.WithAutoAdvance())
 	r, w := New(0)
 	h := NewHost(t.Context(), w, v)
 	v.Hold() // in the guest's name, which runs

@@ -62,9 +62,9 @@ func (f *FS) namesCharged(in *inode) int64 {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// Shared makes everything count against q too, which other file systems may take from. When it is used up the
+// WithQuota makes everything count against q too, which other file systems may take from. When it is used up the
 // answer is EDQUOT.
-func Shared(q *Quota) Option {
+func WithQuota(q *Quota) Option {
 	return func(f *FS) { f.quotas = append(f.quotas, account{q, wasip1.EDQUOT}) }
 }
 

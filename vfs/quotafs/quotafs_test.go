@@ -36,7 +36,7 @@ func TestSuite(t *testing.T) {
 	big := quotafs.Limits{Bytes: 1 << 62, Inodes: 1 << 40, DirEntries: 1 << 40}
 	shared := quotafs.NewQuota(0, 0)
 	t.Run("memfs", func(t *testing.T) {
-		fssuite.Run(t, func(*testing.T) vfs.FS { return quotafs.New(memfs.New(), big, quotafs.Shared(shared)) })
+		fssuite.Run(t, func(*testing.T) vfs.FS { return quotafs.New(memfs.New(), big, quotafs.WithQuota(shared)) })
 	})
 	t.Run("aferofs", func(t *testing.T) {
 		fssuite.Run(t, func(*testing.T) vfs.FS { return quotafs.New(aferofs.New(afero.NewMemMapFs()), big) }, vfstest.Without(vfstest.Sparse))
@@ -167,8 +167,8 @@ func TestInodesAndEntries(t *testing.T) {
 
 func TestSharedAnswersEDQUOT(t *testing.T) {
 	q := quotafs.NewQuota(100, 2)
-	a := newDisk(t, quotafs.Limits{Bytes: 90}, quotafs.Shared(q))
-	b := newDisk(t, quotafs.Limits{}, quotafs.Shared(q))
+	a := newDisk(t, quotafs.Limits{Bytes: 90}, quotafs.WithQuota(q))
+	b := newDisk(t, quotafs.Limits{}, quotafs.WithQuota(q))
 	a.is(a.WriteFile("f", make([]byte, 95), 0o666), wasip1.ENOSPC)
 	b.is(b.WriteFile("f", make([]byte, 95), 0o666), wasip1.EDQUOT)
 	a.uses(90, 1)
@@ -238,7 +238,7 @@ func TestExactUnderConcurrency(t *testing.T) {
 	total := make([]int64, 64)
 	for i := range total {
 		writers.Go(func() {
-			fs := quotafs.New(memfs.New(), quotafs.Limits{}, quotafs.Shared(q))
+			fs := quotafs.New(memfs.New(), quotafs.Limits{}, quotafs.WithQuota(q))
 			root, _ := vfs.NewRoot(fs)
 			for n := 0; ; n++ {
 				name := fmt.Sprint(n % 7)

@@ -14,7 +14,7 @@ import (
 // A guest reads what a person types; here the person is the other end of an io.Pipe.
 func ExampleReader() {
 	guest, person := io.Pipe()
-	stdin := stdio.Reader(guest, stdio.Owned())
+	stdin := stdio.Reader(guest, stdio.WithOwnership())
 	defer stdin.Close()
 
 	p := make([]byte, 100)
@@ -33,7 +33,7 @@ func ExampleReader() {
 
 // What a guest prints, line by line with its name before it.
 func ExamplePrefix() {
-	stdout := stdio.Writer(stdio.Prefix(os.Stdout, "guest 1| "), stdio.Direct())
+	stdout := stdio.Writer(stdio.Prefix(os.Stdout, "guest 1| "), stdio.WithDirect())
 	_, _ = stdout.Write([]byte("hello\nwor"))
 	_, _ = stdout.Write([]byte("ld"))
 	_ = stdout.Close()

@@ -8,7 +8,7 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Group keeps the order of what is written to several outputs (see [InOrder]). Where goroutines
+// Group keeps the order of what is written to several outputs (see [WithGroup]). Where goroutines
 // write, its outputs share one, and its buffer: when one writer waits, all of the group do, as they
 // would if the guest called the writers itself. The zero value is ready to use.
 type Group struct {

@@ -13,12 +13,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Reader makes a stream of r that can be read: r itself if it is a stream, [Null] for
+// Reader makes a stream of r that can be read: r itself if it is a stream, [Discard] for
 // nil, else an [Input].
 func Reader(r io.Reader, opts ...Option) vfs.Stream {
 	switch r := r.(type) {
 	case nil:
-		return Null{}
+		return Discard{}
 	case vfs.Stream:
 		return r
 	}

@@ -34,32 +34,32 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// Direct says that the reader or writer never waits for anything but the machine, so
+// WithDirect says that the reader or writer never waits for anything but the machine, so
 // that the guest's own thread can call it. One that waits nevertheless keeps the
 // guest from being cancelled.
-func Direct() Option { return func(c *config) { c.direct = true } }
+func WithDirect() Option { return func(c *config) { c.direct = true } }
 
-// Pumped makes a goroutine do all reading or writing, whatever the value is.
-func Pumped() Option { return func(c *config) { c.pumped = true } }
+// WithPump makes a goroutine do all reading or writing, whatever the value is.
+func WithPump() Option { return func(c *config) { c.pumped = true } }
 
-// Owned makes Close of the stream close the reader or writer too, if it is an
+// WithOwnership makes Close of the stream close the reader or writer too, if it is an
 // io.Closer. For an output that happens after all that was taken has been written.
-func Owned() Option { return func(c *config) { c.owned = true } }
+func WithOwnership() Option { return func(c *config) { c.owned = true } }
 
-// OnClose makes Close of the stream call f, for an output after all that was taken has been written.
-func OnClose(f func() error) Option { return func(c *config) { c.closer = f } }
+// WithCloseFunc makes Close of the stream call f, for an output after all that was taken has been written.
+func WithCloseFunc(f func() error) Option { return func(c *config) { c.closer = f } }
 
-// Buffered sets how many bytes the stream takes ahead, at least 4096.
-func Buffered(size int) Option {
+// WithBuffer sets how many bytes the stream takes ahead, at least 4096.
+func WithBuffer(size int) Option {
 	return func(c *config) { c.size = max(size, pipeBuf) }
 }
 
-// InOrder makes outputs of the same group write in the order in which they were written to.
-func InOrder(g *Group) Option { return func(c *config) { c.group = g } }
+// WithGroup makes outputs of the same group write in the order in which they were written to.
+func WithGroup(g *Group) Option { return func(c *config) { c.group = g } }
 
-// WakeOn makes the stream wake those in q. It is for whoever builds one Pollable of an
+// WithWakeQueue makes the stream wake those in q. It is for whoever builds one Pollable of an
 // input and an output, such as a connection; the stream's own Subscribe uses q as well.
-func WakeOn(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
+func WithWakeQueue(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
 
 // closerOf returns what closing a stream of v is to call, nil for nothing.
 func (c *config) closerOf(v any) func() error {

@@ -36,7 +36,7 @@ func Writer(w io.Writer, opts ...Option) vfs.Stream {
 // in which the guest writes to both. Where both are the same writer, it is written by one goroutine and
 // closed with the second stream. The options are for both.
 func Writers(stdout, stderr io.Writer, opts ...Option) (vfs.Stream, vfs.Stream) {
-	opts = append(opts[:len(opts):len(opts)], InOrder(&Group{limit: newConfig(opts).size}))
+	opts = append(opts[:len(opts):len(opts)], WithGroup(&Group{limit: newConfig(opts).size}))
 	out := Writer(stdout, opts...)
 	if same(stdout, stderr) {
 		users := new(atomic.Int32)

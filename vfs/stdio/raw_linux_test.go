@@ -46,7 +46,7 @@ func setBackPipe(t *testing.T) (r, w *os.File) {
 func TestDescriptors(t *testing.T) {
 	pipes := map[string]func(*testing.T) (r, w *os.File){"blocking": blockingPipe, "non-blocking": osPipe, "set back": setBackPipe}
 	for name, pipe := range pipes {
-		for mode, opts := range map[string][]Option{"raw": nil, "pumped": {Pumped()}} {
+		for mode, opts := range map[string][]Option{"raw": nil, "pumped": {WithPump()}} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				leak.Check(t)
 				r, w := pipe(t)
@@ -213,7 +213,7 @@ func TestConn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := NewInput(b, Owned())
+	in := NewInput(b, WithOwnership())
 	if _, ok := in.src.(*rawFD); !ok {
 		t.Fatalf("read by %T", in.src)
 	}

@@ -23,9 +23,6 @@ func (Discard) Close() error { return nil }
 
 func (Discard) waitless() bool { return true }
 
-// Null reads as empty, like /dev/null, and takes everything that is written.
-type Null = Discard
-
 // Closed is a stream that is not open in either direction: reading and writing
 // answer EBADF, as on a descriptor that the guest was not given.
 type Closed struct{}

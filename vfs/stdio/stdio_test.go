@@ -132,7 +132,7 @@ func TestReaderDirect(t *testing.T) {
 func TestReaderPumpLosesNothingWhenCancelled(t *testing.T) {
 	leak.Check(t)
 	pr, pw := io.Pipe()
-	in := NewInput(pr, Owned())
+	in := NewInput(pr, WithOwnership())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("why")
 	go cancel(why)
@@ -184,7 +184,7 @@ func TestReaderReadsOnlyWhenAsked(t *testing.T) {
 		calls <- len(p)
 		return copy(p, "x"), nil
 	})
-	in := NewInput(r, Buffered(5000))
+	in := NewInput(r, WithBuffer(5000))
 	if len(calls) != 0 {
 		t.Error("read before anybody asked")
 	}
@@ -219,7 +219,7 @@ func TestReaderFaults(t *testing.T) {
 		"error":            {func([]byte) (int, error) { return 0, boom }, boom},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, o := range []Option{Direct(), Pumped()} {
+			for _, o := range []Option{WithDirect(), WithPump()} {
 				in := NewInput(readerFunc(c.read), o)
 				if _, err := newTask(t.Context()).read(in, make([]byte, 1)); err != c.want && name != "no progress" {
 					t.Errorf("error %v, want %v", err, c.want)
@@ -254,7 +254,7 @@ func TestWriterDirect(t *testing.T) {
 func TestWriterPumpBlockedIsCancelled(t *testing.T) {
 	leak.Check(t)
 	pr, pw := io.Pipe()
-	out := NewOutput(pw, Owned(), Buffered(8192))
+	out := NewOutput(pw, WithOwnership(), WithBuffer(8192))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("why")
 	guest := newTask(ctx)
@@ -379,7 +379,7 @@ func TestWritersOfOne(t *testing.T) {
 
 func TestWriterSmallWritesAreWhole(t *testing.T) {
 	release := make(chan struct{})
-	out := NewOutput(writerFunc(func(p []byte) (int, error) { <-release; return len(p), nil }), Buffered(4096))
+	out := NewOutput(writerFunc(func(p []byte) (int, error) { <-release; return len(p), nil }), WithBuffer(4096))
 	if n, err := out.Write(make([]byte, 5000)); n != 4096 || err != nil {
 		t.Fatalf("long write: %d, %v", n, err)
 	}
@@ -402,7 +402,7 @@ func TestRegularFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := Writer(f, Owned())
+	out := Writer(f, WithOwnership())
 	if n, err := out.Write([]byte("abc")); n != 3 || err != nil {
 		t.Errorf("write: %d, %v", n, err)
 	}
@@ -416,7 +416,7 @@ func TestRegularFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := Reader(f, Owned())
+	in := Reader(f, WithOwnership())
 	if got := newTask(t.Context()).readString(t, in); got != "abc" {
 		t.Errorf("read %q", got)
 	}
@@ -500,7 +500,7 @@ func TestLines(t *testing.T) {
 }
 
 func TestSimple(t *testing.T) {
-	if s := Reader(nil); s != (Null{}) {
+	if s := Reader(nil); s != (Discard{}) {
 		t.Errorf("Reader(nil) is %T", s)
 	}
 	if s := Writer(nil); s != (Discard{}) {
@@ -509,7 +509,7 @@ func TestSimple(t *testing.T) {
 	if s := Writer(io.Discard); s != (Discard{}) {
 		t.Errorf("Writer(io.Discard) is %T", s)
 	}
-	if _, err := (Null{}).Read(make([]byte, 1)); err != io.EOF {
+	if _, err := (Discard{}).Read(make([]byte, 1)); err != io.EOF {
 		t.Error(err)
 	}
 	var c Closed

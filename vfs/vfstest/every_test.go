@@ -36,7 +36,7 @@ var stores = []store{
 		return aferofs.New(afero.NewMemMapFs())
 	}},
 	{name: "afero-os", disk: true, missing: onWindows | vfstest.DirNlink, make: func(t *testing.T) vfs.FS {
-		return aferofs.New(afero.NewOsFs(), aferofs.Root(t.TempDir()))
+		return aferofs.New(afero.NewOsFs(), aferofs.WithRoot(t.TempDir()))
 	}},
 	{name: "iofs", readOnly: true, make: func(*testing.T) vfs.FS {
 		files := fstest.MapFS{}
@@ -68,11 +68,11 @@ var wrappers = []wrapper{
 	{name: "itself", wrap: func(f vfs.FS) vfs.FS { return f }},
 	{name: "quota", wrap: quota},
 	{name: "faults", wrap: faults()},
-	{name: "faults-tracked", wrap: faults(faultfs.TrackDurability())},
+	{name: "faults-tracked", wrap: faults(faultfs.WithDurability())},
 	{name: "overlay", writable: true, provides: vfstest.Sparse, wrap: overlay},
 	{name: "quota-overlay", two: true, writable: true, provides: vfstest.Sparse, wrap: func(f vfs.FS) vfs.FS { return quota(overlay(f)) }},
 	{name: "faults-overlay", two: true, writable: true, provides: vfstest.Sparse, wrap: func(f vfs.FS) vfs.FS {
-		return faults(faultfs.StrictDurability())(overlay(f))
+		return faults(faultfs.WithStrictDurability())(overlay(f))
 	}},
 	{name: "overlay-quota-faults", two: true, writable: true, provides: vfstest.Sparse, wrap: func(f vfs.FS) vfs.FS {
 		return overlay(quota(faults()(f)))
@@ -82,7 +82,7 @@ var wrappers = []wrapper{
 func overlay(f vfs.FS) vfs.FS { return overlayfs.New(f, memfs.New()) }
 
 func quota(f vfs.FS) vfs.FS {
-	return quotafs.New(f, quotafs.Limits{Bytes: 1 << 62, Inodes: 1 << 40, DirEntries: 1 << 40}, quotafs.Shared(quotafs.NewQuota(0, 0)))
+	return quotafs.New(f, quotafs.Limits{Bytes: 1 << 62, Inodes: 1 << 40, DirEntries: 1 << 40}, quotafs.WithQuota(quotafs.NewQuota(0, 0)))
 }
 
 // faults has a rule that every call is held against.
@@ -109,13 +109,13 @@ func TestEveryFileSystem(t *testing.T) {
 				newFS := func(t *testing.T) vfs.FS { return w.wrap(s.make(t)) }
 				switch {
 				case s.readOnly && !w.writable:
-					opts = append(opts, vfstest.ReadOnly())
+					opts = append(opts, vfstest.WithReadOnly())
 				case s.readOnly:
 					newFS = func(*testing.T) vfs.FS { return w.wrap(iofs.New(fstest.MapFS{})) }
 				}
 				if s.disk {
 					// Thousands of files: the tests of hostfs and aferofs have it.
-					opts = append(opts, vfstest.Skip("readdir/many"))
+					opts = append(opts, vfstest.WithSkip("readdir/many"))
 				}
 				fssuite.Run(t, newFS, opts...)
 			})

@@ -17,7 +17,7 @@ func TestReadOnly(t *testing.T) {
 			m[name] = &fstest.MapFile{Data: []byte(content)}
 		}
 		return iofs.New(m), nil
-	}, vfstest.ReadOnly())
+	}, vfstest.WithReadOnly())
 	if err != nil {
 		t.Error(err)
 	}

@@ -61,14 +61,14 @@ func Without(c Capability) Option {
 	return func(cfg *config) { cfg.missing |= c }
 }
 
-// ReadOnly declares that nothing can be changed: everything that would answers EROFS. The file system
+// WithReadOnly declares that nothing can be changed: everything that would answers EROFS. The file system
 // holds what [Tree] says.
-func ReadOnly() Option {
+func WithReadOnly() Option {
 	return func(cfg *config) { cfg.readOnly = true }
 }
 
-// Skip leaves cases out by name. It is for a fault that is known and written down elsewhere.
-func Skip(names ...string) Option {
+// WithSkip leaves cases out by name. It is for a fault that is known and written down elsewhere.
+func WithSkip(names ...string) Option {
 	return func(cfg *config) {
 		if cfg.skip == nil {
 			cfg.skip = make(map[string]bool)

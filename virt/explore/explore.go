@@ -56,7 +56,7 @@ type Config struct {
 	Threads int
 	// Fuel is how many instructions a run may take; 0 is DefaultFuel.
 	Fuel uint64
-	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.AllowMachine].
+	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.WithMachineAccess].
 	AllowMachine bool
 	// Workers is how many runs go on at a time; 0 is one a core.
 	Workers int
@@ -181,7 +181,7 @@ func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (
 	opts = append([]virt.Option{virt.WithMaxThreads(e.Threads), virt.WithFuel(e.Fuel)}, opts...)
 	var how []virt.DeterministicOption
 	if e.AllowMachine {
-		how = append(how, virt.AllowMachine())
+		how = append(how, virt.WithMachineAccess())
 	}
 	opts = append(opts, virt.Deterministic(seed, how...), virt.WithScheduler(scheduler))
 	host, err := e.host.Sibling(opts...)

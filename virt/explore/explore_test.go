@@ -95,7 +95,7 @@ func TestSeedFindsItAgain(t *testing.T) {
 			report := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 100, ShrinkRuns: -1})
 			for _, o := range report.Outcomes {
 				for range 10 {
-					host, err := virt.NewBuilder(virt.Deterministic(o.Seed, virt.Strategy(explore.DefaultStrategy())), virt.WithAccessSwitches(),
+					host, err := virt.NewBuilder(virt.Deterministic(o.Seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithAccessSwitches(),
 						virt.WithMaxThreads(64)).Build(t.Context())
 					if err != nil {
 						t.Fatal(err)

@@ -8,34 +8,34 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// place is a node in the tree of mount points: a name at which something is mounted, or which leads to
+// mountPoint is a node in the tree of mount points: a name at which something is mounted, or which leads to
 // one. It is also the directory that a guest sees there when nothing real stands below it: read-only, and
 // empty but for the mount points, which the walker and fd_readdir add.
-type place struct {
+type mountPoint struct {
 	readOnlyDirectory
-	name   string
-	parent *place // nil for the root of a tree
-	ns     *Namespace
-	id     uint64 // rises with age; orders listings and is the inode number of the synthetic directory
-	born   int64
+	name    string
+	parent  *mountPoint // nil for the root of a tree
+	ns      *Namespace
+	id      uint64 // rises with age; orders listings and is the inode number of the synthetic directory
+	created int64
 
 	mount    atomic.Pointer[mount]
 	children atomic.Pointer[children] // those at or below which something is mounted; nil for none
 
-	known map[string]*place // all children there ever were; guarded by Namespace.mu
+	known map[string]*mountPoint // all children there ever were; guarded by Namespace.mu
 }
 
-// children are the places right below one. They are never changed, but replaced.
+// children are the mount points right below one. They are never changed, but replaced.
 type children struct {
-	byAge  []*place
-	byName map[string]*place // nil for a few, which are found sooner by looking at each
+	byAge  []*mountPoint
+	byName map[string]*mountPoint // nil for a few, which are found sooner by looking at each
 }
 
 // fewChildren is how many mount points in one directory are looked at one by one.
 const fewChildren = 8
 
-// child returns the place called name right below p, nil if no mount lies there or below.
-func (p *place) child(name string) *place {
+// child returns the mount point called name right below p, nil if no mount lies there or below.
+func (p *mountPoint) child(name string) *mountPoint {
 	c := p.children.Load()
 	switch {
 	case c == nil:
@@ -52,13 +52,13 @@ func (p *place) child(name string) *place {
 }
 
 // live reports whether something is mounted at p or below it.
-func (p *place) live() bool {
+func (p *mountPoint) live() bool {
 	return p.mount.Load() != nil || p.children.Load() != nil
 }
 
-// seen finds what is seen at p from the directory above it: what is mounted there, else the real directory that
+// resolve finds what is seen at p from the directory above it: what is mounted there, else the real directory that
 // the mounts below p lie in, else p itself.
-func (p *place) seen(above *position) found {
+func (p *mountPoint) resolve(above *position) found {
 	if m := p.mount.Load(); m != nil {
 		return found{node: m.root, m: m, at: p}
 	}
@@ -72,7 +72,7 @@ func (p *place) seen(above *position) found {
 }
 
 // position returns where a walk that starts at p, the root of a tree, starts.
-func (p *place) position() position {
+func (p *mountPoint) position() position {
 	if m := p.mount.Load(); m != nil {
 		if dir, ok := m.root.(Directory); ok {
 			return position{dir: dir, m: m, at: p}
@@ -82,7 +82,7 @@ func (p *place) position() position {
 }
 
 // path returns the name of p from the root of its tree on.
-func (p *place) path() string {
+func (p *mountPoint) path() string {
 	if p.parent == nil {
 		return p.name
 	}
@@ -93,20 +93,20 @@ func (p *place) path() string {
 }
 
 // Attr implements [Node].
-func (p *place) Attr() (Attr, error) {
+func (p *mountPoint) Attr() (Attr, error) {
 	return Attr{
 		Ino: p.id, Type: wasip1.FiletypeDirectory, Mode: fs.ModeDir | 0o555, Nlink: 2,
-		Atim: p.born, Mtim: p.born, Ctim: p.born,
+		Atim: p.created, Mtim: p.created, Ctim: p.created,
 	}, nil
 }
 
 // Lookup implements [Directory]: what is mounted below is found by the walker before it asks.
-func (p *place) Lookup(string) (Node, error) { return nil, wasip1.ENOENT }
+func (p *mountPoint) Lookup(string) (Node, error) { return nil, wasip1.ENOENT }
 
 // ReadDir implements [Directory].
-func (p *place) ReadDir(uint64, []DirEntry) (int, error) { return 0, nil }
+func (p *mountPoint) ReadDir(uint64, []DirEntry) (int, error) { return 0, nil }
 
-// mount is a file system that is seen at a place.
+// mount is a file system that is seen at a mount point.
 type mount struct {
 	*volume
 	ns       *Namespace
