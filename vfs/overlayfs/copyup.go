@@ -35,6 +35,8 @@ type vfsCharge = func(ino uint64, inodes, bytes int64) error
 // sees to a writable handle where the upper has the file already, and prepares it there. What it takes is charged before,
 // to the overlay's own limit and to charge.
 func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge) error {
+	f.hold()
+	defer f.Release()
 	turn := f.turn()
 	select {
 	case turn <- struct{}{}:
@@ -92,7 +94,7 @@ func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge) error {
 // turn returns what is sent to by whoever copies the content up, one at a time, and received from afterwards.
 func (f *file) turn() chan struct{} {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	if f.copying == nil {
 		f.copying = make(chan struct{}, 1)
 	}
@@ -102,11 +104,14 @@ func (f *file) turn() chan struct{} {
 // layers returns the upper's node if the upper has the file, else the lower's.
 func (f *file) layers() (upper, lower vfs.Node, err error) {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	if f.hasUpper {
 		upper, err = f.up()
 	}
-	return upper, f.lower, err
+	if err == nil {
+		lower, err = f.down()
+	}
+	return upper, lower, err
 }
 
 // charge takes the space for a copy of size bytes, and returns what gives it back.
@@ -116,7 +121,7 @@ func (f *file) charge(size int64, charge vfsCharge) (refund func(), err error) {
 	}
 	give := func() {
 		f.fs.mu.Lock()
-		defer f.fs.mu.Unlock()
+		defer f.fs.unlock()
 		f.uncharge()
 	}
 	if charge == nil {
@@ -136,7 +141,7 @@ func (f *file) charge(size int64, charge vfsCharge) (refund func(), err error) {
 func (f *file) reserve(size int64) error {
 	fs := f.fs
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
+	defer fs.unlock()
 	if left := fs.maxCopies - fs.copies; size > left {
 		return fmt.Errorf("overlayfs: copying up %d bytes; WithMaxCopyUp leaves %d: %w", size, left, wasip1.ENOSPC)
 	}
@@ -161,7 +166,7 @@ func ignoreMissing(err error) error {
 // writableTop sees to a writable handle of a file that the upper has.
 func (f *file) writableTop() error {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	f.io.Lock()
 	defer f.io.Unlock()
 	if f.opens == 0 {
@@ -173,7 +178,7 @@ func (f *file) writableTop() error {
 // resize sets the size of a file that the upper has.
 func (f *file) resize(size int64) error {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	u, err := f.upperFile()
 	if err != nil {
 		return err
@@ -299,7 +304,7 @@ func zero(p []byte) bool {
 // modified now.
 func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, cut bool) error {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	f.io.Lock()
 	defer f.io.Unlock()
 	a, err := f.attr()
@@ -330,10 +335,12 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 			return err
 		}
 	}
-	if f.lower != nil && f.fs.releases {
+	if f.lower != nil {
 		wrapfs.Release(f.lower)
 	}
-	f.lower, f.upper, f.hasUpper, f.pinned = nil, u, true, true
+	f.lower, f.hasLower = nil, false
+	f.upper, f.hasUpper, f.pinned = u, true, true
+	f.want()
 	f.set = override{}
 	_, again := u.(vfs.Preparer)
 	f.settled.Store(!again)

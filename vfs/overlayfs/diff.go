@@ -70,7 +70,7 @@ func (f *FS) Diff() ([]Change, error) {
 
 func (f *FS) deltas() ([]delta, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.unlock()
 	var c collector
 	if err := c.merged(f.root, ""); err != nil {
 		return nil, err
@@ -248,7 +248,7 @@ func (d *dir) meet(wanted map[uint64]bool) error {
 				return err
 			}
 			if d.fs.releases {
-				sub.idle()
+				sub.want()
 			}
 		}
 	}
@@ -259,7 +259,7 @@ func (d *dir) meet(wanted map[uint64]bool) error {
 // with the content they have, and are found under no name any more; so is what was made or moved.
 func (f *FS) Discard() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.unlock()
 	var err error
 	if u := f.root.upperDir(); u != nil {
 		err = removeBelow(u)
@@ -369,7 +369,7 @@ func (d *dir) reset() {
 		if d.upper != nil {
 			wrapfs.Release(d.upper)
 		}
-		d.upper, d.hasUpper, d.pinned = nil, false, false
+		d.upper, d.hasUpper, d.upperKnown, d.pinned = nil, false, false, false
 	}
 }
 
@@ -377,7 +377,7 @@ func (d *dir) reset() {
 // the attributes. FS.mu is held.
 func (d *dir) unmoved(e *entry) bool {
 	in := e.node.in()
-	if in.from.upper || in.lower == nil || in.typ != wasip1.FiletypeDirectory && in.hasUpper {
+	if in.from.upper || !in.hasLower || in.typ != wasip1.FiletypeDirectory && in.hasUpper {
 		return false
 	}
 	l, err := find(d.lowerDir(), e.name)

@@ -14,12 +14,15 @@ type dir struct {
 	inode
 
 	names   map[string]*entry
-	order   names.Order[*entry] // those that show
+	order   names.Order[*entry] // those that show and are not low
+	shown   int                 // entries that show
 	cached  int                 // entries with a node
 	listed  bool                // names has all that the layers have
 	subdirs int                 // entries that show and are directories; right once listed
-	changed bool                // names differ from what the layers would show
-	gone    bool
+	// upperKnown says that names has all that the upper has.
+	upperKnown bool
+	changed    bool // names differ from what the layers would show
+	gone       bool
 }
 
 // entry is a name in a directory. One that is white hides a name of the lower.
@@ -31,16 +34,20 @@ type entry struct {
 	node    node // nil if it was only listed
 	white   bool
 	inUpper bool // the upper has the file under this name
+	low     bool // it shows where the lower lists its name
 }
 
 // show adds a name to those that are seen.
-func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper bool) *entry {
+func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper, low bool) *entry {
 	if d.names == nil {
 		d.names = make(map[string]*entry)
 	}
-	e := &entry{name: strings.Clone(name), typ: typ, ino: ino, node: n, inUpper: inUpper}
+	e := &entry{name: strings.Clone(name), typ: typ, ino: ino, node: n, inUpper: inUpper, low: low}
 	d.names[e.name] = e
-	d.order.Add(e)
+	d.shown++
+	if !low {
+		d.order.Add(e)
+	}
 	if typ == wasip1.FiletypeDirectory {
 		d.subdirs++
 	}
@@ -54,7 +61,10 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 
 // hide takes a name away from those that are seen, and leaves a whiteout where the lower has it.
 func (d *dir) hide(e *entry, white bool) {
-	d.order.Remove(e)
+	d.shown--
+	if !e.low {
+		d.order.Remove(e)
+	}
 	delete(d.names, e.name)
 	if e.typ == wasip1.FiletypeDirectory {
 		d.subdirs--
@@ -73,17 +83,6 @@ func (d *dir) hide(e *entry, white bool) {
 		d.names[e.name] = &entry{name: e.name, white: true}
 	}
 	d.changed = true
-}
-
-// lowerDir and upperDir return the layers' directories, nil where there is none.
-func (d *dir) lowerDir() vfs.Directory {
-	l, _ := d.lower.(vfs.Directory)
-	return l
-}
-
-func (d *dir) upperDir() vfs.Directory {
-	u, _ := d.upper.(vfs.Directory)
-	return u
 }
 
 // inLower reports whether the lower has a name here. FS.mu is held.
@@ -126,9 +125,12 @@ func (d *dir) resolve(name string) (*entry, error) {
 	case e != nil && e.node != nil:
 		return e, nil
 	}
-	u, err := find(d.upperDir(), name)
-	if err != nil {
-		return nil, err
+	var u vfs.Node
+	var err error
+	if !d.upperKnown || e != nil {
+		if u, err = find(d.upperDir(), name); err != nil {
+			return nil, err
+		}
 	}
 	var l vfs.Node
 	if u == nil || u.Type() == wasip1.FiletypeDirectory {
@@ -147,8 +149,12 @@ func (d *dir) resolve(name string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in := n.in(); in.hasLower && in.lowerPath == "" {
+		in.lowerPath = strings.Clone(childPath(d.lowerPath, name))
+	}
+	n.in().want()
 	if e == nil {
-		return d.show(name, n.Type(), n.in().ino, n, u != nil), nil
+		return d.show(name, n.Type(), n.in().ino, n, u != nil, l != nil), nil
 	}
 	e.node = n
 	d.cached++
@@ -192,7 +198,7 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 		return nil, err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	e, err := d.resolve(name)
 	if err != nil {
 		return nil, err
@@ -206,9 +212,9 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	return e.node, nil
 }
 
-// list makes sure that all names are known. FS.mu is held.
-func (d *dir) list() error {
-	if d.listed || d.gone {
+// loadUpper makes sure that all names of the upper are known. FS.mu is held.
+func (d *dir) loadUpper() error {
+	if d.upperKnown || d.gone {
 		return nil
 	}
 	err := each(d.upperDir(), func(u vfs.DirEntry) error {
@@ -233,23 +239,29 @@ func (d *dir) list() error {
 				}
 			}
 		}
-		d.show(u.Name, u.Type, d.fs.number(key), nil, true)
+		d.show(u.Name, u.Type, d.fs.number(key), nil, true, false)
 		return nil
 	})
-	if err != nil {
+	d.upperKnown = err == nil
+	return err
+}
+
+// list makes sure that all names are known. FS.mu is held.
+func (d *dir) list() error {
+	if d.listed || d.gone {
+		return nil
+	}
+	if err := d.loadUpper(); err != nil {
 		return err
 	}
-	err = each(d.lowerDir(), func(l vfs.DirEntry) error {
+	err := each(d.lowerDir(), func(l vfs.DirEntry) error {
 		if d.names[l.Name] == nil && !d.hides(l.Name) {
-			d.show(l.Name, l.Type, d.fs.number(layerIno{ino: l.Ino}), nil, false)
+			d.show(l.Name, l.Type, d.fs.number(layerIno{ino: l.Ino}), nil, false, true)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	d.listed = true
-	return nil
+	d.listed = err == nil
+	return err
 }
 
 // each calls f for every name in a directory, which may be nil.
@@ -276,23 +288,65 @@ func each(d vfs.Directory, f func(vfs.DirEntry) error) error {
 	}
 }
 
-// ReadDir lists the names of both layers.
+// ReadDir lists the names of both layers: first those of the lower, with its cookies, which are made even, then the others,
+// whose cookies are odd. Nothing is kept for a name that was only listed.
 func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	if d.gone {
 		return 0, nil
 	}
-	if err := d.list(); err != nil {
+	if err := d.loadUpper(); err != nil {
 		return 0, err
 	}
 	n := 0
-	for e := range d.order.After(cookie) {
+	after := cookie >> 1
+	if cookie&1 == 0 {
+		var err error
+		if n, err = d.readLower(after, entries); err != nil || n == len(entries) {
+			return n, err
+		}
+		after = 0
+	}
+	for e := range d.order.After(after) {
 		if n == len(entries) {
 			break
 		}
-		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()}
+		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()<<1 | 1}
 		n++
+	}
+	return n, nil
+}
+
+// readLower lists the names that show where the lower has them. It fills entries unless there are no more. FS.mu is held.
+func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
+	l := d.lowerDir()
+	n := 0
+	for l != nil && n < len(entries) {
+		got, err := l.ReadDir(cookie, entries[n:])
+		if err != nil {
+			if n > 0 {
+				err = nil // for the next call to meet
+			}
+			return n, err
+		}
+		if got == 0 {
+			break
+		}
+		for _, e := range entries[n : n+got] {
+			cookie = e.Next
+			e.Next <<= 1
+			switch known := d.names[e.Name]; {
+			case d.hides(e.Name) || known != nil && !known.low:
+				continue
+			case known != nil:
+				e.Ino, e.Type = known.ino, known.typ
+			default:
+				e.Ino = d.fs.number(layerIno{ino: e.Ino})
+			}
+			entries[n] = e
+			n++
+		}
 	}
 	return n, nil
 }
@@ -300,20 +354,24 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 // Sync puts the names that the upper has on its store, where that is more than nothing.
 func (d *dir) Sync(dataOnly bool) error {
 	d.fs.mu.Lock()
-	u, _ := d.upper.(interface{ Sync(dataOnly bool) error })
-	d.fs.mu.Unlock()
-	if u == nil {
-		return nil
+	defer d.fs.unlock()
+	n, err := d.up()
+	u, ok := n.(interface{ Sync(dataOnly bool) error })
+	if err != nil || !ok {
+		return err
 	}
 	return u.Sync(dataOnly)
 }
 
 // empty reports whether no name shows. FS.mu is held.
 func (d *dir) empty() (bool, error) {
+	if d.shown > 0 {
+		return false, nil
+	}
 	if err := d.list(); err != nil {
 		return false, err
 	}
-	return d.order.Len() == 0, nil
+	return d.shown == 0, nil
 }
 
 // nlinks returns the link count, given that of the layer that attributes are taken from. FS.mu is held.
@@ -321,7 +379,7 @@ func (d *dir) nlinks(layer uint64) (uint64, error) {
 	switch {
 	case d.gone:
 		return 0, nil
-	case layer < 2, !d.changed && (d.lower == nil || !d.hasUpper):
+	case layer < 2, !d.changed && !(d.hasLower && d.hasUpper):
 		return layer, nil
 	}
 	if err := d.list(); err != nil {

@@ -26,8 +26,9 @@
 // file has in the lower keep showing one file. So each name of a path is looked at, in both layers: an overlay does not open
 // paths in one call, whatever its layers can ([vfs.PathOpener]).
 //
-// Neither layer is to be changed behind the overlay's back. Memory is kept for each name that was met, and descriptors
-// of the layers (nodes that are [vfs.Releaser]) for the directories that were changed.
+// Neither layer is to be changed behind the overlay's back. Memory is kept for what was changed. Descriptors of the machine (nodes
+// of the layers that are [vfs.Releaser]) are kept for no longer than a guest has the node: after that it is found again by its
+// path. A listing keeps nothing.
 //
 // # Locks
 //

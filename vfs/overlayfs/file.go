@@ -39,7 +39,7 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 		}
 	}
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	f.io.Lock()
 	defer f.io.Unlock()
 	if err := f.ready(mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0); err != nil {
@@ -65,7 +65,11 @@ func (f *file) ready(write bool) error {
 		if f.low != nil {
 			return nil
 		}
-		l, ok := f.lower.(vfs.RegularFile)
+		n, err := f.down()
+		if err != nil {
+			return err
+		}
+		l, ok := n.(vfs.RegularFile)
 		if !ok {
 			return wasip1.ESTALE
 		}
@@ -315,7 +319,7 @@ func (o *open) Close() error {
 // closed gives back what the file needs no more after one of its openings has ended.
 func (f *file) closed() {
 	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
+	defer f.fs.unlock()
 	if f.nlink == 0 && !f.busy() {
 		f.uncharge()
 	}

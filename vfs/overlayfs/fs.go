@@ -24,6 +24,7 @@ type FS struct {
 	lastIno uint64
 	inos    map[layerIno]uint64
 	shared  map[layerIno]node // files of a layer with several names there
+	wanted  []*inode          // see unlock
 	scratch uint64            // names given out for files that are being copied or have lost theirs
 
 	copies, maxCopies int64 // bytes that were copied up and are kept
@@ -98,15 +99,23 @@ func (f *FS) now() int64 {
 	return time.Now().UnixNano()
 }
 
-// number returns the overlay's number of a layer's inode. mu is held.
+// number returns the overlay's number of a layer's inode: twice that of the lower, where that can be. mu is held.
 func (f *FS) number(l layerIno) uint64 {
+	if !l.upper && l.ino < 1<<63 {
+		return l.ino << 1
+	}
 	n, ok := f.inos[l]
 	if !ok {
-		f.lastIno++
-		n = f.lastIno
+		n = f.newNumber()
 		f.inos[l] = n
 	}
 	return n
+}
+
+// newNumber returns an odd number. mu is held.
+func (f *FS) newNumber() uint64 {
+	f.lastIno += 2
+	return f.lastIno
 }
 
 // scratchPrefix starts names in the root of the upper that guests do not see.

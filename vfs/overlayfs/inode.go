@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -17,13 +16,14 @@ type inode struct {
 	typ  wasip1.Filetype
 	self node
 
-	// lower is nil where nothing of the lower shows, or, of a file, after its content was copied up.
-	lower vfs.Node
-	// upper is nil where nothing stands in the upper, or, with hasUpper, where its node was released.
-	upper    vfs.Node
-	hasUpper bool
-	from     layerIno // what it was met as, if it was not made here
-	stash    string   // the name in the root of the upper, of a file none of whose own names is known
+	// What the layers have. Of a file that was copied up nothing of the lower shows. The nodes are nil while they are not
+	// wanted: see down and up.
+	lower, upper       vfs.Node
+	hasLower, hasUpper bool
+	lowerPath          string // in the lower, where nodes are given back
+
+	from  layerIno // what it was met as, if it was not made here
+	stash string   // the name in the root of the upper, of a file none of whose own names is known
 
 	names []location // those that are known
 	// nlink counts names, those in the lower that were not met included. Directories have theirs counted.
@@ -81,7 +81,7 @@ func (f *FS) newNode(typ wasip1.Filetype, lower, upper vfs.Node) node {
 	}
 	in := n.in()
 	in.fs, in.typ, in.self = f, typ, n
-	in.lower, in.upper, in.hasUpper = lower, upper, upper != nil
+	in.lower, in.upper, in.hasLower, in.hasUpper = lower, upper, lower != nil, upper != nil
 	if f, ok := n.(*file); ok && upper != nil {
 		_, again := upper.(vfs.Preparer)
 		f.settled.Store(!again)
@@ -102,11 +102,11 @@ func (n *inode) Release() {
 		return
 	}
 	n.fs.mu.Lock()
-	defer n.fs.mu.Unlock()
+	defer n.fs.unlock()
 	n.idle()
 }
 
-// idle lets go of an inode, or of its layers' nodes, as far as nothing is lost by it. FS.mu is held.
+// idle lets go of an inode that nobody has, or of its layers' nodes, as far as nothing is lost by it. FS.mu is held.
 func (n *inode) idle() {
 	if n.refs.Load() > 0 || n == &n.fs.root.inode {
 		return
@@ -118,18 +118,13 @@ func (n *inode) idle() {
 		}
 	case *dir:
 		if s.changed || s.cached > 0 {
+			n.drop()
 			return
 		}
 	}
+	n.drop()
 	if n.pinned || n.hasUpper {
-		if n.typ != wasip1.FiletypeDirectory && n.hasUpper && len(n.names) > 0 && n.upper != nil {
-			wrapfs.Release(n.upper)
-			n.upper = nil
-		}
 		return
-	}
-	if n.lower != nil {
-		wrapfs.Release(n.lower)
 	}
 	delete(n.fs.shared, n.from)
 	for _, p := range n.names {
@@ -142,37 +137,10 @@ func (n *inode) idle() {
 	n.names = nil
 }
 
-// up returns the upper's node, looking it up again if it was released. FS.mu is held.
-func (n *inode) up() (vfs.Node, error) {
-	if n.upper != nil || !n.hasUpper {
-		return n.upper, nil
-	}
-	if n.stash != "" {
-		u, err := n.fs.root.upperDir().Lookup(n.stash)
-		if err == nil {
-			n.upper = u
-		}
-		return u, err
-	}
-	for _, p := range n.names {
-		e := p.dir.names[p.name]
-		if e == nil || !e.inUpper || p.dir.upper == nil {
-			continue
-		}
-		u, err := p.dir.upper.(vfs.Directory).Lookup(p.name)
-		if err != nil {
-			return nil, err
-		}
-		n.upper = u
-		return u, nil
-	}
-	return nil, wasip1.ENOENT
-}
-
 // Attr returns the attributes.
 func (n *inode) Attr() (vfs.Attr, error) {
 	n.fs.mu.Lock()
-	defer n.fs.mu.Unlock()
+	defer n.fs.unlock()
 	return n.attr()
 }
 
@@ -203,13 +171,13 @@ func (n *inode) source() (vfs.Node, error) {
 	if n.hasUpper {
 		return n.up()
 	}
-	return n.lower, nil
+	return n.down()
 }
 
 // locked is source for one who does not hold FS.mu.
 func (n *inode) locked() (vfs.Node, error) {
 	n.fs.mu.Lock()
-	defer n.fs.mu.Unlock()
+	defer n.fs.unlock()
 	return n.source()
 }
 
@@ -260,12 +228,12 @@ func (n *inode) SetAttr(s vfs.SetAttr) error {
 		}
 	}
 	n.fs.mu.Lock()
-	defer n.fs.mu.Unlock()
+	defer n.fs.unlock()
 	if !n.hasUpper || n.typ == wasip1.FiletypeDirectory {
 		n.set.change(s, n.fs.now())
 		n.set.explicit = true
 		n.pinned = true
-		if n.typ != wasip1.FiletypeDirectory || n.upper == nil {
+		if n.typ != wasip1.FiletypeDirectory || !n.hasUpper {
 			return nil
 		}
 	}
@@ -291,7 +259,7 @@ func (n *inode) touch(now int64) {
 // Readlink returns the target.
 func (l *link) Readlink() (string, error) {
 	l.fs.mu.Lock()
-	defer l.fs.mu.Unlock()
+	defer l.fs.unlock()
 	src, err := l.source()
 	if err != nil {
 		return "", err

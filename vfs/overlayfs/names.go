@@ -29,7 +29,7 @@ func (d *dir) vacant(name string) error {
 
 // raise makes sure that the upper has the directory. FS.mu is held.
 func (d *dir) raise() error {
-	if d.upper != nil {
+	if d.hasUpper {
 		return nil
 	}
 	if len(d.inode.names) == 0 {
@@ -62,7 +62,8 @@ func (d *dir) raise() error {
 	// What is not in the upper's attributes, the change time, and what later changes in the upper must not
 	// move, stays on top.
 	d.set.change(set, a.Ctim)
-	d.upper, d.hasUpper = u, true
+	d.upper, d.hasUpper, d.upperKnown = u, true, true
+	d.want()
 	if e := p.dir.names[p.name]; e != nil {
 		e.inUpper = true
 	}
@@ -73,10 +74,12 @@ func (d *dir) raise() error {
 func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 	n := d.fs.newNode(u.Type(), nil, u)
 	in := n.in()
-	d.fs.lastIno++
-	in.ino, in.nlink, in.pinned = d.fs.lastIno, 1, true
+	in.ino, in.nlink, in.pinned = d.fs.newNumber(), 1, true
+	if sub, ok := n.(*dir); ok {
+		sub.upperKnown = true
+	}
 	d.uncover(name)
-	d.show(name, in.typ, in.ino, n, true)
+	d.show(name, in.typ, in.ino, n, true, false)
 	d.modified()
 	in.hold()
 	return n
@@ -100,7 +103,7 @@ func (d *dir) make(name string, in func(upper vfs.Directory) (vfs.Node, error)) 
 		return nil, err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	if err := d.vacant(name); err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func (d *dir) Link(name string, to vfs.Node) error {
 		return err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	if err := d.vacant(name); err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (d *dir) Link(name string, to vfs.Node) error {
 		}
 	}
 	d.uncover(name)
-	d.show(name, in.typ, in.ino, n, inUpper)
+	d.show(name, in.typ, in.ino, n, inUpper, false)
 	in.nlink++
 	in.pinned = true
 	d.modified()
@@ -186,7 +189,7 @@ func (d *dir) Unlink(name string) error {
 		return err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	e, err := d.resolve(name)
 	if err != nil {
 		return err
@@ -272,7 +275,7 @@ func (d *dir) vacate(e *entry) error {
 // freshName is scratchName for one who does not hold FS.mu.
 func (f *FS) freshName() string {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.unlock()
 	return f.scratchName()
 }
 
@@ -288,7 +291,7 @@ func (d *dir) Rmdir(name string) error {
 		return err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	e, err := d.resolve(name)
 	if err != nil {
 		return err
@@ -328,7 +331,7 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 		return err
 	}
 	d.fs.mu.Lock()
-	defer d.fs.mu.Unlock()
+	defer d.fs.unlock()
 	src, err := d.resolve(name)
 	if err != nil {
 		return err
@@ -367,8 +370,8 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 	n := src.node.in()
 	d.hide(src, white)
 	t.uncover(newName)
-	e := t.show(newName, n.typ, n.ino, src.node, src.inUpper)
-	if dst != nil {
+	e := t.show(newName, n.typ, n.ino, src.node, src.inUpper, dst != nil && dst.low)
+	if dst != nil && !dst.low {
 		t.order.KeepPlace(e, dst)
 	}
 	n.pinned = true

@@ -77,15 +77,79 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	return len(fds)
+}
+
+// Whatever was changed, an overlay keeps no descriptors of the machine for it.
+func TestChangedDirectoriesKeepNoDescriptors(t *testing.T) {
+	for name, newUpper := range map[string]func() vfs.FS{
+		"memory":      func() vfs.FS { return memfs.New() },
+		"the machine": func() vfs.FS { return fssuite.HostDir(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			lower := fssuite.HostDir(t)
+			into, err := vfs.NewRoot(lower)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 {
+				for _, d := range []string{"d", "moved", "gone", "cut"} {
+					if err := into.MkdirAll(fmt.Sprintf("%s%d/e", d, i), 0o777); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := into.WriteFile(fmt.Sprintf("cut%d/f", i), []byte("content"), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			root, err := vfs.NewRoot(overlayfs.New(lower, newUpper()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := openDescriptors(t)
+			for i := range 100 {
+				p := func(name string) string { return fmt.Sprintf(name, i) }
+				for what, err := range map[string]error{
+					"make":     root.WriteFile(p("d%d/e/new"), []byte("x"), 0o666),
+					"rename":   root.Rename(p("moved%d"), p("d%d/here")),
+					"remove":   root.RemoveAll(p("gone%d")),
+					"cut":      root.Truncate(p("cut%d/f"), 3),
+					"make two": root.WriteFile(p("d%d/here/e/f"), []byte("y"), 0o666),
+				} {
+					if err != nil {
+						t.Fatal(what, err)
+					}
+				}
+				if root.Mkdir(p("d%d"), 0o777) == nil || root.Remove(p("nothing%d")) == nil {
+					t.Fatal("what cannot be succeeded")
+				}
+				if n := openDescriptors(t); n > before {
+					t.Fatalf("after %d rounds %d descriptors are open, before there were %d", i+1, n, before)
+				}
+			}
+			for i := range 100 {
+				for p, want := range map[string]string{"d%d/e/new": "x", "d%d/here/e/f": "y", "cut%d/f": "con"} {
+					if got, err := root.ReadFile(fmt.Sprintf(p, i)); err != nil || string(got) != want {
+						t.Fatalf(p+": %q, %v", i, got, err)
+					}
+				}
+			}
+			if n := openDescriptors(t); n > before {
+				t.Errorf("%d descriptors are open, before there were %d", n, before)
+			}
+		})
+	}
+}
+
 // What a walk through a directory of the host opens is closed again.
 func TestNodesOfTheHostAreReleased(t *testing.T) {
-	open := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip(err)
-		}
-		return len(fds)
-	}
+	open := func() int { return openDescriptors(t) }
 	lower := fssuite.HostDir(t)
 	into, err := vfs.NewRoot(lower)
 	if err != nil {
