@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/bench/minimal"
 	"github.com/wasivirt/wasivirt/internal/guestloop"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/hostfs"
@@ -39,6 +40,13 @@ var hosts = []host{
 			check(b, files.WriteFile(name, make([]byte, size)))
 		}
 		return wasivirt(b, row, files)
+	}},
+	{"minimal", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
+		files := minimal.New()
+		for name, size := range row.Files() {
+			files.WriteFile(name, make([]byte, size))
+		}
+		return wazeros(b, row, files.Config())
 	}},
 	{"hostfs", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
 		files, err := hostfs.New(directory(b, row))

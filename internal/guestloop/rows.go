@@ -117,6 +117,9 @@ func Rows() []Row {
 		{Name: "create+close+unlink", path: "new", Calls: one(open("new", wasip1.OCreat, 0), closing,
 			Call{"path_unlink_file", []any{Root, pathAt, 3}}), Changes: true},
 		{Name: "rename", path: "one", path2: "two", Calls: one(rename(pathAt, path2At), rename(path2At, pathAt)), Per: 2, Changes: true},
+		{Name: "mkdir+rmdir", path: "new", Calls: one(Call{"path_create_directory", []any{Root, pathAt, 3}},
+			Call{"path_remove_directory", []any{Root, pathAt, 3}}), Changes: true},
+		{Name: "fd_filestat_get", Before: opened, path: "file", Calls: one(Call{"fd_filestat_get", []any{file, statAt}})},
 		{Name: "poll_oneoff/due", Calls: one(Call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}})},
 	}
 }
