@@ -3,6 +3,7 @@ package vfs_test
 import (
 	"testing"
 
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -17,12 +18,12 @@ func TestAlone(t *testing.T) {
 		{"nobody looks", func(*vfs.Table, uint32) {}, 0},
 		{"Get", func(table *vfs.Table, fd uint32) { table.Get(fd) }, 1},
 		{"List", func(table *vfs.Table, fd uint32) { table.List() }, 1},
-		{"Share", func(table *vfs.Table, fd uint32) { table.Share() }, 1},
+		{"Share", func(table *vfs.Table, fd uint32) { vfslink.Share(table) }, 1},
 		{"Pollable", func(table *vfs.Table, fd uint32) { table.Pollable(fd, 1) }, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGuest(t, newNS(t))
-			g.Alone = true
+			vfslink.Alone(&g.Caller, true)
 			g.create("a", "1")
 			g.create("b", "22")
 			a := g.mustOpen("a", 0, rw)
@@ -42,7 +43,7 @@ func TestAlone(t *testing.T) {
 // What host code got from the table stays what it was, however many files are opened and closed after it.
 func TestAloneKeepsWhatTheHostKnows(t *testing.T) {
 	g := newGuest(t, newNS(t))
-	g.Alone = true
+	vfslink.Alone(&g.Caller, true)
 	g.create("a", "1")
 	g.create("b", "22")
 	fd := g.mustOpen("a", 0, rw)
@@ -60,7 +61,7 @@ func TestAloneKeepsWhatTheHostKnows(t *testing.T) {
 // A file with a second descriptor is not closed with the first.
 func TestAloneKeepsDuplicates(t *testing.T) {
 	g := newGuest(t, newNS(t))
-	g.Alone = true
+	vfslink.Alone(&g.Caller, true)
 	g.create("a", "1")
 	g.create("b", "22")
 	fd := g.mustOpen("a", 0, rw)
@@ -78,7 +79,7 @@ func TestAloneKeepsDuplicates(t *testing.T) {
 // Files that come and go take no memory, as long as nobody can know them.
 func TestAloneMakesAndRemoves(t *testing.T) {
 	g := newGuest(t, newNS(t))
-	g.Alone = true
+	vfslink.Alone(&g.Caller, true)
 	p, n := g.path("new")
 	if got := testing.AllocsPerRun(20, func() {
 		vfs.PathOpen(&g.Caller, root, 0, p, n, uint32(wasip1.OCreat), uint64(rw), 0, 0, resultAt)
@@ -92,7 +93,7 @@ func TestAloneMakesAndRemoves(t *testing.T) {
 // A node that host code has is that of a file that has gone, and of no other.
 func TestAloneKeepsNodes(t *testing.T) {
 	g := newGuest(t, newNS(t))
-	g.Alone = true
+	vfslink.Alone(&g.Caller, true)
 	fd := g.mustOpen("new", wasip1.OCreat, rw)
 	node := g.Table.Get(fd).Node()
 	expectErrno(t, "fd_close", vfs.FdClose(&g.Caller, fd), wasip1.ESUCCESS)

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -17,11 +18,11 @@ type Caller struct {
 	Table *Table
 	// Task is the thread, for waiting. Where it is nil nothing waits: what would is EAGAIN.
 	Task poll.Task
-	// Alone says that no other Caller uses Table. A file that is closed then makes room for the next one that is opened, as
-	// long as host code has not looked at what is open ([Table.Get], [Table.List], [Table.Share]).
-	Alone bool
 	// Clock tells the time for FstAtimNow and FstMtimNow. Where it is nil they are ENOTSUP.
 	Clock clock.Clock
+
+	// alone says that no other Caller uses Table; see package vfslink.
+	alone bool
 
 	scratch memory.Scratch
 	walk    walker
@@ -30,6 +31,11 @@ type Caller struct {
 
 	gathered []byte // at most wholeUpTo bytes
 	whole    [1][]byte
+}
+
+func init() {
+	vfslink.Alone = func(c any, alone bool) { c.(*Caller).alone = alone }
+	vfslink.Share = func(t any) { t.(*Table).share() }
 }
 
 // Release lets go of the guest's memory and files, which the room of the last calls may still refer to. The Caller can

@@ -145,32 +145,6 @@ type Directory interface {
 	Rename(name string, to Directory, newName string) error
 }
 
-// Maker is implemented by directories that look a name up and, where nothing is there, make a file, in one step: an open
-// that may make a file then asks once.
-type Maker interface {
-	Directory
-	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and says which. Errors: those of
-	// Create but EEXIST.
-	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
-}
-
-// DirectoryMaker is implemented by directories that make a directory at less cost if nobody wants its node.
-type DirectoryMaker interface {
-	Directory
-	// MakeDir is Mkdir without the node.
-	MakeDir(name string, perm fs.FileMode) error
-}
-
-// Reuser is implemented by a regular file's node that may stand for another file once its own has gone, if nobody has the
-// node then.
-type Reuser interface {
-	RegularFile
-	// LetGo is called by one who got the node from [Maker.Make] as a new file, gave it to nobody else, and will use neither it
-	// nor what it opened any more, but for the last Close. Who cannot be sure of that leaves the node to the garbage
-	// collector.
-	LetGo()
-}
-
 // OpenMode says how a file is opened.
 type OpenMode uint16
 

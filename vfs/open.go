@@ -159,11 +159,27 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 	}
 }
 
+// maker is implemented by directories, such as memfs's, that look a name up and, where nothing is there, make a file, in
+// one step: an open that may make a file then asks once.
+type maker interface {
+	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and says which. Errors: those
+	// of Create but EEXIST.
+	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
+}
+
+// reuser is implemented by a regular file's node that may stand for another file once its own has gone, if nobody has
+// the node then.
+type reuser interface {
+	// LetGo is called by the walker, which got the node from Make as a new file, gave it to nobody else, and will use
+	// neither it nor what it opened any more, but for the last Close.
+	LetGo()
+}
+
 // lookupOrMake finds what name stands for in the top directory and makes a file where nothing is there and o wants that.
 func (w *walker) lookupOrMake(name string, o *opening) (f found, made bool, err error) {
 	top := w.top()
 	if o.oflags&wasip1.OCreat != 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
-		if dir, ok := top.dir.(Maker); ok {
+		if dir, ok := top.dir.(maker); ok {
 			f.m = top.m
 			f.node, made, err = dir.Make(name, o.perm)
 			return f, made, err

@@ -26,9 +26,9 @@ type OpenFile struct {
 	kind      wasip1.Filetype
 	mode      OpenMode
 	preopened bool
-	again     bool // it may be used again for another when it is closed; see Caller.Alone
+	again     bool // it may be used again for another when it is closed; see Caller.alone
 	prepares  bool // its node is a Preparer
-	made      bool // its node is one that Maker.Make has made for it
+	made      bool // its node is one that maker.Make has made for it
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool
@@ -289,7 +289,7 @@ func (f *OpenFile) releaseAlone() (closed bool, err error) {
 	atomic.StoreInt32(&f.refs, 0)
 	f.closed = true
 	if f.made {
-		if node, ok := f.node.(Reuser); ok {
+		if node, ok := f.node.(reuser); ok {
 			node.LetGo()
 		}
 	}

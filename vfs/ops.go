@@ -120,6 +120,13 @@ func (w *walker) mkdir(base *OpenFile, path string, perm fs.FileMode) error {
 	return err
 }
 
+// directoryMaker is implemented by directories, such as hostfs's, that make a directory at less cost if nobody wants its
+// node.
+type directoryMaker interface {
+	// MakeDir is Mkdir without the node.
+	MakeDir(name string, perm fs.FileMode) error
+}
+
 func (w *walker) mkdirHere(name string, perm fs.FileMode) error {
 	if name == "" {
 		return wasip1.EEXIST
@@ -128,7 +135,7 @@ func (w *walker) mkdirHere(name string, perm fs.FileMode) error {
 		return err
 	}
 	top := w.top()
-	if dir, ok := top.dir.(DirectoryMaker); ok {
+	if dir, ok := top.dir.(directoryMaker); ok {
 		return dir.MakeDir(name, perm)
 	}
 	node, err := top.dir.Mkdir(name, perm)

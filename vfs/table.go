@@ -58,12 +58,12 @@ func (t *Table) max() int {
 // Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is closed
 // meanwhile; its methods answer EBADF then.
 func (t *Table) Get(fd uint32) *OpenFile {
-	t.Share()
+	t.share()
 	return t.get(fd)
 }
 
-// Share says that others than the one [Caller.Alone] may hold what is open, now or later.
-func (t *Table) Share() {
+// share says that others than the one Caller that is alone may hold what is open, now or later.
+func (t *Table) share() {
 	if !t.shared.Load() {
 		t.shared.Store(true)
 	}
@@ -283,7 +283,7 @@ func (t *Table) Len() int {
 // List returns the open descriptors by number.
 func (t *Table) List() []Descriptor {
 	var list []Descriptor
-	t.Share()
+	t.share()
 	t.mu.Lock()
 	for i, word := range t.used {
 		for ; word != 0; word &= word - 1 {
@@ -344,6 +344,6 @@ func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Err
 	case f.stream != nil && f.late.Load() == nil:
 		return f.stream, wasip1.ESUCCESS
 	}
-	t.Share()
+	t.share()
 	return f, wasip1.ESUCCESS
 }

@@ -164,7 +164,7 @@ func PathOpen(c *Caller, fd, dirflags, path, pathLen, oflags uint32, base, inher
 	if err != nil {
 		return errno(err)
 	}
-	f.again = c.Alone && f.file != nil
+	f.again = c.alone && f.file != nil
 	number, err := c.Table.Insert(f)
 	if err != nil {
 		f.release()

@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -133,9 +134,9 @@ func (h *Host) guestOf(mod api.Module) *Guest {
 // beside makes a thread for calls of the guest's instance that do not come through [Guest.Call], such as those of its
 // allocator. It is not the main thread's, because that may be in the middle of a call.
 func (g *Guest) beside(mod api.Module) *thread {
-	g.files.Share()
+	vfslink.Share(g.files)
 	t := g.newThread(g.main.args, g.main.env)
-	t.files.Alone = false
+	vfslink.Alone(&t.files, false)
 	t.Context = g.base
 	t.mod = mod
 	t.files.Task = poll.NewTask(g.group.Context())

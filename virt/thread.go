@@ -7,6 +7,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
@@ -58,9 +59,11 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t := &thread{guest: g, args: args, env: env}
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
-	t.files.Alone = g.module.info != nil && sharedMemory(g.module.info) == nil
+	vfslink.Alone(&t.files, g.module.info != nil && sharedMemory(g.module.info) == nil)
 	t.times.Clock, t.times.Process = g.host.clock, g.group
-	t.poller.Poller = g.config.control.poller
+	if t.poller.Poller = g.config.control.poller; t.poller.Poller != nil {
+		t.view.SetSource(t.attached) // the Poller may let the memory grow
+	}
 	t.calls = g.threadCalls()
 	if g.config.control.guarded() {
 		t.files.SetGuard(t.guard)
@@ -117,6 +120,12 @@ func (t *thread) attachOther() {
 	} else {
 		t.view.Reset(memory.FromModule(t.mod.Memory()))
 	}
+}
+
+// attached returns the memory as it is now.
+func (t *thread) attached() []byte {
+	t.attach()
+	return t.view.Bytes()
 }
 
 // end ends the guest because of err, which is what proc_exit or proc_raise answered; nil does not. The

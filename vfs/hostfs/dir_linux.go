@@ -190,7 +190,7 @@ func (n *dirNode) Create(name string, perm fs.FileMode) (vfs.Node, error) {
 	return n.node(fd, name, wasip1.FiletypeRegularFile)
 }
 
-// MakeDir implements [vfs.DirectoryMaker].
+// MakeDir makes a directory without a node for it, which the walker of package vfs prefers.
 func (n *dirNode) MakeDir(name string, perm fs.FileMode) error {
 	fd, err := n.add(name)
 	if err != nil {

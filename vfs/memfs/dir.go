@@ -108,7 +108,7 @@ func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeSymbolicLink, 0o777, strings.Clone(target))
 }
 
-// Make implements vfs.Maker.
+// Make looks name up and makes a file where nothing is there, which the walker of package vfs prefers.
 func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool, err error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, false, err

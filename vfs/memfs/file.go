@@ -16,7 +16,6 @@ var _ interface {
 	vfs.Appender
 	vfs.VectorFile
 	vfs.Allocator
-	vfs.Reuser
 } = (*fileNode)(nil)
 
 // Type returns the type.
@@ -25,7 +24,7 @@ func (n *fileNode) Type() wasip1.Filetype { return wasip1.FiletypeRegularFile }
 // Attr returns the attributes. Errors: ENOENT where the file has gone.
 func (n *fileNode) Attr() (vfs.Attr, error) { return n.base().fileAttr() }
 
-// LetGo implements vfs.Reuser.
+// LetGo says that the walker of package vfs, which had the file made, was the last to have it.
 func (n *fileNode) LetGo() { n.held.CompareAndSwap(heldByMaker, heldByNone) }
 
 // Open returns the node itself, which counts how often it is open. Errors: ENOENT

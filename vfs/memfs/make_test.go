@@ -9,8 +9,6 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-var _ vfs.Maker = (*dirNode)(nil)
-
 // TestMake: a name is made once, and found by all others that would have made it.
 func TestMake(t *testing.T) {
 	f := New()
