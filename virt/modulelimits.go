@@ -54,13 +54,13 @@ type ModuleLimits struct {
 
 // DefaultModuleLimits returns the limits of a Host that was given none.
 //
-// They are at least twice what was found in any real program tried: Ruby, PHP, Perl, CPython, DuckDB, FFmpeg, SQLite,
+// They are about twice what was found in any real program tried, or more: Ruby, PHP, Perl, CPython, DuckDB, FFmpeg, SQLite,
 // esbuild and Go's own compiler among them.
 //
 // Defaults: 128 MiB of module; 20,000 types of 1,000 parameters and 128 results; 10,000 imports; 200,000 exports, globals and
 // functions; 1,000 tags; 100 tables of 10,000,000 elements together; 2,000,000 entries in 400,000 segments; names of 16 KiB; 1,000
-// custom sections of 64 MiB; functions of 7,654,321 bytes, 50,000 locals (2,000,000 in all), 8,000 levels
-// and 65,536 branch targets; a cost of 12,000,000 for a function and 60,000,000 in all.
+// custom sections of 64 MiB; functions of 7,654,321 bytes, 50,000 locals (2,000,000 in all), 16,000 levels
+// and 65,536 branch targets; a cost of 16,000,000 for a function and 250,000,000 in all.
 func DefaultModuleLimits() ModuleLimits {
 	return ModuleLimits{
 		ModuleBytes: 128 << 20,
@@ -69,8 +69,8 @@ func DefaultModuleLimits() ModuleLimits {
 		Functions: 200_000, Globals: 200_000, Tags: 1_000, Tables: 100,
 		TableElements: maxTableElements, Elements: 2_000_000, Segments: 400_000,
 		NameBytes: 16 << 10, CustomSections: 1_000, CustomBytes: 64 << 20,
-		BodyBytes: 7_654_321, Locals: wasmbin.MaxLocals, TotalLocals: 2_000_000, Nesting: 8_000, BranchTargets: 1 << 16,
-		FunctionCost: 12_000_000, TotalCost: 60_000_000,
+		BodyBytes: 7_654_321, Locals: wasmbin.MaxLocals, TotalLocals: 2_000_000, Nesting: 16_000, BranchTargets: 1 << 16,
+		FunctionCost: 16_000_000, TotalCost: 250_000_000,
 	}
 }
 
