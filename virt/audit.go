@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 )
 
@@ -50,7 +51,7 @@ func (m Memory) String() string {
 		b.WriteString(", shared")
 	}
 	if m.Import != "" {
-		b.WriteString(", imported as " + m.Import)
+		b.WriteString(", imported as " + safetext.Name(m.Import))
 	}
 	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -219,7 +220,7 @@ func (t *Trap) Error() string {
 // from says where the stack began, if the engine told nothing of it: the compiler does not of one that overflowed.
 func (t *Trap) from(entry api.Function) {
 	if t != nil && t.Stack == "" {
-		t.Stack = entry.Definition().DebugName() + "\n"
+		t.Stack = safetext.Line(entry.Definition().DebugName()) + "\n"
 	}
 }
 
@@ -245,7 +246,7 @@ func parseTrap(err error) *Trap {
 	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trapKinds[TrapStackOverflow].text {
 		return nil
 	}
-	t := &Trap{Message: message, Stack: stackLines(stack)}
+	t := &Trap{Message: safetext.Line(message), Stack: stackLines(stack)}
 	for k, kind := range trapKinds {
 		if kind.text != "" && strings.Contains(message, kind.text) {
 			t.Kind = TrapKind(k)
@@ -270,15 +271,19 @@ func waitTrap(err error) *Trap {
 	return &Trap{Kind: kind, Message: kind.String(), Stack: stackLines(stack)}
 }
 
+// maxStackLines is how many lines of a stack a Trap holds. The engine tells of thirty functions.
+const maxStackLines = 128
+
 // stackLines tidies the stack as wazero prints it.
 func stackLines(text string) (stack string) {
 	text, _, _ = strings.Cut(text, goStackHeader)
+	var lines []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
-			stack += line + "\n"
+			lines = append(lines, line+"\n")
 		}
 	}
-	return stack
+	return safetext.Lines(strings.Join(lines, ""), maxStackLines)
 }
 
 // resultOf is the result that an error of a call of the guest's code stands for. It is nil if there is

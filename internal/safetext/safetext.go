@@ -45,6 +45,9 @@ func Lines(s string, most int) string {
 	return b.String()
 }
 
+// Cut escapes a text as [Name] does, of which it shows at most so many bytes.
+func Cut(s string, most int) string { return escape(s, most) }
+
 func escape(s string, most int) string {
 	left := 0
 	if len(s) > most {

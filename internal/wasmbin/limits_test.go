@@ -138,7 +138,8 @@ func TestLimitErrors(t *testing.T) {
 	}
 }
 
-// TestNamesAreCut: of the names of functions and of the module no more is left than was asked for, and what is cut is UTF-8.
+// TestNamesAreCut: of the names of functions and of the module no more is left than was asked for, which is UTF-8, and nothing that
+// a terminal obeys.
 func TestNamesAreCut(t *testing.T) {
 	name := func(s string) []byte { return appendName(nil, s) }
 	subsection := func(id byte, content []byte) []byte {
@@ -146,9 +147,11 @@ func TestNamesAreCut(t *testing.T) {
 	}
 	var m testModule
 	m.add(testFunc{code: []byte{byte(opEnd)}})
-	m.custom = [][2]string{{"name", string(append(subsection(nameModule, name("module")),
+	m.custom = [][2]string{{"name", string(append(subsection(nameModule, name("mod\nule")),
 		subsection(nameFunctions, append([]byte{1, 0}, name("fünf")...))...))}}
-	for most, want := range map[int][2]string{0: {"module", "fünf"}, 2: {"mo", "f"}, 3: {"mod", "fü"}, 100: {"module", "fünf"}} {
+	for most, want := range map[int][2]string{
+		0: {"mod\nule", "fünf"}, 2: {"mo...(5 bytes more)", "f...(4 bytes more)"}, 3: {"mod...(4 bytes more)", "fü...(2 bytes more)"}, 100: {`mod\nule`, "fünf"},
+	} {
 		out, _, err := Rewrite(m.bytes(), Options{ImportModule: "wasivirt", NameBytes: most, Stop: true})
 		if err != nil {
 			t.Fatal(err)

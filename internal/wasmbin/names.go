@@ -1,6 +1,6 @@
 package wasmbin
 
-import "unicode/utf8"
+import "github.com/wasivirt/wasivirt/internal/safetext"
 
 // Subsections of the name section that are told apart here.
 const (
@@ -45,20 +45,19 @@ func (r *rewriter) names(s *section) []byte {
 	return out
 }
 
-// shorten reads a name and cuts what is over Options.NameBytes.
+// shorten reads a name. Where Options.NameBytes is set it cuts what is over that, and escapes what is not printed as itself:
+// the engine puts names into the text of its errors.
 func (r *rewriter) shorten(p *patcher, c *cursor, what string) {
 	at := c.pos
 	name := c.name(what)
-	n := r.opts.NameBytes
-	if n == 0 || len(name) <= n {
+	if r.opts.NameBytes == 0 || c.err != nil {
 		return
 	}
-	for n > 0 && !utf8.RuneStart(name[n]) {
-		n--
+	if shown := safetext.Cut(name, r.opts.NameBytes); shown != name {
+		p.copyTo(at)
+		p.out = appendName(p.out, shown)
+		p.last = c.pos
 	}
-	p.copyTo(at)
-	p.out = appendName(p.out, name[:n])
-	p.last = c.pos
 }
 
 func (r *rewriter) functionNames(c *cursor) []byte {

@@ -49,8 +49,8 @@ type Options struct {
 	// remains is divided among them as what they may grow by. A module that
 	// starts with more is a [*LimitError]. 0 is no limit.
 	TableElements uint64
-	// NameBytes is how many bytes of the names of functions and of the module stay in the name section. 0 is no
-	// limit.
+	// NameBytes is how many bytes of the names of functions and of the module stay in the name section, in which
+	// control characters are escaped then. 0 leaves names as they are.
 	NameBytes int
 	// HostModules are the import modules whose functions never call back
 	// into the guest; nil stands for those of WASI. What else is imported is
