@@ -15,6 +15,9 @@ import (
 const (
 	fuelSlice    = 100_000
 	minFuelSlice = 1_000
+	// fuelPart is the most of a slice that the instance's cell holds: between two parts the thread looks at its context.
+	// An instruction that waits for memory takes a hundred times as long as others.
+	fuelPart = 8_192
 )
 
 // fuelCell is the global that holds the fuel of an instance whose module counts it, or nil.
@@ -34,6 +37,14 @@ func (t *thread) refuel() {
 		t.fuel = fuelCell(t.mod, t.guest.module)
 	}
 	left, slice := int64(t.fuel.Get()), int64(fuelSlice)
+	if t.reserve > 0 {
+		if left += t.reserve; left >= 0 {
+			t.setFuel(left)
+			t.heed()
+			return
+		}
+		t.reserve = 0
+	}
 	if own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel; own != nil || shared != nil {
 		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
 		owed := -min(left, 0)
@@ -44,7 +55,7 @@ func (t *thread) refuel() {
 		if slice < owed || slice == 0 {
 			// What comes next does not run: it took all there was, and not more.
 			t.guest.usage.fuel.Add(slice)
-			t.fuel.Set(0)
+			t.setFuel(0)
 			t.guest.decide(&Result{Outcome: Exhausted, Budget: BudgetFuel, Thread: t.id()})
 			return
 		}
@@ -54,7 +65,7 @@ func (t *thread) refuel() {
 	}
 	t.guest.usage.fuel.Add(slice)
 	t.record.handed += uint64(slice)
-	t.fuel.Set(uint64(left + slice))
+	t.setFuel(left + slice)
 	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
 		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond.
@@ -68,6 +79,13 @@ func (t *thread) refuel() {
 	t.heed()
 }
 
+// setFuel sets what the thread has: a part in the instance's cell, the rest in reserve.
+func (t *thread) setFuel(n int64) {
+	part := min(n, fuelPart)
+	t.reserve = n - part
+	t.fuel.Set(uint64(part))
+}
+
 // settleFuel gives back what a thread that stops running has left of its slice, or takes what it owes: straight code
 // pays, but is stopped at the next loop or recursion only. Who owes more than there is has used more than it may.
 // settleFuel reports whether that was so.
@@ -75,12 +93,12 @@ func (t *thread) settleFuel() (exhausted bool) {
 	if t.fuel == nil {
 		return false
 	}
-	left := int64(t.fuel.Get())
+	left := int64(t.fuel.Get()) + t.reserve
 	if left == 0 {
 		return false
 	}
 	t.record.handed -= uint64(left)
-	t.fuel.Set(0)
+	t.setFuel(0)
 	t.guest.usage.fuel.Add(-left)
 	own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel
 	own.giveBack(left)

@@ -29,7 +29,7 @@ type Option struct {
 type config struct {
 	runtime       wazero.Runtime
 	runtimeConfig wazero.RuntimeConfig
-	period        uint32 // instructions between two checks; 0 is the rewriter's own
+	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
 	interpreted   bool   // wazero's interpreter was asked for
 	moduleLimits  *ModuleLimits
 	cache         *compilationCache
@@ -138,9 +138,9 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
 	})
 }
 
-// interpretedPeriod is how many instructions run between two checks in wazero's interpreter, which takes about a
-// hundred times as long for each as its compiler.
-const interpretedPeriod = 10_000
+// interpretedPeriod is what code weighs that runs between two checks in wazero's interpreter, which takes fifty times as
+// long for a simple instruction as its compiler, and no longer for one that reads memory.
+const interpretedPeriod = 1 << 14
 
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
 func WithInterpreter() Option {

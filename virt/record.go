@@ -121,7 +121,7 @@ func (t *thread) spent() uint64 {
 	if t.fuel == nil {
 		return 0
 	}
-	return t.record.handed - t.fuel.Get()
+	return t.record.handed - t.fuel.Get() - uint64(t.reserve)
 }
 
 // recorder is the recorder of a guest that is recorded or hashed.

@@ -34,9 +34,11 @@ type thread struct {
 	poller poll.Set
 	fuel   api.MutableGlobal // nil where the module counts none
 	fueled bool              // it has got fuel
-	times  clock.Times
-	args   *process.Strings
-	env    *process.Strings
+	// reserve is fuel that the thread has beside what is in the cell.
+	reserve int64
+	times   clock.Times
+	args    *process.Strings
+	env     *process.Strings
 
 	// calls, where not nil, is what calls go through: middleware, switch points, counters.
 	calls *threadCalls

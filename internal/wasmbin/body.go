@@ -5,21 +5,20 @@ package wasmbin
 // browsers stop here too.
 const MaxLocals = 50_000
 
-// instr is one instruction of a body.
+// instr is one instruction of a body, or several that mean nothing to the rewriter. It is small, because a body may
+// consist of millions.
 type instr struct {
-	at, end int
-	op      opcode
-	// index is the function, label, local, global, type or tag; for a memory
-	// access its offset; for a try_table the number of its catch clauses.
+	at, end uint32
+	// index is the function, label, local, global, type, tag, table, element or data segment; for a memory access its
+	// offset; for an opRun its weight; for block, loop, if and try_table the instruction that ends it, and for an end
+	// the one that it ends.
 	index uint32
-	// indexAt is where that stands; for a br_table and the catch clauses of a
-	// try_table, where the vector's count stands.
-	indexAt int
-	// depth is how many labels enclose the instruction; the function's own
-	// is the first, so that it is at least 1. An end has the depth of what
-	// it ends.
-	depth int
+	op    opcode
+	cost  uint16 // in fuel
 }
+
+// indexAt is where the index of a call, reference or branch stands.
+func (in *instr) indexAt() int { return int(in.at) + 1 }
 
 // body is a function's code, decoded.
 type body struct {
@@ -43,8 +42,16 @@ type bodyReader struct {
 	c         *cursor
 	fn        uint32
 	body      body
-	labels    []opcode // what opened each label that is open
+	labels    []opener
 	hasMemory bool
+	merge     bool // decode what is plain as opRun
+	accesses  bool // but not what accesses memory
+}
+
+// opener is what opened a label that is open.
+type opener struct {
+	op    opcode
+	instr uint32
 }
 
 func newBodyReader(m *Module) *bodyReader {
@@ -54,6 +61,11 @@ func newBodyReader(m *Module) *bodyReader {
 		r.c.pos = s.vector
 	}
 	return r
+}
+
+// seek has next decode the body of a function that was decoded before, where its size stands.
+func (r *bodyReader) seek(fn uint32, at int) {
+	r.fn, r.c.pos = fn, at
 }
 
 // next decodes the next body. The body is valid until the next call; ok is
@@ -83,7 +95,7 @@ func (r *bodyReader) read() {
 	c.end = b.end
 	r.readLocals()
 	b.code = c.pos
-	r.labels = append(r.labels[:0], opBlock) // the function's own
+	r.labels = append(r.labels[:0], opener{op: opBlock}) // the function's own
 	for len(r.labels) > 0 && c.err == nil {
 		if !r.readShort() {
 			r.readInstr()
@@ -122,13 +134,13 @@ func (r *bodyReader) readShort() bool {
 		return false
 	}
 	first, second := c.data[c.pos], c.data[c.pos+1]
-	in := instr{at: c.pos, end: c.pos + 2, op: opcode(first), index: uint32(second), indexAt: c.pos + 1, depth: len(r.labels)}
+	in := instr{at: uint32(c.pos), end: uint32(c.pos) + 2, op: opcode(first), index: uint32(second)}
 	switch immediates[first] {
 	case immNone:
 		if in.op == opElse || in.op == opEnd {
 			return false
 		}
-		in.end, in.index = c.pos+1, 0
+		in.end, in.index = in.at+1, 0
 	case immLocal:
 		if second >= 0x80 || in.index >= r.body.nlocals {
 			return false
@@ -147,41 +159,62 @@ func (r *bodyReader) readShort() bool {
 		if second >= 32 || offset >= 0x80 || !r.hasMemory {
 			return false
 		}
-		in.end, in.index, in.indexAt = c.pos+3, uint32(offset), c.pos+2
+		in.end, in.index = in.at+3, uint32(offset)
 	default:
 		return false
 	}
-	c.pos = in.end
-	r.body.instrs = append(r.body.instrs, in)
+	c.pos = int(in.end)
+	r.add(in)
 	return true
+}
+
+// add appends an instruction to the body.
+func (r *bodyReader) add(in instr) {
+	b := &r.body
+	in.cost = uint16(in.op.cost())
+	if !r.merge || !in.op.isPlain() || r.accesses && in.op.isAccess() {
+		b.instrs = append(b.instrs, in)
+		return
+	}
+	weight := in.op.weight()
+	if n := len(b.instrs); n > 0 && b.instrs[n-1].op == opRun && b.instrs[n-1].index+weight <= maxRun {
+		last := &b.instrs[n-1]
+		last.end, last.index, last.cost = in.end, last.index+weight, last.cost+in.cost
+		return
+	}
+	in.op, in.index = opRun, weight
+	b.instrs = append(b.instrs, in)
 }
 
 func (r *bodyReader) readInstr() {
 	c := r.c
-	in := instr{at: c.pos, depth: len(r.labels)}
+	in := instr{at: uint32(c.pos)}
 	first := c.byte()
 	in.op = opcode(first)
 	imm := immediates[first]
 	if imm == immPrefix {
 		imm = r.readPrefixed(&in)
 	}
-	in.indexAt = c.pos
 	switch imm {
 	case immNone:
 		switch in.op {
 		case opElse:
-			if r.labels[len(r.labels)-1] != opIf {
-				c.fail(in.at, "else without if")
+			if r.labels[len(r.labels)-1].op != opIf {
+				c.fail(int(in.at), "else without if")
 			}
-			r.labels[len(r.labels)-1] = opElse
+			r.labels[len(r.labels)-1].op = opElse
 		case opEnd:
+			if n := len(r.labels) - 1; n > 0 {
+				in.index = r.labels[n].instr
+				r.body.instrs[in.index].index = uint32(len(r.body.instrs))
+			}
 			r.labels = r.labels[:len(r.labels)-1]
 		}
 	case immBlock:
 		r.readBlockType()
-		r.labels = append(r.labels, in.op)
+		r.labels = append(r.labels, opener{in.op, uint32(len(r.body.instrs))})
 	case immTry:
-		r.readTry(&in)
+		r.readTry()
 	case immLabel:
 		in.index = r.label()
 	case immLabels:
@@ -203,12 +236,12 @@ func (r *bodyReader) readInstr() {
 	case immGlobal:
 		in.index = r.index("global", len(r.m.globals))
 	case immU32:
-		c.u32()
+		in.index = c.u32()
 	case immU32x2:
-		c.u32()
+		in.index = c.u32()
 		c.u32()
 	case immU32Zero:
-		c.u32()
+		in.index = c.u32()
 		c.zero("the memory of a bulk operation")
 	case immMemArg, immMemLane:
 		in.index = r.memArg(&in)
@@ -241,16 +274,16 @@ func (r *bodyReader) readInstr() {
 		}
 		parseValueType(c)
 	case immLegacy:
-		c.fail(in.at, "opcode %#x of the first exception proposal: translate the module (wasm-opt --translate-to-exnref)", first)
+		c.fail(int(in.at), "opcode %#x of the first exception proposal: translate the module (wasm-opt --translate-to-exnref)", first)
 	default:
 		if in.op > 0xff {
-			c.fail(in.at, "unknown opcode %#x %#x", first, byte(in.op))
+			c.fail(int(in.at), "unknown opcode %#x %#x", first, byte(in.op))
 		} else {
-			c.fail(in.at, "unknown opcode %#x", first)
+			c.fail(int(in.at), "unknown opcode %#x", first)
 		}
 	}
-	in.end = c.pos
-	r.body.instrs = append(r.body.instrs, in)
+	in.end = uint32(c.pos)
+	r.add(in)
 }
 
 // readPrefixed reads the rest of an opcode that has a prefix. It accepts the
@@ -263,7 +296,7 @@ func (r *bodyReader) readPrefixed(in *instr) immediate {
 	if prefix == prefixMisc {
 		sub := c.u32()
 		if sub > 0xff {
-			c.fail(in.at, "unknown opcode %#x %#x", prefix, sub)
+			c.fail(int(in.at), "unknown opcode %#x %#x", prefix, sub)
 			return immNone
 		}
 		in.op = prefix<<8 | opcode(sub)
@@ -285,7 +318,7 @@ func (r *bodyReader) readPrefixed(in *instr) immediate {
 	}
 	if sub >= 0x80 {
 		if second := c.byte(); second != 1 && c.err == nil {
-			c.fail(in.at, "unknown vector opcode %#x %#x %#x", prefix, sub, second)
+			c.fail(int(in.at), "unknown vector opcode %#x %#x %#x", prefix, sub, second)
 		}
 	}
 	return vecImmediates[sub]
@@ -316,12 +349,10 @@ func (r *bodyReader) readBlockType() {
 
 // readTry reads a try_table. The labels of its catch clauses are counted from
 // outside of it.
-func (r *bodyReader) readTry(in *instr) {
+func (r *bodyReader) readTry() {
 	c := r.c
 	r.readBlockType()
-	in.indexAt = c.pos
 	n := c.count("catch clauses", 2)
-	in.index = uint32(n)
 	for i := 0; i < n && c.err == nil; i++ {
 		at := c.pos
 		switch kind := c.byte(); kind {
@@ -333,7 +364,7 @@ func (r *bodyReader) readTry(in *instr) {
 		}
 		r.label()
 	}
-	r.labels = append(r.labels, opTryTable)
+	r.labels = append(r.labels, opener{opTryTable, uint32(len(r.body.instrs))})
 }
 
 // memArg reads alignment and offset. What a wait's rewriting takes away from
@@ -342,14 +373,13 @@ func (r *bodyReader) memArg(in *instr) uint32 {
 	c := r.c
 	at := c.pos
 	align := c.u32()
-	in.indexAt = c.pos
 	offset := c.u32()
 	switch {
 	case c.err != nil:
 	case align >= 32:
 		c.fail(at, "alignment 2^%d, or one of several memories, which are not offered", align)
 	case !r.hasMemory:
-		c.fail(in.at, "a memory access in a module without memory")
+		c.fail(int(in.at), "a memory access in a module without memory")
 	case (in.op == opNotify || in.op == opWait32) && align > 2, in.op == opWait64 && align > 3:
 		c.fail(at, "alignment 2^%d of a wait or notify", align)
 	}

@@ -84,14 +84,9 @@ func (a *asm) access(op opcode, offset uint32) {
 }
 
 const (
-	opI32Load8U opcode = 0x2d
 	opI32Store8 opcode = 0x3a
-	opI32LtU    opcode = 0x49
 	opI32GeU    opcode = 0x4f
-	opI64Add    opcode = 0x7c
-	opI64Mul    opcode = 0x7e
 	opI64ExtU   opcode = 0xad
-	opDrop      opcode = 0x1a
 )
 
 // kernels are small programs: each takes a size and answers an i64.

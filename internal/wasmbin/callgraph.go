@@ -6,37 +6,56 @@ import "slices"
 // and start functions, which run as guests of their own.
 var wasiModules = []string{"wasi_snapshot_preview1", "wasi_unstable", "wasi"}
 
-// calls is what is known of the module's calls.
+// summary is what callers have to know of a function. It says nothing of a function with a check at its entry, which
+// pays for itself, but what remains at its end.
+type summary struct {
+	// head is the most that a path weighs from the entry to the first check, or to the end.
+	head uint32
+	// through is the most that a path from the entry to the end weighs that meets no check, -1 if there is none.
+	through int32
+	// rest is the most that a path to the end weighs, from anywhere, that meets no check.
+	rest uint32
+}
+
+// calls is what is known of the module's calls. The last element of each slice is that of a call that can reach any
+// function.
 type calls struct {
-	// checked tells of every function whether it can be part of a cycle of
-	// calls. Only there a check at entry is needed: without one a path through
-	// the call graph ends after as many calls as there are functions.
+	// component numbers the strongly connected components of the call graph.
+	component []uint32
+	// cyclic tells of every function whether it can be part of a cycle of calls.
+	cyclic []bool
+	// checked tells of every function whether there is a check at its entry: every one on a cycle, and every one that
+	// would run too long before its first.
 	checked []bool
-	// weight is at most how many instructions a call of each function runs
-	// before it comes to a check: 0 if there is one at its entry. The last
-	// element is that of a call that can reach any function.
-	weight []uint32
+	summary []summary
+}
+
+// callGraph says who may call whom. Its last node stands for an indirect call.
+type callGraph struct {
+	edges  [][]uint32
+	bodies []uint32 // where the size of each function's body stands
+	any    bool     // references to functions come from outside, or go there
 }
 
 // findCalls builds the call graph. Indirect calls, and imported functions unless
 // they are known not to, call every function that has been put where they could
-// find it: an element segment, ref.func, an export.
-func (r *rewriter) findCalls() (*calls, error) {
+// find it: an element segment, ref.func, an export. It notes the bulk
+// instructions in passing.
+func (r *rewriter) findCalls() (*callGraph, error) {
 	n := len(r.funcs)
 	indirect := uint32(n) // the node that stands for such a call
-	g := graph{edges: make([][]uint32, n+1), size: make([]uint32, n+1), limit: r.opts.Period}
+	g := &callGraph{edges: make([][]uint32, n+1), bodies: make([]uint32, n)}
 
-	hosts := r.opts.HostModules
-	if hosts == nil {
-		hosts = wasiModules
-	}
 	fn := uint32(0)
 	for _, i := range r.Imports {
-		if i.Kind == KindFunc {
-			if !slices.Contains(hosts, i.Module) {
+		switch i.Kind {
+		case KindFunc:
+			if !r.isHost(i.Module) {
 				g.edges[fn] = []uint32{indirect}
 			}
 			fn++
+		case KindTable, KindGlobal:
+			g.any = g.any || i.Kind == KindTable || i.Global.Type < ValueV128
 		}
 	}
 	found := make([]bool, n)
@@ -50,6 +69,7 @@ func (r *rewriter) findCalls() (*calls, error) {
 		if e.Kind == KindFunc {
 			find(e.Index)
 		}
+		g.any = g.any || e.Kind == KindTable
 	}
 	refs := &refs{
 		global: func(int, uint32) {},
@@ -64,7 +84,8 @@ func (r *rewriter) findCalls() (*calls, error) {
 			return nil, err
 		}
 	}
-	bodies := newBodyReader(r.Module)
+	bodies := r.reader()
+	var edges []uint32
 	for {
 		b, ok, err := bodies.next()
 		if err != nil {
@@ -73,36 +94,103 @@ func (r *rewriter) findCalls() (*calls, error) {
 		if !ok {
 			break
 		}
-		var edges []uint32
+		g.bodies[b.fn] = uint32(b.at)
+		edges = edges[:0]
 		for i := range b.instrs {
-			switch in := &b.instrs[i]; {
+			in := &b.instrs[i]
+			to := in.index
+			switch {
+			case in.op == opRun:
+				continue
 			case in.op == opRefFunc:
 				find(in.index)
+				continue
 			case in.op == opCall || in.op == opReturnCall:
-				edges = append(edges, in.index)
 			case in.op.isCall():
-				edges = append(edges, indirect)
+				to = indirect
+			case in.op.isBulk() || in.op == opMemoryGrow:
+				r.noteBulk(in)
+				continue
+			default:
+				continue
+			}
+			if len(edges) == 0 || edges[len(edges)-1] != to {
+				edges = append(edges, to)
 			}
 		}
-		g.edges[b.fn] = slices.Clip(edges)
-		g.size[b.fn] = uint32(len(b.instrs))
+		g.edges[b.fn] = slices.Clone(edges)
 	}
-	checked, weight := g.solve()
-	return &calls{checked: checked[:n], weight: weight}, nil
+	return g, nil
 }
 
-// graph is a directed graph. Its last node stands for a call of one of its
-// successors, every other one for a function that may call all of its.
-type graph struct {
-	edges [][]uint32
-	size  []uint32 // instructions of each function
-	limit uint32   // for weights
+// isHost reports whether an import module's functions never call back.
+func (r *rewriter) isHost(module string) bool {
+	if r.opts.HostModules == nil {
+		return slices.Contains(wasiModules, module)
+	}
+	return slices.Contains(r.opts.HostModules, module)
 }
 
-// solve tells of every node whether it is on a cycle, and what it weighs:
-// Tarjan's strongly connected components, which come out successors first, and
-// without recursion because a guest chooses the depth.
-func (g *graph) solve() (cyclic []bool, weight []uint32) {
+// solveCalls decides where entries are checked: it plans every function, those that it calls first.
+func (r *rewriter) solveCalls(g *callGraph) error {
+	n := len(r.funcs)
+	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1)}
+	r.calls = c
+	e := emitter{rewriter: r}
+	bodies := r.reader()
+	components := uint32(0)
+	var err error
+	g.visit(func(component []uint32, cyclic bool) bool {
+		for _, f := range component {
+			c.component[f], c.cyclic[f] = components, cyclic
+			if cyclic {
+				c.summary[f].through = -1
+			}
+		}
+		components++
+		indirect := slices.Contains(component, uint32(n))
+		if indirect {
+			c.summary[n] = c.anyOf(g.edges[n], g.any)
+		}
+		for _, f := range component {
+			if int(f) >= r.importedFuncs && int(f) < n {
+				bodies.seek(f, int(g.bodies[f]))
+				var b *body
+				if b, _, err = bodies.next(); err != nil {
+					return false
+				}
+				e.planBody(b)
+				s := e.summary
+				if c.checked[f] = cyclic || s.head > maxHead; c.checked[f] {
+					s.head, s.through = 0, -1
+				}
+				c.summary[f] = s
+			}
+		}
+		if indirect { // what remains at the end of those on the cycle too
+			c.summary[n] = c.anyOf(g.edges[n], g.any)
+		}
+		return true
+	})
+	return err
+}
+
+// anyOf is the summary of a call of any of these functions.
+func (c *calls) anyOf(functions []uint32, foreign bool) (s summary) {
+	s.through = -1
+	if foreign { // a function of another module, of which is known what holds of all
+		s = summary{head: maxHead, through: maxHead, rest: maxPiece}
+	}
+	for _, f := range functions {
+		t := &c.summary[f]
+		s.head, s.through, s.rest = max(s.head, t.head), max(s.through, t.through), max(s.rest, t.rest)
+	}
+	return s
+}
+
+// visit calls f with each strongly connected component, a component that is called before those that call it:
+// Tarjan's algorithm, without recursion because a guest chooses the depth. It stops when f returns false.
+func (g *callGraph) visit(f func(component []uint32, cyclic bool) bool) {
 	type step struct{ node, edge uint32 }
 	n := len(g.edges)
 	var (
@@ -113,7 +201,6 @@ func (g *graph) solve() (cyclic []bool, weight []uint32) {
 		path    []step
 		counter uint32
 	)
-	cyclic, weight = make([]bool, n), make([]uint32, n)
 	visit := func(v uint32) {
 		counter++
 		order[v], low[v], onStack[v] = counter, counter, true
@@ -132,8 +219,6 @@ func (g *graph) solve() (cyclic []bool, weight []uint32) {
 				w := g.edges[v][top.edge]
 				top.edge++
 				switch {
-				case w == v:
-					cyclic[v] = true
 				case order[w] == 0:
 					visit(w)
 				case onStack[w]:
@@ -157,28 +242,10 @@ func (g *graph) solve() (cyclic []bool, weight []uint32) {
 			stack = stack[:start]
 			for _, w := range component {
 				onStack[w] = false
-				cyclic[w] = cyclic[w] || len(component) > 1
 			}
-			for _, w := range component {
-				weight[w] = g.weigh(w, cyclic, weight)
+			if !f(component, len(component) > 1 || slices.Contains(g.edges[v], v)) {
+				return
 			}
 		}
 	}
-	return cyclic, weight
-}
-
-func (g *graph) weigh(v uint32, cyclic []bool, weight []uint32) uint32 {
-	any := int(v) == len(g.edges)-1
-	if cyclic[v] && !any {
-		return 0
-	}
-	sum := uint64(g.size[v])
-	for _, w := range g.edges[v] {
-		if any {
-			sum = max(sum, uint64(weight[w]))
-		} else {
-			sum += uint64(weight[w])
-		}
-	}
-	return uint32(min(sum, uint64(g.limit)))
 }

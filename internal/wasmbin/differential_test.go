@@ -300,10 +300,11 @@ func tablesEnd(info *Module) bool {
 // eachInstruction is a metering that nobody could get wrong: every instruction pays for itself.
 func eachInstruction(r *rewriter, b *body) []byte {
 	p := patcher{data: r.data, last: b.locals}
+	e := emitter{rewriter: r, body: b, fuelLocal: -1, stopLocal: -1}
 	for i := range b.instrs {
 		in := &b.instrs[i]
 		if in.op.cost() > 0 {
-			p.copyTo(in.at)
+			p.copyTo(int(in.at))
 			a := asm{code: p.out}
 			a.op(opGlobalGet, r.fuelGlobal)
 			a.i64Const(int64(in.op.cost()))
@@ -312,7 +313,12 @@ func eachInstruction(r *rewriter, b *body) []byte {
 			p.out = a.code
 		}
 		if in.op == opCall || in.op == opReturnCall || in.op == opRefFunc {
-			p.u32(in.indexAt, in.end, r.fn(in.index))
+			p.u32(in.indexAt(), int(in.end), r.fn(in.index))
+		}
+		if in.op.isBulk() || in.op == opMemoryGrow { // what its length costs
+			e.p = p
+			e.bulk(in)
+			p = e.p
 		}
 	}
 	p.copyTo(b.end)

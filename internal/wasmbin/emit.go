@@ -1,5 +1,10 @@
 package wasmbin
 
+import (
+	"cmp"
+	"slices"
+)
+
 // emitter writes bodies anew, one after the other.
 type emitter struct {
 	*rewriter
@@ -8,14 +13,18 @@ type emitter struct {
 	labels []label  // those that are open
 	costs  []uint32 // what each point costs in fuel; point i stands before instruction i
 
-	loops       []loop
-	nextLoop    int
-	open        []int // scan: the loops that are open
-	outer       []uint64
-	targets     []int // scan: the loop that each open label is of, -1: none
-	constructs  []construct
-	entryWeight uint32
-	atLoop      bool // no check is needed at the entry, a loop follows
+	loops      []loop
+	nextLoop   int
+	open       []int   // scan: the loops that are open
+	targets    []int   // scan: the loop that each open label is of, -1: none
+	marks      []mark  // plan: the constructs that are open
+	points     []point // the checks that are neither a loop's nor the entry's, the last first
+	constructs []construct
+	split      int     // scanFuel: the last point that is one of points
+	summary    summary // of the body
+	atLoop     bool    // no check is needed at the entry, a loop follows
+
+	inFuelLocal, inStopLocal bool // the body counts in a local
 
 	locals    []byte // groups of locals to add
 	nlocals   uint32
@@ -38,20 +47,64 @@ func (e *emitter) emit(b *body) []byte {
 	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0]}
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
 	e.labels = append(e.labels[:0], label{op: opBlock})
-	e.scan()
+	e.wrapped, e.fuelLocal, e.stopLocal = false, -1, -1
+	if e.calls != nil {
+		e.planBody(b)
+	} else {
+		e.findTry(b)
+	}
+	switch {
+	case e.opts.Fuel:
+		e.scanFuel()
+		if e.inFuelLocal {
+			e.fuelLocal = int64(e.addLocal(ValueI64))
+			e.wrapped = true
+		}
+	case e.opts.Stop && e.inStopLocal:
+		e.stopLocal = int64(e.addLocal(ValueI32))
+		e.wrapped = true
+	}
 	entry := e.prologue()
 	e.writeLocals()
 	e.p.out = append(e.p.out, entry...)
+	next := len(e.points) - 1
 	for i := 0; i < len(b.instrs); i++ {
+		if next >= 0 && e.points[next].before == uint32(i) {
+			if e.opts.Stop || e.opts.Fuel {
+				e.writePoint(i, e.points[next].weight)
+			}
+			next--
+		}
 		if l := e.loopAt(i); l != nil && l.copies > 1 {
 			e.unroll(l)
-			i = l.end
+			i = int(l.end)
 			continue
 		}
 		e.instr(i, &b.instrs[i])
 	}
 	e.p.copyTo(b.end)
 	return e.p.out
+}
+
+// findTry is all that planBody finds where nothing is checked.
+func (e *emitter) findTry(*body) { e.loops, e.points, e.hasTry = e.loops[:0], e.points[:0], false }
+
+// writePoint writes a check that stands before instruction i.
+func (e *emitter) writePoint(i int, weight uint32) {
+	e.p.copyTo(int(e.body.instrs[i].at))
+	e.asm(func(a *asm) {
+		if e.opts.Fuel {
+			e.check(a, 0, e.costs[i])
+		} else {
+			e.check(a, weight, 0)
+		}
+	})
+}
+
+// pointBefore reports whether a check stands before instruction i.
+func (e *emitter) pointBefore(i int) bool {
+	_, ok := slices.BinarySearchFunc(e.points, uint32(i), func(p point, i uint32) int { return cmp.Compare(i, p.before) })
+	return ok
 }
 
 // asm appends code at the place that the patcher has reached.
@@ -82,7 +135,7 @@ func (e *emitter) writeLocals() {
 func (e *emitter) prologue() []byte {
 	var a asm
 	checked := e.calls != nil && e.calls.checked[e.body.fn]
-	if e.opts.CallDepth > 0 && checked {
+	if e.countsDepth() {
 		a.op(opGlobalGet, e.depthGlobal)
 		a.i32Const(1)
 		a.ops(opI32Add)
@@ -108,16 +161,24 @@ func (e *emitter) prologue() []byte {
 			a.op(opGlobalGet, e.fuelGlobal)
 			a.op(opLocalSet, uint32(e.fuelLocal))
 		}
-		if checked {
+		switch {
+		case e.pointBefore(0): // which pays
+			if checked {
+				e.check(&a, 0, 0)
+			}
+		case checked:
 			e.check(&a, 0, e.costs[0])
-		} else {
+		default:
 			e.charge(&a, e.costs[0])
 		}
-	case e.opts.Stop && e.stopLocal >= 0:
-		a.op(opGlobalGet, e.stopGlobal)
-		a.op(opLocalSet, uint32(e.stopLocal))
-	case e.opts.Stop && checked:
-		e.check(&a, e.entryWeight, 0)
+	case e.opts.Stop:
+		if e.stopLocal >= 0 {
+			a.op(opGlobalGet, e.stopGlobal)
+			a.op(opLocalSet, uint32(e.stopLocal))
+		}
+		if checked {
+			e.check(&a, max(e.summary.head, minEntry), 0)
+		}
 	}
 	if e.wrapped {
 		a.ops(opBlock)
@@ -134,6 +195,9 @@ func (e *emitter) prologue() []byte {
 	}
 	return a.code
 }
+
+// countsDepth reports whether calls of the function count towards the call depth.
+func (e *emitter) countsDepth() bool { return e.opts.CallDepth > 0 && e.calls.cyclic[e.body.fn] }
 
 // charge takes cost from the fuel.
 func (e *emitter) charge(a *asm, cost uint32) {
@@ -217,6 +281,16 @@ func (e *emitter) count(a *asm, weight, cost uint32) {
 	a.ops(opI32GeS)
 }
 
+// look calls the host before an instruction that may take long, or where there is fuel looks whether it is paid for.
+func (e *emitter) look(a *asm) {
+	switch {
+	case e.opts.Fuel:
+		e.check(a, 0, 0)
+	case e.opts.Stop:
+		e.callHost(a)
+	}
+}
+
 // callHost calls the host because the count is used up.
 func (e *emitter) callHost(a *asm) {
 	if e.opts.Fuel {
@@ -236,7 +310,7 @@ func (e *emitter) callHost(a *asm) {
 // conditional jump in it is an if with a way of its own: wazero's compiler joins
 // comparison and jump only where the jump's target is reached from nowhere else.
 func (e *emitter) branchBack(in *instr, l *loop) {
-	e.p.skip(in.at, in.end)
+	e.p.skip(int(in.at), int(in.end))
 	label := e.shiftLabel(in.index)
 	e.asm(func(a *asm) {
 		if in.op == opBrIf {
@@ -261,7 +335,7 @@ func (e *emitter) leave(a *asm) {
 		e.storeFuel(a)
 	}
 	e.storeStop(a)
-	if e.opts.CallDepth > 0 && e.calls.checked[e.body.fn] {
+	if e.countsDepth() {
 		if e.hasTry {
 			a.op(opLocalGet, e.saved)
 		} else {
@@ -276,9 +350,10 @@ func (e *emitter) leave(a *asm) {
 // instr writes one instruction, with what stands before and after it.
 func (e *emitter) instr(i int, in *instr) {
 	op := in.op
-	if op > opTryTable && op < opRefFunc && !e.opts.SharedAccess && op != opMemoryGrow {
+	if op == opRun {
 		return // nothing happens around it: it is copied with the next that counts
 	}
+	counts := e.opts.Stop || e.opts.Fuel
 	switch {
 	case op == opEnd:
 		e.end(i, in)
@@ -287,30 +362,36 @@ func (e *emitter) instr(i int, in *instr) {
 		if op != opRefFunc {
 			e.beforeCall(in)
 		}
-		e.p.u32(in.indexAt, in.end, e.fn(in.index))
+		e.p.u32(in.indexAt(), int(in.end), e.fn(in.index))
 		if op == opCall {
 			e.asm(e.loadFuel)
 		}
 		return
 	case op.isCall():
 		e.beforeCall(in)
-		e.p.copyTo(in.end)
+		e.p.copyTo(int(in.end))
 		if !op.isTailCall() {
 			e.asm(e.loadFuel)
 		}
 		return
+	case counts && (op.isBulk() || op == opMemoryGrow && e.opts.Fuel):
+		e.bulk(in)
+		return
 	case op == opUnreachable || op == opThrow || op == opThrowRef:
-		if e.fuelLocal >= 0 || e.stopLocal >= 0 {
-			e.p.copyTo(in.at)
-			e.asm(e.storeFuel)
-			e.asm(e.storeStop)
+		e.p.copyTo(int(in.at))
+		if op != opUnreachable {
+			e.asm(e.look)
 		}
+		e.asm(e.storeFuel)
+		e.asm(e.storeStop)
 	case op == opReturn && e.wrapped:
-		e.p.skip(in.at, in.end)
-		e.asm(func(a *asm) { a.op(opBr, e.shiftLabel(uint32(in.depth-1))) })
+		e.p.skip(int(in.at), int(in.end))
+		e.asm(func(a *asm) { a.op(opBr, e.shiftLabel(uint32(len(e.labels)-1))) })
 		return
 	case op == opBlock || op == opTryTable || op == opIf || op == opLoop:
 		if op == opTryTable {
+			e.p.copyTo(int(in.at))
+			e.asm(e.look)
 			e.eachCatch(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 		}
 		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra})
@@ -318,7 +399,7 @@ func (e *emitter) instr(i int, in *instr) {
 			if l := e.loopAt(i); l != nil && l.atBranches {
 				e.labels[len(e.labels)-1].loop = l
 				if e.opts.Fuel { // its first turn is paid with what is before
-					e.p.copyTo(in.at)
+					e.p.copyTo(int(in.at))
 					e.asm(func(a *asm) { e.check(a, 0, 0) })
 				}
 			}
@@ -329,18 +410,22 @@ func (e *emitter) instr(i int, in *instr) {
 		if l := e.labels[len(e.labels)-1-int(in.index)].loop; l != nil {
 			e.branchBack(in, l)
 		} else {
-			e.p.u32(in.indexAt, in.end, e.shiftLabel(in.index))
+			e.p.u32(in.indexAt(), int(in.end), e.shiftLabel(in.index))
 		}
 	case op == opBrTable:
 		e.eachLabel(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 	case e.opts.SharedAccess && op.isAccess():
 		e.report.Accesses++
-		e.p.copyTo(in.at)
+		e.p.copyTo(int(in.at))
 		e.asm(func(a *asm) { a.op(opCall, e.callAccess) })
 	}
 	if e.opts.Waits && (op == opWait32 || op == opWait64 || op == opNotify) {
 		e.wait(in)
 		return
+	}
+	if op == opMemoryGrow && e.opts.Stop {
+		e.p.copyTo(int(in.at))
+		e.asm(e.look)
 	}
 	if e.opts.Grow && op == opMemoryGrow {
 		e.grow(in)
@@ -356,17 +441,17 @@ func (e *emitter) after(i int, in *instr) {
 	switch {
 	case in.op == opLoop:
 		e.report.Loops++
-		if e.opts.CallDepth > 0 && e.hasTry && e.calls.checked[e.body.fn] {
+		if e.hasTry && e.countsDepth() {
 			e.restoreDepth(&a)
 		}
 		if l := e.loopAt(i); l != nil && !l.atBranches && (e.opts.Stop || e.opts.Fuel) {
 			e.check(&a, l.weight, l.cost)
 		}
-	case e.opts.Fuel:
+	case e.opts.Fuel && !e.pointBefore(i+1):
 		e.charge(&a, e.costs[i+1])
 	}
 	if len(a.code) > 0 {
-		e.p.copyTo(in.end)
+		e.p.copyTo(int(in.end))
 		e.p.out = append(e.p.out, a.code...)
 	}
 }
@@ -378,7 +463,7 @@ func (e *emitter) end(i int, in *instr) {
 	e.labels = e.labels[:len(e.labels)-1]
 	if len(e.labels) == 0 {
 		if e.wrapped {
-			e.p.copyTo(in.at)
+			e.p.copyTo(int(in.at))
 			e.asm(func(a *asm) {
 				a.ops(opEnd)
 				e.leave(a)
@@ -386,8 +471,8 @@ func (e *emitter) end(i int, in *instr) {
 		}
 		return
 	}
-	if e.opts.CallDepth > 0 && e.hasTry && opened != opLoop && e.calls.checked[e.body.fn] {
-		e.p.copyTo(in.end)
+	if e.hasTry && opened != opLoop && e.countsDepth() {
+		e.p.copyTo(int(in.end))
 		e.asm(e.restoreDepth)
 	}
 	e.after(i, in)
@@ -412,7 +497,7 @@ func (e *emitter) beforeCall(in *instr) {
 		e.storeFuel(&a)
 	}
 	if len(a.code) > 0 {
-		e.p.copyTo(in.at)
+		e.p.copyTo(int(in.at))
 		e.p.out = append(e.p.out, a.code...)
 	}
 }
@@ -427,7 +512,7 @@ func (e *emitter) wait(in *instr) {
 	case opWait64:
 		f = e.callWait64
 	}
-	e.p.skip(in.at, in.end)
+	e.p.skip(int(in.at), int(in.end))
 	e.asm(func(a *asm) {
 		e.storeFuel(a)
 		a.i32Const(int32(in.index))
@@ -439,7 +524,7 @@ func (e *emitter) wait(in *instr) {
 // grow makes memory.grow a call.
 func (e *emitter) grow(in *instr) {
 	e.report.Grows++
-	e.p.skip(in.at, in.end)
+	e.p.skip(int(in.at), int(in.end))
 	e.asm(func(a *asm) {
 		e.storeFuel(a)
 		a.op(opCall, e.callGrow)
@@ -455,7 +540,7 @@ func (e *emitter) shiftLabel(k uint32) uint32 {
 
 // eachLabel calls f for each label of a br_table, with where it stands.
 func (e *emitter) eachLabel(in *instr, f func(at, end int, label uint32)) {
-	c := cursor{data: e.data, pos: in.indexAt, end: in.end}
+	c := cursor{data: e.data, pos: in.indexAt(), end: int(in.end)}
 	for n := c.u32(); ; n-- {
 		at := c.pos
 		label := c.u32()
@@ -469,7 +554,10 @@ func (e *emitter) eachLabel(in *instr, f func(at, end int, label uint32)) {
 // eachCatch does the same for the catch clauses of a try_table. Their labels are
 // counted from outside of it.
 func (e *emitter) eachCatch(in *instr, f func(at, end int, label uint32)) {
-	c := cursor{data: e.data, pos: in.indexAt, end: in.end}
+	c := cursor{data: e.data, pos: in.indexAt(), end: int(in.end)}
+	if t := c.signed(5); t == -29 || t == -28 { // the block type, a reference
+		c.signed(5)
+	}
 	for n := c.u32(); n > 0; n-- {
 		if c.byte() <= 1 {
 			c.u32()

@@ -11,10 +11,6 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-const (
-	opTableSet opcode = 0x26
-)
-
 // numbers is a module of functions that answer 10, 11, 12, … and of every way
 // to name one: calls, tail calls, references, tables filled in each form,
 // constant expressions, exports, start and names. Function 0 is imported.

@@ -25,22 +25,39 @@ const (
 	opCallRef            opcode = 0x14
 	opReturnCallRef      opcode = 0x15
 	opTryTable           opcode = 0x1f
+	opDrop               opcode = 0x1a
+	opSelect             opcode = 0x1b
 	opLocalGet           opcode = 0x20
 	opLocalSet           opcode = 0x21
 	opLocalTee           opcode = 0x22
 	opGlobalGet          opcode = 0x23
 	opGlobalSet          opcode = 0x24
+	opTableGet           opcode = 0x25
+	opTableSet           opcode = 0x26
+	opI32Load8U          opcode = 0x2d
+	opMemorySize         opcode = 0x3f
 	opMemoryGrow         opcode = 0x40
 	opI32Const           opcode = 0x41
 	opI64Const           opcode = 0x42
 	opI32Eqz             opcode = 0x45
+	opI32Eq              opcode = 0x46
+	opI32LtU             opcode = 0x49
+	opI32GtU             opcode = 0x4b
 	opI32LeU             opcode = 0x4d
 	opI32GeS             opcode = 0x4e
 	opI64LtS             opcode = 0x53
+	opI64GtU             opcode = 0x56
+	opI64LeU             opcode = 0x58
 	opI64GeS             opcode = 0x59
 	opI32Add             opcode = 0x6a
 	opI32Sub             opcode = 0x6b
+	opI32Shl             opcode = 0x74
+	opI64Add             opcode = 0x7c
 	opI64Sub             opcode = 0x7d
+	opI64Mul             opcode = 0x7e
+	opI64Shl             opcode = 0x86
+	opI64ShrU            opcode = 0x88
+	opI64ExtendU         opcode = 0xad
 	opRefFunc            opcode = 0xd2
 	opBrOnNull           opcode = 0xd5
 	opBrOnNonNull        opcode = 0xd6
@@ -187,12 +204,14 @@ func (op opcode) endsPath() bool {
 	return op.isTailCall()
 }
 
-// cost is what an instruction takes from the fuel: 1, and nothing for what only
-// delimits code.
+// cost is what an instruction takes from the fuel, whatever its operands: 1, nothing for what only delimits code,
+// and more for what has to do with exceptions. What depends on a length is not in it.
 func (op opcode) cost() uint32 {
 	switch op {
-	case opNop, opBlock, opLoop, opElse, opEnd, opTryTable:
+	case opNop, opBlock, opLoop, opElse, opEnd:
 		return 0
+	case opTryTable, opThrow, opThrowRef:
+		return fuelThrow
 	}
 	return 1
 }

@@ -2,6 +2,7 @@ package wasmbin
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 )
@@ -18,6 +19,9 @@ func Inspect(module []byte) (*Module, error) {
 func parse(module []byte) (*Module, error) {
 	if err := checkHeader(module); err != nil {
 		return nil, err
+	}
+	if uint64(len(module)) > math.MaxUint32 {
+		return nil, &FormatError{Section: "header", Msg: "a module of more than 4 GiB"}
 	}
 	m := &Module{layout: layout{data: module}}
 	if err := m.findSections(); err != nil {

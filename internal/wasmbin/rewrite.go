@@ -17,9 +17,9 @@ type Options struct {
 	// Stop has the host function check called from time to time, whatever
 	// the guest does.
 	Stop bool
-	// Period is at most how many instructions run between two calls of check,
-	// give or take what is between two looks at the counter; 0 means
-	// DefaultPeriod.
+	// Period is at most what the code weighs that runs between two calls of check,
+	// in units of a simple instruction, give or take what is between two looks at
+	// the counter; 0 means DefaultPeriod.
 	Period uint32
 	// Fuel counts instructions and has the host function fuel called when
 	// the count runs out. It implies what Stop does, for a host that gives out
@@ -58,10 +58,9 @@ type Options struct {
 	HostModules []string
 }
 
-// DefaultPeriod is the Period for Options that give none: about a tenth of a
-// millisecond in wazero's compiler, in which a host call (30 ns) is lost. Its
-// interpreter takes a hundred times as long and is better off with a tenth of it.
-const DefaultPeriod = 1_000_000
+// DefaultPeriod is the Period for Options that give none: 30 to 100 microseconds of ordinary code in wazero's compiler,
+// in which a host call (30 ns) is lost, and a millisecond where every access to memory misses every cache.
+const DefaultPeriod = 1 << 17
 
 func (o *Options) isZero() bool {
 	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.NameBytes == 0
@@ -129,6 +128,7 @@ type rewriter struct {
 	callCheck, callFuel, callDepth                           uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	calls                                                    *calls
+	bulk                                                     bulkHelpers
 
 	room uint64 // what each table may grow by, where Options.TableElements is set
 
@@ -268,15 +268,24 @@ func (r *rewriter) plan() error {
 		r.depthGlobal, r.report.DepthGlobal = r.addGlobal(i32, 0, "depth")
 	}
 	if o.Stop || o.Fuel || o.CallDepth > 0 {
-		var err error
-		if r.calls, err = r.findCalls(); err != nil {
+		if o.Stop {
+			r.callCheck = r.addCheckHelper()
+		}
+		g, err := r.findCalls()
+		if err != nil {
 			return err
 		}
-	}
-	if o.Stop {
-		r.callCheck = r.addCheckHelper()
+		r.addBulkHelpers()
+		return r.solveCalls(g)
 	}
 	return nil
+}
+
+// reader decodes bodies as the emitter wants them.
+func (r *rewriter) reader() *bodyReader {
+	b := newBodyReader(r.Module)
+	b.merge, b.accesses = r.tune.emit == nil, r.opts.SharedAccess
+	return b
 }
 
 func (r *rewriter) addGlobal(t ValueType, init int64, name string) (index uint32, export string) {
@@ -301,12 +310,12 @@ func (r *rewriter) addCheckHelper() uint32 {
 	a.op(opGlobalSet, r.stopGlobal)
 	a.op(opCall, r.callCheck)
 	a.byte(byte(opEnd))
-	return r.addHelper("check", a.code)
+	return r.addHelper("check", "\x00", "\x00", a.code)
 }
 
-func (r *rewriter) addHelper(name string, code []byte) uint32 {
+func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {
 	index := uint32(len(r.funcs)) + r.shift + uint32(len(r.helpers))
-	r.helpers = append(r.helpers, helper{name: name, typ: r.typeOf("\x00", "\x00"), code: code})
+	r.helpers = append(r.helpers, helper{name: name, typ: r.typeOf(params, results), code: code})
 	return index
 }
 

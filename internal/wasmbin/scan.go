@@ -2,11 +2,13 @@ package wasmbin
 
 // loop is what is known of a loop before it is written.
 type loop struct {
-	start, end int    // the instructions loop and end
-	weight     uint32 // instructions between two checks, loops inside and checked functions not counted
+	start, end uint32 // the instructions loop and end
+	weight     uint32 // what its check counts
 	cost       uint32 // in fuel, of what a check pays for
+	size       uint32 // instructions
+	copies     uint32 // how often its body is written
+	branches   uint16 // those that lead back, as far as counted
 	tight      bool   // without loops, calls and waits inside
-	copies     int    // how often its body is written
 
 	// atBranches: the check is not made at the header but at the branches that
 	// lead back to it. That is the cheaper place: what the code computes in a loop
@@ -14,36 +16,39 @@ type loop struct {
 	// loop in every turn to have them after a call at the header.
 	atBranches bool
 	atHeader   bool // a br_table, say, leads back: there is no place for a check
-	branches   int  // those that lead back
 }
 
 // maxBranches is how many branches back to a loop get a check each. More, as the
 // dispatch loop of an interpreter has, would make the code larger than is gained.
 const maxBranches = 4
 
-// scan finds out what has to be known before the first instruction is written.
-func (e *emitter) scan() {
-	e.wrapped, e.hasTry, e.fuelLocal, e.stopLocal = false, false, -1, -1
-	e.loops, e.nextLoop, e.entryWeight = e.loops[:0], 0, 0
-	if e.calls == nil {
-		return
-	}
-	tight, calls := false, false
-	weight := uint64(0)
+// planBody finds out what has to be known before the first instruction is written.
+func (e *emitter) planBody(b *body) {
+	e.body = b
+	e.loops, e.nextLoop, e.points = e.loops[:0], 0, e.points[:0]
+	e.hasTry, e.atLoop = false, false
+	tight, calls := e.scan()
+	once := e.hasTry || e.opts.SharedAccess
+	e.plan(once)
+	e.atLoop = e.startsAtLoop()
+	e.inFuelLocal = !once && e.opts.Fuel && tight
+	e.inStopLocal = !once && e.opts.Stop && tight && !calls
+}
+
+// scan finds the loops, and what leads back to them. It reports whether one of them is tight, and whether the body
+// has calls.
+func (e *emitter) scan() (tight, calls bool) {
+	size := uint32(0)
 	e.open, e.targets = e.open[:0], append(e.targets[:0], -1)
 	for i := range e.body.instrs {
 		in := &e.body.instrs[i]
-		add := uint64(in.op.cost())
 		switch op := in.op; {
+		case op == opRun:
 		case op == opLoop:
-			if n := len(e.open); n > 0 {
-				e.loops[e.open[n-1]].tight = false
-			}
+			e.notTight()
 			e.open = append(e.open, len(e.loops))
 			e.targets = append(e.targets, len(e.loops))
-			e.outer = append(e.outer, weight)
-			weight = 0
-			e.loops = append(e.loops, loop{start: i, tight: true, copies: 1})
+			e.loops = append(e.loops, loop{start: uint32(i), size: size, tight: true, copies: 1})
 		case op == opBlock || op == opIf || op == opTryTable:
 			e.targets = append(e.targets, -1)
 			if op == opTryTable {
@@ -53,63 +58,30 @@ func (e *emitter) scan() {
 		case op == opEnd:
 			if n := len(e.targets) - 1; e.targets[n] >= 0 {
 				l := &e.loops[e.targets[n]]
-				l.end = i
-				e.endLoop(l, weight)
-				weight, e.outer = e.outer[len(e.outer)-1], e.outer[:len(e.outer)-1]
-				if l.atBranches {
-					// A turn that does not lead back comes to no check.
-					weight += uint64(l.weight)
-				}
-				e.open = e.open[:len(e.open)-1]
+				l.end, l.size = uint32(i), size-l.size
+				l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
 				tight = tight || l.tight
+				e.open = e.open[:len(e.open)-1]
 			}
 			e.targets = e.targets[:len(e.targets)-1]
 		case op == opBr || op == opBrIf || op == opBrTable || op == opBrOnNull || op == opBrOnNonNull:
 			e.leadsBack(in)
-		case op == opCall || op == opReturnCall:
-			add += uint64(e.calls.weight[in.index])
-			calls = true
-			e.notTight()
-		case op.isCall():
-			add += uint64(e.calls.weight[len(e.calls.weight)-1])
-			calls = true
-			e.notTight()
-		case op == opWait32 || op == opWait64 || op == opNotify || op == opMemoryGrow:
+		case op.isCall(), op.isBulk(), op == opWait32 || op == opWait64 || op == opNotify || op == opMemoryGrow:
 			calls = true
 			e.notTight()
 		}
-		weight += add
+		size += uint32(in.cost)
 	}
-	e.entryWeight = e.capped(weight)
-	e.atLoop = e.startsAtLoop()
-	once := e.hasTry || e.opts.SharedAccess
-	for i := range e.loops {
-		if l := &e.loops[i]; once {
-			l.copies = 1
-		} else if e.opts.Fuel && l.copies > 1 {
-			l.atBranches = false // it has its own form
-		}
-	}
-	if e.opts.Fuel {
-		e.scanFuel()
-	}
-	switch {
-	case once:
-	case e.opts.Fuel && tight:
-		e.fuelLocal = int64(e.addLocal(ValueI64))
-		e.wrapped = true
-	case e.opts.Stop && tight && !calls:
-		e.stopLocal = int64(e.addLocal(ValueI32))
-		e.wrapped = true
-	}
+	return tight, calls
 }
 
 // leadsBack notes the loops that a branch leads back to.
 func (e *emitter) leadsBack(in *instr) {
 	note := func(label uint32, simple bool) {
 		if n := e.targets[len(e.targets)-1-int(label)]; n >= 0 {
-			e.loops[n].branches++
-			e.loops[n].atHeader = e.loops[n].atHeader || !simple
+			l := &e.loops[n]
+			l.branches = min(l.branches+1, maxBranches+1)
+			l.atHeader = l.atHeader || !simple
 		}
 	}
 	switch in.op {
@@ -124,43 +96,28 @@ func (e *emitter) leadsBack(in *instr) {
 	}
 }
 
-// endLoop decides how a loop is written.
-func (e *emitter) endLoop(l *loop, weight uint64) {
-	l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
-	l.weight = e.capped(weight)
-	if l.tight && e.withoutParams(l) && (e.opts.Fuel || e.opts.Stop && l.atBranches) {
-		l.copies = e.copies(l)
-	}
-	if e.opts.Stop {
-		l.weight *= uint32(l.copies)
-	}
-}
-
-// maxWeight is the most that one check counts. Of a large body, the dispatch
-// loop of an interpreter or of a Go function, each turn runs a small part; to
-// count all of it would call the host every few microseconds.
-const maxWeight = 512
-
-func (e *emitter) capped(weight uint64) uint32 {
-	return uint32(min(weight, maxWeight, uint64(e.opts.Period)))
-}
-
 // startsAtLoop reports whether every call of the function comes to a check at the
 // header of a loop before it calls anything, so that it serves the entry too.
 func (e *emitter) startsAtLoop() bool {
+	weight := uint32(0)
 	for i := range e.body.instrs {
-		switch op := e.body.instrs[i].op; {
+		in := &e.body.instrs[i]
+		switch op := in.op; {
 		case op == opLoop:
-			return e.opts.Fuel || !e.loops[0].atBranches
+			return weight <= maxTail && (e.opts.Fuel || !e.loops[0].atBranches)
+		case op == opRun:
+			weight += in.index
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
-			op.isCall(), op.endsPath():
+			op.isCall(), op.isBulk(), op.endsPath():
 			return false
+		default:
+			weight += op.weight()
 		}
 	}
 	return false
 }
 
-// notTight says of the innermost open loop that it contains a call.
+// notTight says of the innermost open loop that it contains a call, or a loop.
 func (e *emitter) notTight() {
 	if n := len(e.open); n > 0 {
 		e.loops[e.open[n-1]].tight = false

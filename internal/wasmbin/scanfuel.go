@@ -1,5 +1,7 @@
 package wasmbin
 
+import "slices"
+
 // A straight piece of code is paid at a point, which is where a path enters it
 // first; point i stands before instruction i, and 0 is the entry of the function.
 // What comes after a block, if or try_table runs as often as what stands before
@@ -19,15 +21,24 @@ type construct struct {
 // scanFuel computes what each point and each check of a loop costs.
 func (e *emitter) scanFuel() {
 	ins := e.body.instrs
-	e.costs = append(e.costs[:0], make([]uint32, len(ins)+1)...)
+	next := len(e.points) - 1
+	e.split = -1
+	e.costs = slices.Grow(e.costs[:0], len(ins)+1)[:len(ins)+1]
+	clear(e.costs)
 	e.constructs = append(e.constructs[:0], construct{op: opBlock, escapes: len(ins)})
 	point, loops := 0, 0
 	for i := range ins {
 		in := &ins[i]
+		if next >= 0 && e.points[next].before == uint32(i) {
+			if next--; point >= 0 {
+				point, e.split = i, i
+			}
+		}
 		if point >= 0 {
-			e.costs[point] += in.op.cost()
+			e.costs[point] += uint32(in.cost)
 		}
 		switch op := in.op; {
+		case op == opRun:
 		case op == opBlock || op == opTryTable || op == opLoop || op == opIf:
 			c := construct{op: op, before: point, escapes: len(ins)}
 			if op == opLoop {
@@ -104,6 +115,8 @@ func (e *emitter) endFuel(i, point int) int {
 		e.costs[c.other] -= both
 	}
 	switch {
+	case e.split >= c.before && (c.escapes > n || point == c.first) && c.op != opLoop:
+		return i + 1 // what was paid before a check in between pays for nothing behind it
 	case c.escapes > n, point == c.first && c.op == opLoop: // or a loop that never leads back
 		return c.before
 	case c.op == opLoop:

@@ -89,7 +89,8 @@ func parseElement(c *cursor, refs *refs) (passive bool, n int) {
 	return !active && !explicit, n
 }
 
-func parseData(c *cursor, refs *refs) {
+// parseData reads a data segment, and returns its length.
+func parseData(c *cursor, refs *refs) int {
 	at := c.pos
 	flags := c.u32()
 	switch flags {
@@ -105,5 +106,5 @@ func parseData(c *cursor, refs *refs) {
 	default:
 		c.fail(at, "unknown form %d of a data segment", flags)
 	}
-	c.bytes(c.count("bytes of a data segment", 1))
+	return len(c.bytes(c.count("bytes of a data segment", 1)))
 }

@@ -37,7 +37,7 @@ func TestGrow(t *testing.T) {
 			g := newGuestWith(t, engine.config(), m.bytes(), opts, host{
 				slice: 1_000_000,
 				grow: func(_ context.Context, _ api.Module, stack []uint64) {
-					asked = append(asked, stack[0])
+					asked = append(asked, uint64(uint32(stack[0])))
 					stack[0] = 40 + uint64(len(asked))
 				},
 			})

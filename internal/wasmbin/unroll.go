@@ -18,13 +18,13 @@ package wasmbin
 // keeps what it knows (base and length of memory, bounds that were checked).
 
 // copies is how often the body of a tight loop is written.
-func (e *emitter) copies(l *loop) int {
+func (e *emitter) copies(l *loop) uint32 {
 	switch {
-	case l.weight <= 16:
+	case l.size <= 16:
 		return 16
-	case l.weight <= 32:
+	case l.size <= 32:
 		return 4
-	case l.weight <= 64:
+	case l.size <= 64:
 		return 2
 	}
 	return 1
@@ -39,10 +39,10 @@ func (e *emitter) withoutParams(l *loop) bool {
 
 // loopAt returns the loop that instruction i opens, nil if it opens none.
 func (e *emitter) loopAt(i int) *loop {
-	for e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start < i {
+	for e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start < uint32(i) {
 		e.nextLoop++
 	}
-	if e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start == i {
+	if e.nextLoop < len(e.loops) && e.loops[e.nextLoop].start == uint32(i) {
 		return &e.loops[e.nextLoop]
 	}
 	return nil
@@ -52,13 +52,13 @@ func (e *emitter) loopAt(i int) *loop {
 func (e *emitter) unroll(l *loop) {
 	in := &e.body.instrs[l.start]
 	e.report.Loops++
-	e.p.copyTo(in.at)
+	e.p.copyTo(int(in.at))
 	if e.opts.Fuel {
 		e.unrollPaid(l, e.data[in.at+1])
 	} else {
 		e.unrollCounted(l, e.data[in.at+1])
 	}
-	e.p.last = e.body.instrs[l.end].end
+	e.p.last = int(e.body.instrs[l.end].end)
 }
 
 func (e *emitter) unrollCounted(l *loop, blockType byte) {
@@ -105,7 +105,7 @@ func (e *emitter) unrollPaid(l *loop, blockType byte) {
 		a.byte(blockType)
 		a.ops(opBlock, blockEmpty)
 		e.fuelLeft(a)
-		a.i64Const(int64(fast) * int64(l.weight))
+		a.i64Const(int64(fast) * int64(l.cost))
 		a.ops(opI64LtS)
 		a.op(opBrIf, 0)
 	})
@@ -137,10 +137,10 @@ func (e *emitter) turn(l *loop, to label) {
 	ins := e.body.instrs
 	to.extra += e.labels[len(e.labels)-1].extra
 	e.labels = append(e.labels, to)
-	e.p.last = ins[l.start].end
+	e.p.last = int(ins[l.start].end)
 	for j := l.start + 1; j < l.end; j++ {
-		e.instr(j, &ins[j])
+		e.instr(int(j), &ins[j])
 	}
-	e.p.copyTo(ins[l.end].at)
+	e.p.copyTo(int(ins[l.end].at))
 	e.labels = e.labels[:len(e.labels)-1]
 }

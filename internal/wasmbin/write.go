@@ -247,7 +247,7 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 	n, entries := r.added(secCode)
 	p := &patcher{data: r.data, last: s.pos, out: make([]byte, 0, (s.end-s.pos)*9/8)}
 	p.u32(s.pos, s.vector, uint32(r.bodies+n))
-	bodies := newBodyReader(r.Module)
+	bodies := r.reader()
 	e := emitter{rewriter: r}
 	for {
 		b, ok, err := bodies.next()
