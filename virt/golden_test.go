@@ -12,16 +12,16 @@ import (
 // users see.
 func TestHashOnEveryMachine(t *testing.T) {
 	want := map[string]string{
-		"race_counter/1":                 "928d50a8cd8e3049",
-		"race_counter/1099511627776":     "29f83c556b8ff6f6",
-		"deadlock_mutexes/1":             "50aa79a23f729a55",
-		"deadlock_mutexes/1099511627776": "d3bd1d54efa84bf2",
-		"missed_wakeup/1":                "f0eacef1ee6fd87c",
-		"missed_wakeup/1099511627776":    "4031317c621b15d7",
-		"together/0":                     "b63d701c1745436a",
-		"together/1":                     "5da434d9e2d047a1",
-		"together/2":                     "134d79a4a1f6a64b",
-		"together/3":                     "c76df205eb3722d8",
+		"race_counter/1":                 "6ffe6eb9b3b57ee0",
+		"race_counter/1099511627776":     "7c69d191239874e7",
+		"deadlock_mutexes/1":             "449f24809d93956f",
+		"deadlock_mutexes/1099511627776": "faa3a79e4cf48250",
+		"missed_wakeup/1":                "b455fc6ea48a5f76",
+		"missed_wakeup/1099511627776":    "73a37a339d9c55ea",
+		"together/0":                     "d75d60f3974f98c1",
+		"together/1":                     "66911d9a7acd44b1",
+		"together/2":                     "b8500fddb5db8bf1",
+		"together/3":                     "c3e6eb3ae4073e52",
 	}
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		first := newHost(t, engine, virt.WithAccessSwitches(), virt.Deterministic(0))
