@@ -27,6 +27,9 @@
 // its place, since then host code would not find in the store what guests wrote. So [WithMaxFileSize] bounds files, by default at
 // 1 GiB (not for OsFs), and beyond is EFBIG: the one thing that memfs, which is sparse, can do and this cannot.
 //
+// A store in memory also keeps the memory that a file had when it was larger. So the adapter makes a file of a MemMapFs anew when
+// it cuts it to less than half: a handle that host code has open then stays with the file as it was.
+//
 // Not a sandbox: afero goes by path strings, and BasePathFs and OsFs follow the links that stand in the real directory when they
 // are asked. To give a real directory to a guest that is not trusted use hostfs.
 //

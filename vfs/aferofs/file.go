@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/afero"
+	"github.com/spf13/afero/mem"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -154,14 +155,73 @@ func (n *inode) resize(size int64) error {
 		if h, err = n.openStore(true); err != nil {
 			return err
 		}
-		defer n.closeStore(h, true)
+		defer func() { n.closeStore(h, true) }()
 	}
-	if err := translate(h.Truncate(size)); err != nil {
+	fresh, err := n.remake(h, size)
+	switch {
+	case err != nil:
 		return err
+	case fresh == nil:
+		if err := translate(h.Truncate(size)); err != nil {
+			return err
+		}
+	default:
+		if h == n.h {
+			n.h = fresh
+		}
+		h.Close()
+		h = fresh
 	}
 	n.size = size
 	n.wrote()
 	return nil
+}
+
+// minRemade is the least size of a file that is made anew when it is cut.
+const minRemade = 4096
+
+// remake gives a file in memory that is to be cut to less than half of what it was a new place in the store, and returns a
+// handle of that; nil where the file can be cut where it is. A MemMapFs keeps all the memory that a file ever had, so that a
+// guest could make a store of any size out of files that were large once. FS.mu and mu are held.
+func (n *inode) remake(h afero.File, size int64) (afero.File, error) {
+	if !n.fs.memory {
+		return nil, nil
+	}
+	fi, err := h.Stat()
+	if err != nil {
+		return nil, translate(err)
+	}
+	n.most = max(n.most, fi.Size())
+	if n.most < minRemade || size > n.most/2 || size > fi.Size() {
+		return nil, nil
+	}
+	keep := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(h, 0, size), keep); err != nil {
+		return nil, translate(err)
+	}
+	path := n.hidden
+	if n.at.dir != nil {
+		path = n.path()
+	}
+	var fresh afero.File
+	if path == "" {
+		fresh = mem.NewFileHandle(mem.CreateFile(h.Name())) // it has no name any more
+	} else if fresh, err = n.fs.store.Create(path); err != nil {
+		return nil, translate(err)
+	} else if err = n.fs.store.Chmod(path, fi.Mode()); err != nil {
+		fresh.Close()
+		return nil, translate(err)
+	}
+	if _, err := fresh.WriteAt(keep, 0); err != nil {
+		fresh.Close()
+		return nil, translate(err)
+	}
+	if n.info, err = fresh.Stat(); err != nil {
+		fresh.Close()
+		return nil, translate(err)
+	}
+	n.most = size
+	return fresh, nil
 }
 
 // wrote notes a change of content. mu is held.

@@ -40,6 +40,7 @@ type inode struct {
 	dirty            bool  // mtim is newer than what the store was told
 	perm             fs.FileMode
 	size             int64
+	most             int64 // the largest size since a file in memory was made, as far as known
 }
 
 // node is implemented by the four types of nodes.

@@ -3,7 +3,7 @@
 //
 //	disk := quotafs.New(memfs.New(), quotafs.Limits{Bytes: 64 << 20, Inodes: 10_000})
 //
-// What an FS may hold by its own limits is like a disk: beyond it is ENOSPC. A [Quota] shared by several ([Shared])
+// What an FS may hold by its own limits is like a disk: beyond it is ENOSPC. A [Quota] shared by several ([WithQuota])
 // is like a user's: beyond it is EDQUOT. A size beyond Limits.FileSize is EFBIG. A write that fits in part writes
 // that part; its error says why no more.
 //
