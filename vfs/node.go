@@ -271,3 +271,15 @@ type PathOpener interface {
 	// AttrPath returns the attributes of what path stands for.
 	AttrPath(path string, follow bool) (Attr, error)
 }
+
+// PlainOpener is implemented by directories of a file system that can resolve several components in one step where no symbolic
+// link lies on the way. An overlay uses it for what it shows of such a file system unchanged: a link could lead to what was
+// changed. The path has no component "." or "..". Errors: ENOSYS, or ELOOP for a link on the way or in the last place.
+type PlainOpener interface {
+	Directory
+	// OpenPlain opens what path stands for, for reading, and returns its attributes. The File is nil for what is not a regular
+	// file.
+	OpenPlain(path string) (Node, File, Attr, error)
+	// AttrPlain returns the attributes of what path stands for, which may be a symbolic link.
+	AttrPlain(path string) (Attr, error)
+}

@@ -24,8 +24,9 @@ type dirNode struct {
 }
 
 var (
-	_ vfs.PathOpener = (*dirNode)(nil)
-	_ vfs.Releaser   = (*dirNode)(nil)
+	_ vfs.PathOpener  = (*dirNode)(nil)
+	_ vfs.PlainOpener = (*dirNode)(nil)
+	_ vfs.Releaser    = (*dirNode)(nil)
 )
 
 // Release implements [vfs.Releaser].

@@ -39,7 +39,7 @@ func openHeld(dir string, o options) (backend, error) {
 		closeFD(probe)
 		b.proc = true
 	}
-	if probe, err := openat2(fd, ".", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
+	if probe, err := openat2(fd, ".", unix.O_PATH|unix.O_CLOEXEC, 0, 0); err == nil {
 		closeFD(probe)
 		b.beneath = b.proc
 	}

@@ -44,7 +44,7 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 			mode = vfs.OpenRead // O_PATH makes no files
 		}
 		// With O_EXCL the kernel opens nothing that was there before.
-		fd, err := openat2(dir, path, openFlags(mode)|nofollow|unix.O_CREAT|unix.O_EXCL, uint32(perm.Perm()))
+		fd, err := openat2(dir, path, openFlags(mode)|nofollow|unix.O_CREAT|unix.O_EXCL, uint32(perm.Perm()), 0)
 		if err == nil {
 			node := &fileNode{entry: entry{fs: n.fs}}
 			return node, node.attach(fd, mode), nil
@@ -72,11 +72,11 @@ func (n *dirNode) openDirectory(dir int, path string, nofollow int, mode vfs.Ope
 	if mode&vfs.OpenRead != 0 {
 		flags = openFlags(vfs.OpenRead) | unix.O_DIRECTORY | nofollow
 	}
-	fd, err := openat2(dir, path, flags, 0)
+	fd, err := openat2(dir, path, flags, 0, 0)
 	if err == wasip1.EACCES && flags&unix.O_PATH == 0 {
 		// A directory that may be passed through but not listed.
 		flags = pass | nofollow
-		fd, err = openat2(dir, path, flags, 0)
+		fd, err = openat2(dir, path, flags, 0, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -87,27 +87,58 @@ func (n *dirNode) openDirectory(dir int, path string, nofollow int, mode vfs.Ope
 // openExisting opens what path stands for. O_PATH opens nothing: no FIFO's writer goes on and no
 // device is told, and what it holds stays the same file whatever becomes of the name.
 func (n *dirNode) openExisting(dir int, path string, nofollow int, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
-	fd, err := openat2(dir, path, unix.O_PATH|unix.O_CLOEXEC|nofollow, 0)
+	var st unix.Stat_t
+	return n.openHeld(dir, path, nofollow, mode, 0, &st)
+}
+
+func (n *dirNode) openHeld(dir int, path string, nofollow int, mode vfs.OpenMode, resolve uint64, st *unix.Stat_t) (vfs.Node, vfs.File, error) {
+	fd, err := openat2(dir, path, unix.O_PATH|unix.O_CLOEXEC|nofollow, 0, resolve)
 	if err != nil {
 		return nil, nil, err
 	}
-	var st unix.Stat_t
-	if err := fstat(fd, &st); err != nil {
+	if err := fstat(fd, st); err != nil {
 		closeFD(fd)
 		return nil, nil, err
 	}
 	if filetype(st.Mode) == wasip1.FiletypeDirectory {
 		return &dirNode{fs: n.fs, h: newHandle(fd, false)}, nil, nil
 	}
-	if fd, err = openHeldPath(fd, &st, mode); err != nil {
+	if fd, err = openHeldPath(fd, st, mode); err != nil {
 		return nil, nil, err
 	}
 	node := &fileNode{entry: entry{fs: n.fs}}
 	return node, node.attach(fd, mode), nil
 }
 
+// OpenPlain implements [vfs.PlainOpener] in as many system calls as OpenPath.
+func (n *dirNode) OpenPlain(path string) (vfs.Node, vfs.File, vfs.Attr, error) {
+	if !n.fs.beneath {
+		return nil, nil, vfs.Attr{}, wasip1.ENOSYS
+	}
+	dir, err := n.use()
+	if err != nil {
+		return nil, nil, vfs.Attr{}, err
+	}
+	defer n.h.release()
+	var st unix.Stat_t
+	node, file, err := n.openHeld(dir, path, unix.O_NOFOLLOW, vfs.OpenRead, unix.RESOLVE_NO_SYMLINKS, &st)
+	if err != nil {
+		return nil, nil, vfs.Attr{}, err
+	}
+	return node, file, n.fs.attr(&st), nil
+}
+
+// AttrPlain implements [vfs.PlainOpener] in as many system calls as AttrPath.
+func (n *dirNode) AttrPlain(path string) (vfs.Attr, error) {
+	return n.attrPath(path, false, unix.RESOLVE_NO_SYMLINKS)
+}
+
 // AttrPath needs one system call for one component, else three.
 func (n *dirNode) AttrPath(path string, follow bool) (vfs.Attr, error) {
+	return n.attrPath(path, follow, 0)
+}
+
+func (n *dirNode) attrPath(path string, follow bool, resolve uint64) (vfs.Attr, error) {
 	dir, err := n.use()
 	if err != nil {
 		return vfs.Attr{}, err
@@ -129,7 +160,7 @@ func (n *dirNode) AttrPath(path string, follow bool) (vfs.Attr, error) {
 	if !follow {
 		flags |= unix.O_NOFOLLOW
 	}
-	fd, err := openat2(dir, path, flags, 0)
+	fd, err := openat2(dir, path, flags, 0, resolve)
 	if err != nil {
 		return vfs.Attr{}, err
 	}

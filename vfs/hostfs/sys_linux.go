@@ -72,9 +72,9 @@ func openat(dir int, name string, flags int, perm uint32) (int, error) {
 	}
 }
 
-// openat2 resolves path beneath dir: what leads out, or an absolute link, is EXDEV; a link of
+// openat2 resolves path beneath dir, as resolve says besides: what leads out, or an absolute link, is EXDEV; a link of
 // procfs that is no path is ELOOP; EAGAIN says that a rename made ".." uncertain.
-func openat2(dir int, path string, flags int, perm uint32) (int, error) {
+func openat2(dir int, path string, flags int, perm uint32, resolve uint64) (int, error) {
 	var buf [pathBuf]byte
 	p, err := cstring(&buf, path)
 	if err != nil {
@@ -83,7 +83,7 @@ func openat2(dir int, path string, flags int, perm uint32) (int, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags),
 		Mode:    uint64(perm),
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS | resolve,
 	}
 	for tries := 0; ; {
 		fd, _, e := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dir), uintptr(unsafe.Pointer(p)),

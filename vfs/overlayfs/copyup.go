@@ -341,6 +341,7 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 	f.lower, f.hasLower = nil, false
 	f.upper, f.hasUpper, f.pinned = u, true, true
 	f.want()
+	f.fs.changes.Add(1)
 	f.set = override{}
 	_, again := u.(vfs.Preparer)
 	f.settled.Store(!again)

@@ -265,6 +265,7 @@ func (f *FS) Discard() error {
 		err = removeBelow(u)
 	}
 	f.root.reset()
+	f.changes.Add(1)
 	return err
 }
 

@@ -331,6 +331,9 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 			return n, err
 		}
 		if got == 0 {
+			if n > 0 {
+				entries[n-1].Next = 1 // the others follow, and the lower need not be asked again
+			}
 			break
 		}
 		for _, e := range entries[n : n+got] {

@@ -23,8 +23,10 @@
 // # Identities
 //
 // Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and all names that a
-// file has in the lower keep showing one file. So each name of a path is looked at, in both layers: an overlay does not open
-// paths in one call, whatever its layers can ([vfs.PathOpener]).
+// file has in the lower keep showing one file.
+//
+// What the overlay shows of the lower unchanged it has the lower open and describe in one step, if that can
+// ([vfs.PlainOpener]) and no link lies on the way. Other paths are walked name by name.
 //
 // Neither layer is to be changed behind the overlay's back. Memory is kept for what was changed. Descriptors of the machine (nodes
 // of the layers that are [vfs.Releaser]) are kept for no longer than a guest has the node: after that it is found again by its

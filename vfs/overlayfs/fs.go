@@ -25,6 +25,8 @@ type FS struct {
 	inos    map[layerIno]uint64
 	shared  map[layerIno]node // files of a layer with several names there
 	wanted  []*inode          // see unlock
+	plain   vfs.PlainOpener   // the lower's root, if it resolves paths
+	changes atomic.Uint64     // of names, and copies; changed with mu held
 	scratch uint64            // names given out for files that are being copied or have lost theirs
 
 	copies, maxCopies int64 // bytes that were copied up and are kept
@@ -64,6 +66,7 @@ func New(lower, upper vfs.FS, opts ...Option) *FS {
 	_, lr := l.(vfs.Releaser)
 	_, ur := u.(vfs.Releaser)
 	f.releases = lr || ur
+	f.plain, _ = l.(vfs.PlainOpener)
 	f.lastIno = 1
 	f.root = f.newNode(wasip1.FiletypeDirectory, l, u).(*dir)
 	f.root.ino, f.root.pinned = f.lastIno, true

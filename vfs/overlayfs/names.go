@@ -94,6 +94,7 @@ func (d *dir) uncover(name string) {
 
 func (d *dir) modified() {
 	d.changed = true
+	d.fs.changes.Add(1)
 	d.touch(d.fs.now())
 }
 

@@ -1,0 +1,213 @@
+package overlayfs
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// A path is followed in what the overlay knows, and where it leads to what is shown of the lower unchanged the lower resolves the
+// rest in one step, if it can (vfs.PlainOpener). Whatever needs more than that is for the walker: links, "..", and what may be
+// changed, because that wants the names on the way.
+
+// OpenPath opens what is there, for reading. Errors: ENOSYS for what the walker has to find.
+func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
+	if d.fs.plain == nil || mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0 || flags&(wasip1.OCreat|wasip1.OTrunc) != 0 {
+		return nil, nil, wasip1.ENOSYS
+	}
+	at, below, err := d.follow(path)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case below != "":
+		return d.openBelow(below, flags, mode)
+	}
+	if at.Type() == wasip1.FiletypeDirectory {
+		return at, nil, nil
+	}
+	f, ok := at.(*file)
+	if !ok {
+		at.in().Release()
+		return nil, nil, wasip1.ENOSYS
+	}
+	if flags&wasip1.ODirectory != 0 {
+		f.Release()
+		return nil, nil, wasip1.ENOTDIR
+	}
+	c, err := f.Open(mode)
+	if err != nil {
+		f.Release()
+		return nil, nil, err
+	}
+	return f, c, nil
+}
+
+// AttrPath returns the attributes of what path stands for. Errors: as OpenPath.
+func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
+	if d.fs.plain == nil {
+		return vfs.Attr{}, wasip1.ENOSYS
+	}
+	at, below, err := d.follow(path)
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	if below == "" {
+		defer at.in().Release()
+		if follow && at.Type() == wasip1.FiletypeSymbolicLink {
+			return vfs.Attr{}, wasip1.ENOSYS
+		}
+		return at.Attr()
+	}
+	changes := d.fs.changes.Load()
+	a, err := d.fs.plain.AttrPlain(below)
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	if follow && a.Type == wasip1.FiletypeSymbolicLink {
+		return vfs.Attr{}, wasip1.ENOSYS
+	}
+	d.fs.mu.Lock()
+	defer d.fs.unlock()
+	key := layerIno{ino: a.Ino}
+	if n := d.fs.shared[key]; n != nil {
+		return n.in().attr()
+	}
+	if d.fs.changes.Load() != changes {
+		return vfs.Attr{}, wasip1.ENOSYS // the names on the way may be others by now
+	}
+	a.Ino = d.fs.number(key)
+	return a, nil
+}
+
+// follow goes along path as far as the overlay knows it. It returns the node, which the caller releases, or a path of the
+// lower that shows unchanged.
+func (d *dir) follow(path string) (_ node, below string, err error) {
+	d.fs.mu.Lock()
+	defer d.fs.unlock()
+	for rest := path; ; {
+		name, more, sub := strings.Cut(rest, "/")
+		switch {
+		case name == "" || name == "." || name == ".." || sub && more == "":
+			return nil, "", wasip1.ENOSYS
+		case len(name) > vfs.MaxName:
+			return nil, "", wasip1.ENAMETOOLONG
+		case d.gone || d.hides(name):
+			return nil, "", wasip1.ENOENT
+		}
+		if err := d.loadUpper(); err != nil {
+			return nil, "", err
+		}
+		e := d.names[name]
+		switch {
+		case e == nil && d.hasLower:
+			if !plain(more) {
+				return nil, "", wasip1.ENOSYS
+			}
+			return nil, childPath(d.lowerPath, rest), nil
+		case e == nil || e.white:
+			return nil, "", wasip1.ENOENT
+		case e.node == nil:
+			if e, err = d.resolve(name); err != nil {
+				return nil, "", err
+			}
+		}
+		in := e.node.in()
+		if !sub {
+			// Who has the node keeps the file, whatever becomes of its names.
+			if _, err := in.up(); err != nil {
+				return nil, "", err
+			}
+			in.hold()
+			return e.node, "", nil
+		}
+		next, ok := e.node.(*dir)
+		switch {
+		case ok:
+			d, rest = next, more
+		case e.typ == wasip1.FiletypeSymbolicLink:
+			return nil, "", wasip1.ENOSYS
+		default:
+			return nil, "", wasip1.ENOTDIR
+		}
+	}
+}
+
+// plain reports whether a path has neither "." nor ".." nor an empty component. The empty path has none.
+func plain(path string) bool {
+	for path != "" {
+		var c string
+		var more bool
+		c, path, more = strings.Cut(path, "/")
+		if c == "" || c == "." || c == ".." || more && path == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// openBelow opens a path of the lower. The node has no name in the overlay until the walker meets it: it is found by its number.
+func (d *dir) openBelow(path string, flags wasip1.Oflags, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
+	if flags&wasip1.ODirectory != 0 {
+		return nil, nil, wasip1.ENOSYS // it is used by the names in it
+	}
+	f := d.fs
+	changes := f.changes.Load()
+	l, low, a, err := f.plain.OpenPlain(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			if low != nil {
+				low.Close()
+			}
+			wrapfs.Release(l)
+		}
+	}()
+	if a.Type != wasip1.FiletypeRegularFile {
+		return nil, nil, wasip1.ENOSYS
+	}
+	key := layerIno{ino: a.Ino}
+	if n, err := f.held(key); n != nil || err != nil {
+		if err != nil {
+			return nil, nil, err
+		}
+		c, err := n.Open(mode)
+		if err != nil {
+			n.Release()
+			return nil, nil, err
+		}
+		return n, c, nil
+	}
+	f.mu.Lock()
+	defer f.unlock()
+	if f.shared[key] != nil || f.changes.Load() != changes {
+		return nil, nil, wasip1.ENOSYS // somebody was faster
+	}
+	n := f.newNode(a.Type, l, nil).(*file)
+	n.ino, n.nlink, n.from, n.lowerPath = f.number(key), a.Nlink, key, strings.Clone(path)
+	n.low, n.opens = low, 1
+	f.shared[key] = n
+	n.hold()
+	keep = true
+	return n, &open{f: n, mode: mode}, nil
+}
+
+// held returns the file of a number that the overlay knows by it, for the caller to release, or nil.
+func (f *FS) held(key layerIno) (*file, error) {
+	f.mu.Lock()
+	defer f.unlock()
+	n, ok := f.shared[key].(*file)
+	if !ok {
+		return nil, nil
+	}
+	if _, err := n.up(); err != nil {
+		return nil, err
+	}
+	n.hold()
+	return n, nil
+}
