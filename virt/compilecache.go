@@ -118,12 +118,12 @@ func (c *compilationCache) entries() (all []cacheEntry, total int64, err error) 
 	return all, total, err
 }
 
-// trim removes the oldest entries until at most so many bytes are left.
+// trim removes the oldest entries until at most so many bytes are left, all of them where that is 0.
 func (c *compilationCache) trim(most int64) error {
 	all, total, err := c.entries()
 	slices.SortFunc(all, func(a, b cacheEntry) int { return a.at.Compare(b.at) })
 	for _, e := range all {
-		if total <= most {
+		if total <= most && most > 0 {
 			break
 		}
 		if e := os.Remove(e.path); e != nil && !errors.Is(e, fs.ErrNotExist) {
@@ -139,3 +139,6 @@ func CacheSize(dir string) (bytes int64, entries int, err error) {
 	all, total, err := (&compilationCache{dir: dir}).entries()
 	return total, len(all), err
 }
+
+// ClearCache removes all entries of a directory of [WithCompilationCache].
+func ClearCache(dir string) error { return (&compilationCache{dir: dir}).trim(0) }

@@ -68,7 +68,7 @@ func (b *Builder) config() (config, error) {
 	if c.cache != nil && c.runtime != nil {
 		errs = append(errs, errors.New("WithRuntime and WithCompilationCache exclude each other: give the cache to the runtime"))
 	}
-	if errs == nil && c.cache != nil {
+	if errors.Join(errs...) == nil && c.cache != nil {
 		errs = append(errs, c.openCache())
 	}
 	if err := errors.Join(errs...); err != nil {

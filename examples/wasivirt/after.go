@@ -70,7 +70,7 @@ func (w *world) finish(guest *virt.Guest) error {
 		if err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
-		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive)); err != nil {
+		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut()); err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
 	}

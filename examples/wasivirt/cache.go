@@ -3,17 +3,50 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"github.com/tetratelabs/wazero"
+	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// cacheVariable names the environment variable that says where compiled modules are kept: a directory, or "off".
-const cacheVariable = "WASIVIRT_CACHE"
+const (
+	// cacheVariable names the environment variable that says where compiled modules are kept: a directory, or "off".
+	cacheVariable = "WASIVIRT_CACHE"
+	// cacheSizeVariable names the one that says how many bytes they may take.
+	cacheSizeVariable = "WASIVIRT_CACHE_SIZE"
+)
+
+// cacheDir is where compiled modules are kept, "" for nowhere.
+func cacheDir() string {
+	switch dir := os.Getenv(cacheVariable); dir {
+	case "off":
+		return ""
+	case "":
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return ""
+		}
+		return filepath.Join(user, "wasivirt")
+	default:
+		return dir
+	}
+}
+
+// cacheBytes is how much the cache may hold.
+func cacheBytes() (int64, error) {
+	text := os.Getenv(cacheSizeVariable)
+	if text == "" {
+		return virt.DefaultCacheBytes, nil
+	}
+	var s size
+	if err := s.Set(text); err != nil || s > 1<<62 {
+		return 0, fmt.Errorf("%s=%q: want a number of bytes such as 512M", cacheSizeVariable, text)
+	}
+	return int64(s), nil
+}
 
 // engine says how modules are run. Compiled code is kept in the user's cache directory, because compiling a large
 // program takes seconds; where there is none, or it cannot be written to, every run compiles.
@@ -21,42 +54,102 @@ func (w *world) engine() virt.Option {
 	if w.interpreter {
 		return virt.WithInterpreter()
 	}
-	dir := os.Getenv(cacheVariable)
+	dir := cacheDir()
 	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return virt.Options()
-		}
-		dir = filepath.Join(user, "wasivirt")
-	}
-	if dir == "off" {
 		return virt.Options()
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	probe, err := os.MkdirTemp(makeDir(dir), "probe")
 	if err != nil {
 		return virt.Options()
 	}
-	w.cache = dir
-	w.closers = append(w.closers, func() error { return cache.Close(context.Background()) })
-	return virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(cache))
+	if os.Remove(probe) != nil {
+		return virt.Options()
+	}
+	bytes, err := cacheBytes()
+	if err != nil {
+		bytes = virt.DefaultCacheBytes
+	}
+	return virt.WithCompilationCache(dir, bytes)
 }
 
-// compile compiles a module. What the cache holds is named by the hash of the module as it is after it was rewritten,
-// so that another module, other options or another version of the rewriter never find it; an entry that is damaged is
-// an error of wazero's, after which the cache is emptied and filled again.
-func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*virt.Module, error) {
-	module, err := host.Compile(ctx, wasm)
-	if err == nil || w.cache == "" || !strings.Contains(err.Error(), "compilationcache:") {
-		return module, err
+// makeDir makes a directory. That it could not shows when it is used.
+func makeDir(dir string) string {
+	_ = os.MkdirAll(dir, 0o700)
+	return dir
+}
+
+// compile compiles a module, and says so on a terminal when that takes more than a second.
+func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte, stderr io.Writer) (*virt.Module, error) {
+	done := progress(stderr, fmt.Sprintf("compiling %d KB", len(wasm)>>10))
+	defer done()
+	return host.Compile(ctx, wasm)
+}
+
+// progress shows on a terminal what goes on, once it has taken a second, until done is called.
+func progress(stderr io.Writer, what string) (done func()) {
+	if !terminal(stderr) {
+		return func() {}
 	}
-	// wazero keeps its entries in a directory for its version and the machine.
-	entries, globErr := filepath.Glob(filepath.Join(w.cache, "wazero-*", "*"))
-	for _, entry := range entries {
-		globErr = errors.Join(globErr, os.Remove(entry))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		begun := time.Now()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		shown := false
+		for {
+			select {
+			case <-stop:
+				if shown {
+					fmt.Fprint(stderr, "\r\x1b[K")
+				}
+				return
+			case <-tick.C:
+				shown = true
+				fmt.Fprintf(stderr, "\rwasivirt: %s: %d s", what, int(time.Since(begun).Seconds()))
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
 	}
-	module, again := host.Compile(ctx, wasm)
-	if again != nil {
-		return nil, errors.Join(err, globErr)
+}
+
+// terminal reports whether a stream is a terminal that understands more than text.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return false
 	}
-	return module, nil
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// cacheCommand is the command cache: it tells the size of the cache, or empties it.
+func cacheCommand(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
+	dir := cacheDir()
+	if len(args) > 1 || len(args) == 1 && args[0] != "clear" {
+		return exitHost, errors.New("want: wasivirt cache [clear]")
+	}
+	if dir == "" {
+		_, err := fmt.Fprintf(stdout, "nothing is kept (%s=off)\n", cacheVariable)
+		return 0, err
+	}
+	most, err := cacheBytes()
+	if err != nil {
+		return exitHost, err
+	}
+	if len(args) == 1 {
+		if err := virt.ClearCache(dir); err != nil {
+			return exitHost, fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	held, entries, err := virt.CacheSize(dir)
+	if err != nil {
+		return exitHost, fmt.Errorf("%s: %w", dir, err)
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %d modules, %.1f MB of at most %.1f MB (%s, %s)\n", dir, entries,
+		float64(held)/(1<<20), float64(most)/(1<<20), cacheVariable, cacheSizeVariable)
+	return 0, err
 }

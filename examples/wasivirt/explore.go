@@ -65,12 +65,12 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 		e.threads = exploredThreads
 	}
 	if e.fuel == 0 {
-		e.fuel = explore.DefaultFuel
+		e.fuel = count(explore.DefaultFuel)
 	}
 	if c.Strategy, err = parseStrategy(e.strategy); err != nil {
 		return exitHost, err
 	}
-	c.Fuel, c.Threads, c.CallsOnly = e.fuel, e.threads, e.switches == "calls"
+	c.Fuel, c.Threads, c.CallsOnly = uint64(e.fuel), e.threads, e.switches == "calls"
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
 	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
@@ -142,7 +142,7 @@ func (e *exploration) command(seed uint64) string {
 		words = append(words, "-threads", strconv.Itoa(e.threads))
 	}
 	if !given["fuel"] {
-		words = append(words, "-fuel", strconv.FormatUint(e.fuel, 10))
+		words = append(words, "-fuel", e.fuel.String())
 	}
 	words = append(words, e.flags.Args()...)
 	for i, w := range words {

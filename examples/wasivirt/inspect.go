@@ -6,15 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
 // inspect is the command of that name: it says what a module needs before it runs.
-func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
+func inspect(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	if help, err := parse(flags, args, stdout); help || err != nil {
@@ -23,7 +23,7 @@ func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Write
 	if args = flags.Args(); len(args) != 1 {
 		return exitHost, fmt.Errorf("want: %s", wants["inspect"])
 	}
-	wasm, err := os.ReadFile(args[0])
+	wasm, err := readProgram(args[0], &stdin)
 	if err != nil {
 		return exitHost, err
 	}
@@ -35,7 +35,7 @@ func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Write
 	out.line("%s: a %s, %d bytes", args[0], audit.Kind(), len(wasm))
 	bySubsystem := map[string][]string{}
 	for _, im := range audit.Imports {
-		bySubsystem[string(im.Subsystem)] = append(bySubsystem[string(im.Subsystem)], im.Name)
+		bySubsystem[string(im.Subsystem)] = append(bySubsystem[string(im.Subsystem)], safetext.Name(im.Name))
 	}
 	for _, s := range slices.SortedFunc(keys(bySubsystem), cmp.Compare[string]) {
 		if s != "" {
@@ -44,16 +44,20 @@ func inspect(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Write
 	}
 	missing := map[string][]string{}
 	for _, im := range audit.Missing() {
-		missing[im.Module] = append(missing[im.Module], im.Name)
+		missing[im.Module] = append(missing[im.Module], safetext.Name(im.Name))
 	}
 	for _, module := range slices.SortedFunc(keys(missing), cmp.Compare[string]) {
-		out.line("imports, NOT provided, from module %s: %s", module, strings.Join(missing[module], " "))
+		out.line("imports, NOT provided, from module %s: %s", safetext.Name(module), strings.Join(missing[module], " "))
 	}
 	for _, m := range audit.Memories {
 		out.line("memory:  %s", m)
 	}
 	out.line("threads: %s", yesNo(audit.Threads, "the module starts threads (run with -threads N)", "none"))
-	out.line("exports: %s", strings.Join(audit.Exports, " "))
+	exports := make([]string, len(audit.Exports))
+	for i, name := range audit.Exports {
+		exports[i] = safetext.Name(name)
+	}
+	out.line("exports: %s", strings.Join(exports, " "))
 	return 0, out.err
 }
 

@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/wasivirt/wasivirt/internal/safetext"
 )
 
 // Exit statuses besides the guest's own. A signal n that the guest raised, or that ended the command, is 128+n.
@@ -22,19 +24,6 @@ const (
 	exitExhausted = 137
 )
 
-const usage = `wasivirt runs WebAssembly programs in a virtual world.
-
-  wasivirt run [flags] guest.wasm [guest arguments]   run a program
-  wasivirt inspect guest.wasm                         say what a program needs
-  wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]
-                                                      run a program with many orders of its threads
-  wasivirt replay FILE guest.wasm                     run a recording again, without its world
-  wasivirt diff A B                                   say where two recordings part
-  wasivirt rewrite -o OUT [run flags] guest.wasm      write the module as it is really run
-
-Each tells its flags with -h.
-`
-
 // errHelped ends a command that only had to print its help.
 var errHelped = errors.New("help was asked for")
 
@@ -43,9 +32,33 @@ func main() {
 	status, err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "wasivirt: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintf(os.Stderr, "wasivirt: %s\n", oneLine(err))
 	}
 	os.Exit(status)
+}
+
+// oneLine is an error as the command prints it: what guests and files name cannot do anything to a terminal.
+func oneLine(err error) string {
+	return safetext.Line(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// command is one of the commands.
+type command = func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error)
+
+func commands() map[string]command {
+	return map[string]command{
+		"run":          runGuest,
+		"inspect":      inspect,
+		"explore":      exploreGuest,
+		"replay":       replay,
+		"diff":         diff,
+		"rewrite":      rewrite,
+		"exec-wrapper": execWrapper,
+		"cache":        cacheCommand,
+		"completion":   completion,
+		"version":      version,
+		"help":         help,
+	}
 }
 
 // run carries out one command line and returns the exit status.
@@ -53,21 +66,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) == 0 {
 		return exitHost, errors.New("a command is missing: see wasivirt help")
 	}
-	commands := map[string]func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error){
-		"run":     runGuest,
-		"inspect": inspect,
-		"explore": exploreGuest,
-		"replay":  replay,
-		"diff":    diff,
-		"rewrite": rewrite,
-	}
-	command, ok := commands[args[0]]
-	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
-		_, err := io.WriteString(stdout, usage)
-		return 0, err
-	}
-	if !ok {
-		return exitHost, fmt.Errorf("%q is no command: see wasivirt help", args[0])
+	command, ok := commands()[args[0]]
+	switch name := args[0]; {
+	case ok:
+	case slices.Contains([]string{"-h", "-help", "--help"}, name):
+		command, args = help, args[:1]
+	case slices.Contains([]string{"-v", "-version", "--version"}, name):
+		command, args = version, args[:1]
+	case strings.HasSuffix(name, ".wasm"):
+		return exitHost, fmt.Errorf("%q is no command: to run it write wasivirt run %s", name, shellWord(name))
+	default:
+		return exitHost, fmt.Errorf("%q is no command: see wasivirt help", name)
 	}
 	status, err := command(ctx, args[1:], stdin, stdout, stderr)
 	signal, ended := errors.AsType[signaled](err)

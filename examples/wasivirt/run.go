@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -49,8 +51,8 @@ type settings struct {
 	clock, sched, argv0, invoke                   string
 	seed, deterministic, turns                    optional
 	threads, fds                                  int
-	fuel                                          uint64
-	timeout                                       time.Duration
+	fuel                                          count
+	timeout                                       span
 	memory, disk, output                          size
 	switches, strategy                            string
 	parallel                                      bool // -sched parallel was asked for
@@ -80,6 +82,56 @@ func (o *optional) Set(s string) error {
 	return nil
 }
 
+// span is a flag that is a time: 1.5s, 2m, or a number of seconds.
+type span time.Duration
+
+func (s *span) String() string { return time.Duration(*s).String() }
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if seconds, e := strconv.ParseFloat(text, 64); err != nil && e == nil && seconds >= 0 && seconds < 1e9 {
+		d, err = time.Duration(seconds*float64(time.Second)), nil
+	}
+	if err != nil || d < 0 {
+		return errors.New("want a time such as 1.5s, 200ms or 2m, or a number of seconds")
+	}
+	*s = span(d)
+	return nil
+}
+
+// count is a flag that is a number: 1000000 or 1e6.
+type count uint64
+
+func (c *count) String() string { return strconv.FormatUint(uint64(*c), 10) }
+
+func (c *count) Set(text string) error {
+	n, err := strconv.ParseUint(strings.ReplaceAll(text, "_", ""), 10, 63)
+	if f, e := strconv.ParseFloat(text, 64); err != nil && e == nil && f >= 0 && f < 1<<63 && f == math.Trunc(f) {
+		n, err = uint64(f), nil
+	}
+	if err != nil {
+		return errors.New("want a whole number such as 1000000 or 1e6")
+	}
+	*c = count(n)
+	return nil
+}
+
+// directories is the flag -dir, of which each adds a mount: HOST, or HOST::GUEST as wasmtime has it.
+type directories struct{ mounts *repeated }
+
+func (d directories) String() string { return "" }
+
+func (d directories) Set(text string) error {
+	host, guest, given := strings.Cut(text, "::")
+	if !given {
+		guest = host
+	}
+	if host == "" || guest == "" {
+		return errors.New("want HOSTDIR or HOSTDIR::GUEST")
+	}
+	return d.mounts.Set(guest + "=dir:" + host)
+}
+
 func (s *settings) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // what is wrong is said in one line, by parse
@@ -98,16 +150,17 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
-	f.DurationVar(&s.timeout, "timeout", 0, "end the guest after this `TIME`, such as 1.5s or 2m (0: no limit)")
-	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most (0: no limit)")
-	f.IntVar(&s.fds, "fds", 0, "open descriptors at most (0: the default)")
-	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts (0: no limit)")
+	f.Var(directories{&s.mounts}, "dir", "`HOST[::GUEST]`, repeatable: mount a real directory, writable; short for -mount GUEST=dir:HOST")
+	f.Var(&s.timeout, "timeout", "end the guest after this `TIME`, such as 1.5s or 2m; a bare number is in seconds")
+	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most, such as 64M")
+	f.IntVar(&s.fds, "fds", 0, "`N` open descriptors at most (0: the default)")
+	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts")
 	f.Var(&s.faults, "fault", "`RULE`, repeatable: let calls go wrong, as in path_open:/data/*:nth=3:EIO")
 	f.StringVar(&s.trace, "trace", "", "write each call to this `FILE`, or to standard error (-)")
 	f.StringVar(&s.traceFormat, "trace-format", "text", "text, json (an object a line), or perfetto (for ui.perfetto.dev)")
-	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most (0: no limit)")
-	f.Uint64Var(&s.fuel, "fuel", 0, "WebAssembly instructions at most (0: no limit)")
-	f.IntVar(&s.threads, "threads", 0, "threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
+	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most")
+	f.Var(&s.fuel, "fuel", "`N` WebAssembly instructions at most, such as 1e9")
+	f.IntVar(&s.threads, "threads", 0, "`N` threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
 	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
 	f.BoolVar(&s.absoluteLinks, "absolute-links", false, "let symbolic links have absolute targets, which start at the guest's \"/\"")
 	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
@@ -127,15 +180,44 @@ var wants = map[string]string{
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer) (help bool, err error) {
 	err = flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(stdout, "%s\n\n", wants[flags.Name()])
-		flags.SetOutput(stdout)
-		flags.PrintDefaults()
+		printHelp(stdout, flags)
 		return true, errHelped
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: see wasivirt %s -h", err, flags.Name())
+		return false, fmt.Errorf("%w: see wasivirt help %s", err, flags.Name())
 	}
 	return false, nil
+}
+
+// unused refuses flags that would have no effect beside the others.
+func (s *settings) unused(flags *flag.FlagSet) error {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case given["trace-format"] && s.trace == "" && traceFormats[s.traceFormat] != nil:
+		return errors.New("-trace-format has no effect without -trace FILE: give both")
+	case given["switches"] && !s.deterministic.set:
+		return errors.New("-switches has no effect without -deterministic N: give both")
+	}
+	for _, name := range []string{"clock", "seed", "sched"} {
+		if given[name] && given["deterministic"] {
+			return fmt.Errorf("-%s: -deterministic sets it: give one of the two", name)
+		}
+	}
+	return nil
+}
+
+// readProgram reads a module from a file, or from standard input, which the guest then finds at its end.
+func readProgram(file string, stdin *io.Reader) ([]byte, error) {
+	if file != "-" {
+		return os.ReadFile(file)
+	}
+	wasm, err := io.ReadAll(*stdin)
+	if err != nil {
+		return nil, fmt.Errorf("read the program from standard input: %w", err)
+	}
+	*stdin = strings.NewReader("")
+	return wasm, nil
 }
 
 // runGuest is the command run.
@@ -145,8 +227,14 @@ func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	if help, err := parse(flags, args, stdout); help || err != nil {
 		return exitHost, err
 	}
+	if err := s.environment(flags, os.Getenv); err != nil {
+		return exitHost, err
+	}
 	if flags.NArg() == 0 {
 		return exitHost, fmt.Errorf("which program? want: %s", wants["run"])
+	}
+	if err := s.unused(flags); err != nil {
+		return exitHost, err
 	}
 	flags.Visit(func(f *flag.Flag) { s.parallel = s.parallel || f.Name == "sched" && s.sched == "parallel" })
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
@@ -159,7 +247,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 			code = exitHost
 		}
 	}()
-	wasm, err := os.ReadFile(file)
+	wasm, err := readProgram(file, &stdin)
 	if err != nil {
 		return exitHost, err
 	}
@@ -192,9 +280,14 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, err
 	}
-	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
-	module, err := w.compile(ctx, host, wasm)
+	defer func() {
+		if !w.leave { // the compiler goes on until the process ends, which is now
+			err = errors.Join(err, host.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	module, err := w.compile(ctx, host, wasm, stderr)
 	if err != nil {
+		w.leave = ctx.Err() != nil
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
 	if s.invoke == "" && !module.Command() {
@@ -230,12 +323,12 @@ func (w *world) optionsInTime(ctx context.Context) ([]virt.Option, error) {
 	if w.timeout <= 0 {
 		return w.options()
 	}
-	end := time.Now().Add(w.timeout)
+	end := time.Now().Add(time.Duration(w.timeout))
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	w.ctx = ctx
 	opts, err := w.options()
-	w.timeout = max(time.Until(end), 1)
+	w.timeout = span(max(time.Until(end), 1))
 	return opts, err
 }
 
@@ -263,31 +356,31 @@ func invoke(ctx context.Context, guest *virt.Guest, name string, args []string, 
 func status(r *virt.Result, stderr io.Writer) int {
 	switch r.Outcome {
 	case virt.Exited:
-		return int(r.ExitCode & 0xff)
+		if status := int(r.ExitCode & 0xff); status != 0 || r.ExitCode == 0 {
+			return status
+		}
+		return 255 // a failure is no success because of what the system drops of its number
 	case virt.Signaled:
 		return 128 + int(r.Signal)
 	case virt.Canceled:
-		signal, ok := errors.AsType[signaled](r.Err)
-		if !ok {
-			signal = signaled{syscall.SIGINT}
-		}
+		signal := signalOf(r.Err)
 		if signal.Signal != syscall.SIGPIPE {
 			fmt.Fprintf(stderr, "wasivirt: %v\n", signal)
 		}
 		return signal.status()
 	}
 	text, _, _ := strings.Cut(r.String(), "\n") // a panic's stack is no help to who runs the command
-	fmt.Fprintf(stderr, "wasivirt: %s\n", text)
+	fmt.Fprintf(stderr, "wasivirt: %s\n", safetext.Line(text))
 	switch r.Outcome {
 	case virt.Trapped:
-		for line := range strings.Lines(r.Trap.Stack) {
+		for line := range strings.Lines(safetext.Lines(r.Trap.Stack, 128)) {
 			fmt.Fprintf(stderr, "    %s", line)
 		}
 		return exitTrap
 	case virt.Deadlocked:
 		for _, s := range r.Stacks {
 			fmt.Fprintf(stderr, "  thread %d was in\n", s.Thread)
-			for line := range strings.Lines(s.Frames) {
+			for line := range strings.Lines(safetext.Lines(s.Frames, 128)) {
 				fmt.Fprintf(stderr, "    %s", line)
 			}
 		}

@@ -100,7 +100,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "the preview before preview1", args: []string{write(t, "u.wasm", unstable)}, status: 125, stderr: "wasi_unstable"},
 		{name: "nothing in it", args: []string{write(t, "e.wasm", "")}, status: 125, stderr: "empty file"},
 		{name: "a directory", args: []string{"."}, status: 125, stderr: "is a directory"},
-		{name: "a time without a unit", args: []string{"-timeout", "1", do}, status: 125, stderr: "-timeout"},
+		{name: "a time that is none", args: []string{"-timeout", "1 hour", do}, status: 125, stderr: "-timeout"},
 		{name: "too few descriptors", args: []string{"-fds", "2", do}, status: 125, stderr: "WithMaxDescriptors"},
 		{name: "a format for no trace", args: []string{"-trace-format", "xml", do}, status: 125, stderr: "text, json or perfetto"},
 		{name: "-deterministic and what it sets", args: []string{"-deterministic", "1", "-seed", "2", do}, status: 125, stderr: "-seed: -deterministic sets it"},

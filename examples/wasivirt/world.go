@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/archive"
@@ -24,7 +25,7 @@ type world struct {
 	*settings
 	ctx      context.Context // ends the filling of mounts; nil for none
 	closers  []func() error
-	cache    string // the directory where compiled modules are kept, "" for none
+	leave    bool // a compilation that cannot be ended goes on: the process ends without waiting for it
 	changes  []changed
 	archives map[string]*os.File // for what is asked for after the run, by flag
 	shared   *mounted            // of explore, whose runs share the engine too
@@ -50,12 +51,12 @@ func (w *world) options() ([]virt.Option, error) {
 	}
 	opts := []virt.Option{
 		virt.WithClock(k),
-		virt.WithTimeout(w.timeout),
+		virt.WithTimeout(time.Duration(w.timeout)),
 		virt.WithMemoryLimit(uint64(w.memory)),
 		virt.WithMaxDescriptors(w.fds),
 		virt.WithMaxOutput(uint64(w.output)),
 		virt.WithMaxThreads(w.threads),
-		virt.WithFuel(w.fuel),
+		virt.WithFuel(uint64(w.fuel)),
 	}
 	if w.noPreempt {
 		opts = append(opts, virt.WithoutPreemption())
@@ -94,7 +95,7 @@ func (w *world) options() ([]virt.Option, error) {
 	for _, spec := range w.mounts {
 		guest, what, ok := strings.Cut(spec, "=")
 		if !ok || guest == "" {
-			return nil, fmt.Errorf("-mount %q: want GUEST=SPEC, such as /data=mem", spec)
+			return nil, fmt.Errorf("-mount %q: want GUEST=SPEC, such as /data=mem or /src=dir:HOSTDIR (-dir HOSTDIR::GUEST mounts a directory too)", spec)
 		}
 		if what == "dev" {
 			opts = append(opts, virt.WithDevices(guest))
@@ -232,14 +233,14 @@ func (w *world) inMemory(from string) (_ vfs.FS, err error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return m, archive.FromDir(m, from, archive.WithContext(w.ctx))
+		return m, archive.FromDir(m, from, archive.WithContext(w.ctx), archive.WithLinksOut())
 	}
 	f, err := os.Open(from)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := archive.FromTar(m, f, archive.WithContext(w.ctx), archive.WithMaxBytes(maxArchive)); err != nil {
+	if err := archive.FromTar(m, f, archive.WithContext(w.ctx), archive.WithLinksOut(), archive.WithMaxBytes(maxArchive)); err != nil {
 		return nil, fmt.Errorf("mem: wants a directory or a tar (file: mounts a single file): %w", err)
 	}
 	return m, nil

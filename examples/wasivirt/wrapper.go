@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// wrapperName is what the go command looks for on the PATH to run programs of GOOS=wasip1 with.
+const wrapperName = "go_wasip1_wasm_exec"
+
+// wrapperVariable is set by the wrapper: it asks for the world that the go command expects.
+const wrapperVariable = "WASIVIRT_GO"
+
+// execWrapper is the command exec-wrapper: it writes a program by which "go run" and "go test" use wasivirt.
+func execWrapper(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		return exitHost, errors.New("want: wasivirt exec-wrapper DIR, a directory on the PATH")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return exitHost, err
+	}
+	if err := os.MkdirAll(args[0], 0o777); err != nil {
+		return exitHost, err
+	}
+	file := filepath.Join(args[0], wrapperName)
+	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s run \"$@\"\n", wrapperVariable, shellWord(self))
+	if err := os.WriteFile(file, []byte(script), 0o777); err != nil {
+		return exitHost, err
+	}
+	_, err = fmt.Fprintf(stdout, `%s is written. With its directory on the PATH:
+  GOOS=wasip1 GOARCH=wasm go test ./...
+  WASIVIRT_SEED=7 GOOS=wasip1 GOARCH=wasm go test ./...   # the same run each time, virtual time
+Limits: WASIVIRT_TIMEOUT, WASIVIRT_FUEL, WASIVIRT_MEMORY, WASIVIRT_DISK, WASIVIRT_OUTPUT, as the flags of run.
+`, file)
+	return 0, err
+}
+
+// environment sets the flags that were not given from environment variables: the limits, the seed, which makes the run
+// deterministic, and the world that the go command expects.
+func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) error {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for variable, name := range map[string]string{
+		"WASIVIRT_TIMEOUT": "timeout", "WASIVIRT_FUEL": "fuel", "WASIVIRT_MEMORY": "memory", "WASIVIRT_DISK": "disk",
+		"WASIVIRT_OUTPUT": "output", "WASIVIRT_SEED": "deterministic",
+	} {
+		value := getenv(variable)
+		settled := name == "deterministic" && (given["seed"] || given["clock"] || given["sched"])
+		if value == "" || given[name] || settled {
+			continue
+		}
+		if err := flags.Set(name, value); err != nil {
+			return fmt.Errorf("%s=%q: %w", variable, value, err)
+		}
+	}
+	if getenv(wrapperVariable) == "" || given["mount"] || given["dir"] {
+		return nil
+	}
+	return s.goWorld()
+}
+
+// goWorld is the world of a program that the go command runs: the module's directory as it is on the machine, copies of it below
+// memory in a deterministic run, a directory for temporary files, and the caller's environment.
+func (s *settings) goWorld() error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	root := moduleRoot(dir)
+	kind := "dir:"
+	if s.deterministic.set {
+		kind = "overlay:"
+	}
+	s.mounts = repeated{"/=mem", "/tmp=mem", "/dev=dev", root + "=" + kind + root}
+	s.absoluteLinks = true
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		switch {
+		case name == "TMPDIR" || name == "PWD" || name == "HOME" || strings.HasPrefix(name, "WASIVIRT_"):
+		case s.deterministic.set && name != "GOROOT" && !strings.HasPrefix(name, "GO"):
+			// What differs from machine to machine is left out.
+		default:
+			s.env = append(s.env, name+"="+value)
+		}
+	}
+	s.env = append(s.env, "PWD="+dir, "TMPDIR=/tmp", "HOME=/tmp")
+	return nil
+}
+
+// moduleRoot is the directory of the Go module that a directory is part of, or else itself.
+func moduleRoot(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, "go.mod")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
