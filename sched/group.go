@@ -259,6 +259,13 @@ func (g *Group) Wait() {
 	}
 }
 
+// Alive returns how many threads there are that have not ended.
+func (g *Group) Alive() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.threads.len + g.ending
+}
+
 // Close ends the group, with ErrClosed as the cause unless it has ended before, and waits until
 // nothing of it runs. It must not be called by one of its threads.
 func (g *Group) Close() {

@@ -37,10 +37,15 @@ func (t *thread) unwind(ctx context.Context) {
 //go:noinline
 func (h *Host) adapt(i int) api.GoModuleFunc {
 	f := &preview1[i]
-	return func(ctx context.Context, mod api.Module, stack []uint64) {
+	var row api.GoModuleFunc
+	row = func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)
 		if !ok || !same(t.mod, mod) {
 			t = h.threadOf(ctx, mod)
+			if t.guest.adopted {
+				t.visit(ctx, func() { row(t, mod, stack) })
+				return
+			}
 		}
 		t.attach()
 		var errno wasip1.Errno
@@ -86,6 +91,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		}
 		stack[0] = uint64(errno)
 	}
+	return row
 }
 
 // same reports whether two modules are one instance. All of wazero's are pointers of one type: comparing these alone

@@ -2,6 +2,7 @@ package virt
 
 import (
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -31,4 +32,17 @@ func panicked(v any, thread uint32) *sched.PanicError {
 func (g *Guest) fail(v any, thread uint32) error {
 	g.decide(&Result{Outcome: Failed, Err: panicked(v, thread), Thread: thread})
 	return &ExitError{Result: g.Result()}
+}
+
+// goexit is the error of a guest of which code of the embedder's ended the goroutine.
+func goexit(thread uint32) error { return &GoexitError{Thread: thread, Stack: debug.Stack()} }
+
+// GoexitError says that code of the embedder's, which a guest called, ended the goroutine by [runtime.Goexit], as t.Fatal does.
+type GoexitError struct {
+	Thread uint32
+	Stack  []byte // of the goroutine at that moment
+}
+
+func (e *GoexitError) Error() string {
+	return fmt.Sprintf("thread %d: code that the guest called ended its goroutine: it called runtime.Goexit, as t.Fatal does", e.Thread)
 }

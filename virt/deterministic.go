@@ -158,11 +158,11 @@ func checkMount(path string, fsys vfs.FS) error {
 }
 
 // stdio is how the guest's writers are used.
-func (c *config) stdio() []stdio.Option {
-	if c.deterministic != nil {
+func (g *Guest) stdio() []stdio.Option {
+	if g.config.deterministic != nil || g.adopted {
 		return []stdio.Option{stdio.WithDirect()}
 	}
-	return nil
+	return []stdio.Option{stdio.WithAround(g.mark)}
 }
 
 // isReal reports whether a clock is the machine's, or a view of it.

@@ -3,6 +3,7 @@ package virt
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Sibling returns a Host with a world of its own that shares the runtime of h and runs what h, or any sibling of it,
@@ -11,7 +12,7 @@ import (
 // [WithoutPreemption], [WithAccessSwitches], and whether instructions are counted, for [WithFuel] or because threads
 // take turns.
 //
-// A sibling costs some microseconds. It is closed before h is.
+// A sibling costs some microseconds. Closing the first Host closes it.
 func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	c, err := NewBuilder(opts...).config()
 	if err != nil {
@@ -28,6 +29,15 @@ func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	if !first.counts() && s.counts() {
 		return nil, errors.New("build a sibling: it counts instructions, for WithFuel or because threads take turns, and the modules of the first Host do not")
 	}
+	first.mu.Lock()
+	defer first.mu.Unlock()
+	if first.closed {
+		return nil, fmt.Errorf("build a sibling: the first Host is %w", ErrClosed)
+	}
+	if first.siblings == nil {
+		first.siblings = map[*Host]struct{}{}
+	}
+	first.siblings[s] = struct{}{}
 	return s, nil
 }
 

@@ -2,11 +2,19 @@ package virt
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"sync"
+	"time"
+	"unsafe"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/wasivirt/wasivirt/internal/goroutine"
 
 	"github.com/wasivirt/wasivirt/poll"
 )
@@ -21,10 +29,16 @@ import (
 // what [WithOptions] put into the context it is instantiated with. It is let go of when the module has
 // been closed.
 //
-// What is different from wazero's: arguments, environment, streams and mounts of the wazero.ModuleConfig are not
-// seen by the Host, the options say them instead; descriptors, clocks and randomness are the Host's; modules run as they are, so that
-// a loop in them is stopped only by a runtime with WithCloseOnContextDone, and memory.atomic.wait by nothing; there is no
-// thread-spawn. proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does.
+// What is different from wazero's:
+//   - arguments and environment of the wazero.ModuleConfig are used unless options give others; where it has mounts, the first
+//     call says so and names the option to use, [WithMount]; its streams, clocks and randomness are not used;
+//   - modules run as they are: a loop in them is stopped only by a runtime with WithCloseOnContextDone, memory.atomic.wait by
+//     nothing, and there is no thread-spawn;
+//   - options that need more than that are refused by name: [WithFuel], [WithMaxCallDepth], [WithMemoryLimit], …
+//
+// proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does. The end of a call's context, [WithTimeout]
+// and the other budgets do the same with sys.ExitCodeContextCanceled or sys.ExitCodeDeadlineExceeded. Sleeps, reads and waits
+// end with the call's context, with the module, with the closer and with the runtime. Writers are called directly, as wazero does.
 //
 // Closing the returned closer, or the runtime, ends it.
 func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Closer, error) {
@@ -34,6 +48,15 @@ func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Clo
 	}
 	b := r.NewHostModuleBuilder(ModuleName)
 	e.ExportFunctions(b)
+	h := e.host
+	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) {
+		// The runtime is being closed, or the closer has closed everything else. The runtime's lock is held: what waits for calls to
+		// leave goes on by itself.
+		for _, g := range h.alive() {
+			g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
+		}
+		go func() { _ = h.Close(context.Background()) }()
+	}))
 	mod, err := b.Instantiate(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("instantiate %s: %w", ModuleName, err)
@@ -49,7 +72,7 @@ type FunctionExporter struct {
 
 // NewFunctionExporter returns an exporter for a runtime. See [Instantiate].
 func NewFunctionExporter(ctx context.Context, r wazero.Runtime, opts ...Option) (*FunctionExporter, error) {
-	c, err := NewBuilder(opts...).With(WithRuntime(r)).config()
+	c, err := NewBuilder(opts...).With(WithRuntime(r)).configFor(true)
 	if err != nil {
 		return nil, err
 	}
@@ -68,56 +91,233 @@ func (e *FunctionExporter) Close(ctx context.Context) error { return e.host.Clos
 
 type optionsKey struct{}
 
-// WithOptions returns a context that carries options for a module that is instantiated with it by wazero itself.
-// See [Instantiate].
+// WithOptions returns a context that carries options for the modules that wazero instantiates with it, whenever they call the
+// Host first. It takes the context's place for a close notifier of [experimental.WithCloseNotifier]. See [Instantiate].
 func WithOptions(ctx context.Context, opts ...Option) context.Context {
+	ctx = experimental.WithCloseNotifier(ctx, instanceOptions{opts})
 	return context.WithValue(ctx, optionsKey{}, opts)
+}
+
+// instanceOptions are the options of an instance. It keeps them as its close notifier.
+type instanceOptions struct{ opts []Option }
+
+// CloseNotify implements [experimental.CloseNotifier].
+func (instanceOptions) CloseNotify(context.Context, uint32) {}
+
+// optionsOf returns the options that a module was instantiated with. Its start functions are called with the context that
+// carries them, before the module has its notifier.
+func optionsOf(ctx context.Context, mod api.Module) []Option {
+	if v := reflect.Indirect(reflect.ValueOf(mod)); v.Kind() == reflect.Struct {
+		if f := v.FieldByName("CloseNotifier"); f.IsValid() && f.CanInterface() {
+			if o, ok := f.Interface().(instanceOptions); ok {
+				return o.opts
+			}
+		}
+	}
+	opts, _ := ctx.Value(optionsKey{}).([]Option)
+	return opts
+}
+
+// notInDropIn says, by the names of options, why modules that wazero instantiates cannot have them.
+var notInDropIn = map[string]string{
+	"Deterministic":        noThreads,
+	"WithScheduler":        noThreads,
+	"WithMaxThreads":       noThreads,
+	"WithAccessSwitches":   noRewriting,
+	"WithMaxCallDepth":     noRewriting,
+	"WithFuel":             noRewriting,
+	"WithModuleLimits":     noCompiling,
+	"WithCompilationCache": noCompiling,
+	"WithAllowedImports":   noCompiling,
+	"WithMemoryLimit":      "wazero allocates the memory: use wazero.RuntimeConfig.WithMemoryLimitPages",
+	"WithModules":          "instantiate the modules in the runtime yourself",
+	"WithFunctions":        "export the functions with the runtime's NewHostModuleBuilder",
+	"WithSerializedCalls":  noCalling,
+	"WithCallsAfterTrap":   noCalling,
+}
+
+const (
+	noThreads   = "modules that wazero instantiates have one thread, which the Host does not schedule"
+	noRewriting = "modules that wazero compiles run as they are"
+	noCompiling = "wazero compiles the modules"
+	noCalling   = "wazero calls the exports"
+)
+
+// checkDropIn reports options that a module that wazero instantiates cannot have.
+func checkDropIn(o Option) error {
+	if why := notInDropIn[o.name]; why != "" {
+		return fmt.Errorf("%s has no effect on modules that wazero instantiates itself, because %s", o.name, why)
+	}
+	return nil
 }
 
 // adopted are the worlds of modules that the embedder instantiated itself.
 type adopted struct {
-	mu    sync.Mutex
-	count int
-	sweep int // the count at which closed ones are looked for
+	mu     sync.Mutex
+	making map[api.Module]*adoption
+	count  int
+	sweep  int // the count at which closed ones are looked for
 }
 
-// adopt makes a world for a module that the embedder instantiated itself, at its first call.
+// adoption is the making of a world.
+type adoption struct {
+	done chan struct{} // closed when the others are set
+	t    *thread
+	err  error
+}
+
+// adopt makes a world for a module that the embedder instantiated itself, at its first call. What is given as options may
+// itself run modules of the runtime meanwhile.
 func (h *Host) adopt(ctx context.Context, mod api.Module) *thread {
-	h.adopted.mu.Lock()
-	defer h.adopted.mu.Unlock()
+	a := &h.adopted
+	a.mu.Lock()
 	if t, ok := h.threads.Load(mod); ok {
+		a.mu.Unlock()
 		return t.(*thread)
 	}
-	h.letGo(ctx)
-	opts, _ := ctx.Value(optionsKey{}).([]Option)
-	g, err := h.newGuest(ctx, &Module{compilation: &compilation{name: mod.Name(), exported: mod.ExportedFunctionDefinitions()}, host: h}, opts)
-	if err != nil {
-		// The guest's code cannot be told; the embedder is, by the error of its call.
-		panic(fmt.Errorf("make a world for module %q: %w", mod.Name(), err))
+	m, under := a.making[mod]
+	if !under {
+		if a.making == nil {
+			a.making = map[api.Module]*adoption{}
+		}
+		m = &adoption{done: make(chan struct{}), err: &GoexitError{}}
+		a.making[mod] = m
 	}
-	t := g.main
-	t.mod = mod
-	t.wait(poll.NewTask(g.group.Context()))
-	g.adopted = true
-	h.threads.Store(mod, t)
-	h.adopted.count++
-	return t
+	a.mu.Unlock()
+	switch {
+	case !under:
+		h.letGo()
+		h.makeWorld(ctx, mod, m)
+	case goroutine.Inside(func(owner uintptr) bool { return owner == uintptr(unsafe.Pointer(m)) }):
+		panic(fmt.Errorf("make a world for module %q: an option called the module itself", mod.Name()))
+	default:
+		<-m.done
+	}
+	if m.err != nil {
+		// The guest's code cannot be told; the embedder is, by the error of its call.
+		panic(fmt.Errorf("make a world for module %q: %w", mod.Name(), m.err))
+	}
+	return m.t
+}
+
+// makeWorld carries out an adoption.
+func (h *Host) makeWorld(ctx context.Context, mod api.Module, m *adoption) {
+	a := &h.adopted
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.making, mod)
+		if m.err == nil {
+			h.threads.Store(mod, m.t)
+			a.count++
+		}
+		close(m.done)
+	}()
+	var g *Guest
+	var err error
+	goroutine.Do(unsafe.Pointer(m), func() { g, err = h.newAdopted(ctx, mod) })
+	if m.err = err; err == nil {
+		m.t = g.main
+	}
+}
+
+func (h *Host) newAdopted(ctx context.Context, mod api.Module) (*Guest, error) {
+	opts, given := seenBy(mod, optionsOf(ctx, mod))
+	m := &Module{compilation: &compilation{name: mod.Name(), exported: mod.ExportedFunctionDefinitions()}, host: h, adopted: true}
+	g, err := h.newGuest(ctx, m, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := given.conflict(g.config); err != nil {
+		return nil, errors.Join(err, g.discard())
+	}
+	g.main.mod = mod
+	g.main.Context = ctx
+	g.main.wait(waiting{poll.NewTask(g.group.Context()), g.main})
+	if err := h.add(g); err != nil {
+		return nil, errors.Join(err, g.discard())
+	}
+	g.startTimer()
+	return g, nil
+}
+
+// visit makes a call of the Host's by a module that the embedder instantiated itself.
+func (t *thread) visit(ctx context.Context, call func()) {
+	g := t.guest
+	if !g.uses.enter() {
+		panic(sys.NewExitError(g.Result().sysExitCode()))
+	}
+	defer g.uses.leave()
+	outer := t.Context
+	t.Context = ctx
+	defer func() { t.Context = outer }()
+	if ctx.Err() != nil {
+		g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
+	}
+	g.mark(call)
+}
+
+// waiting is the Task of a module that the embedder instantiated itself: its waits end with the context of the call, and when
+// the module is closed.
+type waiting struct {
+	poll.Task
+	t *thread
+}
+
+// closedPeriod is how often a wait looks whether the module has been closed, which wazero does not tell.
+const closedPeriod = 20 * time.Millisecond
+
+// Park implements [poll.Task].
+func (w waiting) Park(x poll.Wait) error {
+	g := w.t.guest
+	if ctx := w.t.Context; ctx.Done() != nil {
+		defer g.watch(ctx)()
+	}
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		tick := time.NewTicker(closedPeriod)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				if w.t.mod.IsClosed() {
+					g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
+					return
+				}
+			}
+		}
+	}()
+	return w.Task.Park(x)
 }
 
 // letGo closes the worlds of modules that have been closed. It looks at all of them each time their number
 // has doubled, which costs each a constant share.
-func (h *Host) letGo(ctx context.Context) {
-	if h.adopted.count < max(h.adopted.sweep, 16) {
+func (h *Host) letGo() {
+	a := &h.adopted
+	a.mu.Lock()
+	if a.count < max(a.sweep, 16) {
+		a.mu.Unlock()
 		return
 	}
+	var gone []*Guest
 	h.threads.Range(func(key, value any) bool {
 		if t := value.(*thread); t.guest.adopted && t.mod.IsClosed() {
 			h.threads.Delete(key)
-			h.adopted.count--
-			// What closing a descriptor of a guest that is gone answers is of use to nobody.
-			_ = t.guest.Close(ctx)
+			a.count--
+			gone = append(gone, t.guest)
 		}
 		return true
 	})
-	h.adopted.sweep = 2 * h.adopted.count
+	a.sweep = 2 * a.count
+	a.mu.Unlock()
+	for _, g := range gone {
+		// One that is in a call is closed with the Host. What closing a descriptor of a guest that is gone answers is of use
+		// to nobody.
+		if !g.uses.used() {
+			_ = g.close(context.Background())
+		}
+	}
 }

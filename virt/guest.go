@@ -21,6 +21,7 @@ import (
 // Guest is a process of a Host: an instance of a module with descriptors, arguments and an end.
 type Guest struct {
 	host   *Host
+	title  string // argument 0
 	serial uint64 // among those of the Host
 	module *Module
 	config *config // the Host's where the guest has no options of its own; nobody changes it
@@ -49,15 +50,18 @@ type Guest struct {
 	timer       *time.Timer
 	deadline    time.Time // of the budget of wall time; zero where there is none
 
-	direct directCalls
 	copies atomic.Int64  // bytes that its instances take besides the memory
 	calls  chan struct{} // holds one token while an export runs
 	ended  atomic.Bool
+	uses   gate // calls and whatever else needs what Close frees
 
 	mu     sync.Mutex
 	result *Result // but for what ends tell
 	ends   []ThreadEnd
-	closed bool
+
+	closing   closing
+	abandoned atomic.Bool // no goroutine begins a Write any more
+	instance  instance
 }
 
 // Instantiate makes a guest of a module, with what opts change for this one. A reactor's _initialize has run when
@@ -65,35 +69,59 @@ type Guest struct {
 //
 // The guest's values come from ctx; its end does not, so that a request's context may make a guest that
 // outlives the request.
-func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (_ *Guest, err error) {
+//
+// A ctx that has ended is an error. One that ends while the module's start function or _initialize runs is the guest's end.
+func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (*Guest, error) {
 	if m.host.first() != h.first() {
 		return nil, errors.New("the module was compiled by another Host: compile it with this one")
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("make a guest: %w", context.Cause(ctx))
+	}
+	if !h.uses.enter() {
+		return nil, fmt.Errorf("make a guest: the Host is %w", ErrClosed)
+	}
+	defer h.uses.leave()
+	if !m.uses.enter() {
+		return nil, fmt.Errorf("make a guest: the module is %w", ErrClosed)
+	}
 	g, err := h.newGuest(ctx, m, opts)
 	if err != nil {
+		m.uses.leave()
 		return nil, fmt.Errorf("make a guest: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.Close(ctx))
-		}
-	}()
-	if err := h.add(g); err != nil {
-		return nil, err
+	g.uses.enter()
+	err = g.begin(ctx)
+	g.uses.leave()
+	if err != nil {
+		return nil, errors.Join(err, g.close(context.WithoutCancel(ctx)))
 	}
+	return g, nil
+}
+
+// begin makes the guest's instance and runs what runs before it is handed out.
+func (g *Guest) begin(ctx context.Context) error {
+	if err := g.host.add(g); err != nil {
+		return err
+	}
+	g.startTimer()
+	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
+		return err
+	}
+	if m := g.module; !m.Command() && m.exportsFunc("_initialize") {
+		if _, err := g.Call(ctx, "_initialize"); err != nil {
+			return fmt.Errorf("_initialize: %w", err)
+		}
+	}
+	return nil
+}
+
+// startTimer begins the budget of wall time.
+func (g *Guest) startTimer() {
 	if d, limited := g.wallTime(); limited {
 		g.deadline = time.Now().Add(d)
 		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: BudgetWallTime}) })
 	}
-	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
-		return nil, err
-	}
-	if !m.Command() && m.exportsFunc("_initialize") {
-		if _, err := g.Call(ctx, "_initialize"); err != nil {
-			return nil, fmt.Errorf("_initialize: %w", err)
-		}
-	}
-	return g, nil
 }
 
 // instantiate makes the WebAssembly instance of the first thread.
@@ -113,6 +141,9 @@ func (g *Guest) instantiate(ctx context.Context) error {
 		}
 	}
 	var err error
+	if ctx.Done() != nil {
+		defer g.watch(ctx)()
+	}
 	// The module's start function runs now, as the first thread.
 	started := g.group.Run(func(task *sched.Thread) {
 		g.main.bind(task)
@@ -120,9 +151,10 @@ func (g *Guest) instantiate(ctx context.Context) error {
 			g.observer.back(g.main)
 			defer g.observer.end(g.main)
 		}
-		err = g.instance(ctx, g.main)
+		g.mark(func() { err = g.instantiateThread(ctx, g.main) })
 	})
 	if err = errors.Join(started, err); err == nil {
+		g.instance.Module = g.main.mod
 		g.host.instantiated(g)
 		return nil
 	}
@@ -152,15 +184,21 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 		return nil, err
 	}
 	g.decide(&Result{Outcome: Exited})
+	if !g.uses.enter() {
+		return g.Result(), nil // Close does the rest
+	}
+	defer g.uses.leave()
 	g.group.Wait()
-	err = contained(func() error {
-		g.usage.stop(g)
-		return g.flush(ctx)
-	})
+	err = errors.Join(
+		contained(func() error { g.usage.stop(g); return nil }),
+		contained(func() error { return g.flush(ctx) }),
+		contained(g.abandon))
 	return g.Result(), errors.Join(err, g.finishObserver())
 }
 
-// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function].
+// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function]. When it returns, what
+// the guest wrote to its standard streams has been written; if a writer failed, the error is an [*OutputError] beside the
+// results. The end of ctx is the end of the guest; where ctx has ended before, nothing of it runs.
 //
 // Where the call is the guest's end, by proc_exit, a trap, the end of ctx or a budget, the error is an
 // [*ExitError].
@@ -176,6 +214,10 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 			main.Run(func(*sched.Thread) {})
 		}
 	}()
+	if !g.uses.enter() {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	defer g.uses.leave()
 	t, err := g.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -184,6 +226,9 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 	if !nested {
 		t = g.main
 		defer func() { <-g.calls }()
+		if ctx.Err() != nil {
+			g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
+		}
 	}
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
@@ -199,9 +244,12 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 		defer t.aside()()
 		return g.invokeExport(t, fn, name, params)
 	}
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			results, err = nil, g.fail(v, 0)
+		} else if !returned {
+			g.decide(&Result{Outcome: Failed, Err: goexit(0)})
 		}
 	}()
 	outer := g.main.Context
@@ -234,11 +282,27 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 			g.leaveInTurn()
 		}
 	})
+	returned = true
 	if started != nil {
 		g.decide(endOf(started))
 		return nil, &ExitError{Result: g.Result()}
 	}
+	if !last {
+		err = errors.Join(err, g.wrote(ctx))
+	}
 	return results, err
+}
+
+// wrote waits, when an export has returned, until its output has been written.
+func (g *Guest) wrote(ctx context.Context) error {
+	if !g.buffered() {
+		return nil
+	}
+	err := contained(func() error { return g.flush(ctx) })
+	if g.ended.Load() {
+		err = errors.Join(err, contained(g.abandon))
+	}
+	return err
 }
 
 // watch makes the end of ctx the guest's end, until stop is called: a context that ends when the call it was given
@@ -329,7 +393,9 @@ func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []u
 
 // invoke runs a function of the guest on thread t, and makes what ended it the guest's end.
 func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, error) {
-	results, err := fn.Call(t, params...)
+	var results []uint64
+	var err error
+	g.mark(func() { results, err = fn.Call(t, params...) })
 	t.showUsage()
 	if err == nil && !g.ended.Load() {
 		return results, nil
@@ -371,6 +437,10 @@ func (g *Guest) decide(r *Result) {
 	if first {
 		g.ended.Store(true)
 		g.group.End(&ExitError{Result: r})
+		if g.adopted && r.Err != ErrClosed && g.main.mod != nil {
+			// What closing answers is for nobody: the caller gets the code.
+			_ = g.main.mod.CloseWithExitCode(g.base, r.sysExitCode())
+		}
 	}
 }
 
@@ -418,45 +488,12 @@ func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 
 // Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers that call its allocator. Other
 // exports are called with [Guest.Call], which knows what the guest may do. Calls of the instance's functions end with
-// their context, which is the guest's end, and with the guest. After [Guest.Close] the memory is empty.
+// their context, which is the guest's end, and with the guest. Close of the instance is [Guest.Stop]. After [Guest.Close] the
+// memory is empty. Functions of wazero that want an instance of its own making get it by Unwrap() api.Module; what is
+// called by way of that must have returned before the guest is closed.
 func (g *Guest) Instance() api.Module {
-	if g.main.mod == nil || g.adopted {
+	if g.instance.Module == nil {
 		return g.main.mod
 	}
-	return &instance{g.main.mod, g}
-}
-
-// Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors and lets go of
-// its memory, which another guest may have next: what host code got of it by [Guest.Instance] must not be used any
-// more. Closing it again does nothing.
-func (g *Guest) Close(ctx context.Context) error {
-	g.mu.Lock()
-	closed := g.closed
-	g.closed = true
-	g.mu.Unlock()
-	if closed {
-		return nil
-	}
-	g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
-	g.group.Close()
-	g.direct.close()
-	if g.timer != nil {
-		g.timer.Stop()
-	}
-	err := errors.Join(
-		contained(func() error { g.usage.stop(g); return nil }),
-		g.finishObserver(),
-		contained(g.closeFiles))
-	if g.main.mod != nil {
-		err = errors.Join(err, g.main.mod.Close(ctx))
-	}
-	if g.copies.Load() > 0 {
-		g.dischargeInstance()
-	}
-	if g.main.lin != nil {
-		err = errors.Join(err, g.main.lin.recycle())
-	}
-	g.host.remove(g)
-	g.host.budgets.memory.giveBack(int64(g.charged))
-	return errors.Join(err, g.unshare(ctx))
+	return &g.instance
 }

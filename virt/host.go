@@ -1,11 +1,9 @@
 package virt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +54,11 @@ func (b *Builder) Build(ctx context.Context) (*Host, error) {
 }
 
 // config applies the options and reports every mistake in them.
-func (b *Builder) config() (config, error) {
-	var c config
+func (b *Builder) config() (config, error) { return b.configFor(false) }
+
+// configFor is config, for a Host whose modules wazero instantiates or for another.
+func (b *Builder) configFor(dropIn bool) (config, error) {
+	c := config{dropIn: dropIn}
 	errs := c.apply(false, b.opts)
 	if c.runtime != nil && c.runtimeConfig != nil {
 		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))
@@ -103,12 +104,18 @@ type Host struct {
 	compiling sync.WaitGroup    // goroutines of compilations
 	cache     *compilationCache // nil for none
 
+	uses    gate // guests that are being made
+	closing closing
+
 	mu sync.Mutex
 	// compilations are those that are under way or used, of the Host and its siblings.
 	compilations map[compilationKey]*compilation
-	guests       map[*Guest]struct{}
-	added        uint64            // guests, ever
-	disks        map[vfs.FS]vfs.FS // on the Host's budget
+	guests       map[*Guest]struct{} // that have not been closed
+	siblings     map[*Host]struct{}
+	lingering    map[*Guest]struct{} // closed, with goroutines in code of the embedder's
+	own          []api.Module        // that WithModules made
+	added        uint64              // guests, ever
+	disks        map[vfs.FS]vfs.FS   // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool
@@ -161,13 +168,27 @@ func (noRandomness) Read([]byte) (int, error) { return 0, errors.ErrUnsupported 
 func newHost(ctx context.Context, c config) (_ *Host, err error) {
 	h := prepareHost(ctx, c)
 	defer func() {
-		if err != nil && h.owned {
+		if err == nil {
+			return
+		}
+		if h.owned {
 			err = errors.Join(err, h.closeRuntime(ctx))
+			return
+		}
+		for _, m := range h.own {
+			err = errors.Join(err, m.Close(ctx))
+		}
+		for _, m := range h.modules {
+			err = errors.Join(err, m.Close(ctx))
 		}
 	}()
 	for _, instantiate := range c.modules {
-		if _, err := instantiate(h.runtime); err != nil {
+		m, err := instantiate(h.runtime)
+		if err != nil {
 			return nil, fmt.Errorf("WithModules: %w", err)
+		}
+		if m != nil {
+			h.own = append(h.own, m)
 		}
 	}
 	if err := h.exportHosted(ctx); err != nil {
@@ -215,58 +236,35 @@ func (h *Host) Clock() clock.Clock { return h.clock }
 // Run compiles a command, runs it to its end and lets go of it. The error says that this was not possible; how the
 // guest ended is in the Result. Whoever runs a module more than once compiles it once, with [Host.Compile].
 func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result, err error) {
+	if ctx.Err() != nil {
+		return notBegun(ctx), nil
+	}
 	m, err := h.Compile(ctx, wasm)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.Close(ctx)) }()
+	defer func() { err = errors.Join(err, m.Close(context.WithoutCancel(ctx))) }()
 	return h.RunModule(ctx, m, opts...)
 }
 
 // RunModule makes a guest of a compiled command, runs it to its end and closes it.
 func (h *Host) RunModule(ctx context.Context, m *Module, opts ...Option) (_ *Result, err error) {
+	if ctx.Err() != nil {
+		return notBegun(ctx), nil
+	}
 	g, err := h.Instantiate(ctx, m, opts...)
 	if exit, ok := errors.AsType[*ExitError](err); ok {
 		return exit.Result, nil // it ended in the module's start function
 	} else if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, g.Close(ctx)) }()
+	defer func() { err = errors.Join(err, g.close(context.WithoutCancel(ctx))) }()
 	return g.Run(ctx)
 }
 
-// Close ends all guests of the Host, waits until nothing of them runs, and frees what the Host made. A runtime that
-// the embedder gave stays open.
-func (h *Host) Close(ctx context.Context) error {
-	h.mu.Lock()
-	h.closed = true
-	guests := make([]*Guest, 0, len(h.guests))
-	for g := range h.guests {
-		guests = append(guests, g)
-	}
-	h.mu.Unlock()
-	// In the order in which they were made: others may see how one ends.
-	slices.SortFunc(guests, func(a, b *Guest) int { return cmp.Compare(a.serial, b.serial) })
-	var errs []error
-	for _, g := range guests {
-		errs = append(errs, g.Close(ctx))
-	}
-	h.threads.Range(func(_, t any) bool {
-		errs = append(errs, t.(*thread).guest.Close(ctx))
-		return true
-	})
-	if h.elder == nil {
-		errs = append(errs, h.spares.close())
-	}
-	h.compiling.Wait()
-	if h.owned {
-		errs = append(errs, h.closeRuntime(ctx))
-	} else if h.elder == nil {
-		for _, m := range h.modules {
-			errs = append(errs, m.Close(ctx))
-		}
-	}
-	return errors.Join(errs...)
+// notBegun is the result of a guest of which nothing has run, because the context had ended.
+func notBegun(ctx context.Context) *Result {
+	return &Result{Outcome: Canceled, Err: context.Cause(ctx)}
 }
 
 func (h *Host) add(g *Guest) error {

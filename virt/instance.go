@@ -3,7 +3,6 @@ package virt
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -15,6 +14,24 @@ type instance struct {
 	api.Module
 	guest *Guest
 }
+
+// Unwrap returns wazero's own instance.
+func (i *instance) Unwrap() api.Module { return i.Module }
+
+// Close implements [api.Closer]: it ends the guest, which [Guest.Close] closes.
+func (i *instance) Close(context.Context) error {
+	i.guest.Stop(ErrClosed)
+	return nil
+}
+
+// CloseWithExitCode implements [api.Module].
+func (i *instance) CloseWithExitCode(_ context.Context, code uint32) error {
+	i.guest.decide(&Result{Outcome: Exited, ExitCode: code})
+	return nil
+}
+
+// IsClosed implements [api.Module].
+func (i *instance) IsClosed() bool { return i.guest.ended.Load() || i.Module.IsClosed() }
 
 // ExportedFunction implements [api.Module].
 func (i *instance) ExportedFunction(name string) api.Function {
@@ -45,48 +62,27 @@ func (f *directFunction) CallWithStack(ctx context.Context, stack []uint64) erro
 	return f.guest.directly(ctx, func() error { return f.Function.CallWithStack(ctx, stack) })
 }
 
-// directCalls are the calls under way that did not come through [Guest.Call].
-type directCalls struct {
-	mu     sync.Mutex
-	under  sync.WaitGroup
-	closed bool
-}
-
-// enter notes a call, unless the guest has been closed.
-func (d *directCalls) enter() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return false
-	}
-	d.under.Add(1)
-	return true
-}
-
-// close lets no further calls begin, and waits for those that have.
-func (d *directCalls) close() {
-	d.mu.Lock()
-	d.closed = true
-	d.mu.Unlock()
-	d.under.Wait()
-}
-
 // directly makes a call of the guest's code that does not come through [Guest.Call]. The end of ctx is the guest's.
 func (g *Guest) directly(ctx context.Context, call func() error) error {
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g {
 		return call() // within a call of the guest, which is waited for
 	}
-	if !g.direct.enter() {
+	if !g.uses.enter() {
 		return &ExitError{Result: g.Result()}
 	}
-	defer g.direct.under.Done()
+	defer g.uses.leave()
+	if ctx.Err() != nil {
+		g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
+	}
 	if g.ended.Load() {
 		return &ExitError{Result: g.Result()}
 	}
 	if ctx.Done() != nil {
 		defer g.watch(ctx)()
 	}
-	err := call()
+	var err error
+	g.mark(func() { err = call() })
+	err = errors.Join(err, g.wrote(ctx))
 	if err != nil && g.ended.Load() {
 		return errors.Join(&ExitError{Result: g.Result()}, err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -16,8 +16,10 @@ import (
 // Module is a compiled WebAssembly module, of which any number of guests can be made.
 type Module struct {
 	*compilation
-	host   *Host
-	closed atomic.Bool
+	host    *Host
+	adopted bool // wazero instantiates it
+	uses    gate // by guests
+	closed  sync.Once
 }
 
 // Name is the module's name from its name section, or "".
@@ -31,13 +33,19 @@ func (m *Module) exportsFunc(name string) bool {
 	return ok
 }
 
-// Close frees the module's code, unless another Module of the same bytes uses it. Guests made of it must have been closed
-// before.
-func (m *Module) Close(ctx context.Context) error {
-	if m.closed.Swap(true) {
-		return nil
-	}
-	return m.release(ctx)
+// Close lets no more guests be made of the module, and frees its code, unless another Module of the same bytes uses it: at once, or
+// when the last guest made of it has been closed.
+func (m *Module) Close(ctx context.Context) (err error) {
+	m.closed.Do(func() {
+		ctx := context.WithoutCancel(ctx)
+		freed := make(chan error, 1)
+		m.uses.shut(func() { freed <- m.release(ctx) })
+		select {
+		case err = <-freed:
+		default: // the last guest does it
+		}
+	})
+	return err
 }
 
 // maxTableElements is how many elements the tables of one instance may hold together (browsers: 10,000,000 in one table).

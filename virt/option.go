@@ -27,6 +27,7 @@ type Option struct {
 
 // config is all decisions about a Host, or, as a changed copy, about one guest.
 type config struct {
+	dropIn        bool // wazero instantiates the modules
 	runtime       wazero.Runtime
 	runtimeConfig wazero.RuntimeConfig
 	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
@@ -84,6 +85,8 @@ func (c *config) apply(guest bool, opts []Option) (errs []error) {
 		switch {
 		case o.set == nil:
 			errs = append(errs, fmt.Errorf("an Option that no function of virt made"))
+		case c.dropIn && checkDropIn(o) != nil:
+			errs = append(errs, checkDropIn(o))
 		case guest && o.host:
 			errs = append(errs, fmt.Errorf("%s is the Host's: give it to NewBuilder", o.name))
 		default:
@@ -151,9 +154,13 @@ func WithInterpreter() Option {
 }
 
 // WithModules adds what else guests may import: instantiate is called with the runtime once, when the Host
-// is built, and makes the embedder's own host modules there. What they do is not recorded; see [WithFunctions].
+// is built, and makes the embedder's own host modules there. The Host closes the module that it returns, which may be nil.
+// What they do is not recorded; see [WithFunctions].
 func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) Option {
 	return hostOption("WithModules", func(c *config) error {
+		if instantiate == nil {
+			return fmt.Errorf("the function is nil")
+		}
 		c.modules = append(c.modules, instantiate)
 		return nil
 	})

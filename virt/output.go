@@ -88,18 +88,63 @@ func (o wrappedOutput) Reach() poll.Reach { return poll.ReachOf(o.Stream) }
 // Flush implements [stdio.Flusher].
 func (o wrappedOutput) Flush(t poll.Task) error { return stdio.Flush(t, o.Stream) }
 
-// lastWords is how long the output of a guest that did not end by itself may take to be written.
-const lastWords = 100 * time.Millisecond
+// Abandon implements [stdio.Abandoner].
+func (o limitedOutput) Abandon(t poll.Task) error { return stdio.Abandon(t, o.Stream) }
+
+// Busy reports whether a goroutine of the stream is at work.
+func (o limitedOutput) Busy() bool { return busy(o.Stream) }
+
+// busy reports whether a goroutine of s is in code of the embedder's, or about to be.
+func busy(s vfs.Stream) bool {
+	b, ok := s.(interface{ Busy() bool })
+	return ok && b.Busy()
+}
+
+// OutputError says that output of a guest was lost, because of what its writer answered when the guest could not be told any
+// more.
+type OutputError struct {
+	// Descriptor is 1 for standard output and 2 for standard error.
+	Descriptor uint32
+	Err        error
+}
+
+func (e *OutputError) Error() string {
+	return fmt.Sprintf("write descriptor %d: %v", e.Descriptor, e.Err)
+}
+
+// Unwrap returns what the writer answered.
+func (e *OutputError) Unwrap() error { return e.Err }
+
+const (
+	// lastWords is how long the output of a guest that did not end by itself may take to be written.
+	lastWords = 100 * time.Millisecond
+	// lastWrite is how long a Write that is under way then may take.
+	lastWrite = time.Second
+)
 
 // flush waits until what the guest wrote to its standard streams has been written, as far as writers that may
-// never come back allow: no longer than ctx and the guest's budget of time. What a writer answers is the
-// guest's matter, which it would have seen at its next write; that one panicked is the error.
+// never come back allow: no longer than ctx and the guest's budget of time, and where the guest has not ended by itself but
+// a moment. The error is what writers answered and the guest was not told at its next write.
 func (g *Guest) flush(ctx context.Context) error {
-	if !g.buffered() {
+	if !g.buffered() || g.abandoned.Load() {
 		return nil
 	}
+	var errs []error
+	if g.Result().Outcome == Running {
+		both, cancel := context.WithCancel(ctx)
+		defer context.AfterFunc(g.group.Context(), cancel)()
+		err, all := g.flushWithin(both)
+		cancel()
+		errs = append(errs, err)
+		if all || g.Result().Outcome == Running {
+			return errors.Join(errs...)
+		}
+	}
 	deadline := g.deadline
-	if g.Result().Outcome != Exited {
+	switch r := g.Result(); {
+	case r.Err == ErrClosed:
+		deadline = time.Now().Add(lastWrite)
+	case r.Outcome != Exited:
 		deadline = time.Now().Add(lastWords)
 	}
 	if !deadline.IsZero() {
@@ -107,15 +152,48 @@ func (g *Guest) flush(ctx context.Context) error {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
+	err, _ := g.flushWithin(ctx)
+	return errors.Join(append(errs, err)...)
+}
+
+// flushWithin waits for writers until ctx ends, and reports whether all of them have come to the end.
+func (g *Guest) flushWithin(ctx context.Context) (err error, all bool) {
 	task := poll.NewTask(ctx)
-	var panics []error
+	var errs []error
 	for i, s := range g.streams[1:] {
-		if p, ok := errors.AsType[*stdio.PanicError](stdio.Flush(task, s)); ok {
-			panics = append(panics, fmt.Errorf("write descriptor %d: %w", i+1, p))
+		if err := stdio.Flush(task, s); err != nil && (ctx.Err() == nil || err != context.Cause(ctx)) {
+			errs = append(errs, &OutputError{uint32(i + 1), err})
 		}
 	}
-	return errors.Join(panics...)
+	return errors.Join(errs...), !g.writing()
 }
+
+// abandon makes sure that no goroutine of the guest's writes to the embedder's writers any more. It waits a moment for writes
+// that are under way; the Result names those that do not come back.
+func (g *Guest) abandon() error {
+	if !g.buffered() || g.abandoned.Swap(true) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWrite)
+	defer cancel()
+	task := poll.NewTask(ctx)
+	stuck := false
+	for i, s := range g.streams {
+		if i > 0 && g.config.streams[i] == nil { // else it is the embedder's own
+			stuck = stdio.Abandon(task, s) != nil || stuck
+		}
+	}
+	if stuck {
+		all := g.Lingering()
+		g.mu.Lock()
+		g.result.Lingering = all
+		g.mu.Unlock()
+	}
+	return nil
+}
+
+// writing reports whether a goroutine of the guest's may be in a Write of the embedder's.
+func (g *Guest) writing() bool { return busy(g.streams[1]) || busy(g.streams[2]) }
 
 // buffered reports whether what the guest wrote may not have been written yet.
 func (g *Guest) buffered() bool {

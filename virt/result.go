@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,6 +69,10 @@ type Result struct {
 	// Threads tell how each thread ended, by its number, that was there when the guest ended. All of them are there when
 	// [Guest.Run] or [Guest.Close] has returned. Of those that returned before, [Usage] tells the number.
 	Threads []ThreadEnd
+	// Lingering names goroutines that were still in a Write of the embedder's, which nothing can interrupt, when Run or Close
+	// stopped waiting for them: "goroutine 12 [chan receive] in main.(*slow).Write". They write nothing more when it returns.
+	// [Guest.Lingering] tells of readers as well, and of the present.
+	Lingering []string
 }
 
 // ThreadEnd tells how one thread ended.
@@ -92,6 +97,13 @@ func (r *Result) sysExitCode() uint32 {
 		return r.ExitCode
 	case Signaled:
 		return 128 + uint32(r.Signal) // as a shell has it
+	case Exhausted:
+		if r.Budget == BudgetWallTime {
+			return sys.ExitCodeDeadlineExceeded
+		}
+	}
+	if errors.Is(r.Err, context.DeadlineExceeded) {
+		return sys.ExitCodeDeadlineExceeded
 	}
 	return sys.ExitCodeContextCanceled
 }

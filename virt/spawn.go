@@ -53,9 +53,12 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		return
 	}
 	ctx := g.base
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			_ = g.fail(v, task.ID()) // nobody waits for the thread's own answer
+		} else if !returned {
+			g.decide(&Result{Outcome: Failed, Err: goexit(task.ID()), Thread: task.ID()})
 		}
 	}()
 	t := g.newThread(parent.args, parent.env)
@@ -65,12 +68,14 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		g.observer.back(t)
 		if g.ended.Load() {
 			g.noteEnd(t.id(), errUnwound)
+			returned = true
 			return
 		}
 	}
-	if err := g.instance(ctx, t); err != nil {
+	if err := g.instantiateThread(ctx, t); err != nil {
 		g.decide(failure(err, t))
 		g.noteEnd(t.id(), err)
+		returned = true
 		return
 	}
 	// The instance's end frees nothing that others use; an error of it has nobody left to go to but the result.
@@ -81,7 +86,9 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	}()
 	t.Context = ctx
 	defer t.settleFuel()
-	_, err := t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg)
+	var err error
+	g.mark(func() { _, err = t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg) })
+	returned = true
 	if g.observer != nil {
 		g.observer.end(t)
 	}
@@ -98,8 +105,8 @@ func failure(err error, t *thread) *Result {
 	return &Result{Outcome: Failed, Err: err, Thread: t.id()}
 }
 
-// instance makes the WebAssembly instance of thread t.
-func (g *Guest) instance(ctx context.Context, t *thread) error {
+// instantiateThread makes the WebAssembly instance of thread t.
+func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 	resolve := g.host.resolve
 	if s := g.shared; s != nil && s.module != nil {
 		resolve = func(name string) api.Module {

@@ -20,7 +20,7 @@ const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
 func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest, err error) {
-	g := &Guest{host: h, module: m, config: &h.config, calls: make(chan struct{}, 1)}
+	g := &Guest{host: h, module: m, adopted: m.adopted, config: &h.config, calls: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.discard())
@@ -39,6 +39,7 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 		return nil, err
 	}
 	name := c.name(m)
+	g.title, g.instance.guest = name, g
 	args, err := c.arguments(name)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func (c *config) arguments(name string) (*process.Strings, error) {
 func (g *Guest) open() error {
 	streams := g.config.streams
 	if streams[0] == nil && g.config.stdin != nil {
-		streams[0] = stdio.Reader(g.config.stdin)
+		streams[0] = stdio.Reader(g.config.stdin, stdio.WithAround(g.mark))
 	} else if streams[0] == nil {
 		streams[0] = stdio.Discard{}
 	}
@@ -167,14 +168,14 @@ func (g *Guest) open() error {
 func (g *Guest) outputs(streams *[3]vfs.Stream) {
 	out, err := g.config.writers[0], g.config.writers[1]
 	if streams[1] == nil && streams[2] == nil && out != nil && err != nil {
-		streams[1], streams[2] = stdio.Writers(out, err, g.config.stdio()...)
+		streams[1], streams[2] = stdio.Writers(out, err, g.stdio()...)
 		return
 	}
 	for i, w := range g.config.writers {
 		switch {
 		case streams[i+1] != nil:
 		case w != nil:
-			streams[i+1] = stdio.Writer(w, g.config.stdio()...)
+			streams[i+1] = stdio.Writer(w, g.stdio()...)
 		default:
 			streams[i+1] = stdio.Discard{}
 		}

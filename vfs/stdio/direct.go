@@ -110,4 +110,5 @@ func (d *directSink) state() poll.State {
 }
 
 func (d *directSink) pending() int   { return 0 }
+func (d *directSink) drop()          {}
 func (d *directSink) takeErr() error { return nil }

@@ -16,9 +16,11 @@ type Group struct {
 	limit  int        // bytes to take ahead; 0 is DefaultBuffer
 
 	mu      sync.Mutex
-	next    batch // what has been taken since the goroutine last looked
-	work    batch // what the goroutine writes; belongs to it while running
-	used    int   // bytes in both
+	next    batch  // what has been taken since the goroutine last looked
+	work    batch  // what the goroutine writes
+	at      int    // how many writes of work have been begun
+	rest    []byte // the data of the others
+	used    int    // bytes in both
 	running bool
 	waiting []*pumpSink // those that were told there is no room
 }
@@ -54,30 +56,52 @@ func (g *Group) roomLocked() int {
 
 // run writes until there is nothing left.
 func (g *Group) run() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for len(g.next.writes) > 0 {
-		g.next, g.work = g.work, g.next
-		rest := g.work.data
-		for _, w := range g.work.writes {
-			p := rest[:w.n:w.n]
-			rest = rest[w.n:]
-			if w.to.err == nil {
-				g.mu.Unlock()
-				n, err := guard(w.to.w.Write, p)
-				g.mu.Lock()
-				if err == nil && n < len(p) {
-					err = io.ErrShortWrite
-				}
-				if err != nil {
-					w.to.err = err
-				}
-			}
-			g.doneLocked(w)
-		}
-		g.work.reset()
+	for g.step() {
 	}
-	g.running = false
+}
+
+// step makes one write, and reports whether more may follow. A writer that ends its goroutine has failed; another
+// goroutine goes on with the rest.
+func (g *Group) step() (more bool) {
+	g.mu.Lock()
+	if len(g.work.writes) == g.at {
+		g.work.reset()
+		g.at, g.rest = 0, nil
+		if len(g.next.writes) == 0 {
+			g.running = false
+			g.mu.Unlock()
+			return false
+		}
+		g.next, g.work = g.work, g.next
+		g.rest = g.work.data
+	}
+	w := g.work.writes[g.at]
+	p := g.rest[:w.n:w.n]
+	g.rest = g.rest[w.n:]
+	g.at++
+	lost := w.to.err != nil || w.to.dropped
+	g.mu.Unlock()
+
+	err := error(&GoexitError{})
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !lost && err != nil && w.to.err == nil {
+			w.to.err = err
+		}
+		g.doneLocked(w)
+		if !more {
+			w.to.start()
+		}
+	}()
+	if !lost {
+		n := 0
+		n, err = guard(w.to.w.Write, p)
+		if err == nil && n < len(p) {
+			err = io.ErrShortWrite
+		}
+	}
+	return true
 }
 
 // doneLocked gives back the room of a write, and wakes who waits for that.
@@ -107,20 +131,22 @@ type pumpSink struct {
 	group  *Group
 	queue  *poll.Queue
 	closer func() error
+	around func(func()) // see WithAround
 
 	// Guarded by the group's lock.
-	left   int   // bytes taken and not written
-	count  int   // writes taken and not written
-	err    error // why bytes were lost, until it was told
-	waits  bool  // is in group.waiting
-	closed bool
+	left    int   // bytes taken and not written
+	count   int   // writes taken and not written
+	err     error // why bytes were lost, until it was told
+	waits   bool  // is in group.waiting
+	closed  bool
+	dropped bool // nothing is written any more
 }
 
 func (s *pumpSink) send(p []byte) (int, error) {
 	g := s.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.closed {
+	if s.closed || s.dropped {
 		return 0, wasip1.EBADF
 	}
 	// Not told while bytes are left that were taken after the ones that were lost: they must go the same way.
@@ -144,9 +170,18 @@ func (s *pumpSink) send(p []byte) (int, error) {
 	s.count++
 	if !g.running {
 		g.running = true
-		go g.run()
+		s.start()
 	}
 	return len(p), nil
+}
+
+// start begins the goroutine that writes.
+func (s *pumpSink) start() {
+	if s.around != nil {
+		go s.around(s.group.run)
+	} else {
+		go s.group.run()
+	}
 }
 
 func (s *pumpSink) waitLocked() {
@@ -161,7 +196,7 @@ func (s *pumpSink) state() poll.State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch room := g.roomLocked(); {
-	case s.closed:
+	case s.closed || s.dropped:
 		return poll.State{Ready: poll.Writable, Err: wasip1.EBADF}
 	case s.err != nil && s.count == 0:
 		return poll.State{Ready: poll.Writable, Err: s.err, Hangup: true}
@@ -176,6 +211,14 @@ func (s *pumpSink) pending() int {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	return s.left
+}
+
+// drop makes all that was taken, but the write under way, be lost.
+func (s *pumpSink) drop() {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.dropped = true
+	s.queue.Wake()
 }
 
 func (s *pumpSink) takeErr() error {

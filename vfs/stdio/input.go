@@ -52,7 +52,7 @@ func NewInput(r io.Reader, opts ...Option) *Input {
 
 func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
 	closer := c.closerOf(r)
-	pump := &pumpSource{r: r, queue: q, size: c.size, closer: closer, tty: tty}
+	pump := &pumpSource{r: r, queue: q, size: c.size, closer: closer, around: c.around, tty: tty}
 	if c.pumped {
 		return pump
 	}
@@ -89,6 +89,12 @@ func (in *Input) Recv(p []byte, peek bool) (int, error) {
 // Buffered returns a copy of what has been read ahead from the reader but not by a guest.
 func (in *Input) Buffered() []byte { return in.src.buffered() }
 
+// Busy reports whether a goroutine of the stream is in a Read, which nothing can interrupt.
+func (in *Input) Busy() bool {
+	p, ok := in.src.(*pumpSource)
+	return ok && p.busy()
+}
+
 // Write answers EBADF.
 func (in *Input) Write([]byte) (int, error) { return 0, wasip1.EBADF }
 
@@ -109,6 +115,7 @@ type pumpSource struct {
 	queue  *poll.Queue
 	size   int
 	closer func() error
+	around func(func()) // see WithAround
 	tty    bool
 
 	mu      sync.Mutex
@@ -169,18 +176,32 @@ func (s *pumpSource) startLocked() {
 		s.buf = make([]byte, s.size)
 	}
 	s.running = true
-	s.ended.Go(s.fill)
+	s.ended.Go(func() {
+		if s.around != nil {
+			s.around(s.fill)
+		} else {
+			s.fill()
+		}
+	})
 }
 
 // fill does one Read. A Read of no bytes without an error is asked again, a hundred times as bufio does.
 func (s *pumpSource) fill() {
-	var n int
-	var err error
+	n, err := 0, error(&GoexitError{})
+	defer func() { s.filled(n, err) }()
 	for range 100 {
-		if n, err = guard(s.r.Read, s.buf); n != 0 || err != nil {
-			break
+		var got int
+		var failed error
+		if got, failed = guard(s.r.Read, s.buf); got != 0 || failed != nil {
+			n, err = got, failed
+			return
 		}
 	}
+	err = nil
+}
+
+// filled notes what a Read has answered.
+func (s *pumpSource) filled(n int, err error) {
 	switch {
 	case n < 0 || n > len(s.buf):
 		n, err = 0, errBadCount
@@ -197,6 +218,12 @@ func (s *pumpSource) fill() {
 		}
 	}
 	s.queue.Wake()
+}
+
+func (s *pumpSource) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
 }
 
 func (s *pumpSource) buffered() []byte {

@@ -24,6 +24,7 @@ type config struct {
 	size   int
 	group  *Group
 	queue  *poll.Queue
+	around func(func())
 }
 
 func newConfig(opts []Option) config {
@@ -60,6 +61,9 @@ func WithGroup(g *Group) Option { return func(c *config) { c.group = g } }
 // WithWakeQueue makes the stream wake those in q. It is for whoever builds one Pollable of an
 // input and an output, such as a connection; the stream's own Subscribe uses q as well.
 func WithWakeQueue(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
+
+// WithAround makes around call what each goroutine of the stream does, once, for whoever has to know which goroutines there are.
+func WithAround(around func(work func())) Option { return func(c *config) { c.around = around } }
 
 // closerOf returns what closing a stream of v is to call, nil for nothing.
 func (c *config) closerOf(v any) func() error {

@@ -82,6 +82,8 @@ type sink interface {
 	pending() int
 	// takeErr returns what went wrong with bytes that had been taken, once.
 	takeErr() error
+	// drop makes bytes that were taken, and that no write has begun for, be lost.
+	drop()
 	close() error
 }
 
@@ -102,7 +104,7 @@ func newSink(w io.Writer, c config, q *poll.Queue) sink {
 	if c.group == nil {
 		c.group = &Group{limit: c.size}
 	}
-	pump := &pumpSink{w: w, group: c.group, queue: q, closer: closer}
+	pump := &pumpSink{w: w, group: c.group, queue: q, closer: closer, around: c.around}
 	if c.pumped {
 		return pump
 	}
@@ -135,11 +137,42 @@ func (o *Output) Close() error { return o.snk.close() }
 
 // Flush implements [Flusher].
 func (o *Output) Flush(t poll.Task) error {
+	if o.snk.pending() == 0 {
+		return o.snk.takeErr()
+	}
 	if _, err := poll.Block(t, drain{o}, poll.Writable, poll.Wait{Op: "flush", Deadline: poll.NoDeadline}); err != nil {
 		return err
 	}
 	return o.snk.takeErr()
 }
+
+// Abandoner is implemented by streams that write what they took on a goroutine of their own.
+type Abandoner interface {
+	// Abandon drops all that was taken and that no Write has begun for, and waits for the Write under way.
+	// It returns the task's error when that has to end before. Nothing is written afterwards, by whomever.
+	Abandon(t poll.Task) error
+}
+
+// Abandon abandons s if it is an [Abandoner].
+func Abandon(t poll.Task, s vfs.Stream) error {
+	if a, ok := s.(Abandoner); ok {
+		return a.Abandon(t)
+	}
+	return nil
+}
+
+// Abandon implements [Abandoner].
+func (o *Output) Abandon(t poll.Task) error {
+	o.snk.drop()
+	if o.snk.pending() == 0 {
+		return nil
+	}
+	_, err := poll.Block(t, drain{o}, poll.Writable, poll.Wait{Op: "flush", Deadline: poll.NoDeadline})
+	return err
+}
+
+// Busy reports whether a goroutine of the stream is at work, or about to be: it may be in a Write.
+func (o *Output) Busy() bool { return o.snk.pending() > 0 }
 
 // Pending returns how many bytes have been taken and not been written yet.
 func (o *Output) Pending() int { return o.snk.pending() }

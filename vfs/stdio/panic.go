@@ -20,6 +20,13 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
+// GoexitError says that a reader or writer ended the goroutine that called it, as t.Fatal does: by [runtime.Goexit].
+type GoexitError struct{}
+
+func (*GoexitError) Error() string {
+	return "the reader or writer ended its goroutine: it called runtime.Goexit, as t.Fatal does"
+}
+
 // guard calls f, and makes its panic a [PanicError].
 func guard(f func([]byte) (int, error), p []byte) (n int, err error) {
 	defer func() {

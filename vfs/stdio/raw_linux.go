@@ -209,6 +209,7 @@ func (r *rawFD) send(p []byte) (int, error) { return r.transfer(opWrite, p) }
 func (r *rawFD) buffered() []byte           { return nil }
 func (r *rawFD) pending() int               { return 0 }
 func (r *rawFD) takeErr() error             { return nil }
+func (r *rawFD) drop()                      {}
 
 func newRawSource(v io.Reader, q *poll.Queue, closer func() error) source {
 	if r := newRawFD(v, readEvents, q, closer); r != nil {

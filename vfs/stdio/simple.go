@@ -98,6 +98,20 @@ func (w wrapped) Lend(to any) {
 
 func (w wrapped) Flush(t poll.Task) error { return Flush(t, w.Stream) }
 
+// Abandon implements [Abandoner]. A shared stream is its owner's.
+func (w wrapped) Abandon(t poll.Task) error {
+	if w.shared {
+		return nil
+	}
+	return Abandon(t, w.Stream)
+}
+
+// Busy reports whether a goroutine of the stream is at work.
+func (w wrapped) Busy() bool {
+	b, ok := w.Stream.(interface{ Busy() bool })
+	return ok && b.Busy()
+}
+
 func (w wrapped) Close() error {
 	if w.shared || w.users != nil && w.users.Add(-1) > 0 {
 		return nil

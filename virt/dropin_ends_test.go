@@ -1,0 +1,195 @@
+package virt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// dropIn is a runtime with a module that exports the functions of preview1.
+type dropIn struct {
+	runtime wazero.Runtime
+	closer  api.Closer
+	mod     api.Module
+}
+
+func newDropIn(t *testing.T, instantiate context.Context, opts ...virt.Option) dropIn {
+	t.Helper()
+	d := dropIn{runtime: newRuntime(t)}
+	var err error
+	if d.closer, err = virt.Instantiate(t.Context(), d.runtime, opts...); err != nil {
+		t.Fatal(err)
+	}
+	if d.mod, err = d.runtime.InstantiateWithConfig(instantiate, passing(), anonymous()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// sleeps has the module wait for an hour in poll_oneoff.
+func (d dropIn) sleeps(ctx context.Context) error {
+	sub := make([]byte, 48)
+	sub[16] = byte(wasip1.ClockMonotonic)
+	hour := uint64(time.Hour)
+	for i := range 8 {
+		sub[24+i] = byte(hour >> (8 * i))
+	}
+	d.mod.Memory().Write(0x800, sub)
+	_, err := d.mod.ExportedFunction("poll_oneoff").Call(ctx, 0x800, 0x900, 1, 0x100)
+	return err
+}
+
+// reads has the module read its standard input.
+func (d dropIn) reads(ctx context.Context) error {
+	d.mod.Memory().WriteUint32Le(0x800, 0x700)
+	d.mod.Memory().WriteUint32Le(0x804, 1)
+	_, err := d.mod.ExportedFunction("fd_read").Call(ctx, 0, 0x800, 1, 0x100)
+	return err
+}
+
+// TestDropInWaitsEnd: what a module waits in ends with the call's context and with each way to close it.
+func TestDropInWaitsEnd(t *testing.T) {
+	ends := []struct {
+		name string
+		end  func(d dropIn, cancel context.CancelFunc)
+	}{
+		{"context", func(_ dropIn, cancel context.CancelFunc) { cancel() }},
+		{"Module.Close", func(d dropIn, _ context.CancelFunc) { _ = d.mod.Close(context.Background()) }},
+		{"closer", func(d dropIn, _ context.CancelFunc) { _ = d.closer.Close(context.Background()) }},
+		{"Runtime.Close", func(d dropIn, _ context.CancelFunc) { _ = d.runtime.Close(context.Background()) }},
+	}
+	for _, e := range ends {
+		for what, wait := range map[string]func(dropIn, context.Context) error{"sleep": dropIn.sleeps, "read": dropIn.reads} {
+			t.Run(what+" "+e.name, func(t *testing.T) {
+				asked := make(chan struct{}, 1)
+				end := make(stalled)
+				defer close(end)
+				tell := virt.WithMiddleware("poll_oneoff,fd_read", func(c *virt.Call) wasip1.Errno { asked <- struct{}{}; return c.Next() })
+				d := newDropIn(t, t.Context(), virt.WithStdin(end), tell)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- wait(d, ctx) }()
+				<-asked
+				e.end(d, cancel)
+				if exit, ok := errors.AsType[*sys.ExitError](<-ended); !ok || exit.ExitCode() == 0 {
+					t.Errorf("the call answers %v, want an exit code that says why", exit)
+				}
+			})
+		}
+	}
+}
+
+// TestDropInTimeout ends a module that sleeps, and leaves it closed.
+func TestDropInTimeout(t *testing.T) {
+	d := newDropIn(t, t.Context(), virt.WithTimeout(time.Millisecond))
+	for _, when := range []string{"while it sleeps", "later"} {
+		if err := d.sleeps(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v, want a deadline exceeded", when, err)
+		}
+	}
+}
+
+// TestDropInOptionsOfAReactor come from the context that the module was instantiated with.
+func TestDropInOptionsOfAReactor(t *testing.T) {
+	var everybody, own bytes.Buffer
+	ctx := virt.WithOptions(t.Context(), virt.WithStdout(&own), virt.WithPolicy(virt.Deny("random_get")))
+	d := newDropIn(t, ctx, virt.WithStdout(&everybody))
+	mem := d.mod.Memory()
+	mem.WriteUint32Le(0x800, 0x700)
+	mem.WriteUint32Le(0x804, 3)
+	mem.WriteString(0x700, "out")
+	if _, err := d.mod.ExportedFunction("fd_write").Call(t.Context(), 1, 0x800, 1, 0x100); err != nil {
+		t.Fatal(err)
+	}
+	if own.String() != "out" || everybody.Len() != 0 {
+		t.Errorf("own %q, everybody's %q", own.String(), everybody.String())
+	}
+	errno, err := d.mod.ExportedFunction("random_get").Call(t.Context(), 0x700, 8)
+	if err != nil || errno[0] == 0 {
+		t.Errorf("random_get: %v, %v; the policy denies it", errno, err)
+	}
+}
+
+// TestDropInRefusesOptions that would have no effect, by their names.
+func TestDropInRefusesOptions(t *testing.T) {
+	for name, o := range map[string]virt.Option{
+		"WithMemoryLimit":    virt.WithMemoryLimit(1 << 20),
+		"WithMaxCallDepth":   virt.WithMaxCallDepth(100),
+		"WithFuel":           virt.WithFuel(1000),
+		"Deterministic":      virt.Deterministic(1),
+		"WithCallsAfterTrap": virt.WithCallsAfterTrap(),
+		"WithMaxThreads":     virt.WithMaxThreads(1),
+	} {
+		if _, err := virt.Instantiate(t.Context(), newRuntime(t), o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v, want an error that names it", name, err)
+		}
+	}
+}
+
+// TestDropInSeesTheModuleConfig, but for mounts, which the first call asks for in other words.
+func TestDropInSeesTheModuleConfig(t *testing.T) {
+	r := newRuntime(t)
+	var out bytes.Buffer
+	if _, err := virt.Instantiate(t.Context(), r, virt.WithStdout(&out)); err != nil {
+		t.Fatal(err)
+	}
+	config := anonymous().WithArgs("name", "one")
+	if _, err := r.InstantiateWithConfig(t.Context(), wazeroGuest(t, "testdata/print_args.wasm"), config); err != nil {
+		t.Fatal(err)
+	}
+	if want := "name\x00one\x00"; out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+	config = config.WithFSConfig(wazero.NewFSConfig().WithDirMount(t.TempDir(), "/data"))
+	_, err := r.InstantiateWithConfig(t.Context(), wazeroGuest(t, "testdata/print_args.wasm"), config)
+	if err == nil || !strings.Contains(err.Error(), "virt.WithMount") {
+		t.Errorf("with a mount: %v, want an error that names virt.WithMount", err)
+	}
+}
+
+// TestDropInOptionThatRunsAModule of the same runtime while the world of another is made.
+func TestDropInOptionThatRunsAModule(t *testing.T) {
+	r := newRuntime(t)
+	m, err := r.CompileModule(t.Context(), passing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func() error {
+		mod, err := r.InstantiateModule(t.Context(), m, anonymous())
+		if err != nil {
+			return err
+		}
+		defer mod.Close(t.Context())
+		_, err = mod.ExportedFunction("sched_yield").Call(t.Context())
+		return err
+	}
+	depth := 0
+	files := virt.WithMountFunc("/", func() (vfs.FS, error) {
+		if depth++; depth == 1 {
+			return memfs.New(), run()
+		}
+		return memfs.New(), nil
+	})
+	if _, err := virt.Instantiate(t.Context(), r, files); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(); err != nil {
+		t.Error(err)
+	}
+	if depth != 2 {
+		t.Errorf("%d worlds were made, want 2", depth)
+	}
+}
