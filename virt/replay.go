@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/memory"
@@ -40,7 +41,8 @@ func (d *DivergenceError) Error() string {
 // answered comes from the recording. The module has to be the recorded one, byte for byte. Options say which engine runs
 // it (WithInterpreter, WithRuntimeConfig) and where its standard output goes (WithStdout, WithStderr); others have no effect.
 //
-// The Result is the recorded one. The error is a [*DivergenceError] where the run did anything else, [ErrRecordingCut] where the
+// The Result is the recorded one. The error is a [*DivergenceError] where the run did anything else, the cause of ctx if that
+// ended first, [ErrRecordingCut] where the
 // recording has no end, after all of it was replayed, and a [*RecordingError] where it is damaged.
 func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (_ *Result, err error) {
 	p, r, err := newPlayer(ctx, wasm, recording, opts)
@@ -131,8 +133,10 @@ func (p *Player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	h := prepareHost(ctx, c)
 	h.elder, h.modules = p.host, p.host.modules
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
+	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
+	defer stop()
 	g, err := h.Instantiate(ctx, p.module)
-	if exit, ok := errors.AsType[*ExitError](err); ok && r.guest != nil {
+	if exit, ok := errors.AsType[*ExitError](err); ok && r.attached() != nil {
 		return exit.Result, r.err
 	} else if err != nil {
 		return nil, fmt.Errorf("replay: %w", errors.Join(r.err, err))
@@ -170,6 +174,7 @@ type replayer struct {
 	*recording.Reader
 	header  recording.Header
 	types   wideParams
+	mu      sync.Mutex // guards the setting of guest
 	guest   *Guest
 	threads *replayScheduler
 	outputs [2]io.Writer
@@ -178,13 +183,20 @@ type replayer struct {
 
 // attach makes the replayer the recorder of its guest.
 func (r *replayer) attach(g *Guest) observer {
+	r.mu.Lock()
 	r.guest = g
+	r.mu.Unlock()
 	r.threads.over = g.ended.Load
+	// Threads that wait for a turn which nobody will give leave when the guest ends, whatever ended it.
+	context.AfterFunc(g.group.Context(), func() { r.threads.Next(nil) })
 	return r
 }
 
 // drive calls exports as they were called, until the end.
 func (r *replayer) drive(ctx context.Context, g *Guest) error {
+	if ctx.Err() != nil {
+		r.cancel(context.Cause(ctx)) // it may have ended before there was a guest
+	}
 	for !g.ended.Load() {
 		if err := r.threads.rest(); err != nil {
 			r.fail(r.Damaged(err.Error()))
@@ -198,7 +210,10 @@ func (r *replayer) drive(ctx context.Context, g *Guest) error {
 		case err != nil:
 			r.fail(err)
 		case e.Op == recording.Export:
-			if _, err := g.Call(ctx, e.Name, slices.Clone(e.Values)...); err != nil {
+			r.threads.calling(true)
+			_, err := g.Call(ctx, e.Name, slices.Clone(e.Values)...)
+			r.threads.calling(false)
+			if err != nil {
 				if _, exit := errors.AsType[*ExitError](err); !exit {
 					r.fail(err)
 				}
@@ -213,7 +228,24 @@ func (r *replayer) drive(ctx context.Context, g *Guest) error {
 	}
 	r.threads.Next(nil)
 	g.group.Wait()
+	if err := ctx.Err(); err != nil && r.err == nil && g.Result().Outcome == Canceled {
+		return fmt.Errorf("replay: %w", context.Cause(ctx))
+	}
 	return r.check(g)
+}
+
+// attached returns the guest that is replayed, or nil before there is one.
+func (r *replayer) attached() *Guest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.guest
+}
+
+// cancel ends the replay because the context of its caller has ended.
+func (r *replayer) cancel(cause error) {
+	if g := r.attached(); g != nil {
+		g.decide(&Result{Outcome: Canceled, Err: cause})
+	}
 }
 
 // check compares the ends.

@@ -199,6 +199,10 @@ func (r *replayer) handOver(t *thread, e *recording.Event) bool {
 	if !r.placed(t, e) {
 		return false
 	}
+	if t.task == nil {
+		r.fail(r.Damaged("a start function gives its turn to a thread"))
+		return false
+	}
 	to := e.To
 	if !r.threads.has(to) {
 		r.fail(r.Damaged(fmt.Sprintf("the turn goes to thread %d, which is not there", to)))
@@ -261,6 +265,10 @@ func (r *replayer) end(t *thread) {
 		}
 		// Its fuel is not compared: it counts what was given back at the end.
 		to := e.To
+		if !r.threads.has(to) {
+			r.fail(r.Damaged(fmt.Sprintf("the turn goes to thread %d, which is not there", to)))
+			return
+		}
 		r.Take()
 		t.record.told = t.record.entries
 		r.threads.direct(to)
@@ -302,8 +310,15 @@ func (r *replayer) refueled(slice int64) int64 {
 		return slice
 	}
 	r.Take()
+	if e.Size > maxFuelSlice {
+		r.fail(r.Damaged(fmt.Sprintf("a thread gets fuel for %d instructions at once", e.Size)))
+		return slice
+	}
 	return int64(e.Size)
 }
+
+// maxFuelSlice is more fuel than a thread ever gets at once. It bounds what runs before the end of the replay is looked at.
+const maxFuelSlice = 1 << 28
 
 func (r *replayer) wrote(uint32, []byte) {}
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,5 +169,62 @@ func TestReplayOfDamagedRecordings(t *testing.T) {
 	}
 	if _, err := virt.Replay(t.Context(), bareGuest(t, "missed_wakeup"), bytes.NewReader(tape)); err == nil || !strings.Contains(err.Error(), "another module") {
 		t.Errorf("another module: %v", err)
+	}
+}
+
+// A recording whose events were changed, with checksums that are right, ends in a Result or an error: no thread waits
+// for a turn that nobody gives.
+func TestReplayOfChangedEventsEnds(t *testing.T) {
+	wasm := bareGuest(t, "race_counter")
+	tape, _, _ := recorded(t, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
+	player, err := virt.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close(context.Background())
+	events := virt.Events(tape)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range sized(200, 20_000) {
+		changed := bytes.Clone(events)
+		for range 1 + rng.IntN(4) {
+			switch at := rng.IntN(len(changed)); rng.IntN(4) {
+			case 0:
+				changed[at] = byte(rng.Uint32())
+			case 1:
+				changed[at] = changed[rng.IntN(len(changed))]
+			case 2:
+				changed = slices.Delete(changed, at, min(at+1+rng.IntN(8), len(changed)))
+			case 3:
+				changed = slices.Insert(changed, at, changed[:rng.IntN(8)]...)
+			}
+		}
+		_, _ = player.Play(t.Context(), bytes.NewReader(virt.Framed(changed, tape)))
+	}
+}
+
+// trickle gives a recording out until its reader's context ends, and then the rest of it.
+type trickle struct {
+	io.Reader
+	end context.CancelCauseFunc
+}
+
+var errEnough = errors.New("enough")
+
+func (r *trickle) Read(p []byte) (int, error) {
+	r.end(errEnough)
+	return r.Reader.Read(p)
+}
+
+func TestReplayHonoursItsContext(t *testing.T) {
+	wasm := bareGuest(t, "race_counter")
+	tape, _, _ := recorded(t, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
+	player, err := virt.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close(context.Background())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if _, err := player.Play(ctx, &trickle{bytes.NewReader(tape), cancel}); !errors.Is(err, errEnough) {
+		t.Errorf("replayed with %v, want %v", err, errEnough)
 	}
 }

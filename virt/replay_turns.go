@@ -16,6 +16,7 @@ type replayScheduler struct {
 	moved   sync.Cond // the turn has been given, or could not be
 	ready   map[uint32]*sched.Thread
 	current *sched.Thread
+	called  bool   // host code is inside a call of an export: the main thread is there, and host code does nothing else
 	passing bool   // the next Yield passes the turn
 	to      uint32 // who gets the turn next
 }
@@ -34,11 +35,19 @@ func (s *replayScheduler) pass(t *sched.Thread, to uint32) {
 	_ = t.Yield(sched.PointCall) // that the guest has ended, the caller looks at
 }
 
-// has reports whether a thread can be given the turn. The main thread always can: host code starts it.
+// has reports whether a thread can be given the turn. If host code is not inside a call of an export, the main thread can:
+// host code starts it.
 func (s *replayScheduler) has(to uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return to == 0 || s.ready[to] != nil
+	return to == 0 && !s.called || s.ready[to] != nil
+}
+
+// calling says whether host code is inside a call of an export.
+func (s *replayScheduler) calling(inside bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.called = inside
 }
 
 // direct says who gets the turn when the thread that has it ends.
@@ -55,7 +64,7 @@ func (s *replayScheduler) rest() error {
 	for s.current != nil {
 		s.moved.Wait()
 	}
-	if s.to != 0 {
+	if s.to != 0 && !s.over() {
 		return errors.New("the turn goes to a thread that is not there")
 	}
 	return nil
@@ -115,6 +124,7 @@ func (s *replayScheduler) dispatch() {
 	}
 	t := s.ready[s.to]
 	if t == nil && s.over != nil && s.over() {
+		// Nobody looks at the recording any more: all leave, in any order.
 		for _, t = range s.ready {
 			break
 		}
