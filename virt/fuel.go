@@ -2,7 +2,6 @@ package virt
 
 import (
 	"math"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -46,13 +45,14 @@ func (t *thread) refuel() {
 		t.reserve = 0
 	}
 	if own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel; own != nil || shared != nil {
-		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
-		owed := -min(left, 0)
-		if own != nil && t.guest.usage.spawned.Load() > 0 {
+		// Where threads take turns a slice ends at the same instruction with a limit as without, until the limit is
+		// reached: it decides who runs next and what time it is.
+		if own != nil && t.guest.usage.spawned.Load() > 0 && !t.guest.host.takesTurns() {
 			slice = min(slice, max(own.left.Load()/16, minFuelSlice))
 		}
-		slice = takeBoth(own, shared, slice+owed)
-		if slice < owed || slice == 0 {
+		slice = takeBoth(own, shared, slice)
+		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
+		if slice == 0 || left+slice < 0 && left+slice+leftOfBoth(own, shared) < 0 {
 			// What comes next does not run: it took all there was, and not more.
 			t.guest.usage.fuel.Add(slice)
 			t.setFuel(0)
@@ -66,10 +66,11 @@ func (t *thread) refuel() {
 	t.guest.usage.fuel.Add(slice)
 	t.record.handed += uint64(slice)
 	t.setFuel(left + slice)
-	if v, ok := t.guest.host.clock.(*clock.Virtual); ok && t.guest.host.takesTurns() {
+	if v, ok := clock.As[*clock.Virtual](t.guest.host.clock); ok && t.guest.host.takesTurns() {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
-		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond.
-		v.Advance(time.Duration(slice))
+		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond,
+		// also where the limit has less than a slice left: time does not depend on limits.
+		v.Advance(fuelSlice)
 	}
 	if !t.fueled {
 		t.fueled = true // it has only begun
@@ -84,6 +85,17 @@ func (t *thread) setFuel(n int64) {
 	part := min(n, fuelPart)
 	t.reserve = n - part
 	t.fuel.Set(uint64(part))
+}
+
+// leftOfBoth is what two allowances have left.
+func leftOfBoth(a, b *allowance) int64 {
+	left := int64(math.MaxInt64 / 2)
+	for _, a := range []*allowance{a, b} {
+		if a != nil {
+			left = min(left, max(a.left.Load(), 0))
+		}
+	}
+	return left
 }
 
 // settleFuel gives back what a thread that stops running has left of its slice, or takes what it owes: straight code

@@ -45,6 +45,7 @@ func (g *Guest) leaveInTurn() {
 	// Both errors are those of Close.
 	_ = g.finishObserver()
 	_ = g.closeFiles()
+	g.usage.stop(g)
 }
 
 // closeFiles closes the guest's descriptors, once.

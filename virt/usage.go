@@ -32,7 +32,8 @@ type Usage struct {
 	// Fuel is the instructions that were run, where they are counted. While a thread computes it includes the slice that
 	// the thread is using up.
 	Fuel uint64
-	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's clock.
+	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's clock. In runs that are
+	// deterministic (see [Deterministic]) all of Usage repeats but Real and Waited, which are the machine's time.
 	Real, Virtual time.Duration
 }
 
