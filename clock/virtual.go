@@ -149,6 +149,17 @@ func (v *Virtual) AdvanceTo(t time.Time) {
 	v.advanceTo(saturatingSub(t.UnixNano(), v.offset.Load()))
 }
 
+// UntilNext returns how far ahead the earliest deadline is, in nanoseconds, and false if no timer is set.
+func (v *Virtual) UntilNext() (ahead int64, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.timers.first()
+	if t == nil {
+		return 0, false
+	}
+	return max(0, t.at-v.mono.Load()), true
+}
+
 // AdvanceToNext moves the clock to the earliest deadline and fires the timers that have it. It
 // returns how far the clock moved, and false if no timer is set.
 func (v *Virtual) AdvanceToNext() (time.Duration, bool) {

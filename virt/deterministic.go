@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"time"
@@ -63,6 +64,44 @@ type deterministic struct {
 	seed     uint64
 	strategy sched.Strategy
 	machine  bool
+	late     bool
+}
+
+// WithLateTimers makes time an adversary: at switch points, as the seed decides, the clock moves on to the next deadline while
+// threads could run, as if the machine had stopped them for so long. So a sleep in the place of synchronization fails in
+// some seeds, and timeouts race with what they watch. Deadlines more than a second ahead are left alone: a watchdog of a
+// minute does not fire. In one seed of four all timers are punctual.
+func WithLateTimers() DeterministicOption { return func(d *deterministic) { d.late = true } }
+
+// lateness moves the clock at switch points. As threads take turns it needs no lock.
+type lateness struct {
+	rng  *rand.Rand
+	rate float64
+}
+
+// maxLate is how far ahead a deadline may be that is jumped to.
+const maxLate = int64(time.Second)
+
+// newLateness returns what makes a run's timers late, or nil.
+func newLateness(d *deterministic) *lateness {
+	if d == nil || !d.late {
+		return nil
+	}
+	l := &lateness{rng: rand.New(rand.NewPCG(d.seed, 0x1a7e))}
+	l.rate = [...]float64{0, 1.0 / 64, 1.0 / 16, 1.0 / 4}[l.rng.IntN(4)]
+	return l
+}
+
+// at is called at each switch point.
+func (l *lateness) at(k clock.Clock) {
+	if l.rate == 0 || l.rng.Float64() >= l.rate {
+		return
+	}
+	if v, ok := clock.As[*clock.Virtual](k); ok {
+		if ahead, set := v.UntilNext(); set && ahead <= maxLate {
+			v.AdvanceToNext()
+		}
+	}
 }
 
 // WithStrategy says how the next thread is chosen. The default is [sched.Uniform].

@@ -88,6 +88,7 @@ type Host struct {
 	clock     clock.Clock
 	scheduler sched.Scheduler
 	seeded    *random.SeededSource
+	late      *lateness // nil where timers are punctual
 	replay    *replayer // nil where the Host answers by itself
 	plain     wazero.ModuleConfig
 	resolve   experimental.ImportResolver
@@ -135,7 +136,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if d := c.control.shared.WallTime; d > 0 {
 		h.deadline = time.Now().Add(d)
 	}
-	h.replay = c.replay
+	h.replay, h.late = c.replay, newLateness(c.deterministic)
 	if c.seed != nil {
 		h.seeded = random.Seeded(*c.seed)
 	}

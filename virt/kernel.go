@@ -109,6 +109,9 @@ func (t *thread) heed() {
 // turn to give.
 func (t *thread) yield(p sched.Point) {
 	if t.task != nil {
+		if l := t.guest.host.late; l != nil {
+			l.at(t.guest.host.clock)
+		}
 		_ = t.task.Yield(p) // the end of the group is the end of the guest, which the caller looks at
 	}
 }

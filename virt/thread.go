@@ -152,6 +152,9 @@ func (t *thread) schedYield() wasip1.Errno {
 		runtime.Gosched()
 		return wasip1.ESUCCESS
 	}
+	if l := t.guest.host.late; l != nil {
+		l.at(t.guest.host.clock)
+	}
 	return sched.SchedYield(t.task)
 }
 

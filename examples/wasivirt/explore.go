@@ -8,25 +8,27 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
-// exploredThreads is how many threads an explored guest may have where -threads does not say.
-const exploredThreads = 64
-
 // exploration is the command explore: the flags of run, and its own.
 type exploration struct {
 	settings
-	seeds   string
-	workers int
-	flags   *flag.FlagSet
-	shared  mounted
+	seeds      string
+	workers    int
+	time       time.Duration
+	systematic bool
+	schedules  int
+	flags      *flag.FlagSet
+	shared     mounted
 }
 
 // mounted are the file systems of the machine that all runs share. They are read only.
@@ -37,12 +39,15 @@ type mounted struct {
 }
 
 // exploreGuest is the command explore.
-func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (code int, err error) {
+func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	e := &exploration{}
 	e.flags = e.settings.flags()
 	e.flags.Init("explore", flag.ContinueOnError)
 	e.flags.SetOutput(io.Discard)
 	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
+	e.flags.DurationVar(&e.time, "time", 0, "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
+	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds: all without a preemption, then all with one, and so on, up to -schedules; says whether these were all that there are")
+	e.flags.IntVar(&e.schedules, "schedules", 0, "schedules that -systematic runs at most (0: 100000)")
 	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
 	if help, err := parse(e.flags, args, stdout); help || err != nil {
 		return exitHost, err
@@ -62,15 +67,13 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 		return exitHost, err
 	}
 	if e.threads == 0 {
-		e.threads = exploredThreads
-	}
-	if e.fuel == 0 {
-		e.fuel = count(explore.DefaultFuel)
+		e.threads = explore.DefaultThreads
 	}
 	if c.Strategy, err = parseStrategy(e.strategy); err != nil {
 		return exitHost, err
 	}
-	c.Fuel, c.Threads, c.CallsOnly = uint64(e.fuel), e.threads, e.switches == "calls"
+	c.Fuel, c.Threads, c.CallsOnly, c.PunctualTimers = uint64(e.fuel), e.threads, e.switches == "calls", !e.lateTimers
+	c.Time, c.Systematic, c.MaxSchedules = e.time, e.systematic, e.schedules
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
 	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
@@ -79,9 +82,13 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, _ io.
 		c.Host = append(c.Host, virt.WithoutPreemption())
 	}
 	report, err := explore.Run(ctx, c)
-	if err != nil {
+	if report == nil {
 		return exitHost, fmt.Errorf("%s: %w", e.flags.Arg(0), err)
 	}
+	if err != nil {
+		fmt.Fprintf(stderr, "wasivirt: %v\n", err)
+	}
+	e.fuel = count(report.Fuel)
 	if err := report.Write(stdout, e.command); err != nil {
 		return exitHost, err
 	}
@@ -115,6 +122,11 @@ func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
 	s.deterministic = optional{set: true, value: seed}
 	w := &world{settings: &s, shared: &e.shared}
 	opts, err := w.options()
+	if err != nil {
+		return nil, err
+	}
+	control, err := w.control(io.Discard)
+	opts = append(opts, control...)
 	name := e.argv0
 	if name == "" {
 		name = filepath.Base(e.flags.Arg(0))
@@ -129,7 +141,7 @@ func (e *exploration) command(seed uint64) string {
 	e.flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch list, many := f.Value.(*repeated); {
-		case f.Name == "seeds" || f.Name == "workers":
+		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules"}, f.Name):
 		case many:
 			for _, v := range *list {
 				words = append(words, "-"+f.Name, v)

@@ -58,6 +58,7 @@ type settings struct {
 	parallel                                      bool // -sched parallel was asked for
 	trace, traceFormat, record, diff              string
 	noPreempt, interpreter, absoluteLinks         bool
+	lateTimers                                    bool
 }
 
 // optional is a number that may be left out.
@@ -142,7 +143,8 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
 	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
 	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
-	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: uniform, block:P (a thread keeps its turn until it waits, or with probability P at a switch point), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices) or round-robin (default: block:0.25 with -deterministic and explore, else uniform)")
+	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
+	f.BoolVar(&s.lateTimers, "late-timers", true, "with -deterministic and explore, let timers of up to a second fire while threads could run, as if the machine had stopped them")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
@@ -160,7 +162,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.traceFormat, "trace-format", "text", "text, json (an object a line), or perfetto (for ui.perfetto.dev)")
 	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most")
 	f.Var(&s.fuel, "fuel", "`N` WebAssembly instructions at most, such as 1e9")
-	f.IntVar(&s.threads, "threads", 0, "`N` threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN)")
+	f.IntVar(&s.threads, "threads", 0, "`N` threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN; 64 with -deterministic and explore)")
 	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
 	f.BoolVar(&s.absoluteLinks, "absolute-links", false, "let symbolic links have absolute targets, which start at the guest's \"/\"")
 	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")

@@ -23,7 +23,11 @@ func (w *world) schedule() ([]virt.Option, error) {
 		if strategy == nil {
 			strategy = explore.DefaultStrategy()
 		}
-		opts := []virt.Option{virt.Deterministic(w.deterministic.value, virt.WithStrategy(strategy), virt.WithMachineAccess())}
+		how := []virt.DeterministicOption{virt.WithStrategy(strategy), virt.WithMachineAccess()}
+		if w.lateTimers {
+			how = append(how, virt.WithLateTimers())
+		}
+		opts := []virt.Option{virt.Deterministic(w.deterministic.value, how...)}
 		if w.switches != "calls" {
 			opts = append(opts, virt.WithAccessSwitches())
 		}
@@ -44,6 +48,14 @@ func parseStrategy(s string) (sched.Strategy, error) {
 	switch kind {
 	case "":
 		return nil, nil
+	case "portfolio":
+		return explore.Portfolio(), nil
+	case "pos":
+		return sched.POS(), nil
+	case "delayed":
+		if steps, err := strconv.ParseUint(arg, 10, 64); err == nil {
+			return sched.Delayed(sched.RunToBlock(1.0/8), steps), nil
+		}
 	case "uniform":
 		return sched.Uniform(), nil
 	case "round-robin":
@@ -59,7 +71,7 @@ func parseStrategy(s string) (sched.Strategy, error) {
 			return sched.PCT(int(depth), steps), nil
 		}
 	}
-	return nil, fmt.Errorf("-strategy %q: want uniform, block:0.25, pct:3,1000 or round-robin", s)
+	return nil, fmt.Errorf("-strategy %q: want portfolio, uniform, block:0.25, pct:3,1000, pos, delayed:1000 or round-robin", s)
 }
 
 // parseClock reads the value of -clock.

@@ -18,6 +18,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
@@ -141,6 +142,9 @@ func (w *world) settle() error {
 		w.turns = optional{set: true, value: w.seed.value}
 	}
 	if w.deterministic.set {
+		if w.threads == 0 {
+			w.threads = explore.DefaultThreads // a seed is one run, whichever command runs it
+		}
 		w.clock = "virtual:2000-01-01T00:00:00Z"
 		w.seed, w.turns = w.deterministic, w.deterministic
 	}

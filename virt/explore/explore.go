@@ -23,17 +23,22 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// DefaultFuel is how many instructions a run may take: more is a livelock.
+// DefaultFuel is how many instructions a run may take: more is a livelock. See [Config.Fuel].
 const DefaultFuel = 1_000_000_000
 
-// DefaultStrategy takes the turn away from a thread at one in four of its switch points. It finds bugs that need one or
-// two switches at the wrong place in a few dozen seeds.
-func DefaultStrategy() sched.Strategy { return sched.RunToBlock(1.0 / 4) }
+// DefaultThreads is how many threads besides the first a guest may have.
+const DefaultThreads = 64
+
+// DefaultStrategy is the [Portfolio].
+func DefaultStrategy() sched.Strategy { return Portfolio() }
 
 // Config says what to explore.
 type Config struct {
@@ -50,38 +55,62 @@ type Config struct {
 	Host []virt.Option
 	// Strategy is how the next thread is chosen; nil is DefaultStrategy.
 	Strategy sched.Strategy
+	// PunctualTimers keeps timers from firing while threads could run: time then passes only as they compute and when all
+	// wait. Otherwise time is an adversary; see [virt.WithLateTimers].
+	PunctualTimers bool
 	// CallsOnly keeps threads from switching at loads and stores: faster, and blind for races between them.
 	CallsOnly bool
-	// Threads is the limit of threads besides the first; 0 is 64.
+	// Threads is the limit of threads besides the first; 0 is DefaultThreads.
 	Threads int
-	// Fuel is how many instructions a run may take; 0 is DefaultFuel.
+	// Fuel is how many instructions a run may take: one that takes more is a livelock. 0 is 1000 times what the first
+	// seed takes if its threads run until they wait, at least 20 million and at most DefaultFuel.
 	Fuel uint64
 	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.WithMachineAccess].
 	AllowMachine bool
 	// Workers is how many runs go on at a time; 0 is one a core.
 	Workers int
+	// Time, where not 0, is how long runs are begun; those that are under way are finished.
+	Time time.Duration
+	// Systematic explores schedules in place of seeds: all with no preemption, then all with one, and so on, each once, in
+	// the world of the seed First, with punctual timers. If the program has no more schedules than MaxSchedules, the
+	// report's Proof says that all were explored.
+	Systematic bool
+	// MaxSchedules is how many schedules a systematic exploration runs at most; 0 is 100,000.
+	MaxSchedules int
 	// ShrinkRuns is how many runs may be spent on the schedule of one outcome, of which [MaxShrunk] at most are shrunk; 0 is
 	// 1000, below 0 is none.
 	ShrinkRuns int
 }
 
-// Run explores. The error says that a run could not be made, or that ctx has ended.
+// Run explores. The error says that a run could not be made. If ctx ends first, the error is its cause, and the report
+// tells of the runs that were made by then.
 func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	e, err := newExplorer(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.host.Close(context.WithoutCancel(ctx))) }()
-	if err := e.sweep(ctx); err != nil {
+	if err := e.measure(ctx); err != nil {
+		return nil, err
+	}
+	if e.Systematic {
+		err = e.search(ctx)
+	} else {
+		err = e.sweep(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	report := e.report()
 	if c.ShrinkRuns >= 0 {
 		for _, o := range worthShrinking(report.Outcomes) {
-			if o.Schedule, err = e.shrink(ctx, o); err != nil {
+			if o.Schedule, err = e.shrink(ctx, o); err != nil && ctx.Err() == nil {
 				return nil, err
 			}
 		}
+	}
+	if ctx.Err() != nil {
+		return report, fmt.Errorf("explore: stopped after %d runs: %w", report.Runs, context.Cause(ctx))
 	}
 	return report, nil
 }
@@ -94,7 +123,9 @@ type explorer struct {
 
 	mu       sync.Mutex
 	outcomes map[key]*Outcome
-	texts    int // how many outcomes have their text
+	texts    int       // how many outcomes have their text
+	until    time.Time // when no more runs are begun; zero for never
+	proof    *Proof    // of a systematic exploration
 }
 
 func newExplorer(ctx context.Context, c Config) (*explorer, error) {
@@ -104,14 +135,17 @@ func newExplorer(ctx context.Context, c Config) (*explorer, error) {
 	if c.Strategy == nil {
 		c.Strategy = DefaultStrategy()
 	}
-	if c.Fuel == 0 {
-		c.Fuel = DefaultFuel
-	}
 	if c.Threads == 0 {
-		c.Threads = 64
+		c.Threads = DefaultThreads
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.MaxSchedules == 0 {
+		c.MaxSchedules = 100_000
+	}
+	if c.Systematic {
+		c.PunctualTimers = true
 	}
 	if c.ShrinkRuns == 0 {
 		c.ShrinkRuns = 1000
@@ -125,36 +159,76 @@ func newExplorer(ctx context.Context, c Config) (*explorer, error) {
 		return nil, fmt.Errorf("explore: %w", err)
 	}
 	e := &explorer{Config: c, host: host, outcomes: map[key]*Outcome{}}
+	if c.Time > 0 {
+		e.until = time.Now().Add(c.Time)
+	}
 	if e.module, err = host.Compile(ctx, c.Wasm); err != nil {
 		return nil, fmt.Errorf("explore: %w", errors.Join(err, host.Close(ctx)))
 	}
 	return e, nil
 }
 
+// The bounds of what a run may take where Config.Fuel does not say it: so many times what the first run took, at least
+// leastFuel and at most DefaultFuel.
+const (
+	fuelTimes = 1000
+	leastFuel = 20_000_000
+)
+
+// measure runs the first seed, to know what is a livelock. Which seeds are run, and by whom, has no influence.
+func (e *explorer) measure(ctx context.Context) error {
+	if e.Fuel != 0 {
+		return nil
+	}
+	e.Fuel = leastFuel
+	first, _ := e.seed(0)
+	r, err := e.run(ctx, first, sched.SeededConfig{Strategy: sched.RunToBlock(0)})
+	if err != nil {
+		return fmt.Errorf("explore: seed %d: %w", first, err)
+	}
+	if r.result.Outcome == virt.Exhausted {
+		e.Fuel = DefaultFuel
+		if r, err = e.run(ctx, first, sched.SeededConfig{Strategy: sched.RunToBlock(0)}); err != nil {
+			return fmt.Errorf("explore: seed %d: %w", first, err)
+		}
+	}
+	if r.result.Outcome == virt.Exhausted {
+		e.Fuel = leastFuel // a livelock whoever runs when
+		return nil
+	}
+	e.Fuel = min(max(fuelTimes*r.fuel, leastFuel), DefaultFuel)
+	return nil
+}
+
+// over reports whether no more runs are to be begun.
+func (e *explorer) over(ctx context.Context) bool {
+	return ctx.Err() != nil || !e.until.IsZero() && time.Now().After(e.until)
+}
+
 // sweep runs all seeds.
 func (e *explorer) sweep(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var next atomic.Uint64
-	var workers sync.WaitGroup
+	workers, within := errgroup.WithContext(ctx)
 	for range e.Workers {
-		workers.Go(func() {
-			for ctx.Err() == nil {
+		workers.Go(func() error {
+			for !e.over(within) {
 				seed, ok := e.seed(next.Add(1) - 1)
 				if !ok {
-					return
+					return nil
 				}
-				r, err := e.run(ctx, seed, sched.SeededConfig{Strategy: e.Strategy})
+				r, err := e.run(within, seed, sched.SeededConfig{Strategy: e.Strategy})
+				if within.Err() != nil {
+					return nil // it was cut short
+				}
 				if err != nil {
-					cancel(fmt.Errorf("explore: seed %d: %w", seed, err))
-					return
+					return fmt.Errorf("explore: seed %d: %w", seed, err)
 				}
 				e.note(seed, r)
 			}
+			return nil
 		})
 	}
-	workers.Wait()
-	return context.Cause(ctx)
+	return workers.Wait()
 }
 
 // seed returns the n-th of the seeds.
@@ -180,6 +254,9 @@ func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (
 	scheduler := sched.NewSeeded(c)
 	opts = append([]virt.Option{virt.WithMaxThreads(e.Threads), virt.WithFuel(e.Fuel)}, opts...)
 	var how []virt.DeterministicOption
+	if !e.PunctualTimers {
+		how = append(how, virt.WithLateTimers())
+	}
 	if e.AllowMachine {
 		how = append(how, virt.WithMachineAccess())
 	}
@@ -197,7 +274,7 @@ func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (
 	if result.Outcome == virt.Canceled {
 		return nil, fmt.Errorf("the run did not end: %w", result.Err)
 	}
-	return &ran{key: key{describe(result), out.sum()}, result: result, text: out.text, scheduler: scheduler}, nil
+	return &ran{key: key{describe(result), out.sum()}, result: result, text: out.text, scheduler: scheduler, fuel: host.Usage().Fuel}, nil
 }
 
 // note counts a run.
@@ -217,4 +294,10 @@ func (e *explorer) note(seed uint64, r *ran) {
 		}
 	}
 	o.Seeds++
+	if _, mixed := e.Strategy.(portfolio); mixed && !e.Systematic {
+		if o.By == nil {
+			o.By = map[string]int{}
+		}
+		o.By[StrategyOf(seed)]++
+	}
 }

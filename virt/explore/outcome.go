@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -19,6 +21,10 @@ type Report struct {
 	Runs int
 	// Outcomes are the ways in which they ended, the most frequent first.
 	Outcomes []*Outcome
+	// Fuel is how many instructions a run was allowed to take.
+	Fuel uint64
+	// Proof tells how far a systematic exploration came; else nil.
+	Proof *Proof
 }
 
 // Clean reports whether every seed ended alike, and with exit code 0.
@@ -33,6 +39,11 @@ type Outcome struct {
 	// Seeds is how many ended so, and Seed the lowest of them.
 	Seeds int
 	Seed  uint64
+	// By says how many of them each strategy of the [Portfolio] had.
+	By map[string]int
+	// Choices is the schedule of a systematic exploration that ended so, the one with the fewest preemptions; see
+	// sched.SeededConfig. Seed is then the seed of all schedules.
+	Choices []uint32
 	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run. Where there are very many outcomes, not
 	// all have their Text.
 	Result *virt.Result
@@ -62,6 +73,7 @@ type ran struct {
 	result    *virt.Result
 	text      []byte
 	scheduler *sched.Seeded
+	fuel      uint64
 }
 
 // describe is how a result counts: addresses, stacks and texts of errors are left out, because they differ
@@ -80,7 +92,7 @@ func describe(r *virt.Result) string {
 
 // report puts the outcomes in order.
 func (e *explorer) report() *Report {
-	r := &Report{}
+	r := &Report{Fuel: e.Fuel, Proof: e.proof}
 	for _, o := range e.outcomes {
 		r.Runs += o.Seeds
 		r.Outcomes = append(r.Outcomes, o)
@@ -153,6 +165,9 @@ func (o *output) sum() (sum [8]byte) {
 // a seed again; nil leaves it out.
 func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 	var b strings.Builder
+	if r.Proof != nil {
+		fmt.Fprintf(&b, "%v\n", r.Proof)
+	}
 	shown := r.Outcomes[:min(len(r.Outcomes), maxShown)]
 	for _, o := range shown {
 		fmt.Fprintf(&b, "%6d of %d (%5.1f%%)  %-28s output %x  seed %d", o.Seeds, r.Runs, 100*float64(o.Seeds)/float64(r.Runs), o.What, o.Output, o.Seed)
@@ -169,8 +184,18 @@ func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 			continue
 		}
 		fmt.Fprintf(&b, "\nseed %d: %v\n", o.Seed, o.Result)
-		if command != nil {
+		if o.By != nil {
+			fmt.Fprintf(&b, "  found by %s\n", o.by())
+		}
+		if command != nil && o.Choices == nil {
 			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed))
+		}
+		o.writeText(&b)
+		for _, s := range o.Result.Stacks {
+			fmt.Fprintf(&b, "  thread %d was in\n", s.Thread)
+			for line := range strings.Lines(s.Frames) {
+				fmt.Fprintf(&b, "    %s\n", visible(strings.TrimRight(line, "\n")))
+			}
 		}
 		if o.Schedule != nil {
 			for _, line := range o.Schedule.lines() {
@@ -180,4 +205,44 @@ func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// maxLines is how many lines of an outcome's output a report shows: the last ones.
+const maxLines = 10
+
+// writeText shows what the guest printed.
+func (o *Outcome) writeText(b *strings.Builder) {
+	lines := strings.Split(strings.TrimRight(o.Text, "\n"), "\n")
+	if o.Text == "" {
+		return
+	}
+	b.WriteString("  it printed:\n")
+	if left := len(lines) - maxLines; left > 0 {
+		fmt.Fprintf(b, "    … %d lines before\n", left)
+		lines = lines[left:]
+	}
+	for _, line := range lines {
+		fmt.Fprintf(b, "    %s\n", visible(line))
+	}
+}
+
+// visible is text of a guest as a report shows it: without control characters, and not too long.
+func visible(line string) string {
+	const most = 200
+	if len(line) > most {
+		line = line[:most] + "…"
+	}
+	q := strconv.Quote(line)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
+
+// by tells which strategies found an outcome, those first that found it most often.
+func (o *Outcome) by() string {
+	names := slices.SortedFunc(maps.Keys(o.By), func(a, b string) int {
+		return cmp.Or(cmp.Compare(o.By[b], o.By[a]), cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s (%d)", name, o.By[name])
+	}
+	return strings.Join(names, ", ")
 }

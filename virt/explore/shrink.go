@@ -63,17 +63,38 @@ type shrinker struct {
 	err  error
 }
 
+// fuelOfRun is how much fuel a run of the budget of shrinking pays for: one that takes more counts as several.
+const fuelOfRun = 2_000_000
+
+// try makes a run and takes it from the budget.
+func (s *shrinker) try(c sched.SeededConfig) *ran {
+	if s.left <= 0 || s.err != nil {
+		return nil
+	}
+	r, err := s.run(s.ctx, s.of.Seed, c)
+	if err != nil {
+		s.err = err
+		return nil
+	}
+	s.left -= 1 + int(r.fuel/fuelOfRun)
+	return r
+}
+
 // shrink looks for the schedule with the fewest choices that leads to the outcome when after them threads run until
 // they wait. It tries no choice, one, and two, in order; with what is left of the runs it shortens the
 // schedule that the lowest seed had. A few choices tell more than many, however they were found.
 func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
-	before, choices, err := e.trace(ctx, o, sched.SeededConfig{Strategy: e.Strategy})
+	found := sched.SeededConfig{Strategy: e.Strategy}
+	if o.Choices != nil {
+		found = sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: o.Choices}
+	}
+	before, choices, err := e.trace(ctx, o, found)
 	if err != nil {
 		return nil, err
 	}
 	s := &shrinker{explorer: e, ctx: ctx, of: o, left: e.ShrinkRuns / 2}
-	few, found := s.few()
-	if !found {
+	few, short := s.few()
+	if !short {
 		s.left += e.ShrinkRuns / 2
 		// The choices are complete, so that what follows them decides nothing: they all lead to the outcome.
 		few = s.withoutSome(s.prefix(choices))
@@ -120,18 +141,11 @@ func (s *shrinker) few() (choices []uint32, found bool) {
 
 // alternatives returns among how many threads each choice was, in a run that begins with choices and else has zeros.
 func (s *shrinker) alternatives(choices []uint32) (of []uint32) {
-	if s.left <= 0 || s.err != nil {
-		return nil
-	}
-	s.left--
-	_, err := s.run(s.ctx, s.of.Seed, sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices, OnSwitch: func(w sched.Switch) {
+	s.try(sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices, OnSwitch: func(w sched.Switch) {
 		if w.Of > 1 {
 			of = append(of, uint32(w.Of))
 		}
 	}})
-	if err != nil {
-		s.err = err
-	}
 	return of
 }
 
@@ -157,16 +171,8 @@ func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig) 
 
 // leads reports whether choices lead to the outcome.
 func (s *shrinker) leads(choices []uint32) bool {
-	if s.left <= 0 || s.err != nil {
-		return false
-	}
-	s.left--
-	r, err := s.run(s.ctx, s.of.Seed, sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices})
-	if err != nil {
-		s.err = err
-		return false
-	}
-	return r.what == s.of.What && r.output == s.of.Output
+	r := s.try(sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices})
+	return r != nil && r.what == s.of.What && r.output == s.of.Output
 }
 
 // prefix returns the shortest beginning that leads to the outcome. A longer one nearly always does as well, which

@@ -30,13 +30,14 @@ import (
 // SeedVariable names the environment variable with the seeds that tests are to run, with commas between them.
 const SeedVariable = "WASIVIRT_SEED"
 
-// Explore runs a guest over the seeds of c, and fails t unless all exit with 0 and with the same output. The failure
+// Explore runs a guest over the seeds of c, from 1 on unless c.First is larger, and fails t unless all exit with 0 and with the same output. The failure
 // tells of each other outcome the lowest seed, the shortest schedule found, and the command that runs it again.
 func Explore(t testing.TB, c explore.Config) {
 	t.Helper()
 	if seeds := only(t); seeds != nil {
 		c.Seeds = seeds
 	}
+	c.First = max(c.First, 1) // as Seeds has it
 	report, err := explore.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,125 @@
+package sched
+
+import "math/rand/v2"
+
+// POS is partial-order sampling in its basic form (Yuan and others, CAV 2018): each step that a thread is about to take
+// has a random priority, and the highest runs. A thread gets a new priority with each step, the others keep theirs. So
+// orders of events are drawn more evenly than by [Uniform], which favours those that many interleavings have.
+func POS() Strategy { return pos{} }
+
+type pos struct{}
+
+func (pos) New(seed uint64) Picker { return &posPicker{stream(seed), map[threadKey]uint64{}} }
+
+type posPicker struct {
+	rng      *rand.Rand
+	priority map[threadKey]uint64
+}
+
+// threadKey names a thread for a Picker, which keeps no threads.
+type threadKey struct {
+	group *Group
+	id    uint32
+}
+
+func keyOf(t *Thread) threadKey { return threadKey{t.Group(), t.ID()} }
+
+func (p *posPicker) Pick(c *Choice) int {
+	best, highest := 0, uint64(0)
+	for i, t := range c.Threads {
+		k := keyOf(t)
+		priority := p.priority[k]
+		if priority == 0 || i == 0 && c.Current {
+			priority = 1 + p.rng.Uint64N(1<<62)
+			if i == 0 && c.Current && (c.Point == PointYield || c.Point == PointFuel) {
+				priority = 1 // it has nothing to do, or has run for long
+			}
+			p.priority[k] = priority
+		}
+		if priority > highest {
+			best, highest = i, priority
+		}
+	}
+	delete(p.priority, keyOf(c.Threads[best])) // its next step is another
+	return best
+}
+
+// Delayed is base for all threads but one, drawn from the seed, which does not run for a number of choices, drawn up to
+// steps, as long as another can. It finds bugs that need one thread to be slow at one place. steps of 0 delay the thread
+// for the whole run. A thread that yields or has used up its fuel gives the turn to the delayed one now and then: else
+// one that waits for it in a loop would wait without end.
+func Delayed(base Strategy, steps uint64) Strategy { return delayed{base, steps} }
+
+type delayed struct {
+	base  Strategy
+	steps uint64
+}
+
+func (s delayed) New(seed uint64) Picker {
+	p := &delayedPicker{base: s.base.New(seed), rng: rand.New(rand.NewPCG(seed, 0xde1a_7ed)), until: ^uint64(0)}
+	p.victim = p.rng.Uint32N(4)
+	if s.steps > 0 {
+		// Short delays as often as long ones: what matters is seldom as long as the run.
+		p.from = scaled(p.rng, s.steps) - 1
+		p.until = p.from + scaled(p.rng, s.steps)
+	}
+	return p
+}
+
+// scaled draws from 1 to most, with each power of two as likely as the next.
+func scaled(rng *rand.Rand, most uint64) uint64 {
+	high := uint64(1)
+	for high < most && rng.IntN(4) > 0 {
+		high *= 2
+	}
+	return 1 + rng.Uint64N(min(high, most))
+}
+
+type delayedPicker struct {
+	base        Picker
+	rng         *rand.Rand
+	victim      uint32
+	from, until uint64
+	others      Choice
+	places      []int
+}
+
+func (p *delayedPicker) Pick(c *Choice) int {
+	if c.Step < p.from || c.Step >= p.until || c.Current && (c.Point == PointYield || c.Point == PointFuel) && p.rng.IntN(2) == 0 {
+		return p.base.Pick(c)
+	}
+	p.others = Choice{Step: c.Step, Point: c.Point, Threads: p.others.Threads[:0], Current: c.Current}
+	p.places = p.places[:0]
+	for i, t := range c.Threads {
+		if t.ID() != p.victim {
+			p.others.Threads = append(p.others.Threads, t)
+			p.places = append(p.places, i)
+		} else if i == 0 {
+			p.others.Current = false
+		}
+	}
+	switch len(p.places) {
+	case 0:
+		return p.base.Pick(c)
+	case 1:
+		return p.places[0]
+	}
+	return p.places[p.base.Pick(&p.others)]
+}
+
+// Scaled is PCT of a depth for a run whose length is not known: the steps are drawn from the seed, each power of two from
+// 8 to most as likely as the next.
+func Scaled(depth int, most uint64) Strategy { return scaledPCT{depth, most} }
+
+type scaledPCT struct {
+	depth int
+	most  uint64
+}
+
+func (s scaledPCT) New(seed uint64) Picker {
+	steps := uint64(8)
+	for rng := rand.New(rand.NewPCG(seed, 0x5ca1ed)); steps < s.most && rng.IntN(8) > 0; {
+		steps *= 2
+	}
+	return PCT(s.depth, steps).New(seed)
+}
