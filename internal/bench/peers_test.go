@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/hostfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -52,6 +53,11 @@ var hosts = []host{
 		files, err := hostfs.New(directory(b, row))
 		check(b, err)
 		return wasivirt(b, row, files)
+	}},
+	{"overlay", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
+		files, err := hostfs.New(directory(b, row))
+		check(b, err)
+		return wasivirt(b, row, overlayfs.New(files, memfs.New()))
 	}},
 	{"wazero-dir", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
 		return wazeros(b, row, wazero.NewFSConfig().WithDirMount(directory(b, row), "/"))

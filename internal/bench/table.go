@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// table is what the benchmarks measured: ns a call by row and host.
+type table struct {
+	machine string
+	rows    []string
+	hosts   []string
+	cells   map[cell][]float64 // of each round
+}
+
+type cell struct{ row, host string }
+
+// aims say what a host of this library may take at most beside others: the best of them, or that much of it.
+var aims = []struct {
+	host   string
+	beside []string
+	factor float64
+}{
+	{"memfs", []string{"minimal"}, 1.2},
+	{"hostfs", []string{"wazero-dir", "wasi-go"}, 1},
+	{"overlay", []string{"hostfs"}, 1.3},
+}
+
+// result matches a line of a benchmark: its name and what follows.
+var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
+
+// parse reads what go test -bench printed. Rows are benchmarks but for the last part of their name, which is the host.
+func parse(r io.Reader) (*table, error) {
+	t := &table{cells: make(map[cell][]float64)}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if cpu, ok := strings.CutPrefix(lines.Text(), "cpu: "); ok {
+			t.machine = strings.TrimSpace(cpu)
+		}
+		m := result.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		c := cell{row: strings.ToLower(m[1]), host: m[2]}
+		if i := strings.LastIndexByte(m[2], '/'); i >= 0 {
+			c = cell{m[2][:i], m[2][i+1:]}
+		}
+		ns, err := nanoseconds(strings.Fields(m[3]))
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
+		}
+		if t.cells[c] == nil {
+			t.rows, t.hosts = with(t.rows, c.row), with(t.hosts, c.host)
+		}
+		t.cells[c] = append(t.cells[c], ns)
+	}
+	return t, lines.Err()
+}
+
+func with(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// nanoseconds returns ns/call where a benchmark tells it, else ns/op.
+func nanoseconds(fields []string) (float64, error) {
+	found := ""
+	for i := 1; i < len(fields); i += 2 {
+		if fields[i] == "ns/call" || fields[i] == "ns/op" && found == "" {
+			found = fields[i-1]
+		}
+	}
+	return strconv.ParseFloat(found, 64)
+}
+
+// least returns the least of a cell's rounds, and how far the most is from it, in percent.
+func (t *table) least(row, host string) (ns, spread float64, ok bool) {
+	rounds := t.cells[cell{row, host}]
+	if len(rounds) == 0 {
+		return 0, 0, false
+	}
+	ns = slices.Min(rounds)
+	return ns, 100 * (slices.Max(rounds)/ns - 1), true
+}
+
+// missed returns how many times what it may take at most a host of this library takes, or false where there is nothing to
+// compare with, or no aim.
+func (t *table) missed(row, host string) (ratio, aim float64, ok bool) {
+	ns, _, measured := t.least(row, host)
+	for _, a := range aims {
+		if a.host != host || !measured {
+			continue
+		}
+		best := 0.0
+		for _, other := range a.beside {
+			if n, _, ok := t.least(row, other); ok && (best == 0 || n < best) {
+				best = n
+			}
+		}
+		if best > 0 {
+			return ns / best, a.factor, true
+		}
+	}
+	return 0, 0, false
+}
+
+// markdown writes the table.
+func (t *table) markdown(w io.Writer) {
+	fmt.Fprintf(w, "%s. ns a call, the least of all rounds.\n\n", t.machine)
+	head, line := "| call |", "|---|"
+	for _, h := range t.hosts {
+		head, line = head+" "+h+" |", line+"---:|"
+	}
+	for _, a := range aims {
+		head, line = head+" "+a.host+" / "+strings.Join(a.beside, ", ")+" |", line+"---:|"
+	}
+	fmt.Fprintf(w, "%s spread |\n%s---:|\n", head, line)
+	for _, row := range t.rows {
+		fmt.Fprintf(w, "| %s |", row)
+		worst := 0.0
+		for _, h := range t.hosts {
+			ns, spread, ok := t.least(row, h)
+			if !ok {
+				fmt.Fprint(w, " |")
+				continue
+			}
+			worst = max(worst, spread)
+			fmt.Fprintf(w, " %s |", grouped(ns))
+		}
+		for _, a := range aims {
+			switch ratio, aim, ok := t.missed(row, a.host); {
+			case !ok:
+				fmt.Fprint(w, " |")
+			case ratio > aim:
+				fmt.Fprintf(w, " **%.2f** |", ratio)
+			default:
+				fmt.Fprintf(w, " %.2f |", ratio)
+			}
+		}
+		fmt.Fprintf(w, " %.0f %% |\n", worst)
+	}
+	fmt.Fprint(w, "\nBold: an aim is missed. ")
+	for i, a := range aims {
+		if i > 0 {
+			fmt.Fprint(w, "; ")
+		}
+		fmt.Fprintf(w, "%s at most %.1f x the best of %s", a.host, a.factor, strings.Join(a.beside, ", "))
+	}
+	fmt.Fprintln(w, ". The spread is that of the worst cell of the row.")
+}
+
+// grouped writes a number with commas between thousands.
+func grouped(ns float64) string {
+	s := strconv.FormatFloat(ns, 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

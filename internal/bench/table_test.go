@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/xml"
+	"io"
+	"strings"
+	"testing"
+)
+
+const printed = `goos: linux
+cpu: A Processor
+BenchmarkPeers/path_open+fd_close/8/memfs         	 1000	  700 ns/op	  350.0 ns/call	 0 B/op
+BenchmarkPeers/path_open+fd_close/8/minimal-2     	 1000	  500 ns/op	  250.0 ns/call	 0 B/op
+BenchmarkPeers/path_open+fd_close/8/memfs         	 1000	  800 ns/op	  400.0 ns/call	 0 B/op
+BenchmarkPeers/path_open+fd_close/8/hostfs        	 1000	 2200 ns/op	 1100.0 ns/call	 0 B/op
+BenchmarkPeers/path_open+fd_close/8/wasi-go       	 1000	 2200 ns/op	 1200.0 ns/call	 0 B/op
+BenchmarkInstantiate/wasivirt                     	   50	27000 ns/op	 100 B/op
+PASS
+`
+
+func TestTheTableHasTheLeastOfEachCellAndMarksWhatMissesItsAim(t *testing.T) {
+	table, err := parse(strings.NewReader(printed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	table.markdown(&b)
+	for _, want := range []string{
+		"A Processor. ns a call",
+		"| path_open+fd_close/8 | 350 | 250 | 1,100 | 1,200 | | **1.40** | 0.92 | | 14 % |",
+		"| instantiate | | | | | 27,000 | | | | 0 % |",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestThePlotIsWellFormedAndHasADotForEachCell(t *testing.T) {
+	table, err := parse(strings.NewReader(printed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	table.plot(&b)
+	dots := 0
+	for d := xml.NewDecoder(strings.NewReader(b.String())); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "title" {
+			dots++
+		}
+	}
+	if dots != 4 {
+		t.Errorf("%d dots, want 4", dots)
+	}
+}
