@@ -105,6 +105,7 @@ func (f *file) turn() chan struct{} {
 func (f *file) layers() (upper, lower vfs.Node, err error) {
 	f.fs.mu.Lock()
 	defer f.fs.unlock()
+	f.meet()
 	if f.hasUpper {
 		upper, err = f.up()
 	}

@@ -72,6 +72,11 @@ func (f *FS) deltas() ([]delta, error) {
 	f.mu.Lock()
 	defer f.unlock()
 	var c collector
+	for _, n := range f.shared {
+		if in := n.in(); in.nlink > 0 && len(in.names) == 0 && (in.hasUpper || in.set.explicit) {
+			c.links(in) // it was opened by a path, and none of its names was met
+		}
+	}
 	if err := c.merged(f.root, ""); err != nil {
 		return nil, err
 	}

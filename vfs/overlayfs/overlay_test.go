@@ -432,3 +432,52 @@ func TestUpperThatIsNotEmpty(t *testing.T) {
 	w.shows(map[string]string{"/d": "dir", "/d/a": "1", "/d/b": "2", "/f": "upper", "/x": "file"})
 	w.diff("added d/b", "modified f replaced", "modified x replaced")
 }
+
+// A file that is opened by its path alone, and then changed, stands in the upper under its name, and is told.
+func TestWhatIsOpenedByItsPathIsChangedUnderItsName(t *testing.T) {
+	lower := machine(t)
+	upper := memfs.New()
+	fs := overlayfs.New(lower, upper)
+	root, err := vfs.NewRoot(fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(path string, before func()) {
+		t.Helper()
+		f, err := root.OpenFile(path, 2 /* O_RDWR */, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		before()
+		if _, err := f.WriteAt([]byte("J"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("1/2/3/4/5/6/7/file", func() {})
+	change("file", func() {})
+	if got, err := upper.ReadFile("1/2/3/4/5/6/7/file"); err != nil || string(got) != "J" {
+		t.Errorf("the upper has %q, %v", got, err)
+	}
+	change("many/file-7", func() {
+		if err := root.Rename("many", "moved"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, p := range []string{"1/2/3/4/5/6/7/file", "file", "moved/file-7"} {
+		if got, err := root.ReadFile(p); err != nil || string(got) != "J" {
+			t.Errorf("%s: %q, %v", p, got, err)
+		}
+	}
+	changes, err := fs.Diff()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range changes[:2] {
+		got = append(got, c.Kind.String()+" "+c.Path)
+	}
+	if d := cmp.Diff([]string{"modified 1/2/3/4/5/6/7/file", "modified file"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -13,17 +13,17 @@ import (
 // rest in one step, if it can (vfs.PlainOpener). Whatever needs more than that is for the walker: links, "..", and what may be
 // changed, because that wants the names on the way.
 
-// OpenPath opens what is there, for reading. Errors: ENOSYS for what the walker has to find.
+// OpenPath opens what is there. Errors: ENOSYS for what the walker has to find.
 func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
-	if d.fs.plain == nil || mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0 || flags&(wasip1.OCreat|wasip1.OTrunc) != 0 {
+	if d.fs.plain == nil || mode&vfs.OpenTruncate != 0 || flags&(wasip1.OCreat|wasip1.OTrunc) != 0 {
 		return nil, nil, wasip1.ENOSYS
 	}
-	at, below, err := d.follow(path)
+	at, below, rest, err := d.follow(path)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case below != "":
-		return d.openBelow(below, flags, mode)
+		return rest.dir.openBelow(below, rest.name, flags, mode)
 	}
 	if at.Type() == wasip1.FiletypeDirectory {
 		return at, nil, nil
@@ -50,7 +50,7 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 	if d.fs.plain == nil {
 		return vfs.Attr{}, wasip1.ENOSYS
 	}
-	at, below, err := d.follow(path)
+	at, below, _, err := d.follow(path)
 	if err != nil {
 		return vfs.Attr{}, err
 	}
@@ -83,54 +83,54 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 }
 
 // follow goes along path as far as the overlay knows it. It returns the node, which the caller releases, or a path of the
-// lower that shows unchanged.
-func (d *dir) follow(path string) (_ node, below string, err error) {
+// lower that shows unchanged, and what that is from the last directory that is known.
+func (d *dir) follow(path string) (_ node, below string, rest location, err error) {
 	d.fs.mu.Lock()
 	defer d.fs.unlock()
-	for rest := path; ; {
-		name, more, sub := strings.Cut(rest, "/")
+	for left := path; ; {
+		name, more, sub := strings.Cut(left, "/")
 		switch {
 		case name == "" || name == "." || name == ".." || sub && more == "":
-			return nil, "", wasip1.ENOSYS
+			return nil, "", location{}, wasip1.ENOSYS
 		case len(name) > vfs.MaxName:
-			return nil, "", wasip1.ENAMETOOLONG
+			return nil, "", location{}, wasip1.ENAMETOOLONG
 		case d.gone || d.hides(name):
-			return nil, "", wasip1.ENOENT
+			return nil, "", location{}, wasip1.ENOENT
 		}
 		if err := d.loadUpper(); err != nil {
-			return nil, "", err
+			return nil, "", location{}, err
 		}
 		e := d.names[name]
 		switch {
-		case e == nil && d.hasLower:
+		case e == nil && d.hasLower, e != nil && e.node == nil && e.low && !e.inUpper:
 			if !plain(more) {
-				return nil, "", wasip1.ENOSYS
+				return nil, "", location{}, wasip1.ENOSYS
 			}
-			return nil, childPath(d.lowerPath, rest), nil
+			return nil, childPath(d.lowerPath, left), location{d, left}, nil
 		case e == nil || e.white:
-			return nil, "", wasip1.ENOENT
+			return nil, "", location{}, wasip1.ENOENT
 		case e.node == nil:
 			if e, err = d.resolve(name); err != nil {
-				return nil, "", err
+				return nil, "", location{}, err
 			}
 		}
 		in := e.node.in()
 		if !sub {
 			// Who has the node keeps the file, whatever becomes of its names.
 			if _, err := in.up(); err != nil {
-				return nil, "", err
+				return nil, "", location{}, err
 			}
 			in.hold()
-			return e.node, "", nil
+			return e.node, "", location{}, nil
 		}
 		next, ok := e.node.(*dir)
 		switch {
 		case ok:
-			d, rest = next, more
+			d, left = next, more
 		case e.typ == wasip1.FiletypeSymbolicLink:
-			return nil, "", wasip1.ENOSYS
+			return nil, "", location{}, wasip1.ENOSYS
 		default:
-			return nil, "", wasip1.ENOTDIR
+			return nil, "", location{}, wasip1.ENOTDIR
 		}
 	}
 }
@@ -149,7 +149,7 @@ func plain(path string) bool {
 }
 
 // openBelow opens a path of the lower. The node has no name in the overlay until the walker meets it: it is found by its number.
-func (d *dir) openBelow(path string, flags wasip1.Oflags, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
+func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
 	if flags&wasip1.ODirectory != 0 {
 		return nil, nil, wasip1.ENOSYS // it is used by the names in it
 	}
@@ -191,6 +191,7 @@ func (d *dir) openBelow(path string, flags wasip1.Oflags, mode vfs.OpenMode) (vf
 	n := f.newNode(a.Type, l, nil).(*file)
 	n.ino, n.nlink, n.from, n.lowerPath = f.number(key), a.Nlink, key, strings.Clone(path)
 	n.low, n.opens = low, 1
+	n.way = location{d, strings.Clone(rest)}
 	f.shared[key] = n
 	n.hold()
 	keep = true
@@ -210,4 +211,30 @@ func (f *FS) held(key layerIno) (*file, error) {
 	}
 	n.hold()
 	return n, nil
+}
+
+// meet gives a file that was opened by a path the name that it has there, so that its copy gets that name too. If the names on the way
+// have changed since, the file stays without one until the walker or Diff meets it. FS.mu is held.
+func (f *file) meet() {
+	d, rest := f.way.dir, f.way.name
+	f.way = location{}
+	for d != nil && len(f.names) == 0 && d.attached() {
+		name, more, sub := strings.Cut(rest, "/")
+		e, err := d.resolve(name)
+		if err != nil || !sub {
+			return
+		}
+		d, _ = e.node.(*dir)
+		rest = more
+	}
+}
+
+// attached reports whether a directory is one that paths lead to, and not one that was forgotten or removed. FS.mu is held.
+func (d *dir) attached() bool {
+	for at := d; at != at.fs.root; at = at.inode.names[0].dir {
+		if at.gone || len(at.inode.names) == 0 {
+			return false
+		}
+	}
+	return true
 }
