@@ -29,6 +29,9 @@ func (in *inode) chunk(i uint64) *chunk {
 	if i == 0 {
 		return in.first
 	}
+	if in.rest == nil {
+		return nil
+	}
 	return in.rest.get(i)
 }
 
@@ -193,6 +196,9 @@ func (in *inode) setChunk(o *owner, i uint64, c *chunk) {
 	if i == 0 {
 		in.first = c
 	} else {
+		if in.rest == nil {
+			in.rest = new(tree[chunk])
+		}
 		in.rest.set(o, i, c)
 	}
 }
@@ -214,7 +220,9 @@ func (f *FS) truncate(in *inode, size int64) {
 		in.first = nil
 		drop(first)
 	}
-	in.rest.cut(f.owner, max(keep, 1), drop)
+	if in.rest != nil {
+		in.rest.cut(f.owner, max(keep, 1), drop)
+	}
 	if o := int(size % chunkSize); o != 0 {
 		if c := in.chunk(keep - 1); c != nil && len(c.data) > o {
 			if c.owner != f.owner {

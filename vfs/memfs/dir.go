@@ -37,7 +37,7 @@ func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 	}
 	n := f.node(e.ino)
 	self := n.give()
-	f.remember(e, n)
+	f.remember(d.ino, hash, e, n)
 	f.mu.runlock(&f.park)
 	return self, nil
 }
@@ -125,7 +125,7 @@ func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool,
 	if e := d.in.dir.find(hash, name); e != nil {
 		n := f.node(e.ino)
 		node = n.give()
-		f.remember(e, n)
+		f.remember(d.ino, hash, e, n)
 		return node, false, nil
 	}
 	n, err := d.addLocked(name, hash, wasip1.FiletypeRegularFile, perm, "")
@@ -166,9 +166,9 @@ func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm 
 		f.inodes.Add(-1)
 		return nil, wasip1.ENOSPC
 	}
-	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), hash, d.ino)
+	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), d.ino)
 	in := d.base().own()
-	in.dir.insert(f.owner, e)
+	in.dir.insert(f.owner, hash, e)
 	if typ == wasip1.FiletypeDirectory {
 		in.nlink++
 	}
@@ -216,7 +216,7 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 	nin.ctim = now
 	l.unlock(&f.park)
 	in := d.base().own()
-	in.dir.insert(f.owner, &entry{owner: f.owner, name: f.names.get(hash, name), hash: hash, ino: n.ino, parent: d.ino, typ: n.typ})
+	in.dir.insert(f.owner, hash, &entry{owner: f.owner, name: f.names.get(hash, name), ino: n.ino, typ: n.typ})
 	in.changed(now)
 	return nil
 }
@@ -236,7 +236,7 @@ func (d *dirNode) Unlink(name string) error {
 	}
 	now := f.now()
 	n := f.node(e.ino)
-	d.removeEntry(e, now)
+	d.removeEntry(hash, e, now)
 	f.discard(e)
 	n.unlinked(now)
 	return nil
@@ -251,13 +251,13 @@ func (d *dirNode) absent(name string) error {
 }
 
 // removeEntry takes e out of d. FS.mu is held for writing.
-func (d *dirNode) removeEntry(e *entry, now int64) {
+func (d *dirNode) removeEntry(hash uint64, e *entry, now int64) {
 	f := d.fs
 	in := d.base().own()
-	in.dir.remove(f.owner, e)
+	in.dir.remove(f.owner, hash, e)
 	in.changed(now)
-	f.unremember(e)
-	f.names.keep(e.hash, e.name)
+	f.unremember(d.ino, hash, e)
+	f.names.keep(hash, e.name)
 	f.meta.Add(-vfs.NameCost(*e.name))
 }
 
@@ -279,7 +279,7 @@ func (d *dirNode) Rmdir(name string) error {
 		return wasip1.ENOTEMPTY
 	}
 	now := f.now()
-	d.removeEntry(e, now)
+	d.removeEntry(hash, e, now)
 	f.discard(e)
 	d.in.nlink--
 	child.removed(now)

@@ -10,13 +10,12 @@ import (
 // entry is one name in a directory. It is read and, by a rename in the file system whose tag it bears, changed
 // under FS.mu. The name is behind a pointer since nameCache reads that without a lock: it never changes.
 type entry struct {
-	owner  *owner
-	name   *string
-	hash   uint64
-	seq    uint64 // its place in the order of the directory
-	ino    uint64
-	parent uint64 // the directory's inode number
-	typ    wasip1.Filetype
+	owner *owner
+	name  *string
+	hash  uint64 // of name
+	seq   uint64 // its place in the order of the directory
+	ino   uint64
+	typ   wasip1.Filetype
 }
 
 // dirTable is what a directory has in it: its entries by name and by age. It belongs to its inode and is
@@ -31,6 +30,7 @@ type dirTable struct {
 	nbuckets uint64
 	buckets  tree[bucket]
 	order    tree[entry]
+	target   string // of a symbolic link, which has nothing else of this
 }
 
 // bucketLoad is how many entries a bucket has on average before another is added.
@@ -39,12 +39,7 @@ const bucketLoad = 6
 // bucket has the entries of one remainder of the hash.
 type bucket struct {
 	owner *owner
-	slots []slot
-}
-
-type slot struct {
-	hash  uint64
-	entry *entry
+	slots []*entry
 }
 
 // bucketOf returns the number of the bucket for hash; there is at least one.
@@ -67,8 +62,8 @@ func (t *dirTable) find(hash uint64, name string) *entry {
 		return nil
 	}
 	for i := range b.slots {
-		if s := &b.slots[i]; s.hash == hash && *s.entry.name == name {
-			return s.entry
+		if e := b.slots[i]; e.hash == hash && *e.name == name {
+			return e
 		}
 	}
 	return nil
@@ -89,16 +84,16 @@ func (t *dirTable) ownBucket(o *owner, i uint64) *bucket {
 	return b
 }
 
-// insert adds e, whose name is new. It gets the next place in the order.
-func (t *dirTable) insert(o *owner, e *entry) {
+// insert adds e, whose name is new and has that hash. It gets the next place in the order.
+func (t *dirTable) insert(o *owner, hash uint64, e *entry) {
 	t.lastSeq++
-	e.seq = t.lastSeq
+	e.seq, e.hash = t.lastSeq, hash
 	t.order.set(o, e.seq, e)
 	if t.nbuckets == 0 {
 		t.nbuckets = 1
 	}
-	b := t.ownBucket(o, t.bucketOf(e.hash))
-	b.slots = append(b.slots, slot{e.hash, e})
+	b := t.ownBucket(o, t.bucketOf(hash))
+	b.slots = append(b.slots, e)
 	t.len++
 	if uint64(t.len) > bucketLoad*t.nbuckets {
 		t.split(o)
@@ -114,7 +109,7 @@ func (t *dirTable) split(o *owner) {
 		return
 	}
 	from := t.ownBucket(o, i-m)
-	var stay, move []slot
+	var stay, move []*entry
 	stay = from.slots[:0]
 	for _, s := range from.slots {
 		if s.hash&(2*m-1) == i {
@@ -132,20 +127,20 @@ func (t *dirTable) split(o *owner) {
 
 // replace puts e in the place of old, which has the same name. The place in the order stays, so that
 // a reader of the directory meets the name once.
-func (t *dirTable) replace(o *owner, old, e *entry) {
-	e.seq = old.seq
+func (t *dirTable) replace(o *owner, hash uint64, old, e *entry) {
+	e.seq, e.hash = old.seq, hash
 	t.order.set(o, e.seq, e)
-	b := t.ownBucket(o, t.bucketOf(old.hash))
+	b := t.ownBucket(o, t.bucketOf(hash))
 	for i := range b.slots {
-		if b.slots[i].entry == old {
-			b.slots[i].entry = e
+		if b.slots[i] == old {
+			b.slots[i] = e
 			return
 		}
 	}
 }
 
-// remove takes e out.
-func (t *dirTable) remove(o *owner, e *entry) {
+// remove takes e out, whose name has that hash.
+func (t *dirTable) remove(o *owner, hash uint64, e *entry) {
 	t.order.del(o, e.seq)
 	t.len--
 	if t.len == 0 && t.nbuckets > 1 {
@@ -153,12 +148,12 @@ func (t *dirTable) remove(o *owner, e *entry) {
 		t.buckets, t.nbuckets = tree[bucket]{}, 0
 		return
 	}
-	b := t.ownBucket(o, t.bucketOf(e.hash))
+	b := t.ownBucket(o, t.bucketOf(hash))
 	for i := range b.slots {
-		if b.slots[i].entry == e {
+		if b.slots[i] == e {
 			last := len(b.slots) - 1
 			b.slots[i] = b.slots[last]
-			b.slots[last] = slot{}
+			b.slots[last] = nil
 			b.slots = b.slots[:last]
 			return
 		}

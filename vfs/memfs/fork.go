@@ -66,9 +66,9 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	in := noInode
 	if a, err := old.Attr(); err == nil {
 		in = &inode{typ: a.Type, mode: a.Mode, atim: a.Atim, mtim: a.Mtim, ctim: a.Ctim, dir: new(dirTable)}
-	}
-	if l, ok := old.(*linkNode); ok {
-		in.target, _ = l.Readlink()
+		if l, ok := old.(*linkNode); ok {
+			in.dir.target, _ = l.Readlink()
+		}
 	}
 	n = newNode(f, o.ino, in)
 	n.gone = true

@@ -132,6 +132,9 @@ func checkUsage(t testing.TB, f *FS) {
 		if in.first != nil {
 			bytes += int64(cap(in.first.data))
 		}
+		if in.rest == nil {
+			continue
+		}
 		for i, c := in.rest.next(0); c != nil; i, c = in.rest.next(i + 1) {
 			bytes += int64(cap(c.data))
 		}

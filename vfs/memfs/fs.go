@@ -114,7 +114,7 @@ func New(opts ...Option) *FS {
 		opt(f)
 	}
 	f.inodes.Store(1)
-	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", nil, 0, rootIno)
+	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", nil, rootIno)
 	f.root = (*dirNode)(n)
 	return f
 }

@@ -21,13 +21,10 @@ type inode struct {
 	// Regular files: chunk 0, which most files are all of, and the others.
 	size  int64
 	first *chunk
-	rest  tree[chunk]
+	rest  *tree[chunk] // nil where there are none
 
-	// Directories.
+	// Directories, and symbolic links for their target.
 	dir *dirTable
-
-	// Symbolic links.
-	target string
 }
 
 func (in *inode) attr(ino uint64) vfs.Attr {
@@ -36,7 +33,7 @@ func (in *inode) attr(ino uint64) vfs.Attr {
 		Size: uint64(in.size), Atim: in.atim, Mtim: in.mtim, Ctim: in.ctim,
 	}
 	if in.typ == wasip1.FiletypeSymbolicLink {
-		a.Size = uint64(len(in.target))
+		a.Size = uint64(len(in.dir.target))
 	}
 	return a
 }
@@ -106,7 +103,8 @@ func newNode(f *FS, ino uint64, in *inode) *node {
 	return &node{fs: f, ino: ino, typ: in.typ, in: in}
 }
 
-// newborn is an inode with the entry that names it first: one piece of memory, since most live and die together.
+// newborn is an inode with the entry that names it first: one piece of memory, since most live and die together. The node is
+// apart, because forks share the inode and must not keep the file system alive that made it.
 type newborn struct {
 	inode
 	entry
@@ -120,31 +118,28 @@ type spares struct {
 	entry *entry // under FS.mu, held for writing
 }
 
-// take returns an inode and an entry, neither with anything in it. FS.mu and FS.tableMu are held.
-func (s *spares) take() (*inode, *entry) {
+// take returns an inode, an entry and a node for a file of that type, with nothing in them but that a node used again is still
+// heldByNone: who gives it away says to whom. FS.mu is held for writing, and FS.tableMu.
+func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 	in, e := s.inode, s.entry
 	s.inode, s.entry = nil, nil
+	var n *node
+	if typ == wasip1.FiletypeRegularFile {
+		n, s.node = s.node, nil
+	}
+	if n == nil {
+		n = new(node)
+	}
 	switch {
 	case in == nil && e == nil:
 		born := new(newborn)
-		return &born.inode, &born.entry
+		return &born.inode, &born.entry, n
 	case in == nil:
 		in = new(inode)
 	case e == nil:
 		e = new(entry)
 	}
-	return in, e
-}
-
-// handle returns a node for in. FS.mu is held for writing, and FS.tableMu.
-func (s *spares) handle(f *FS, ino uint64, in *inode) *node {
-	n := s.node
-	if n == nil || in.typ != wasip1.FiletypeRegularFile {
-		return newNode(f, ino, in)
-	}
-	s.node = nil
-	n.ino, n.in, n.gone = ino, in, false
-	return n // still heldByNone: who gives it away says to whom
+	return in, e, n
 }
 
 // noInode stands in for that of a regular file that has gone. It is never changed.
@@ -152,17 +147,20 @@ var noInode = &inode{typ: wasip1.FiletypeRegularFile}
 
 // newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. The
 // entry is in no directory yet. FS.mu is held for writing.
-func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, hash, parent uint64) (*node, *entry) {
+func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, parent uint64) (*node, *entry) {
 	now := f.now()
 	f.tableMu.Lock()
-	in, e := f.spares.take()
+	in, e, n := f.spares.take(typ)
 	in.owner, in.typ, in.unread, in.mode, in.nlink = f.owner, typ, true, perm&modeBits, 1
-	in.atim, in.mtim, in.ctim, in.target = now, now, now, target
-	e.owner, e.name, e.hash, e.ino, e.parent, e.typ = f.owner, name, hash, f.next, parent, typ
-	if typ == wasip1.FiletypeDirectory {
+	in.atim, in.mtim, in.ctim = now, now, now
+	e.owner, e.name, e.ino, e.typ = f.owner, name, f.next, typ
+	switch typ {
+	case wasip1.FiletypeDirectory:
 		in.nlink, in.dir = 2, &dirTable{parent: parent}
+	case wasip1.FiletypeSymbolicLink:
+		in.dir = &dirTable{target: target}
 	}
-	n := f.spares.handle(f, f.next, in)
+	n.fs, n.ino, n.in, n.typ, n.gone = f, f.next, in, typ, false
 	f.next++
 	f.table.set(f.owner, n.ino, in)
 	if n.ino != rootIno { // see FS.root
@@ -206,6 +204,10 @@ func (n *node) own() *inode {
 		dir := *in.dir
 		in.dir = &dir
 	}
+	if in.rest != nil {
+		rest := *in.rest
+		in.rest = &rest
+	}
 	n.in = &in
 	if !n.gone {
 		f.tableMu.Lock()
@@ -224,7 +226,10 @@ func (n *node) forget() {
 	in := n.own()
 	f.truncate(in, 0)
 	f.inodes.Add(-1)
-	f.meta.Add(-vfs.InodeBytes - int64(len(in.target)))
+	f.meta.Add(-vfs.InodeBytes)
+	if in.dir != nil {
+		f.meta.Add(-int64(len(in.dir.target)))
+	}
 	f.tableMu.Lock()
 	f.table.del(f.owner, n.ino)
 	f.nodes.del(n.ino)

@@ -21,7 +21,7 @@ func (n *linkNode) Readlink() (string, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)
-	target := n.in.target
+	target := n.in.dir.target
 	l.runlock(&f.park)
 	return target, nil
 }

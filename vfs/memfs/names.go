@@ -70,8 +70,8 @@ func (s *cacheSlot) put(dir uint64, name *string, n *node) {
 	s.turn.Store(turn + 2)
 }
 
-// remember fills the slot of e. FS.mu is held for reading.
-func (f *FS) remember(e *entry, n *node) {
+// remember fills the slot of e, whose name has that hash. FS.mu is held for reading.
+func (f *FS) remember(dir, hash uint64, e *entry, n *node) {
 	c := f.cache.Load()
 	if c == nil {
 		f.cache.CompareAndSwap(nil, newNameCache(minCache))
@@ -80,13 +80,13 @@ func (f *FS) remember(e *entry, n *node) {
 		f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
 		c = f.cache.Load()
 	}
-	c.slot(e.hash, e.parent).put(e.parent, e.name, n)
+	c.slot(hash, dir).put(dir, e.name, n)
 }
 
 // unremember empties the slot of e. FS.mu is held for writing, so that nobody is filling it.
-func (f *FS) unremember(e *entry) {
+func (f *FS) unremember(dir, hash uint64, e *entry) {
 	if c := f.cache.Load(); c != nil {
-		if s := c.slot(e.hash, e.parent); s.name.Load() == e.name && s.dir.Load() == e.parent {
+		if s := c.slot(hash, dir); s.name.Load() == e.name && s.dir.Load() == dir {
 			s.put(0, nil, nil)
 		}
 	}

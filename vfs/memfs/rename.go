@@ -58,20 +58,19 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		f.meta.Add(vfs.NameCost(newName)) // no more than what the old name gives back at once
 	}
 	now := f.now()
-	d.removeEntry(e, now)
+	d.removeEntry(hash, e, now)
 	moved := e
 	if e.owner != f.owner {
 		moved = &entry{owner: f.owner, ino: e.ino, typ: e.typ}
 	}
-	moved.hash, moved.parent = newHash, t.ino
 	tin := t.base().own()
 	if old == nil {
 		moved.name = f.names.get(newHash, newName)
-		tin.dir.insert(f.owner, moved)
+		tin.dir.insert(f.owner, newHash, moved)
 	} else {
 		moved.name = old.name
-		tin.dir.replace(f.owner, old, moved)
-		f.unremember(old)
+		tin.dir.replace(f.owner, newHash, old, moved)
+		f.unremember(t.ino, newHash, old)
 	}
 	tin.changed(now)
 
