@@ -1,5 +1,7 @@
 package wasmbin
 
+import "slices"
+
 // MaxLocals is how many locals a function may have beside its parameters. The
 // format allows 2^32-1, for which an engine allocates before it looks further;
 // browsers stop here too.
@@ -46,6 +48,7 @@ type bodyReader struct {
 	hasMemory bool
 	merge     bool // decode what is plain as opRun
 	accesses  bool // but not what accesses memory
+	dead      bool // what comes cannot be reached
 }
 
 // opener is what opened a label that is open.
@@ -96,6 +99,10 @@ func (r *bodyReader) read() {
 	r.readLocals()
 	b.code = c.pos
 	r.labels = append(r.labels[:0], opener{op: opBlock}) // the function's own
+	r.dead = false
+	if r.merge {
+		b.instrs = slices.Grow(b.instrs, size/8)
+	}
 	for len(r.labels) > 0 && c.err == nil {
 		if !r.readShort() {
 			r.readInstr()
@@ -172,11 +179,21 @@ func (r *bodyReader) readShort() bool {
 func (r *bodyReader) add(in instr) {
 	b := &r.body
 	in.cost = uint16(in.op.cost())
-	if !r.merge || !in.op.isPlain() || r.accesses && in.op.isAccess() {
+	weight := in.op.weight()
+	switch op := in.op; {
+	case !r.merge:
+		b.instrs = append(b.instrs, in)
+		return
+	case r.dead && (op.isPlain() || op == opUnreachable || op == opReturn || op == opThrow || op == opThrowRef):
+		in.cost, weight = 0, 0
+	case !op.isPlain() || r.accesses && op.isAccess():
+		r.dead = op.endsPath() || r.dead && op != opEnd && op != opElse
+		if len(b.instrs) == cap(b.instrs) { // by half, for large bodies
+			b.instrs = slices.Grow(b.instrs, max(cap(b.instrs)/2, 64))
+		}
 		b.instrs = append(b.instrs, in)
 		return
 	}
-	weight := in.op.weight()
 	if n := len(b.instrs); n > 0 && b.instrs[n-1].op == opRun && b.instrs[n-1].index+weight <= maxRun {
 		last := &b.instrs[n-1]
 		last.end, last.index, last.cost = in.end, last.index+weight, last.cost+in.cost

@@ -136,7 +136,8 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 	n := len(r.funcs)
 	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1)}
 	r.calls = c
-	e := emitter{rewriter: r}
+	e := &r.emitter
+	e.rewriter = r
 	bodies := r.reader()
 	components := uint32(0)
 	var err error

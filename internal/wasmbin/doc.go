@@ -19,22 +19,66 @@
 //	grow(pages i32) i32            Grow: memory.grow of a shared memory
 //
 // A host function ends the guest by a panic with sys.NewExitError; when it
-// returns, the guest goes on. check comes about every Options.Period
-// instructions, in which Go's garbage collector gets its turn too: compiled code
-// is not preemptible, and for that reason a cell that only the host moved would
-// not do. With every processor in a guest, nobody would be left to move it.
+// returns, the guest goes on. Go's garbage collector gets its turn in check too:
+// compiled code is not preemptible, and for that reason a cell that only the host
+// moved would not do. With every processor in a guest, nobody would be left to
+// move it.
 //
-// fuel takes from the cell before the instructions run: 1 for each, but 0 for
-// block, loop, try_table, else, end and nop. A straight piece of code is paid at
+// # What runs between two checks is bounded
+//
+// Every instruction has a weight, the machine time that it may take: 1 for simple
+// ones, more for those that divide, call or read memory. A look is code that
+// takes a weight from the counter and calls check, or fuel, when it is used up.
+// The rewriter places looks such that a look pays for all that may run until the
+// next:
+//
+//  1. Each way around a loop has a look, at the loop's header or at the branch
+//     back. So a path without a look is a path without a cycle in its function.
+//  2. A walk over the body, from its end to its beginning, adds up the heaviest
+//     path to the next look. Where it exceeds maxPiece another look is put. A call
+//     adds what the callee may weigh before its own first look.
+//  3. A function has a look at its entry if it is on a cycle of the call graph, or
+//     if more than maxHead would run in a call of it. Callees are planned before
+//     their callers, so that what a call adds is known, and at most maxHead. An
+//     indirect call adds the most of all functions that can be reached so.
+//  4. Behind a call of another component of the call graph a look stands if what
+//     remains of the callee and of the caller could exceed twice maxPiece.
+//  5. Behind a call that may be part of a cycle a look stands if more than maxTail
+//     would run until the return. A recursion of depth d so returns in d·maxTail.
+//  6. Before throw, throw_ref, try_table, memory.grow and table.grow, whose time
+//     depends on the engine's state, the host is called, or the fuel looked at.
+//  7. memory.copy, fill, init and the instructions of tables move at most
+//     chunkBytes or chunkElements before each look, and pay for them by length.
+//
+// By 1 to 4 a path between two looks weighs at most a few times maxPiece, however
+// deep calls are and whatever they are made by: host, start function, table or
+// tail call. What a look takes from the counter is at least what its own function
+// weighs until the next, and minEntry at an entry, which pays for the piece that
+// the caller goes on with. So between two calls of check runs at most a small
+// multiple of Options.Period, beside the returns of 5. The test
+// TestLongestUncheckedPath computes the longest paths from the bytes of rewritten
+// modules.
+//
+// # Fuel
+//
+// fuel takes from the cell before the instructions run:
+//
+//	block, loop, else, end, nop          0
+//	throw, throw_ref, try_table          1000
+//	memory.copy, fill, init              1, and 1 for each 8 bytes
+//	table.copy, fill, init, grow         1, and 1 for each element
+//	memory.grow                          1, and 4096 for each page that it adds
+//	every other instruction              1
+//
+// A straight piece of code is paid at
 // its beginning, together with what follows it as surely: code behind a block or
-// if that no branch leaves but to its end. Nothing more than that has been paid
-// whenever other code runs, host functions included, so that the cell is the same
-// in wazero's compiler and interpreter; who returns has paid exactly. A trap in a
-// function with a small loop leaves the cell as it was at the last call, because
-// the count is in a local there, and the engines can differ then. The cell is 0 at first: the host sets it before it
-// calls an export, and in fuel adds to it (and stops the guest there; slices should
-// be small). memory.fill, memory.copy and their like count as 1 whatever their
-// length.
+// if that no branch leaves but to its end, but no more than a piece. Nothing more
+// than that has been paid whenever other code runs, host functions included, so
+// that the cell is the same in wazero's compiler and interpreter; who returns has
+// paid exactly. A trap in a function with a small loop leaves the cell as it was
+// at the last call, because the count is in a local there, and the engines can
+// differ then. The cell is 0 at first: the host sets it before it calls an export,
+// and in fuel adds to it (and stops the guest there; slices should be small).
 //
 // The offset of a wait is that of the instruction: the address waited at is addr +
 // offset in 64 bits, both unsigned. Bounds, alignment and "the memory is shared"

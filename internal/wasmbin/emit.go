@@ -20,6 +20,7 @@ type emitter struct {
 	marks      []mark  // plan: the constructs that are open
 	points     []point // the checks that are neither a loop's nor the entry's, the last first
 	constructs []construct
+	copied     int     // bytes that copies of loops add
 	split      int     // scanFuel: the last point that is one of points
 	summary    summary // of the body
 	atLoop     bool    // no check is needed at the entry, a loop follows
@@ -396,7 +397,7 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra})
 		if op == opLoop {
-			if l := e.loopAt(i); l != nil && l.atBranches {
+			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 {
 				e.labels[len(e.labels)-1].loop = l
 				if e.opts.Fuel { // its first turn is paid with what is before
 					e.p.copyTo(int(in.at))

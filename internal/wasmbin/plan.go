@@ -141,11 +141,12 @@ func (e *emitter) loopOf(start uint32) *loop {
 // planLoop decides how a loop is written, and returns what lies ahead before it.
 func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	l.copies = 1
-	if l.tight && e.withoutParams(l) && !once && (e.opts.Fuel || e.opts.Stop && l.atBranches) {
+	if l.tight && l.branches > 0 && e.withoutParams(l) && !once && (e.opts.Fuel || e.opts.Stop && l.atBranches) {
 		l.copies = e.copies(l)
 		for l.copies > 1 && l.copies*body.ahead > maxPiece {
 			l.copies /= 2
 		}
+		l.copies = e.affordable(l)
 	}
 	if l.copies > 1 && e.opts.Fuel {
 		l.atBranches = false // it has its own form
@@ -159,6 +160,17 @@ func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	}
 	body.ahead *= l.copies
 	return body
+}
+
+// affordable is how often a loop may be written: code becomes only a few times as long by copies, but in small functions,
+// if there are not very many of them.
+func (e *emitter) affordable(l *loop) uint32 {
+	ins := e.body.instrs
+	size := int(ins[l.end].end-ins[l.start].at) + 10
+	room := 8*(e.body.end-e.body.code) + min(1024, 4*len(e.data)/(e.bodies+1)) - e.copied
+	n := min(l.copies, uint32(max(room/size, 1)))
+	e.copied += int(n-1) * size
+	return n
 }
 
 // planCall returns what lies ahead behind a call and before it. Behind a call that may be one of a cycle a check

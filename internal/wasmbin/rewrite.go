@@ -129,6 +129,8 @@ type rewriter struct {
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	calls                                                    *calls
 	bulk                                                     bulkHelpers
+	decoder                                                  *bodyReader
+	emitter                                                  emitter
 
 	room uint64 // what each table may grow by, where Options.TableElements is set
 
@@ -281,11 +283,15 @@ func (r *rewriter) plan() error {
 	return nil
 }
 
-// reader decodes bodies as the emitter wants them.
+// reader decodes bodies as the emitter wants them. There is one, because its memory is used again.
 func (r *rewriter) reader() *bodyReader {
-	b := newBodyReader(r.Module)
-	b.merge, b.accesses = r.tune.emit == nil, r.opts.SharedAccess
-	return b
+	if r.decoder == nil {
+		r.decoder = newBodyReader(r.Module)
+		r.decoder.merge, r.decoder.accesses = r.tune.emit == nil, r.opts.SharedAccess
+	} else if s := r.section(secCode); s != nil {
+		r.decoder.seek(uint32(r.importedFuncs), s.vector)
+	}
+	return r.decoder
 }
 
 func (r *rewriter) addGlobal(t ValueType, init int64, name string) (index uint32, export string) {

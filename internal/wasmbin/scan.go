@@ -26,7 +26,7 @@ const maxBranches = 4
 func (e *emitter) planBody(b *body) {
 	e.body = b
 	e.loops, e.nextLoop, e.points = e.loops[:0], 0, e.points[:0]
-	e.hasTry, e.atLoop = false, false
+	e.hasTry, e.atLoop, e.copied = false, false, 0
 	tight, calls := e.scan()
 	once := e.hasTry || e.opts.SharedAccess
 	e.plan(once)
@@ -59,7 +59,7 @@ func (e *emitter) scan() (tight, calls bool) {
 			if n := len(e.targets) - 1; e.targets[n] >= 0 {
 				l := &e.loops[e.targets[n]]
 				l.end, l.size = uint32(i), size-l.size
-				l.atBranches = !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
+				l.atBranches = l.branches == 0 || !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
 				tight = tight || l.tight
 				e.open = e.open[:len(e.open)-1]
 			}
@@ -104,7 +104,7 @@ func (e *emitter) startsAtLoop() bool {
 		in := &e.body.instrs[i]
 		switch op := in.op; {
 		case op == opLoop:
-			return weight <= maxTail && (e.opts.Fuel || !e.loops[0].atBranches)
+			return weight <= maxTail && e.loops[0].branches > 0 && (e.opts.Fuel || !e.loops[0].atBranches)
 		case op == opRun:
 			weight += in.index
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,

@@ -248,7 +248,8 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 	p := &patcher{data: r.data, last: s.pos, out: make([]byte, 0, (s.end-s.pos)*9/8)}
 	p.u32(s.pos, s.vector, uint32(r.bodies+n))
 	bodies := r.reader()
-	e := emitter{rewriter: r}
+	e := &r.emitter
+	e.rewriter = r
 	for {
 		b, ok, err := bodies.next()
 		if err != nil {

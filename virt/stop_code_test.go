@@ -1,0 +1,137 @@
+package virt_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// endlessCode are guests that compute for longer than anybody waits, each in instructions or calls of another kind.
+func endlessCode() map[string]handModule {
+	const (
+		opIf        = 0x04
+		opReturn    = 0x12 // return_call
+		opLocalTee  = 0x22
+		opI32And    = 0x71
+		opI32Mul    = 0x6c
+		opGrow      = 0x40
+		prefixBulk  = 0xfc
+		prefixVec   = 0xfd
+		prefixFence = 0xfe
+	)
+	number := func(n int64) []byte {
+		b := []byte{opI32Const}
+		for ; n >= 0x40; n >>= 7 {
+			b = append(b, byte(n)|0x80)
+		}
+		return append(b, byte(n))
+	}
+	loop := func(turn ...byte) []byte {
+		return append(append([]byte{opLoop, opEmpty}, turn...), opBr, 0, opEnd)
+	}
+	three := func(a, b, c int64, op ...byte) []byte {
+		return bytes.Join([][]byte{number(a), number(b), number(c), op}, nil)
+	}
+	guest := func(start []byte, others ...[]byte) handModule {
+		m := handModule{memory: 512, funcs: []handFunc{{name: "_start", body: start}}}
+		for _, body := range others {
+			m.funcs = append(m.funcs, handFunc{body: body})
+		}
+		return m
+	}
+	const half = 16 << 20
+	load := []byte{opI32Const, 0, opI32Load, 2, 0, opI32Const, 3, opI32And, opI32Load, 2, 0, opDrop}
+	divide := []byte{opI32Const, 7, opI32Const, 3, 0x6e, opDrop}
+	vector := append(append([]byte{prefixVec, 12}, make([]byte, 16)...), append(append([]byte{prefixVec, 12}, make([]byte, 16)...), prefixVec, 0xf3, 1, opDrop)...)
+	all := map[string]handModule{
+		"empty loop":       guest(loop()),
+		"loads":            guest(loop(bytes.Repeat(load, 5000)...)),
+		"divisions":        guest(loop(bytes.Repeat(divide, 5000)...)),
+		"vectors":          guest(loop(bytes.Repeat(vector, 1000)...)),
+		"memory.copy up":   guest(loop(three(half, 0, half, prefixBulk, 10, 0, 0)...)),
+		"memory.copy down": guest(loop(three(0, half-8, half, prefixBulk, 10, 0, 0)...)),
+		"memory.fill":      guest(loop(three(0, 5, 2*half-1, prefixBulk, 11, 0)...)),
+		"short copies":     guest(loop(three(0, half, 300, prefixBulk, 10, 0, 0)...)),
+		"memory.grow":      guest(loop(opI32Const, 1, opGrow, 0, opDrop)),
+		"tail calls":       guest([]byte{opReturn, 1}, []byte{opReturn, 0}),
+	}
+	// Functions without a cycle, each of which calls the next twice, and a start function that does.
+	dag := [][]byte{}
+	for i := range 45 {
+		dag = append(dag, []byte{opCall, byte(i + 2), opCall, byte(i + 2)})
+	}
+	dag = append(dag, nil)
+	all["calls without a cycle"] = guest([]byte{opCall, 1}, dag...)
+	m := guest([]byte{}, dag...)
+	m.start = 1
+	all["a start function"] = m
+	return all
+}
+
+// TestStopCode cancels guests that compute, in every form of the check, while the collector runs beside them.
+func TestStopCode(t *testing.T) {
+	forms := map[string]virt.Option{
+		"compiler": virt.Options(), "fuel": virt.WithFuel(1 << 60), "depth": virt.WithMaxCallDepth(1000), "interpreter": virt.WithInterpreter(),
+	}
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for name, module := range endlessCode() {
+		wasm := module.encode()
+		for form, opt := range forms {
+			t.Run(name+"/"+form, func(t *testing.T) {
+				host := newHost(t, opt)
+				m := compiled(t, host, wasm)
+				var slowest, collection time.Duration
+				for range rounds {
+					ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+					done := make(chan error, 1)
+					go func() {
+						_, err := host.RunModule(ctx, m)
+						done <- err
+					}()
+					start := time.Now()
+					runtime.GC()
+					collection = max(collection, time.Since(start))
+					<-ctx.Done()
+					over, _ := ctx.Deadline()
+					err := <-done
+					cancel()
+					slowest = max(slowest, time.Since(over))
+					var exit *virt.ExitError
+					if err != nil && !errors.As(err, &exit) && !errors.Is(err, context.DeadlineExceeded) {
+						t.Fatal(err)
+					}
+				}
+				t.Logf("ended %v after the cancellation at the latest; a collection took %v at most", slowest, collection)
+			})
+		}
+	}
+}
+
+// TestFuelOfDAGs stops calls without a cycle when their fuel is used up, not 2^45 instructions later, and a copy.
+func TestFuelOfDAGs(t *testing.T) {
+	all := endlessCode()
+	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+		for _, name := range []string{"calls without a cycle", "memory.copy up"} {
+			host := newHost(t, engine, virt.WithFuel(1_000_000))
+			m := compiled(t, host, all[name].encode())
+			g := newGuest(t, host, m)
+			_, err := g.Call(t.Context(), "_start")
+			exhausted(t, err)
+			if used := g.Usage().Fuel; used != 1_000_000 {
+				t.Errorf("%s: used %d", name, used)
+			}
+			if b, ok := g.Instance().Memory().Read(0, 4); !ok || binary.LittleEndian.Uint32(b) != 0 {
+				t.Errorf("%s: %v", name, b)
+			}
+		}
+	})
+}
