@@ -378,6 +378,10 @@ func (e *emitter) instr(i int, in *instr) {
 	case counts && (op.isBulk() || op == opMemoryGrow && e.opts.Fuel):
 		e.bulk(in)
 		return
+	case op == opDataDrop && e.captured != nil:
+		segment := in.segment(e.data)
+		e.p.skip(int(in.at), int(in.end))
+		e.asm(func(a *asm) { a.dropData(segment, e.captured.dropCells[segment]) })
 	case op == opUnreachable || op == opThrow || op == opThrowRef:
 		e.p.copyTo(int(in.at))
 		if op != opUnreachable {

@@ -40,6 +40,12 @@ type Options struct {
 	SharedAccess bool
 	// ExportGlobals exports the mutable globals.
 	ExportGlobals bool
+	// Capture adds what a host needs to save instances; see [Capture]. It
+	// needs Stop or Fuel.
+	Capture bool
+	// Checkpoint is the function of ImportModule that a module may import
+	// itself, "" for none: it takes two i32 and answers one.
+	Checkpoint string
 	// CallDepth limits how many calls of functions that can call themselves,
 	// directly or through others, are under way: one more calls the host
 	// function depth. 0 is no limit.
@@ -90,6 +96,8 @@ type Report struct {
 	// Globals are all exported by ExportGlobals, in the order of their
 	// indices, and the cells.
 	Globals []ExportedGlobal
+	// Capture is what Options.Capture added, nil without it.
+	Capture *Capture
 	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the instructions that became calls, and
 	// Accesses those that have a switch point.
 	Loops, Entries, Waits, Grows, Accesses int
@@ -131,6 +139,8 @@ type rewriter struct {
 	bulk                                                     bulkHelpers
 	decoder                                                  *bodyReader
 	emitter                                                  emitter
+
+	captured *capture // nil where nothing is captured
 
 	room uint64 // what each table may grow by, where Options.TableElements is set
 
@@ -196,6 +206,9 @@ func (r *rewriter) checkBodies() error {
 
 func (r *rewriter) checkReserved() error {
 	for _, i := range r.Imports {
+		if r.isCheckpoint(&i) {
+			continue
+		}
 		if i.Module == r.opts.ImportModule || strings.HasPrefix(i.Module, r.opts.ImportModule+".") {
 			return &ReservedError{Kind: "import", Name: i.Module + "." + i.Name}
 		}
@@ -279,6 +292,9 @@ func (r *rewriter) plan() error {
 		}
 		r.addBulkHelpers()
 		return r.solveCalls(g)
+	}
+	if o.Capture && (o.Stop || o.Fuel) {
+		return r.planCapture()
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ func (r *rewriter) write() error {
 			}
 		}
 		switch {
+		case s.id == secStart && r.captured != nil: // the host calls it
 		case codeChanges && s.id == secCustom && (s.pos == s.end || payload != nil && len(payload) == 0):
 			// wazero does not read an empty one at the end of the file, where
 			// leaving others out may have put it.
@@ -87,7 +88,7 @@ func (r *rewriter) missing() (ids []byte) {
 	needs(secImport, len(r.imports) > 0)
 	needs(secFunction, len(r.helpers) > 0)
 	needs(secGlobal, len(r.globals) > 0)
-	needs(secExport, len(r.report.Globals) > 0)
+	needs(secExport, len(r.report.Globals) > 0 || r.captured != nil && len(r.captured.exports) > 0)
 	needs(secCode, len(r.helpers) > 0)
 	return ids
 }
@@ -142,7 +143,15 @@ func (r *rewriter) added(id byte) (n int, entries []byte) {
 			entries = append(appendName(entries, g.Export), byte(KindGlobal))
 			entries = appendU32(entries, g.Index, 1)
 		}
-		return len(r.report.Globals), entries
+		n = len(r.report.Globals)
+		if r.captured != nil {
+			for _, f := range r.captured.exports {
+				entries = append(appendName(entries, f.name), byte(KindFunc))
+				entries = appendU32(entries, f.index, 1)
+			}
+			n += len(r.captured.exports)
+		}
+		return n, entries
 	case secCode:
 		for _, h := range r.helpers {
 			entries = append(appendU32(entries, uint32(len(h.code)), 1), h.code...)
@@ -169,6 +178,11 @@ func (r *rewriter) rewriteSection(s *section, codeChanges bool) ([]byte, error) 
 		p.u32(s.pos, s.end, r.fn(*r.Start))
 		return p.out, nil
 	case secType, secImport, secFunction, secTable, secGlobal, secExport, secElement:
+	case secData:
+		if r.captured != nil && r.captured.lifted != nil {
+			return r.liftedData(s), nil
+		}
+		return nil, nil
 	default:
 		return nil, nil
 	}
