@@ -254,9 +254,11 @@ func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 	}
 	if shared != nil {
 		fsys = g.host.onSharedBudget(fsys, m)
+		g.layers = append(g.layers, fsys)
 	}
 	if own != nil {
 		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(own))
+		g.layers = append(g.layers, fsys)
 	}
 	return fsys
 }

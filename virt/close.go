@@ -180,6 +180,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	if g.copies.Load() > 0 {
 		g.dischargeInstance()
 	}
+	if g.home != nil {
+		err = errors.Join(err, g.home.Close())
+	}
 	if g.main.lin != nil {
 		err = errors.Join(err, g.main.lin.recycle())
 	}

@@ -50,10 +50,15 @@ type Guest struct {
 	timer       *time.Timer
 	deadline    time.Time // of the budget of wall time; zero where there is none
 
-	copies atomic.Int64  // bytes that its instances take besides the memory
-	calls  chan struct{} // holds one token while an export runs
-	ended  atomic.Bool
-	uses   gate // calls and whatever else needs what Close frees
+	layers  []vfs.FS // that budgets put before what is mounted
+	forks   forks
+	home    *Snapshot     // what Reset goes back to, where it is not origin
+	origin  *Snapshot     // what it began as, nil where it began as its module does
+	atPoint *checkpoint   // where a command's snapshot is to be taken
+	copies  atomic.Int64  // bytes that its instances take besides the memory
+	calls   chan struct{} // holds one token while an export runs
+	ended   atomic.Bool
+	uses    gate // calls and whatever else needs what Close frees
 
 	mu     sync.Mutex
 	result *Result // but for what ends tell
@@ -108,7 +113,7 @@ func (g *Guest) begin(ctx context.Context) error {
 	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
 		return err
 	}
-	if m := g.module; !m.Command() && m.exportsFunc("_initialize") {
+	if m := g.module; g.origin == nil && !m.Command() && m.exportsFunc("_initialize") {
 		if _, err := g.Call(ctx, "_initialize"); err != nil {
 			return fmt.Errorf("_initialize: %w", err)
 		}
@@ -151,7 +156,11 @@ func (g *Guest) instantiate(ctx context.Context) error {
 			g.observer.back(g.main)
 			defer g.observer.end(g.main)
 		}
-		g.mark(func() { err = g.instantiateThread(ctx, g.main) })
+		g.mark(func() {
+			if err = g.instantiateThread(ctx, g.main); err == nil && g.origin != nil {
+				err = g.origin.become(ctx, g)
+			}
+		})
 	})
 	if err = errors.Join(started, err); err == nil {
 		g.instance.Module = g.main.mod
@@ -178,7 +187,8 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 	if !g.module.Command() {
 		err = errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
 	} else {
-		_, err = g.call(ctx, main, true, "_start", nil)
+		name, params := g.entry()
+		_, err = g.call(ctx, main, true, name, params)
 	}
 	if exit := (*ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return nil, err
@@ -397,6 +407,9 @@ func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, e
 	var err error
 	g.mark(func() { results, err = fn.Call(t, params...) })
 	t.showUsage()
+	if c := g.atPoint; c != nil && c.reached && !g.ended.Load() {
+		return nil, errCheckpoint
+	}
 	if err == nil && !g.ended.Load() {
 		return results, nil
 	}

@@ -56,6 +56,7 @@ var kernel = []kernelFunction{
 	{"notify", []api.ValueType{i32, i32, i32}, []api.ValueType{i32}, (*thread).notify},
 	{"grow", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).grow},
 	{"access", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointAccess) }},
+	{checkpointName, []api.ValueType{i32, i32}, []api.ValueType{i32}, (*thread).checkpoint},
 }
 
 // kernelModule makes the host module of a table other than preview1's.

@@ -47,6 +47,11 @@ func (g *Guest) reserveLinear() error {
 	if err := mapped.Grow(least); err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
+	if c := g.module.captured(); c != nil && g.origin == nil {
+		for _, data := range c.Data {
+			copy(mapped.Bytes()[data.Offset:], data.Bytes)
+		}
+	}
 	return nil
 }
 
@@ -215,4 +220,20 @@ func (s *spares) close() (err error) {
 		}
 	}
 	return err
+}
+
+// shrink makes a memory of wazero's b, which is shorter than it was. No code that uses it is under way.
+func shrink(mem api.Memory, b []byte) bool {
+	v := reflect.ValueOf(mem)
+	if len(b) < pageSize || v.Kind() != reflect.Pointer || v.IsNil() {
+		return false
+	}
+	buffer := v.Elem().FieldByName("Buffer")
+	if !buffer.IsValid() || !buffer.CanSet() || buffer.Type() != reflect.TypeFor[[]byte]() {
+		return false
+	}
+	// Growing by the last page makes the engine note base and length.
+	buffer.SetBytes(b[:len(b)-pageSize])
+	_, ok := mem.Grow(1)
+	return ok
 }

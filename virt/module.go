@@ -68,6 +68,9 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Waits:        sharedMemory(info) != nil,
 		SharedAccess: h.config.access && h.takesTurns(),
 
+		Capture:    !h.config.noPreempt,
+		Checkpoint: checkpointName,
+
 		TableElements: maxTableElements,
 		NameBytes:     maxFunctionName,
 	}
@@ -96,6 +99,7 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 			return fmt.Errorf("the module imports wasi_unstable, the preview that came before %s and laid out its structures differently: build it with a toolchain of 2020 or later", ModuleName)
 		case strings.HasPrefix(im.Module, "wasi:"):
 			return fmt.Errorf("the module imports %s, which is preview 2: build it for preview 1 (wasm32-wasip1)", safetext.Quote(im.Module))
+		case im.Module == reservedModule && im.Name == checkpointName && !h.config.noPreempt:
 		case im.Module == reservedModule || strings.HasPrefix(im.Module, reservedModule+"."):
 			return fmt.Errorf("the module imports from %q, which is reserved for the Host", reservedModule)
 		case im.Module == "wasi" && im.Name == "thread-spawn":

@@ -19,8 +19,13 @@ import (
 const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
-func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest, err error) {
-	g := &Guest{host: h, module: m, adopted: m.adopted, config: &h.config, calls: make(chan struct{}, 1)}
+func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, error) {
+	return h.makeGuest(ctx, m, &h.config, opts)
+}
+
+// makeGuest is newGuest with other options than the Host's to begin with, which nobody changes.
+func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Option) (_ *Guest, err error) {
+	g := &Guest{host: h, module: m, adopted: m.adopted, config: c, calls: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.discard())
@@ -28,13 +33,13 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 	}()
 	defer contain(&err)
 	if len(opts) > 0 {
-		own := h.config
+		own := *c
 		g.config = &own
 		if err := errors.Join(own.apply(true, opts)...); err != nil {
 			return nil, err
 		}
 	}
-	c := g.config
+	c = g.config
 	if err := c.checkGuest(); err != nil {
 		return nil, err
 	}
@@ -48,12 +53,7 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 	if err != nil {
 		return nil, err
 	}
-	g.random = c.random
-	if g.random == nil && h.seeded != nil {
-		g.random = endlessRandom{h.seeded.Stream(h.made.Add(1) - 1), g}
-	} else if g.random == nil {
-		g.random = endlessRandom{random.System(), g}
-	}
+	g.draw()
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
 	g.budgets = newBudgets(&limits)
@@ -86,6 +86,17 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (_ *Guest
 	g.chains = g.compose()
 	g.main = g.newThread(args, env)
 	return g, nil
+}
+
+// draw gives the guest its randomness.
+func (g *Guest) draw() {
+	h := g.host
+	g.random = g.config.random
+	if g.random == nil && h.seeded != nil {
+		g.random = endlessRandom{h.seeded.Stream(h.made.Add(1) - 1), g}
+	} else if g.random == nil {
+		g.random = endlessRandom{random.System(), g}
+	}
 }
 
 // discard lets go of what a guest has that could not be made.

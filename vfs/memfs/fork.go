@@ -97,3 +97,9 @@ func (f *FS) DropOrphans() {
 		l.unlock(&f.park)
 	}
 }
+
+// ForkFS implements [vfs.Forker].
+func (f *FS) ForkFS() (vfs.FS, func(vfs.Node) vfs.Node, error) {
+	g := f.Fork()
+	return g, g.ForkNode, nil
+}

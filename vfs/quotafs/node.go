@@ -32,6 +32,14 @@ func (f *FS) Wrap(n vfs.Node) vfs.Node {
 	return wrapfs.Plain(n, f)
 }
 
+// NodeBelow returns the node below one of the file system's, and others as they are.
+func (f *FS) NodeBelow(n vfs.Node) vfs.Node {
+	if below, err := wrapfs.Below(n, f); err == nil {
+		return below
+	}
+	return n
+}
+
 // ino returns the inode number.
 func (n *node) ino() (uint64, error) {
 	if i := n.num.Load(); i != 0 {

@@ -1,0 +1,123 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/wasivirt/wasivirt/vfs"
+)
+
+// Reset puts the guest back to where it was after _initialize, or after [Snapshot.Start] where it was made of a snapshot: memory,
+// globals, descriptors, files and budgets are those of a fresh guest, and randomness is drawn anew. The first
+// Reset of a guest that was not made of a snapshot makes a fresh one to take them from; each after that costs what the guest has touched.
+//
+// Errors: ErrBusy while a call is under way, an [*ExitError] where the guest has ended: it cannot begin again. After another error the
+// guest is good for nothing but Close.
+func (g *Guest) Reset(ctx context.Context) error {
+	s, err := g.beginning(ctx)
+	if err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	return g.ResetTo(ctx, s)
+}
+
+// ResetTo puts the guest to where a snapshot of its module was taken. See [Guest.Reset].
+func (g *Guest) ResetTo(ctx context.Context, s *Snapshot) error {
+	if s.module.compilation != g.module.compilation {
+		return errors.New("reset: the snapshot is of another module")
+	}
+	if err := s.use(); err != nil {
+		return err
+	}
+	if g.observer != nil {
+		return errors.New("reset: the guest is recorded or hashed: start one of the snapshot instead")
+	}
+	if ctx.Value(threadKey{}) != nil {
+		return fmt.Errorf("reset: %w", ErrBusy)
+	}
+	if !g.uses.enter() {
+		return &ExitError{Result: g.Result()}
+	}
+	defer g.uses.leave()
+	if _, err := g.enter(ctx); err != nil {
+		return err
+	}
+	defer func() { <-g.calls }()
+	if g.ended.Load() {
+		return &ExitError{Result: g.Result()}
+	}
+	if n := len(g.group.Threads()); n > 0 {
+		return fmt.Errorf("reset: %d threads of the guest are alive", n)
+	}
+	err := contained(func() error { return g.reset(ctx, s) })
+	if err != nil {
+		err = fmt.Errorf("reset: %w", err)
+		g.decide(&Result{Outcome: Failed, Err: err})
+	}
+	return err
+}
+
+// beginning is the snapshot that Reset goes back to.
+func (g *Guest) beginning(ctx context.Context) (*Snapshot, error) {
+	if g.origin != nil {
+		return g.origin, nil
+	}
+	if g.home != nil {
+		return g.home, nil
+	}
+	if err := g.checkSnapshot(); err != nil {
+		return nil, err
+	}
+	quiet := *g.config
+	quiet.stdin, quiet.given, quiet.recording, quiet.hash = nil, nil, nil, false
+	quiet.streams, quiet.writers = [3]vfs.Stream{}, [2]io.Writer{}
+	m := g.module
+	if !m.uses.enter() {
+		return nil, fmt.Errorf("the module is %w", ErrClosed)
+	}
+	fresh, err := g.host.makeGuest(ctx, m, &quiet, nil)
+	if err != nil {
+		m.uses.leave()
+		return nil, err
+	}
+	defer func() { _ = fresh.close(context.WithoutCancel(ctx)) }() // it has done nothing that closing could tell of
+	fresh.uses.enter()
+	err = fresh.begin(ctx)
+	fresh.uses.leave()
+	if err != nil {
+		return nil, err
+	}
+	g.home, err = fresh.Snapshot(ctx)
+	return g.home, err
+}
+
+// reset makes the guest, of which nothing runs, what s is.
+func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
+	c := *g.config
+	if g.origin == nil {
+		c.mounts = s.mountsBeside(nil)
+	}
+	limits := c.control.limits
+	limits.Fuel, limits.OutputBytes = c.fuel, c.output
+	g.config, g.layers, g.forks = &c, nil, forks{}
+	g.budgets = newBudgets(&limits)
+	s.takeOver(g, nil)
+	g.draw()
+	g.random = g.limited(g.random)
+	ns, err := g.namespace()
+	if err != nil {
+		return err
+	}
+	g.ns = ns
+	if err := s.become(ctx, g); err != nil {
+		return err
+	}
+	if d, limited := g.wallTime(); limited && g.timer != nil {
+		g.deadline = time.Now().Add(d)
+		g.timer.Reset(d)
+	}
+	return nil
+}

@@ -1,0 +1,589 @@
+package virt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/internal/mapping"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/devfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
+)
+
+// Snapshot is the state of a guest at one moment: memory, globals, descriptors with their offsets, files and what was left of
+// its budgets. Any number of guests are made of it, at the same time too; none sees what another writes. See [Guest.Snapshot].
+type Snapshot struct {
+	module *Module
+	config config // of the guests that are made of it
+	image  *mapping.Image
+	size   uint64 // of the memory, in bytes
+	cells  []cell
+	files  []vfs.OpenState
+	mounts []forked
+	left   map[Budget]int64
+	point  checkpoint
+
+	hash  func() ([32]byte, error)
+	mu    sync.Mutex
+	ended bool
+}
+
+// cell is the value of a global; high is the upper half of one of 128 bits.
+type cell struct{ low, high uint64 }
+
+// forked is a file system of a snapshot.
+type forked struct {
+	path     string
+	fs       vfs.Forker // nil for devices, which each guest gets for itself
+	node     func(vfs.Node) vfs.Node
+	readOnly bool
+}
+
+// errFrames refuses a snapshot of a guest whose code is under way.
+var errFrames = errors.New("snapshot: a call of the guest is under way, and the frames on its stack cannot be taken: take it between two calls")
+
+// Snapshot takes the guest's state, after _initialize or between two calls of its exports, for guests that begin there
+// ([Snapshot.Start]). The guest itself goes on.
+//
+// A command is taken before [Guest.Run]. If it exports wizer.initialize, that is called first. If it imports
+// "wasivirt" "checkpoint" (fn, arg i32) i32, it is run until it calls that: the guest has ended then, and those made
+// of the snapshot go on with fn(arg), fn being a function pointer.
+//
+// Forks have the guest's options, but for standard input, which is empty, streams of [WithStream] and [WithPreopened], recordings and the
+// budget of time. Their randomness is fresh; what the guest keeps of it in memory (a seeded generator, hash seeds) is the same in all
+// of them until the guest seeds it again. They see the Host's clock.
+//
+// What cannot be taken whole is refused with its name: imported tables, globals and memories, tables that the module changes, mutable
+// references, threads that live, streams and devices that are open, file systems that can be changed and are no [vfs.Forker].
+func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
+	if err := g.checkSnapshot(); err != nil {
+		return nil, err
+	}
+	if ctx.Value(threadKey{}) != nil {
+		return nil, errFrames
+	}
+	if !g.uses.enter() {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	defer g.uses.leave()
+	point, err := g.warm(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nested, err := g.enter(ctx)
+	if nested != nil {
+		return nil, errFrames
+	} else if err != nil {
+		return nil, err
+	}
+	defer func() { <-g.calls }()
+	if g.ended.Load() && !point.reached {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	if n := len(g.group.Threads()); n > 0 && !point.reached {
+		return nil, fmt.Errorf("snapshot: %d threads of the guest are alive", n)
+	}
+	s := &Snapshot{module: g.module, point: point, left: g.budgetsLeft(), config: *g.config}
+	s.config.stdin, s.config.streams, s.config.given, s.config.recording = nil, [3]vfs.Stream{}, nil, nil
+	if err := s.takeFiles(g); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	if err := s.takeInstance(ctx, g); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	s.hash = sync.OnceValues(s.computeHash)
+	if point.reached {
+		g.decide(&Result{Outcome: Exited})
+	}
+	return s, nil
+}
+
+// checkSnapshot refuses guests whose modules cannot be saved.
+func (g *Guest) checkSnapshot() error {
+	switch c := g.module.captured(); {
+	case g.adopted || g.module.info == nil:
+		return errors.New("snapshot: the embedder instantiated the module itself: use Host.Instantiate")
+	case c == nil:
+		return errors.New("snapshot: the Host runs modules as they are: build it without WithoutPreemption")
+	case len(c.Refused) > 0:
+		return fmt.Errorf("snapshot: the module cannot be saved: %s", strings.Join(c.Refused, "; "))
+	}
+	return nil
+}
+
+// warm brings a command to the point where its snapshot is taken.
+func (g *Guest) warm(ctx context.Context) (checkpoint, error) {
+	if !g.module.Command() || g.origin != nil {
+		return checkpoint{}, nil
+	}
+	if g.module.exportsFunc(wizerInitialize) {
+		_, err := g.Call(ctx, wizerInitialize)
+		return checkpoint{}, err
+	}
+	if g.module.captured().Resume == "" {
+		return checkpoint{}, nil
+	}
+	g.atPoint = new(checkpoint)
+	_, err := g.Call(ctx, "_start")
+	if g.atPoint.reached {
+		return *g.atPoint, nil
+	}
+	g.atPoint = nil
+	if err == nil {
+		err = errors.New("snapshot: the command ended without calling wasivirt.checkpoint")
+	}
+	return checkpoint{}, err
+}
+
+// takeInstance takes memory and globals.
+func (s *Snapshot) takeInstance(ctx context.Context, g *Guest) (err error) {
+	mod, c := g.main.mod, g.module.captured()
+	for i := range g.module.report.Globals {
+		e := &g.module.report.Globals[i]
+		var v cell
+		if accessors, ok := c.Vectors[e.Index]; ok {
+			halves, err := mod.ExportedFunction(accessors.Get).Call(context.WithoutCancel(ctx))
+			if err != nil {
+				return err
+			}
+			v = cell{halves[0], halves[1]}
+		} else {
+			v.low = mod.ExportedGlobal(e.Export).Get()
+		}
+		s.cells = append(s.cells, v)
+	}
+	var mem []byte
+	if m := g.mapped(); m != nil {
+		mem = m.Bytes()
+	}
+	s.size = uint64(len(mem))
+	s.image, err = mapping.NewImage(mem)
+	return err
+}
+
+// mapped is the guest's memory, nil where it has none.
+func (g *Guest) mapped() *mapping.Mapping {
+	switch {
+	case g.shared != nil:
+		return g.shared.mapped
+	case g.main.lin != nil:
+		return g.main.lin.mapped
+	}
+	return nil
+}
+
+// takeFiles takes descriptors and file systems.
+func (s *Snapshot) takeFiles(g *Guest) (err error) {
+	if s.files, err = g.files.States(g.ns); err != nil {
+		return err
+	}
+	for i := range s.files {
+		f := &s.files[i]
+		if f.Stream == nil {
+			continue
+		}
+		n := slices.Index(g.streams[:], f.Stream)
+		if n < 0 || f.Node != nil {
+			return fmt.Errorf("descriptor %d (%s) is a stream or device that is open: close it before", f.Fd, f.Path)
+		}
+		f.Offset = int64(n) // which of the three it is
+	}
+	byPath := map[string]func(vfs.Node) vfs.Node{}
+	same := map[vfs.FS]*forked{} // a file system that is mounted twice is one in the snapshot too
+	for _, m := range g.ns.Mounts() {
+		fsys := g.withoutBudget(m.FS)
+		f := forked{path: m.Path, readOnly: m.ReadOnly}
+		switch below := fsys.(type) {
+		case *devfs.FS:
+		case vfs.Forker:
+			if before := same[fsys]; before != nil {
+				f.fs, f.node = before.fs, before.node
+				break
+			}
+			fork, node, err := below.ForkFS()
+			if err != nil {
+				return fmt.Errorf("mount %s: %w", m.Path, err)
+			}
+			f.fs, f.node = fork.(vfs.Forker), node
+			same[fsys] = &f
+		default:
+			if !m.ReadOnly {
+				return fmt.Errorf("mount %s: a %T can be changed and not be forked: mount it vfs.WithReadOnly, or copy it into a memfs", m.Path, fsys)
+			}
+			f.fs, f.node = fixed{fsys}, func(n vfs.Node) vfs.Node { return n }
+		}
+		s.mounts, byPath[m.Path] = append(s.mounts, f), f.node
+	}
+	for i := range s.files {
+		if f := &s.files[i]; f.Node != nil && !f.Root {
+			node := byPath[f.Mount]
+			if node == nil {
+				return fmt.Errorf("descriptor %d (%s) is a device", f.Fd, f.Path)
+			}
+			if f.Node = node(g.nodeWithoutBudget(f.Node)); f.Node == nil {
+				return fmt.Errorf("descriptor %d (%s): its file is not in the file system any more", f.Fd, f.Path)
+			}
+		}
+	}
+	return nil
+}
+
+// fixed is a file system that guests cannot change.
+type fixed struct{ vfs.FS }
+
+func (f fixed) ForkFS() (vfs.FS, func(vfs.Node) vfs.Node, error) {
+	return f, func(n vfs.Node) vfs.Node { return n }, nil
+}
+
+// withoutBudget is what a file system of the guest was before budgets were put before it.
+func (g *Guest) withoutBudget(fsys vfs.FS) vfs.FS {
+	for {
+		q, ok := fsys.(*quotafs.FS)
+		if !ok || !slices.Contains(g.layers, vfs.FS(q)) {
+			return fsys
+		}
+		fsys = q.Unwrap()
+	}
+}
+
+// nodeWithoutBudget is the same for a node.
+func (g *Guest) nodeWithoutBudget(n vfs.Node) vfs.Node {
+	for {
+		below := n
+		for _, l := range g.layers {
+			if q, ok := l.(*quotafs.FS); ok {
+				below = q.NodeBelow(below)
+			}
+		}
+		if below == n {
+			return n
+		}
+		n = below
+	}
+}
+
+// budgetsLeft is what is left of the guest's budgets.
+func (g *Guest) budgetsLeft() map[Budget]int64 {
+	left := map[Budget]int64{}
+	for b, a := range g.budgets.named() {
+		if a != nil {
+			left[b] = a.left.Load()
+		}
+	}
+	return left
+}
+
+// named are the allowances that a fork takes over.
+func (p *budgets) named() map[Budget]*allowance {
+	return map[Budget]*allowance{BudgetFuel: p.fuel, BudgetHostCalls: p.calls, BudgetOutput: p.output, BudgetSleep: p.sleep}
+}
+
+// Start makes a guest that begins where the snapshot was taken. Options change what its guests have: arguments and environment
+// (for what the guest has not read yet), streams, mounts, budgets. A mount given takes the place of the one at its path. Budgets that are not given
+// go on where the snapshot's guest was; time begins anew.
+func (s *Snapshot) Start(ctx context.Context, opts ...Option) (*Guest, error) {
+	if err := s.use(); err != nil {
+		return nil, err
+	}
+	h := s.module.host
+	if !h.uses.enter() {
+		return nil, fmt.Errorf("start a snapshot: the Host is %w", ErrClosed)
+	}
+	defer h.uses.leave()
+	c, given, err := s.configure(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start a snapshot: %w", err)
+	}
+	if !s.module.uses.enter() {
+		return nil, fmt.Errorf("start a snapshot: the module is %w", ErrClosed)
+	}
+	g, err := h.makeGuest(ctx, s.module, c, nil)
+	if err != nil {
+		s.module.uses.leave()
+		return nil, fmt.Errorf("start a snapshot: %w", err)
+	}
+	g.origin = s
+	s.takeOver(g, given)
+	g.uses.enter()
+	err = g.begin(ctx)
+	g.uses.leave()
+	if err != nil {
+		return nil, errors.Join(err, g.close(context.WithoutCancel(ctx)))
+	}
+	return g, nil
+}
+
+// use refuses a snapshot that was closed.
+func (s *Snapshot) use() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return fmt.Errorf("start a snapshot: it is %w", ErrClosed)
+	}
+	return nil
+}
+
+// unset marks budgets that options do not give.
+const unset = math.MaxUint64 - 1
+
+// configure returns the options of a guest, and which budgets opts give.
+func (s *Snapshot) configure(opts []Option) (*config, map[Budget]bool, error) {
+	c := s.config
+	c.mounts = nil
+	given := map[Budget]bool{}
+	if len(opts) > 0 {
+		if err := errors.Join(c.apply(true, opts)...); err != nil {
+			return nil, nil, err
+		}
+		probe := config{fuel: unset, output: unset}
+		probe.control.limits.HostCalls, probe.control.limits.Sleep = unset, -1
+		_ = probe.apply(true, opts) // their errors have been told
+		given[BudgetFuel], given[BudgetOutput] = probe.fuel != unset, probe.output != unset
+		given[BudgetHostCalls], given[BudgetSleep] = probe.control.limits.HostCalls != unset, probe.control.limits.Sleep != -1
+		if c.recording != nil {
+			return nil, nil, errors.New("WithRecording: recordings begin where a module does, not at a snapshot")
+		}
+	}
+	c.mounts = s.mountsBeside(c.mounts)
+	return &c, given, nil
+}
+
+// mountsBeside are the snapshot's mounts, but for those at the paths of others, and these.
+func (s *Snapshot) mountsBeside(others []mount) []mount {
+	all := make([]mount, 0, len(s.mounts)+len(others))
+	for i := range s.mounts {
+		f := &s.mounts[i]
+		if slices.ContainsFunc(others, func(m mount) bool { return samePath(m.path, f.path) }) {
+			continue
+		}
+		m := mount{path: f.path, make: func(g *Guest) (vfs.FS, error) { return g.mountForked(s, f) }}
+		if f.readOnly {
+			m.opts = []vfs.MountOption{vfs.WithReadOnly()}
+		}
+		all = append(all, m)
+	}
+	return append(all, others...)
+}
+
+func samePath(a, b string) bool {
+	return strings.HasPrefix(a, "/") == strings.HasPrefix(b, "/") && path.Clean(a) == path.Clean(b)
+}
+
+// forks are the file systems of a guest that was made of a snapshot.
+type forks struct {
+	nodes  map[string]func(vfs.Node) vfs.Node // by mount
+	same   map[vfs.FS]vfs.FS
+	settle []func()
+}
+
+// mountForked makes a guest's own file system of a snapshot's.
+func (g *Guest) mountForked(s *Snapshot, f *forked) (vfs.FS, error) {
+	if f.fs == nil {
+		return g.devices(), nil
+	}
+	if g.forks.nodes == nil {
+		g.forks.nodes, g.forks.same = map[string]func(vfs.Node) vfs.Node{}, map[vfs.FS]vfs.FS{}
+	}
+	for i := range s.mounts {
+		if before := &s.mounts[i]; before != f && before.fs == f.fs && g.forks.nodes[before.path] != nil {
+			g.forks.nodes[f.path] = g.forks.nodes[before.path]
+			return g.forks.same[f.fs], nil
+		}
+	}
+	s.mu.Lock()
+	fork, node, err := f.fs.ForkFS()
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := fork.(interface{ DropOrphans() }); ok {
+		g.forks.settle = append(g.forks.settle, d.DropOrphans)
+	}
+	g.forks.nodes[f.path], g.forks.same[f.fs] = node, fork
+	return fork, nil
+}
+
+// takeOver gives a guest what the snapshot's had left of its budgets.
+func (s *Snapshot) takeOver(g *Guest, given map[Budget]bool) {
+	for b, a := range g.budgets.named() {
+		if left, ok := s.left[b]; ok && a != nil && !given[b] {
+			a.left.Store(left)
+		}
+	}
+}
+
+// become puts the snapshot in the place of what the guest's new instance holds.
+func (s *Snapshot) become(ctx context.Context, g *Guest) error {
+	if err := s.restoreMemory(g); err != nil {
+		return err
+	}
+	if err := s.restoreCells(ctx, g); err != nil {
+		return err
+	}
+	return s.restoreFiles(g)
+}
+
+// restoreMemory makes the memory show the snapshot's image.
+func (s *Snapshot) restoreMemory(g *Guest) error {
+	m := g.mapped()
+	if m == nil {
+		return nil
+	}
+	now := uint64(len(m.Bytes()))
+	mem := g.main.mod.Memory()
+	if s.size > now {
+		if g.shared != nil && g.shared.Reallocate(s.size) == nil {
+			return fmt.Errorf("the snapshot's memory is %d bytes, which the guest's limits do not allow", s.size)
+		}
+		if _, ok := mem.Grow(uint32((s.size - now) / pageSize)); !ok {
+			return fmt.Errorf("the snapshot's memory is %d bytes, which the guest's limits do not allow", s.size)
+		}
+		m = g.mapped()
+	}
+	if s.size < now && g.shared != nil {
+		return errors.New("the shared memory has grown, and cannot shrink: start a guest of the snapshot instead")
+	}
+	if err := m.Show(s.image); err != nil {
+		return err
+	}
+	if s.size < now {
+		g.discharge(s.size)
+		if !shrink(mem, m.Bytes()) {
+			return errors.New("the memory cannot shrink: start a guest of the snapshot instead")
+		}
+	}
+	if g.shared == nil {
+		g.main.view.Reset(m.Bytes())
+	}
+	return nil
+}
+
+// restoreCells sets globals, and drops the data segments that were dropped.
+func (s *Snapshot) restoreCells(ctx context.Context, g *Guest) error {
+	mod, c := g.main.mod, g.module.captured()
+	for i := range g.module.report.Globals {
+		e, v := &g.module.report.Globals[i], s.cells[i]
+		if accessors, ok := c.Vectors[e.Index]; ok {
+			if _, err := mod.ExportedFunction(accessors.Set).Call(context.WithoutCancel(ctx), v.low, v.high); err != nil {
+				return err
+			}
+			continue
+		}
+		global, ok := mod.ExportedGlobal(e.Export).(api.MutableGlobal)
+		if !ok {
+			return fmt.Errorf("the global %s cannot be set", e.Export)
+		}
+		for _, d := range c.Drops {
+			if d.Global != e.Export {
+				continue
+			}
+			switch was := global.Get(); {
+			case was == 0 && v.low != 0:
+				if _, err := mod.ExportedFunction(d.Func).Call(context.WithoutCancel(ctx)); err != nil {
+					return err
+				}
+			case was != 0 && v.low == 0:
+				return errors.New("a data segment was dropped since: start a guest of the snapshot instead")
+			}
+		}
+		global.Set(v.low)
+	}
+	return nil
+}
+
+// restoreFiles opens the snapshot's descriptors in the guest's own file systems.
+func (s *Snapshot) restoreFiles(g *Guest) error {
+	states := make([]vfs.OpenState, 0, len(s.files))
+	for _, f := range s.files {
+		if f.Mount != "" && g.forks.nodes[f.Mount] == nil {
+			continue // another file system was given in its place
+		}
+		states = append(states, f)
+	}
+	names := [...]string{"<stdin>", "<stdout>", "<stderr>"}
+	modes := [...]vfs.OpenMode{vfs.OpenRead, vfs.OpenWrite, vfs.OpenWrite}
+	err := g.files.Restore(states, g.ns,
+		func(f *vfs.OpenState) vfs.Node {
+			n := g.forks.nodes[f.Mount](f.Node)
+			if n == nil {
+				return nil
+			}
+			return g.nodeOnBudget(f.Mount, n)
+		},
+		func(f *vfs.OpenState) *vfs.OpenFile {
+			return vfs.NewStream(names[f.Offset], g.streams[f.Offset], modes[f.Offset])
+		})
+	for _, settle := range g.forks.settle {
+		settle()
+	}
+	return err
+}
+
+// nodeOnBudget is a node of a mount as the budgets that were put before it know it.
+func (g *Guest) nodeOnBudget(path string, n vfs.Node) vfs.Node {
+	for _, m := range g.ns.Mounts() {
+		if m.Path != path {
+			continue
+		}
+		var wraps []*quotafs.FS
+		for fsys := m.FS; ; {
+			q, ok := fsys.(*quotafs.FS)
+			if !ok || !slices.Contains(g.layers, vfs.FS(q)) {
+				break
+			}
+			wraps, fsys = append(wraps, q), q.Unwrap()
+		}
+		for _, q := range slices.Backward(wraps) {
+			n = q.Wrap(n)
+		}
+	}
+	return n
+}
+
+// Hash is a SHA-256 of the module, the memory and the globals that the snapshot holds: the same for snapshots of guests that did
+// the same. Files are not part of it.
+func (s *Snapshot) Hash() ([32]byte, error) { return s.hash() }
+
+func (s *Snapshot) computeHash() (sum [32]byte, err error) {
+	h := sha256.New()
+	h.Write(s.module.sum[:])
+	var b [16]byte
+	for _, v := range s.cells {
+		binary.LittleEndian.PutUint64(b[:], v.low)
+		binary.LittleEndian.PutUint64(b[8:], v.high)
+		h.Write(b[:])
+	}
+	buf := make([]byte, 1<<16)
+	for at := uint64(0); at < s.size; at += uint64(len(buf)) {
+		if _, err := s.image.ReadAt(buf, int64(at)); err != nil {
+			return sum, fmt.Errorf("hash a snapshot: %w", err)
+		}
+		h.Write(buf)
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// Size is how much linear memory the snapshot's guest had, in bytes.
+func (s *Snapshot) Size() uint64 { return s.size }
+
+// Close gives back what the snapshot holds. Guests made of it go on; no others can be made.
+func (s *Snapshot) Close() error {
+	s.mu.Lock()
+	ended := s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if ended {
+		return nil
+	}
+	return s.image.Close()
+}
