@@ -1,0 +1,231 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// PoolConfig says how large a [Pool] is.
+type PoolConfig struct {
+	// Ready is how many guests wait for work, made ahead of time in the background. 0 is none: each is made when it is asked for.
+	Ready int
+	// Max bounds the guests alive, those at work included. 0 is Ready, and 1 at least.
+	Max int
+	// Reset keeps guests that were put back, and puts them to the snapshot again. Without it each does one piece of
+	// work, and another takes its place.
+	Reset bool
+}
+
+// Pool keeps guests of one snapshot ready. All its methods may be called from any goroutine.
+//
+// A guest that has ended, by a trap, a budget or its exit, is never given out again.
+type Pool struct {
+	snapshot *Snapshot
+	config   PoolConfig
+	opts     []Option
+
+	base    context.Context
+	cancel  context.CancelFunc
+	slots   chan struct{} // one for each guest that may still be made
+	ready   chan *Guest
+	workers sync.WaitGroup
+
+	mu     sync.Mutex
+	usage  PoolUsage
+	closed bool
+	failed error // of making guests in the background
+}
+
+// PoolUsage counts the guests of a [Pool].
+type PoolUsage struct {
+	// Ready guests wait for work, Busy ones are at it, and Waiting is how many callers wait for one.
+	Ready, Busy, Waiting int
+	// Made is how many there have been, Reset how often one was put back to the snapshot, and Trapped how many had ended by a trap, a
+	// budget or because they were stopped.
+	Made, Reset, Trapped uint64
+}
+
+// NewPool returns a Pool of guests that begin at s, with opts, and begins to make those that are to be ready. The Pool does not close s.
+func NewPool(s *Snapshot, c PoolConfig, opts ...Option) (*Pool, error) {
+	if c.Max == 0 {
+		c.Max = max(c.Ready, 1)
+	}
+	if c.Ready < 0 || c.Max < c.Ready {
+		return nil, fmt.Errorf("make a pool: %d guests ready of %d at most", c.Ready, c.Max)
+	}
+	if _, _, err := s.configure(opts); err != nil {
+		return nil, fmt.Errorf("make a pool: %w", err)
+	}
+	p := &Pool{snapshot: s, config: c, opts: opts, slots: make(chan struct{}, c.Max), ready: make(chan *Guest, c.Max)}
+	p.base, p.cancel = context.WithCancel(context.Background())
+	for range c.Max {
+		p.slots <- struct{}{}
+	}
+	p.fill()
+	return p, nil
+}
+
+// fill makes guests in the background until enough are ready.
+func (p *Pool) fill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for missing := p.config.Ready - p.usage.Ready; missing > 0 && !p.closed; missing-- {
+		select {
+		case <-p.slots:
+		default:
+			return
+		}
+		p.usage.Ready++
+		p.workers.Go(func() {
+			g, err := p.make()
+			if err != nil {
+				p.mu.Lock()
+				p.usage.Ready--
+				p.failed = err
+				p.mu.Unlock()
+				p.slots <- struct{}{} // who waits for one tries by itself, and is told
+				return
+			}
+			p.ready <- g
+		})
+	}
+}
+
+func (p *Pool) make() (*Guest, error) {
+	g, err := p.snapshot.Start(p.base, p.opts...)
+	if err == nil {
+		p.mu.Lock()
+		p.usage.Made++
+		p.mu.Unlock()
+	}
+	return g, err
+}
+
+// Get returns a guest that has done nothing since the snapshot, and waits for one if all are at work. [Pool.Put] takes it back.
+// Errors: ErrClosed; the cause of ctx's end; what [Snapshot.Start] says.
+func (p *Pool) Get(ctx context.Context) (*Guest, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, fmt.Errorf("get a guest: the pool is %w", ErrClosed)
+	}
+	p.usage.Waiting++
+	p.mu.Unlock()
+	g, ahead, err := p.next(ctx)
+	p.mu.Lock()
+	p.usage.Waiting--
+	if ahead {
+		p.usage.Ready--
+	}
+	if err == nil {
+		p.usage.Busy++
+	}
+	p.mu.Unlock()
+	p.fill()
+	return g, err
+}
+
+// next returns the next guest, and whether it was made ahead.
+func (p *Pool) next(ctx context.Context) (g *Guest, ahead bool, err error) {
+	select {
+	case g := <-p.ready:
+		return g, true, nil
+	default:
+	}
+	select {
+	case g := <-p.ready:
+		return g, true, nil
+	case <-p.slots:
+		if g, err = p.make(); err != nil {
+			p.slots <- struct{}{}
+		}
+		return g, false, err
+	case <-p.base.Done():
+		return nil, false, fmt.Errorf("get a guest: the pool is %w", ErrClosed)
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("get a guest: %w", context.Cause(ctx))
+	}
+}
+
+// Put takes back a guest that Get returned. Nothing may use it any more.
+func (p *Pool) Put(g *Guest) error {
+	r := g.Result()
+	var err error
+	keep := p.config.Reset && r.Outcome == Running
+	if keep {
+		if err := g.Reset(p.base); err != nil {
+			keep = false // another takes its place
+		}
+	}
+	if !keep {
+		err = g.Close(context.WithoutCancel(p.base))
+	}
+	p.mu.Lock()
+	p.usage.Busy--
+	switch {
+	case keep && !p.closed:
+		p.usage.Reset++
+		p.usage.Ready++
+	case r.Outcome != Running && r.Outcome != Exited:
+		p.usage.Trapped++
+	}
+	give := keep && !p.closed
+	if give {
+		p.ready <- g // there is room for as many as may be alive
+	}
+	p.mu.Unlock()
+	if give {
+		return nil
+	}
+	if keep {
+		err = g.Close(context.WithoutCancel(p.base))
+	}
+	p.slots <- struct{}{}
+	p.fill()
+	return err
+}
+
+// Do gets a guest, calls f with it and puts it back.
+func (p *Pool) Do(ctx context.Context, f func(*Guest) error) (err error) {
+	g, err := p.Get(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Put(g)) }()
+	return f(g)
+}
+
+// Usage tells what the Pool's guests do now, and what they did.
+func (p *Pool) Usage() PoolUsage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.usage
+}
+
+// Close closes the guests that are ready, and waits for those that are being made. Guests at work go on: Put closes them. Who waits for one
+// is told ErrClosed. The error is the last one of making guests in the background, or of closing them.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	err := p.failed
+	p.mu.Unlock()
+	if closed {
+		return nil
+	}
+	p.cancel()
+	p.workers.Wait()
+	for {
+		select {
+		case g := <-p.ready:
+			err = errors.Join(err, g.Close(ctx))
+		default:
+			p.mu.Lock()
+			p.usage.Ready = 0
+			p.mu.Unlock()
+			return err
+		}
+	}
+}
