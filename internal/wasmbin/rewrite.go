@@ -291,7 +291,9 @@ func (r *rewriter) plan() error {
 			return err
 		}
 		r.addBulkHelpers()
-		return r.solveCalls(g)
+		if err := r.solveCalls(g); err != nil {
+			return err
+		}
 	}
 	if o.Capture && (o.Stop || o.Fuel) {
 		return r.planCapture()
