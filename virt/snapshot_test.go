@@ -1,6 +1,7 @@
 package virt_test
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"os"
@@ -53,7 +54,7 @@ func started(t *testing.T, s *virt.Snapshot, opts ...virt.Option) *virt.Guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := g.Close(t.Context()); err != nil {
+		if err := g.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
