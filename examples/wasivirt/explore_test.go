@@ -88,6 +88,15 @@ func TestExploredCommandRepeats(t *testing.T) {
 	}
 }
 
+// Faults and limits of the disk go for explored runs as they do for one.
+func TestExploreHeedsFaults(t *testing.T) {
+	t.Setenv(cacheVariable, "off")
+	code, out := invoked(t, "explore", "-seeds", "1..3", "-fault", "fd_write:EIO", do, "echo", "hello")
+	if again, _ := invoked(t, "run", "-deterministic", "1", "-fault", "fd_write:EIO", do, "echo", "hello"); again == 0 || code == 0 || strings.Contains(out, "exit 0") {
+		t.Errorf("explore: status %d, run: status %d, want failures\n%s", code, again, out)
+	}
+}
+
 func TestStrategies(t *testing.T) {
 	for _, s := range []string{"", "uniform", "round-robin", "block:0.5", "pct:3,100"} {
 		if _, err := parseStrategy(s); err != nil {

@@ -2,9 +2,11 @@ package explore_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -28,6 +30,55 @@ func seeds(few, many uint64) uint64 {
 		return many
 	}
 	return few
+}
+
+// The guests have a bug that one strategy alone misses: a thread that has to be slow, an order of five steps, a sleep in
+// the place of synchronization. Each is found within 1000 seeds by default, and the corrected guest is clean.
+func TestThePortfolioFindsWhatOneStrategyMisses(t *testing.T) {
+	for _, name := range []string{"order_violation", "depth_four", "sleep_sync", "check_act"} {
+		t.Run(name, func(t *testing.T) {
+			report := explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: 1000, ShrinkRuns: -1})
+			found := false
+			for _, o := range report.Outcomes {
+				found = found || o.What == "exit 1" && len(o.By) > 0
+			}
+			if !found {
+				t.Error("no seed found the bug")
+			}
+			fixed := explored(t, explore.Config{Wasm: bare(t, name+"_fixed"), First: 1, Last: seeds(200, 10_000), ShrinkRuns: -1})
+			if !fixed.Clean() {
+				t.Error("the corrected guest: not every seed exits with 0")
+			}
+		})
+	}
+}
+
+func TestSystematicExploration(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		proved := explored(t, explore.Config{Wasm: bare(t, "sleep_sync_fixed"), Systematic: true, Workers: workers})
+		if p := proved.Proof; p == nil || !p.Complete || p.Schedules < 2 || !proved.Clean() {
+			t.Errorf("%d workers: %v of a small guest, want a proof", workers, p)
+		}
+	}
+	found := explored(t, explore.Config{Wasm: bare(t, "depth_four"), Systematic: true, MaxSchedules: 20_000, ShrinkRuns: -1})
+	if p := found.Proof; p.Complete || p.Preemptions < 2 || found.Clean() {
+		t.Errorf("%v of a guest with a bug of depth four, which was not found", p)
+	}
+}
+
+// A report of a campaign that was stopped tells of the runs that were made.
+func TestAnEndedContextLeavesAReport(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var runs atomic.Int64
+	report, err := explore.Run(ctx, explore.Config{Wasm: bare(t, "race_counter"), First: 1, Last: 1_000_000, World: func(uint64) ([]virt.Option, error) {
+		if runs.Add(1) == 100 {
+			cancel()
+		}
+		return nil, nil
+	}})
+	if !errors.Is(err, context.Canceled) || report == nil || report.Runs < 50 || report.Runs > 110 {
+		t.Errorf("%+v, %v", report, err)
+	}
 }
 
 // planted are guests with a bug, and what it ends them with.
