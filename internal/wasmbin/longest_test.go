@@ -27,18 +27,16 @@ const (
 // functions that the rewriter added look like, and nothing of where it puts them.
 type longest struct {
 	m        *Module
-	graph    callGraph
 	guestEnd uint32 // the functions from here on are the rewriter's
 	looks    []uint32
 	cells    []uint32 // globals
-	body     body
 	heads    []int
 	throughs []int
 	rests    []int
 	cycles   []uint32 // the component of each function
 
-	path, tail, frame int // the longest found, in all of the module, and of tails on cycles
-	err               error
+	path, tail int // the longest found, in all of the module, and of tails on cycles
+	err        error
 }
 
 // unchecked returns the longest path between two looks, and the longest tail of a function on a cycle.
