@@ -24,11 +24,13 @@ type compilation struct {
 	sum      [32]byte // SHA-256 of the module as it was given
 	exported map[string]api.FunctionDefinition
 
-	host *Host // the first
-	key  compilationKey
-	done chan struct{} // closed when err, and all of the above, are set
-	err  error
-	refs int // Modules and those who wait for one; guarded by host.mu
+	host   *Host // the first
+	key    compilationKey
+	done   chan struct{} // closed when err, and all of the above, are set
+	err    error
+	wanted context.Context // ends when nobody waits any more
+	forget context.CancelFunc
+	refs   int // Modules and those who wait for one; guarded by host.mu
 }
 
 // compilationKey tells what compiled code depends on: the module, and how it is rewritten.
@@ -41,7 +43,8 @@ type compilationKey struct {
 //
 // The same bytes are compiled once, however many ask, as long as one of the Modules is open. Compile returns when ctx
 // ends, with its cause. wazero's compiler cannot be interrupted: it goes on in the background until it is done, for which
-// [Host.Close] waits. [ModuleLimits] bound how long that can be.
+// [Host.Close] waits. [ModuleLimits] bound how long that can be. [WithCompilationProcess] compiles in a process of its
+// own, which ends with ctx.
 //
 // Errors:
 //   - [*ModuleError]: the bytes are no module, exceed a limit, or the engine refuses them;
@@ -60,7 +63,11 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		return nil, err
 	}
 	options := h.rewriting(info)
+	values := context.WithoutCancel(ctx) // others may wait for it too
 	c, err := h.first().compilation(compilationKey{sha256.Sum256(wasm), fmt.Sprintf("%+v", options)}, func(c *compilation) error {
+		ctx, cancel := context.WithCancel(values)
+		defer cancel()
+		defer context.AfterFunc(c.wanted, cancel)()
 		return h.compile(ctx, c, wasm, info, options)
 	})
 	if err != nil {
@@ -93,6 +100,7 @@ func (h *Host) compilation(key compilationKey, compile func(*compilation) error)
 		return c, nil
 	}
 	c := &compilation{host: h, key: key, sum: key.sum, refs: 1, done: make(chan struct{})}
+	c.wanted, c.forget = context.WithCancel(context.Background())
 	h.compilations[key] = c
 	h.compiling.Go(func() {
 		c.err = compile(c)
@@ -118,6 +126,7 @@ func (c *compilation) release(ctx context.Context) error {
 	last := c.refs == 0
 	ready := false
 	if last {
+		c.forget()
 		select {
 		case <-c.done:
 			ready = c.err == nil
@@ -149,7 +158,12 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 	if err != nil {
 		return moduleError(err)
 	}
-	ctx = context.WithoutCancel(ctx) // others may wait for it too
+	if err := h.compileElsewhere(ctx, rewritten); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // nobody waits any more
+	}
 	compiled, err := h.compileCached(ctx, rewritten)
 	if err != nil {
 		return err

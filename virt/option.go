@@ -34,6 +34,7 @@ type config struct {
 	interpreted   bool   // wazero's interpreter was asked for
 	moduleLimits  *ModuleLimits
 	cache         *compilationCache
+	process       *ProcessLimits // of those that compile; nil for none
 	modules       []func(wazero.Runtime) (api.Module, error)
 	clock         clock.Clock
 	scheduler     sched.Scheduler

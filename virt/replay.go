@@ -88,7 +88,7 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 	}
 	c := p.config(r)
 	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, standIns(info)
-	c.interpreted, c.moduleLimits, c.cache = given.interpreted, given.moduleLimits, given.cache
+	c.interpreted, c.moduleLimits, c.cache, c.process = given.interpreted, given.moduleLimits, given.cache, given.process
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
