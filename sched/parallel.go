@@ -81,6 +81,9 @@ func (p *Parallel) Stats() Stats {
 	return s
 }
 
+// TakesTurns implements [TurnTaker]: threads run in parallel.
+func (p *Parallel) TakesTurns() bool { return false }
+
 // Start implements Scheduler.
 func (p *Parallel) Start(t *Thread) error {
 	p.mu.Lock()

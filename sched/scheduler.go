@@ -38,6 +38,20 @@ type Scheduler interface {
 	Next(t *Thread)
 }
 
+// TurnTaker is implemented by a Scheduler that tells whether threads take turns. A scheduler that embeds or wraps another
+// passes it on.
+type TurnTaker interface {
+	// TakesTurns reports whether no more than one thread of all groups has the turn at any moment, and the scheduler alone
+	// decides which. Its answer never changes.
+	TakesTurns() bool
+}
+
+// TakesTurns reports whether threads that s runs take turns. They do not where s is no [TurnTaker].
+func TakesTurns(s Scheduler) bool {
+	t, ok := s.(TurnTaker)
+	return ok && t.TakesTurns()
+}
+
 // Point is a kind of moment at which the turn can go to another thread.
 type Point uint8
 

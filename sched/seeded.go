@@ -136,6 +136,9 @@ func (s *Seeded) encode(choice uint32) {
 	s.kept = 0
 }
 
+// TakesTurns implements [TurnTaker]: one thread runs at a time.
+func (s *Seeded) TakesTurns() bool { return true }
+
 // Start implements Scheduler.
 func (s *Seeded) Start(t *Thread) error {
 	s.mu.Lock()

@@ -135,8 +135,8 @@ func (d *deterministic) settle(c *config) error {
 	if isReal(c.clock) {
 		errs = append(errs, errors.New("WithClock: the clock is the machine's"))
 	}
-	if _, parallel := c.scheduler.(*sched.Parallel); parallel {
-		errs = append(errs, errors.New("WithScheduler: the threads run in parallel"))
+	if !sched.TakesTurns(c.scheduler) {
+		errs = append(errs, errors.New("WithScheduler: the threads run in parallel, or the scheduler does not say: see sched.TurnTaker"))
 	}
 	return breaks(append(errs, d.check(c)))
 }

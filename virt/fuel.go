@@ -2,10 +2,10 @@ package virt
 
 import (
 	"math"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/sched"
 )
 
@@ -27,6 +27,9 @@ func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
 	cell, _ := mod.ExportedGlobal(m.report.FuelGlobal).(api.MutableGlobal)
 	return cell
 }
+
+// mover is a clock that can be moved.
+type mover interface{ Advance(d time.Duration) }
 
 // refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that threads can share a
 // budget and take turns; what a slice was overdrawn by is owed from the next.
@@ -66,7 +69,7 @@ func (t *thread) refuel() {
 	t.guest.usage.fuel.Add(slice)
 	t.record.handed += uint64(slice)
 	t.setFuel(left + slice)
-	if v, ok := clock.As[*clock.Virtual](t.guest.host.clock); ok && t.guest.host.takesTurns() {
+	if v := t.guest.host.movable; v != nil {
 		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
 		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond,
 		// also where the limit has less than a slice left: time does not depend on limits.

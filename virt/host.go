@@ -90,6 +90,7 @@ type Host struct {
 	modules   map[string]api.Module // what guests import from the Host, by name
 	clock     clock.Clock
 	scheduler sched.Scheduler
+	movable   mover // the clock, where computing takes time on it; else nil
 	seeded    *random.SeededSource
 	late      *lateness // nil where timers are punctual
 	replay    *replayer // nil where the Host answers by itself
@@ -134,6 +135,9 @@ func prepareHost(ctx context.Context, c config) *Host {
 	}
 	if h.scheduler == nil {
 		h.scheduler = sched.NewParallel(sched.Limits{})
+	}
+	if h.takesTurns() {
+		h.movable, _ = clock.As[mover](h.clock)
 	}
 	h.budgets = newBudgets(&c.control.shared)
 	if d := c.control.shared.WallTime; d > 0 {

@@ -70,6 +70,9 @@ func (s *replayScheduler) rest() error {
 	return nil
 }
 
+// TakesTurns implements [sched.TurnTaker].
+func (*replayScheduler) TakesTurns() bool { return true }
+
 // Start implements [sched.Scheduler].
 func (s *replayScheduler) Start(*sched.Thread) error { return nil }
 

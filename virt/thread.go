@@ -160,6 +160,5 @@ func (t *thread) schedYield() wasip1.Errno {
 
 // takesTurns reports whether the Host's threads run by turns, which go on at every call.
 func (h *Host) takesTurns() bool {
-	_, parallel := h.scheduler.(*sched.Parallel)
-	return !parallel
+	return sched.TakesTurns(h.scheduler)
 }

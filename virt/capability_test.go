@@ -1,0 +1,55 @@
+package virt_test
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// TestSchedulerThatEmbedsAParallel is none that takes turns.
+func TestSchedulerThatEmbedsAParallel(t *testing.T) {
+	own := struct{ *sched.Parallel }{sched.NewParallel(sched.Limits{})}
+	_, err := virt.NewBuilder(virt.Deterministic(1), virt.WithScheduler(own)).Build(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "WithScheduler") {
+		t.Errorf("Deterministic with threads in parallel: %v, want an error that names WithScheduler", err)
+	}
+	turns := struct{ *sched.Seeded }{sched.NewSeeded(sched.SeededConfig{})}
+	host := hostOf(t, virt.Deterministic(1), virt.WithScheduler(turns))
+	if r, err := host.Run(t.Context(), caller("sched_yield", "")); err != nil || !r.Success() {
+		t.Errorf("a scheduler that embeds a Seeded: %v, %v", r, err)
+	}
+}
+
+// sleeping has a guest of passing wait for d and returns how far clock k moved.
+func sleeping(t *testing.T, g *virt.Guest, k *clock.Virtual, d time.Duration) (time.Duration, error) {
+	t.Helper()
+	sub := make([]byte, 48)
+	sub[16] = byte(wasip1.ClockMonotonic)
+	binary.LittleEndian.PutUint64(sub[24:], uint64(d))
+	g.Instance().Memory().Write(0x800, sub)
+	before := k.Elapsed()
+	_, err := g.Call(t.Context(), "poll_oneoff", 0x800, 0x900, 1, 0x100)
+	return k.Elapsed() - before, err
+}
+
+// TestNoWaitCarriesTheClockToItsEnd: a guest that sleeps for ages waits, and the next one's sleep is as long as it says.
+func TestNoWaitCarriesTheClockToItsEnd(t *testing.T) {
+	k := clock.NewVirtual(clock.WithAutoAdvance())
+	host := newHost(t, virt.WithClock(k))
+	m := compiled(t, host, passing())
+	for _, ages := range []time.Duration{1 << 61, 1<<63 - 2} {
+		g := newGuest(t, host, m, virt.WithTimeout(20*time.Millisecond))
+		if moved, err := sleeping(t, g, k, ages); err == nil || moved != 0 {
+			t.Errorf("a sleep of %v: the clock moved by %v, %v", ages, moved, err)
+		}
+	}
+	if moved, err := sleeping(t, newGuest(t, host, m), k, time.Second); err != nil || moved != time.Second {
+		t.Errorf("the next guest slept %v, %v, want 1s", moved, err)
+	}
+}
