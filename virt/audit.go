@@ -71,9 +71,9 @@ func newAudit(m *wasmbin.Module) *Audit {
 	a := &Audit{}
 	for _, im := range m.Imports {
 		if im.Kind == wasmbin.KindFunc {
-			subsystem := subsystemOf(im.Module, im.Name)
-			a.Threads = a.Threads || im.Module == threadsModule && subsystem == SubsystemSched
-			a.Imports = append(a.Imports, Import{im.Module, im.Name, subsystem})
+			each := newImport(im)
+			a.Threads = a.Threads || im.Module == threadsModule && each.Subsystem == SubsystemSched
+			a.Imports = append(a.Imports, each)
 		}
 	}
 	for _, mem := range m.Memories {

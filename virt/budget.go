@@ -18,7 +18,7 @@ import (
 // BudgetSleep is the budget of time spent waiting with a deadline. Its end ends the guest.
 const BudgetSleep Budget = "sleep"
 
-// Limits are budgets. 0 is no limit.
+// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together ([WithSharedLimits]). 0 is no limit.
 type Limits struct {
 	// Memory is bytes of linear memory. A guest that starts with more than is left is refused, growth fails in the guest.
 	Memory uint64
@@ -48,8 +48,8 @@ type Limits struct {
 // Host is built. What a guest gives back (memory, descriptors, threads, files that it removed) others may take.
 func WithSharedLimits(l Limits) Option {
 	return hostOption("WithSharedLimits", func(c *config) error {
-		if l.WallTime < 0 || l.Sleep < 0 || l.Descriptors < 0 || l.Threads < 0 {
-			return fmt.Errorf("a limit is negative: %+v", l)
+		if err := l.check(); err != nil {
+			return err
 		}
 		c.control.shared = l
 		return nil

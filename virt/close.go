@@ -188,6 +188,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	}
 	g.host.budgets.memory.giveBack(int64(g.charged))
 	err = errors.Join(err, g.unshare(ctx))
+	if g.admitted {
+		g.host.dismiss()
+	}
 	g.host.remove(g)
 	g.host.linger(g)
 	if !g.adopted {

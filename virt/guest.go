@@ -50,15 +50,17 @@ type Guest struct {
 	timer       *time.Timer
 	deadline    time.Time // of the budget of wall time; zero where there is none
 
-	layers  []vfs.FS // that budgets put before what is mounted
-	forks   forks
-	home    *Snapshot     // what Reset goes back to, where it is not origin
-	origin  *Snapshot     // what it began as, nil where it began as its module does
-	atPoint *checkpoint   // where a command's snapshot is to be taken
-	copies  atomic.Int64  // bytes that its instances take besides the memory
-	calls   chan struct{} // holds one token while an export runs
-	ended   atomic.Bool
-	uses    gate // calls and whatever else needs what Close frees
+	layers   []vfs.FS // that budgets put before what is mounted
+	forks    forks
+	home     *Snapshot     // what Reset goes back to, where it is not origin
+	origin   *Snapshot     // what it began as, nil where it began as its module does
+	atPoint  *checkpoint   // where a command's snapshot is to be taken
+	copies   atomic.Int64  // bytes that its instances take besides the memory
+	calls    chan struct{} // holds one token while an export runs
+	ended    atomic.Bool
+	uses     gate        // calls and whatever else needs what Close frees
+	ran      atomic.Bool // Run was called
+	admitted bool        // it has one of the places of WithMaxGuests
 
 	mu     sync.Mutex
 	result *Result // but for what ends tell
@@ -78,11 +80,20 @@ type Guest struct {
 // A ctx that has ended is an error. One that ends while the module's start function or _initialize runs is the guest's end.
 func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (*Guest, error) {
 	if m.host.first() != h.first() {
-		return nil, errors.New("the module was compiled by another Host: compile it with this one")
+		return nil, fmt.Errorf("make a guest: the module: %w", ErrOtherHost)
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("make a guest: %w", context.Cause(ctx))
 	}
+	if err := h.admit(ctx); err != nil {
+		return nil, err
+	}
+	admitted := true
+	defer func() {
+		if admitted {
+			h.dismiss() // the guest could not be made
+		}
+	}()
 	if !h.uses.enter() {
 		return nil, fmt.Errorf("make a guest: the Host is %w", ErrClosed)
 	}
@@ -95,6 +106,7 @@ func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (*Gue
 		m.uses.leave()
 		return nil, fmt.Errorf("make a guest: %w", err)
 	}
+	g.admitted, admitted = true, false
 	g.uses.enter()
 	err = g.begin(ctx)
 	g.uses.leave()
@@ -185,7 +197,9 @@ func (g *Guest) Run(ctx context.Context) (*Result, error) { return g.run(ctx, ni
 // run is Run on a main thread that was made before, if it is not nil. That is ended in any case.
 func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err error) {
 	if !g.module.Command() {
-		err = errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
+		err = ErrNotCommand
+	} else if g.ran.Swap(true) {
+		err = ErrAlreadyRun
 	} else {
 		name, params := g.entry()
 		_, err = g.call(ctx, main, true, name, params)
@@ -245,10 +259,10 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 	}
 	fn := t.mod.ExportedFunction(name)
 	if fn == nil {
-		return nil, fmt.Errorf("the module exports no function %q", name)
+		return nil, fmt.Errorf("call %q: %w", name, ErrNoExport)
 	}
 	if want := len(fn.Definition().ParamTypes()); want != len(params) {
-		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, want, len(params))
+		return nil, fmt.Errorf("call %s with %d parameters, which takes %d: %w", name, len(params), want, ErrParams)
 	}
 	if nested {
 		defer t.aside()()
@@ -335,17 +349,17 @@ func (g *Guest) watch(ctx context.Context) (stop func()) {
 func (g *Guest) CallFormatted(ctx context.Context, name string, params ...string) ([]string, error) {
 	fn := g.main.mod.ExportedFunction(name)
 	if fn == nil {
-		return nil, fmt.Errorf("the module exports no function %q", name)
+		return nil, fmt.Errorf("call %q: %w", name, ErrNoExport)
 	}
 	types := fn.Definition().ParamTypes()
 	if len(types) != len(params) {
-		return nil, fmt.Errorf("%s takes %d parameters, not %d", name, len(types), len(params))
+		return nil, fmt.Errorf("call %s with %d parameters, which takes %d: %w", name, len(params), len(types), ErrParams)
 	}
 	values := make([]uint64, len(params))
 	for i, text := range params {
 		v, err := parseValue(types[i], text)
 		if err != nil {
-			return nil, fmt.Errorf("parameter %d of %s: %w", i+1, name, err)
+			return nil, fmt.Errorf("parameter %d of %s: %w: %w", i+1, name, ErrParams, err)
 		}
 		values[i] = v
 	}

@@ -23,14 +23,6 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesThreads | experim
 	experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesExceptionHandling |
 	experimental.CoreFeaturesTypedFunctionReferences
 
-// Errors of guests and Hosts.
-var (
-	// ErrBusy: another call of the guest's exports is under way. See [WithSerializedCalls].
-	ErrBusy = errors.New("another call of this guest is under way: wait for it, or make the guest WithSerializedCalls")
-	// ErrClosed: the Host or guest has been closed.
-	ErrClosed = errors.New("closed")
-)
-
 // Builder collects the options of a [Host]. It never changes: With returns another.
 type Builder struct {
 	opts []Option
@@ -124,6 +116,7 @@ type Host struct {
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool
+	slots     chan struct{} // one token a guest, with WithMaxGuests
 }
 
 // prepareHost makes a Host that exports nothing yet.
@@ -138,6 +131,9 @@ func prepareHost(ctx context.Context, c config) *Host {
 	}
 	if h.takesTurns() {
 		h.movable, _ = clock.As[mover](h.clock)
+	}
+	if c.guests > 0 {
+		h.slots = make(chan struct{}, c.guests)
 	}
 	h.budgets = newBudgets(&c.control.shared)
 	if d := c.control.shared.WallTime; d > 0 {

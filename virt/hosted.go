@@ -177,7 +177,7 @@ func (h *Host) unrecorded(info *wasmbin.Module) (names []string) {
 		case im.Kind == wasmbin.KindFunc && (reserved(im.Module) || h.config.hosted.find(im.Module, im.Name) != nil):
 		case im.Kind == wasmbin.KindMemory && im.Memory.Shared: // it is the Host's own
 		default:
-			names = append(names, importName(im))
+			names = append(names, importText(newImport(im)))
 		}
 	}
 	return names

@@ -76,57 +76,8 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 	}
 }
 
-// checkImports reports every import that neither the Host nor another module of its runtime answers.
-func (h *Host) checkImports(info *wasmbin.Module) error {
-	var missing, denied []string
-	pointers := false
-	for _, im := range info.Imports {
-		if im.Kind != wasmbin.KindFunc {
-			continue
-		}
-		if im.Module != reservedModule && !h.config.control.granted(im.Module, im.Name) {
-			denied = append(denied, importName(im))
-		}
-		switch {
-		case im.Module == ModuleName:
-			row := functionNamed(im.Name)
-			if row == nil {
-				missing = append(missing, importName(im)+", which is no function of preview1")
-			} else if row.pointers() {
-				pointers = true
-			}
-		case im.Module == "wasi_unstable":
-			return fmt.Errorf("the module imports wasi_unstable, the preview that came before %s and laid out its structures differently: build it with a toolchain of 2020 or later", ModuleName)
-		case strings.HasPrefix(im.Module, "wasi:"):
-			return fmt.Errorf("the module imports %s, which is preview 2: build it for preview 1 (wasm32-wasip1)", safetext.Quote(im.Module))
-		case im.Module == reservedModule && im.Name == checkpointName && !h.config.noPreempt:
-		case im.Module == reservedModule || strings.HasPrefix(im.Module, reservedModule+"."):
-			return fmt.Errorf("the module imports from %q, which is reserved for the Host", reservedModule)
-		case im.Module == "wasi" && im.Name == "thread-spawn":
-		default:
-			if h.config.hosted.find(im.Module, im.Name) != nil {
-				break
-			}
-			if m := h.runtime.Module(im.Module); m == nil || !exports(m, im.Name) {
-				missing = append(missing, importName(im))
-			}
-		}
-	}
-	if missing != nil {
-		return fmt.Errorf("the module imports what nobody provides: %s: give the Host a module that has it (WithModules, or WithRuntime)", list(missing, 5))
-	}
-	if denied != nil {
-		return fmt.Errorf("the module imports what this sealed Host does not grant: %s: grant it (WithAllowedImports), or run the module elsewhere", list(denied, 5))
-	}
-	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
-	if pointers && !exportsMemory(info) && sharedMemory(info) == nil {
-		return fmt.Errorf(`the module exports no memory named "memory", which %s needs for its pointers`, ModuleName)
-	}
-	return nil
-}
-
-// importName is "module.name", as it is shown.
-func importName(im wasmbin.Import) string {
+// importText is "module.name", as it is shown.
+func importText(im Import) string {
 	return safetext.Name(im.Module) + "." + safetext.Name(im.Name)
 }
 

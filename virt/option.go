@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	gopath "path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -69,7 +72,10 @@ type config struct {
 	memory  uint64
 	fds     int
 	threads int
+	guests  int
 	control control
+
+	forGuest bool // the options that are being applied are one guest's own
 }
 
 // mount is one WithMount.
@@ -78,6 +84,7 @@ type mount struct {
 	fsys vfs.FS // nil where it is made for each guest
 	make func(*Guest) (vfs.FS, error)
 	opts []vfs.MountOption
+	own  bool // given for one guest
 }
 
 // apply makes the changes that opts ask for, and collects what is wrong with them.
@@ -224,6 +231,9 @@ func WithName(argv0 string) Option {
 // WithArgs sets the guest's arguments after its name. None may contain a NUL byte.
 func WithArgs(args ...string) Option {
 	return guestOption("WithArgs", func(c *config) error {
+		if i := slices.IndexFunc(args, func(a string) bool { return strings.ContainsRune(a, 0) }); i >= 0 {
+			return fmt.Errorf("argument %d contains a NUL byte", i+1)
+		}
 		c.args, c.argsFn = append([]string(nil), args...), nil
 		return nil
 	})
@@ -236,7 +246,16 @@ func WithArgsFunc(f func() ([]string, error)) Option {
 
 // WithEnv sets an environment variable. It wins over one of the same name from elsewhere.
 func WithEnv(name, value string) Option {
-	return guestOption("WithEnv", func(c *config) error { c.env = c.env.With(name, value); return nil })
+	return guestOption("WithEnv", func(c *config) error {
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00"):
+			return fmt.Errorf("the name %q: want a name without = and NUL", name)
+		case strings.ContainsRune(value, 0):
+			return fmt.Errorf("the value of %s contains a NUL byte", name)
+		}
+		c.env = c.env.With(name, value)
+		return nil
+	})
 }
 
 // WithEnvFunc asks f for environment variables, each "NAME=value", once a guest, when it is made.
@@ -318,7 +337,17 @@ func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error)
 		if missing {
 			return fmt.Errorf("%q: the file system is nil", path)
 		}
-		c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], mount{path: path, fsys: fsys, make: make, opts: opts})
+		m := mount{path: path, fsys: fsys, make: make, opts: opts, own: c.forGuest}
+		at := slices.IndexFunc(c.mounts, func(o mount) bool { return gopath.Clean(o.path) == gopath.Clean(path) })
+		switch {
+		case at < 0:
+			c.mounts = append(c.mounts[:len(c.mounts):len(c.mounts)], m)
+		case c.mounts[at].own == c.forGuest:
+			return fmt.Errorf("mount %q: something is already mounted there: mount it at another path, or give it once", path)
+		default: // a guest's own mount replaces the Builder's
+			c.mounts = slices.Clone(c.mounts)
+			c.mounts[at] = m
+		}
 		return nil
 	})
 }

@@ -72,24 +72,3 @@ func (h *Host) Audit(wasm []byte) (*Audit, error) {
 	}
 	return a, nil
 }
-
-// denies says why a guest cannot have an import, or "".
-func (h *Host) denies(im Import) string {
-	c := &h.config.control
-	if im.Subsystem == "" {
-		if m := h.runtime.Module(im.Module); m == nil || !exports(m, im.Name) {
-			return "nobody provides it"
-		}
-	}
-	if !c.granted(im.Module, im.Name) {
-		return "the sealed Host does not grant it"
-	}
-	for i := range rows {
-		if f := row(i); im.Subsystem != "" && f.Name == im.Name {
-			if rules := rulesFor(c.policy, i); len(rules) == 1 && rules[0].deny && len(rules[0].paths) == 0 {
-				return fmt.Sprintf("policy answers %v: %v", rules[0].errno, rules[0])
-			}
-		}
-	}
-	return ""
-}

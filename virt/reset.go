@@ -107,6 +107,7 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	s.takeOver(g, nil)
 	g.draw()
 	g.random = g.limited(g.random)
+	g.ran.Store(false)
 	ns, err := g.namespace()
 	if err != nil {
 		return err

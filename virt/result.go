@@ -2,8 +2,10 @@ package virt
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
@@ -154,10 +156,13 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return "the guest ended: " + e.Result.String() }
 
-// Unwrap returns what stands behind the end: the trap, or the cause of a cancellation.
+// Unwrap returns what stands behind the end: the [*Trap], a [*BudgetError], or Result.Err.
 func (e *ExitError) Unwrap() error {
-	if e.Result.Trap != nil {
+	switch {
+	case e.Result.Trap != nil:
 		return e.Result.Trap
+	case e.Result.Outcome == Exhausted:
+		return &BudgetError{Budget: e.Result.Budget}
 	}
 	return e.Result.Err
 }
@@ -322,4 +327,26 @@ func resultOf(err error) *Result {
 		return &Result{Outcome: Trapped, Trap: trap}
 	}
 	return &Result{Outcome: Failed, Err: err}
+}
+
+// LogValue implements [slog.LogValuer]: the outcome in words, and of the other fields those that mean something with it.
+func (r *Result) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("outcome", r.Outcome.String())}
+	switch r.Outcome {
+	case Exited:
+		attrs = append(attrs, slog.Uint64("exit_code", uint64(r.ExitCode)))
+	case Signaled:
+		attrs = append(attrs, slog.String("signal", r.Signal.String()))
+	case Trapped:
+		attrs = append(attrs, slog.String("trap", r.Trap.Kind.String()), slog.String("stack", r.Trap.Stack))
+	case Exhausted:
+		attrs = append(attrs, slog.String("budget", string(r.Budget)))
+	}
+	if r.Err != nil {
+		attrs = append(attrs, slog.String("error", r.Err.Error()))
+	}
+	if r.Hash != ([32]byte{}) {
+		attrs = append(attrs, slog.String("hash", hex.EncodeToString(r.Hash[:])))
+	}
+	return slog.GroupValue(append(attrs, slog.Uint64("thread", uint64(r.Thread)))...)
 }

@@ -160,9 +160,12 @@ func (g *Guest) limit() uint64 {
 func (g *Guest) checkMemory() error {
 	for _, m := range g.module.info.Memories {
 		if min := m.Min * pageSize; min > g.limit() {
-			return fmt.Errorf("the module starts with %d bytes of memory, and its limit is %d", min, g.limit())
+			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf(
+				"the module starts with %d bytes of memory, and its limit is %d: raise WithMemoryLimit", min, g.limit())}
 		} else if !g.charge(min) {
-			return fmt.Errorf("the module starts with %d bytes of memory, and the Host's budget has no more than %d", min, g.host.budgets.memory.left.Load())
+			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf("the module starts with %d bytes of memory, "+
+				"and the Host's budget has no more than %d: wait for other guests, or raise WithSharedLimits",
+				min, g.host.budgets.memory.left.Load())}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package virt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/wasivirt/wasivirt/sched"
@@ -17,7 +18,7 @@ import (
 func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) {
 	for _, g := range guests {
 		if g.host != h {
-			return nil, errors.New("run guests together: one of them is of another Host")
+			return nil, fmt.Errorf("run guests together: %w", ErrOtherHost)
 		}
 	}
 	mains := make([]*sched.Thread, len(guests))

@@ -34,6 +34,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Optio
 	defer contain(&err)
 	if len(opts) > 0 {
 		own := *c
+		own.forGuest = true
 		g.config = &own
 		if err := errors.Join(own.apply(true, opts)...); err != nil {
 			return nil, err
@@ -168,9 +169,9 @@ func (g *Guest) open() error {
 	err = p.Install(g.files)
 	switch {
 	case errors.Is(err, wasip1.ENFILE):
-		return fmt.Errorf("the descriptors that it begins with are more than the Host's budget has left (WithSharedLimits): %w", err)
+		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.ENFILE, Reason: "the descriptors that it begins with are more than the Host's budget has left (WithSharedLimits)"}
 	case err != nil:
-		return fmt.Errorf("it begins with more descriptors than WithMaxDescriptors allows: %w", wasip1.EMFILE)
+		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.EMFILE, Reason: "it begins with more descriptors than WithMaxDescriptors allows"}
 	}
 	return nil
 }
