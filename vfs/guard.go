@@ -7,8 +7,7 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Guard is asked by the walker before an operation on paths is carried out, or its failure told: places are where the paths have
-// led, one for each. What it answers, where that is not nil, is the operation's answer, and nothing is done.
+// The walker calls Guard with the resolved path of each path argument before it performs the operation or reports its failure. What it answers, where that is not nil, is the operation's answer, and nothing is done.
 //
 // A place is the path from the guest's root by which the walk really went, without links, "." and ".."; the last component is
 // not followed where the operation does not follow it. As the walk holds the directories it went through, nobody can exchange

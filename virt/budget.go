@@ -40,7 +40,7 @@ type Limits struct {
 	// RandomBytes is bytes of randomness. A request for more than is left gets none, and is EDQUOT.
 	RandomBytes uint64
 	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a deadline, counted
-	// for each thread. What is over is not waited for: it ends the guest with a Result that says [Exhausted] and [BudgetSleep].
+	// for each thread. When the budget is used up, the wait is cut short and the guest ends with outcome [Exhausted] and [BudgetSleep].
 	Sleep time.Duration
 }
 

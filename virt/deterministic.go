@@ -113,9 +113,8 @@ func WithStrategy(s sched.Strategy) DeterministicOption {
 // not repeated.
 func WithMachineAccess() DeterministicOption { return func(d *deterministic) { d.machine = true } }
 
-// WithAccessSwitches lets a Host whose threads take turns give the turn on before every load and store of shared
-// memory. Without it, no other thread runs between the load and the store of a counter++, because no call is
-// there. It makes such guests 10 to 100 times slower: package explore uses it.
+// WithAccessSwitches also switches threads between loads and stores of shared memory, if threads take turns. Without it no other
+// thread runs between the load and the store of a counter++. It makes such guests 10 to 100 times slower. Package explore uses it.
 func WithAccessSwitches() Option {
 	return hostOption("WithAccessSwitches", func(c *config) error { c.access = true; return nil })
 }

@@ -1,24 +1,63 @@
-// Package virt runs WebAssembly guests in a virtual world: a small operating system whose
-// processes are WebAssembly modules that call WASI preview1.
+// Package virt runs WebAssembly guests in a virtual world: a small operating system whose processes are WebAssembly modules that
+// call WASI preview1.
 //
-// A [Builder] collects what the world is made of and builds a [Host]. The Host owns the world: file
-// systems, clock, randomness, scheduler. A [Guest] is a process in it: one instance of a [Module] with
-// arguments, environment, descriptors and an end, told by its [Result].
+// A [Builder] collects options and builds a [Host]. The Host owns the world: file systems, clock, randomness, scheduler. A
+// [Guest] is a process in it: an instance of a [Module] with arguments, environment and descriptors. Its [Result] tells how it
+// ended.
+//
+//	result, err := virt.Run(ctx, wasm, virt.WithMount("/", files), virt.WithArgs("/a.txt"), virt.WithStdout(&out))
+//
+// is short for
 //
 //	host, err := virt.NewBuilder(virt.WithMount("/", files)).Build(ctx)
 //	…
 //	defer host.Close(ctx)
-//	result, err := host.Run(ctx, wasm, virt.WithArgs("cat", "/a.txt"), virt.WithStdout(&out))
+//	result, err := host.Run(ctx, wasm, virt.WithArgs("/a.txt"), virt.WithStdout(&out))
 //
-// Nothing of the machine is in that world unless an option put it there. What is not said is: no
-// arguments but the name, an empty environment, standard input at its end, output discarded, a file system
-// in memory with /dev and an empty /tmp, the real clock, the system's randomness.
+// If err is not nil, the Host failed: a bad module, a mistake in an option, an error of the embedder's writer. A guest that fails is
+// never an error: look at the Result.
 //
-// Each [Option] says whether it belongs to the Host or to the Guest. Those of a Guest may be given to the Builder,
-// as what all guests have, and to [Host.Run] and [Host.Instantiate], as what one has.
+// Nothing of the machine is in the world unless an option puts it there. Defaults:
 //
-// An error of [Host.Run] says that the Host could not do its part. How the guest ended, be it with a trap,
-// is a [Result] and never an error.
+//   - argv holds only the program's name; the environment is empty;
+//   - standard input is at EOF; output is discarded;
+//   - each guest has a file system of its own in memory, with /dev and an empty /tmp;
+//   - the real clock, the system's randomness, no threads besides the first.
+//
+// Each [Option] belongs to the Host or to a guest. Guest options passed to [NewBuilder] apply to every guest; passed to
+// [Host.Run] or [Host.Instantiate] they apply to that guest only, and win. A guest's mount replaces the Builder's mount at the same
+// path. Host options passed for one guest are an error.
+//
+// # I want to …
+//
+//	run a command once                        [Run]
+//	run a module many times                   [Host.Compile], then [Host.RunModule]
+//	call exports                              [Host.Instantiate], then [Guest.Call]
+//	run modules that nobody vouches for       [Untrusted], then single limits
+//	limit one guest; all guests together      [WithLimits] or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
+//	answer imports that are not WASI          [WithFunctions] (recorded); [WithModules] (wazero host modules)
+//	change or watch WASI calls                [WithMiddleware]
+//	answer some WASI calls by myself          [WithReplacement]; by another host module: [WithFallback]
+//	forbid calls or paths                     [WithPolicy]
+//	refuse modules by what they import        [WithAllowedImports]
+//	see calls                                 [WithTrace]; count them: [WithUsage]
+//	make calls fail                           [WithFaults]; operations of a file system: package vfs/faultfs
+//	repeat a run exactly                      [Deterministic]; find races: package virt/explore; test: package virt/virttest
+//	record a run and replay it                [WithRecording], [Replay]; compare two: [CompareRecordings]
+//	use it from code written for wazero       [Instantiate]
+//
+// # Errors
+//
+// Match errors with errors.Is and errors.As:
+//
+//	[*ModuleError]                    the module is malformed or exceeds [ModuleLimits]
+//	[*ImportError]                    the module imports what the Host does not provide or allow
+//	[*ExitError]                      a call of an export ended the guest; it unwraps to [*Trap], [*BudgetError] or the cause
+//	[*BudgetError]                    a budget is used up; for wall time it matches context.DeadlineExceeded
+//	[ErrBusy], [ErrClosed]            another call is under way; the Host or guest is closed
+//	[ErrNotCommand], [ErrAlreadyRun]  Run of a reactor; a second Run
+//	[ErrNoExport], [ErrParams]        no such export; its parameters are others
+//	[ErrOtherHost]                    the module or guest belongs to another Host
 //
 // A Host and a Module may be used by any number of goroutines. A Guest runs one call of an export at a time.
 package virt

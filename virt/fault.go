@@ -202,8 +202,8 @@ func (f *Function) transfers() bool {
 	return slices.ContainsFunc(f.Params, func(p Param) bool { return p.Kind == KindIovs || p.Kind == KindCiovs })
 }
 
-// WithFaults makes calls go wrong. Faults act before policy and middleware see the call; each counts the calls of a guest
-// that match it by itself, those included that an earlier Fault delayed or shortened, but not those it failed.
+// WithFaults makes calls go wrong. Faults act before policy and middleware see the call. Each Fault
+// keeps its own count of matching calls in a guest. Calls that an earlier Fault failed are not counted.
 func WithFaults(faults ...Fault) Option {
 	return guestOption("WithFaults", func(c *config) error {
 		all := slices.Clone(c.control.faults)

@@ -31,7 +31,7 @@ type Builder struct {
 // NewBuilder returns a Builder with options for the Host and for all its guests.
 func NewBuilder(opts ...Option) *Builder { return (&Builder{}).With(opts...) }
 
-// With returns a copy of the Builder with further options, which win over earlier ones.
+// With returns a copy of the Builder with further options. Later options win.
 func (b *Builder) With(opts ...Option) *Builder {
 	return &Builder{opts: append(b.opts[:len(b.opts):len(b.opts)], opts...)}
 }
@@ -237,8 +237,8 @@ func (h *Host) Runtime() wazero.Runtime { return h.runtime }
 // Clock returns the clock that all guests of the Host see.
 func (h *Host) Clock() clock.Clock { return h.clock }
 
-// Run compiles a command, runs it to its end and lets go of it. The error says that this was not possible; how the
-// guest ended is in the Result. Whoever runs a module more than once compiles it once, with [Host.Compile].
+// Run compiles a command, runs it to its end and frees it. If the error is not nil, the Host failed; how the guest ended is in the
+// Result. To run a module more than once, use [Host.Compile] and [Host.RunModule].
 func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result, err error) {
 	if ctx.Err() != nil {
 		return notBegun(ctx), nil

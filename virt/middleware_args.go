@@ -99,7 +99,7 @@ func (c *Call) Fd(name string) uint32 {
 	return uint32(c.p[i])
 }
 
-// FdPath is the path under which what a descriptor parameter stands for was opened, or "" if it is not open.
+// FdPath returns the path with which the descriptor in a parameter was opened, or "" if it is not open.
 func (c *Call) FdPath(name string) string { return c.t.pathOf(c.Fd(name)) }
 
 func (t *thread) pathOf(fd uint32) string {
@@ -118,7 +118,7 @@ func (c *Call) SetUint64(name string, v uint64) {
 	c.p[i] = v
 }
 
-// SetUint32 is SetUint64.
+// SetUint32 changes a parameter that is a value of 32 bits, for the layers below.
 func (c *Call) SetUint32(name string, v uint32) { c.SetUint64(name, uint64(v)) }
 
 // Result is a number that the function stores, as it is in guest memory now. Errors: EFAULT.

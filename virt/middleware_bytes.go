@@ -95,8 +95,8 @@ func gather(bufs [][]byte, n int) []byte {
 // Of what a guest writes it changes what the layers below write, all of b; guest memory stays as it is. The
 // guest is told that all it gave was written when all of b was, and else no more than it gave.
 //
-// What a function stores it stores in the function's place, or over what that stored: as much as there is room for, and
-// its length where the function stores one (nread, bufused). A struct has to have its size.
+// For output parameters, SetBytes writes b into guest memory instead of, or over, the function's own result, truncated to the
+// guest's buffer, and updates nread or bufused. A struct must have its exact size.
 //
 // Errors: EFAULT; EINVAL for too many buffers and a struct of another size; ENOTSUP for subscriptions.
 func (c *Call) SetBytes(name string, b []byte) (int, wasip1.Errno) {

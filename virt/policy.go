@@ -48,7 +48,7 @@ func (r Rule) String() string {
 	return strings.Join(append([]string{s}, r.paths...), " ")
 }
 
-// WithPolicy has rules decide about each call: the first that fits does, and a call that none fits is allowed. Those of the
+// WithPolicy lets rules decide about each call. The first rule that fits decides; a call that no rule fits is allowed. Those of the
 // Builder come first, so that a guest's cannot loosen them. Deny("*") at the end denies the rest.
 //
 // A path counts by its text and by where its symbolic links lead: a Deny fits if one of the two does, an Allow if both do. Where

@@ -51,25 +51,25 @@ func (o Outcome) String() string {
 // Result tells how a guest ended.
 type Result struct {
 	Outcome Outcome
-	// ExitCode is meant where the Outcome is Exited.
+	// ExitCode is set if the Outcome is Exited.
 	ExitCode uint32
-	// Signal is meant where the Outcome is Signaled.
+	// Signal is set if the Outcome is Signaled.
 	Signal wasip1.Signal
-	// Trap is set where the Outcome is Trapped.
+	// Trap is set if the Outcome is Trapped.
 	Trap *Trap
-	// Budget names what ran out, where the Outcome is Exhausted.
+	// Budget names the budget that ran out, if the Outcome is Exhausted.
 	Budget Budget
 	// Thread is the thread that decided the end: 0 is the first.
 	Thread uint32
-	// Err says more where the Outcome is Canceled, Deadlocked or Failed.
+	// Err is the cause if the Outcome is Canceled, Deadlocked or Failed.
 	Err error
-	// Hash identifies all that passed between the guest and its Host, where [WithHash] asked for it. It is
-	// there when [Guest.Run] or [Guest.Close] has returned.
+	// Hash identifies everything that passed between the guest and its Host, if [WithHash] was given. It is set when [Guest.Run] or
+	// [Guest.Close] has returned.
 	Hash [32]byte
-	// Stacks tell where each thread was, by its number, where the Outcome is Deadlocked.
+	// Stacks tells where each thread was, ordered by thread number, if the Outcome is Deadlocked.
 	Stacks []Stack
-	// Threads tell how each thread ended, by its number, that was there when the guest ended. All of them are there when
-	// [Guest.Run] or [Guest.Close] has returned. Of those that returned before, [Usage] tells the number.
+	// Threads lists, ordered by thread number, how each thread that was alive at the guest's end terminated. It is complete when
+	// [Guest.Run] or [Guest.Close] has returned. [Usage] counts the threads that returned before.
 	Threads []ThreadEnd
 	// Lingering names goroutines that were still in a Write of the embedder's, which nothing can interrupt, when Run or Close
 	// stopped waiting for them: "goroutine 12 [chan receive] in main.(*slow).Write". They write nothing more when it returns.
@@ -80,10 +80,10 @@ type Result struct {
 // ThreadEnd tells how one thread ended.
 type ThreadEnd struct {
 	Thread uint32
-	// Outcome is that of the Result for the thread that the Result names. For the others it is Exited where they
-	// returned, Canceled where the guest's end made them leave, else Trapped or Failed.
+	// Outcome is the Result's Outcome for the thread that the Result names. For other threads it is Exited if they returned,
+	// Canceled if the guest's end made them leave, else Trapped or Failed.
 	Outcome Outcome
-	// Trap is set where the Outcome is Trapped.
+	// Trap is set if the Outcome is Trapped.
 	Trap *Trap
 	// Err says more where the Outcome is Failed.
 	Err error
@@ -138,7 +138,7 @@ func (r *Result) String() string {
 // Budget names what a guest may use up.
 type Budget string
 
-// The budgets whose end ends the guest. Others answer with an errno.
+// Budgets that end the guest when they are used up. Other budgets answer with an errno.
 const (
 	BudgetWallTime  Budget = "wall time"
 	BudgetFuel      Budget = "fuel"
@@ -149,7 +149,7 @@ const (
 	BudgetRecording Budget = "recording bytes"
 )
 
-// ExitError is what an export's caller gets when the call ended the guest.
+// ExitError means that the call of an export ended the guest.
 type ExitError struct {
 	Result *Result
 }

@@ -2,8 +2,8 @@ package virt
 
 import "github.com/wasivirt/wasivirt/internal/wasmbin"
 
-// Rewrite returns a module as the Host really runs it: with looks at the Host where it could compute for ever, and with
-// what else the Host's options ask for. What it imports from "wasivirt" only a Host has.
+// Rewrite returns the module as the Host runs it: with checks that let the Host stop it, and with the changes that options ask for. Its
+// imports from "wasivirt" can be answered by a Host only.
 func (h *Host) Rewrite(wasm []byte) ([]byte, error) {
 	info, err := readModule(wasm, h.config.limitsOf())
 	if err != nil {
