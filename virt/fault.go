@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/glob"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -21,7 +22,9 @@ type Fault struct {
 
 	// Nth, where not 0, says that it is the nth call which matches, counted from 1 over all threads of the guest.
 	Nth uint64
-	// Every, where not 0, says that it is each Every-th call which matches.
+	// From, if not 0, selects the From-th matching call and all later ones.
+	From uint64
+	// Every, if not 0, selects each Every-th matching call.
 	Every uint64
 	// Probability, where not 0, is that of each call which matches, up to 1. It is drawn from the Host's seed and the number
 	// of the call, so that a run can be repeated.
@@ -45,7 +48,7 @@ type Fault struct {
 //	fd_*:p=0.01:EINTR               one call in a hundred, drawn from the seed
 //	poll_oneoff:delay=10ms          all of them take longer
 //
-// WHEN is nth=N, every=N, p=PROBABILITY or nothing, which is always; WHAT is the name of an errno, short=BYTES, or
+// WHEN is nth=N, from=N, every=N, p=PROBABILITY or nothing, which is always; WHAT is the name of an errno, short=BYTES, or
 // delay=DURATION.
 func ParseFault(rule string) (Fault, error) {
 	calls, rest, more := strings.Cut(rule, ":")
@@ -87,6 +90,11 @@ func (f *Fault) parse(part string) (what string, err error) {
 		if err != nil || f.Nth == 0 {
 			err = errors.New("want nth=N, a number from 1: calls are counted from 1")
 		}
+	case "from":
+		f.From, err = strconv.ParseUint(value, 10, 64)
+		if err != nil || f.From == 0 {
+			err = errors.New("want from=N, a number from 1")
+		}
 	case "every":
 		f.Every, err = strconv.ParseUint(value, 10, 64)
 		if err != nil || f.Every == 0 {
@@ -124,7 +132,7 @@ func (f *Fault) parseName(part string) (what string, err error) {
 		f.Path = part
 		return "path", nil
 	}
-	return part, errors.New("want an errno such as EIO, nth=N, every=N, p=P, short=N, delay=D, or a path that begins with /, * or <")
+	return part, errors.New("want an errno such as EIO, nth=N, from=N, every=N, p=P, short=N, delay=D, or a path that begins with /, * or <")
 }
 
 // errnoNamed returns the errno of a name, or ESUCCESS.
@@ -147,6 +155,7 @@ func (f Fault) String() string {
 	}
 	add(f.Path != "", f.Path)
 	add(f.Nth != 0, fmt.Sprintf("nth=%d", f.Nth))
+	add(f.From != 0, fmt.Sprintf("from=%d", f.From))
 	add(f.Every != 0, fmt.Sprintf("every=%d", f.Every))
 	add(f.Probability != 0, "p="+strconv.FormatFloat(f.Probability, 'g', -1, 64))
 	add(f.Delay != 0, "delay="+f.Delay.String())
@@ -160,18 +169,18 @@ func (f *Fault) check() (err error) {
 	if f.match, err = selects(f.Calls); err != nil {
 		return err
 	}
-	if err := checkGlobs([]string{f.Path}); err != nil {
+	if err := glob.Check([]string{f.Path}); err != nil {
 		return err
 	}
 	when := 0
-	for _, given := range []bool{f.Nth != 0, f.Every != 0, f.Probability != 0} {
+	for _, given := range []bool{f.Nth != 0, f.From != 0, f.Every != 0, f.Probability != 0} {
 		if given {
 			when++
 		}
 	}
 	switch {
 	case when > 1:
-		return errors.New("nth, every and p exclude each other")
+		return errors.New("nth, from, every and p exclude each other")
 	case !(f.Probability >= 0 && f.Probability <= 1):
 		return fmt.Errorf("a probability is from 0 to 1, not %v", f.Probability)
 	case f.Delay < 0:
@@ -232,7 +241,7 @@ func (f *Fault) handler(g *Guest, n int) Handler {
 	}
 	fault := *f
 	return func(c *Call) wasip1.Errno {
-		if fault.Path != "" && !slices.ContainsFunc(c.Paths(), func(p string) bool { return matchGlob(fault.Path, p) }) {
+		if fault.Path != "" && !slices.ContainsFunc(c.Paths(), func(p string) bool { return glob.Match(fault.Path, p) }) {
 			return c.Next()
 		}
 		if !fault.due(count.Add(1), seed) {
@@ -258,6 +267,8 @@ func (f *Fault) due(n, seed uint64) bool {
 	switch {
 	case f.Nth != 0:
 		return n == f.Nth
+	case f.From != 0:
+		return n >= f.From
 	case f.Every != 0:
 		return n%f.Every == 0
 	case f.Probability != 0:

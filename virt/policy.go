@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/glob"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -68,7 +69,7 @@ func WithPolicy(rules ...Rule) Option {
 			if r.match, err = selects(r.calls); err != nil {
 				return err
 			}
-			if err := checkGlobs(r.paths); err != nil {
+			if err := glob.Check(r.paths); err != nil {
 				return err
 			}
 			if r.deny && (r.errno == wasip1.ESUCCESS || !r.errno.Valid()) {
@@ -189,7 +190,7 @@ func (r *Rule) fits(texts, real []string) bool {
 	if len(r.paths) == 0 {
 		return true
 	}
-	matches := func(p string) bool { return matchAny(r.paths, p) }
+	matches := func(p string) bool { return glob.MatchAny(r.paths, p) }
 	if r.deny {
 		return slices.ContainsFunc(texts, matches) || slices.ContainsFunc(real, matches)
 	}
@@ -236,59 +237,4 @@ func (c *Call) resolvedPaths() (places []string) {
 		return fds
 	}
 	return places
-}
-
-// checkGlobs says which of patterns is none.
-func checkGlobs(patterns []string) error {
-	for _, p := range patterns {
-		for name := range strings.SplitSeq(p, "/") {
-			if _, err := gopath.Match(name, ""); err != nil {
-				return fmt.Errorf("pattern %q: %w", p, err)
-			}
-		}
-	}
-	return nil
-}
-
-// matchAny reports whether path matches one of patterns, which have been checked.
-func matchAny(patterns []string, path string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return matchGlob(p, path) })
-}
-
-// matchGlob matches as Allow describes it.
-func matchGlob(pattern, path string) bool {
-	if pattern == "*" || pattern == "**" {
-		return true
-	}
-	return matchNames(strings.Split(strings.TrimPrefix(pattern, "/"), "/"), strings.Split(strings.TrimPrefix(path, "/"), "/"))
-}
-
-// matchNames matches names one by one. Like the shells', it goes back to the last "**" only, so that it takes no more
-// than the product of the two lengths.
-func matchNames(pattern, names []string) bool {
-	p, n := 0, 0
-	star, from := -1, 0
-	for n < len(names) {
-		if p < len(pattern) && pattern[p] == "**" {
-			star, from = p, n
-			p++
-			continue
-		}
-		if p < len(pattern) {
-			if ok, _ := gopath.Match(pattern[p], names[n]); ok {
-				p++
-				n++
-				continue
-			}
-		}
-		if star < 0 {
-			return false
-		}
-		from++
-		p, n = star+1, from
-	}
-	for p < len(pattern) && pattern[p] == "**" {
-		p++
-	}
-	return p == len(pattern)
 }

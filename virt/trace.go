@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/internal/glob"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -39,7 +40,7 @@ func TraceCalls(match string) TraceOption {
 
 // TracePaths shows only calls that are about a file that one of the patterns matches; see [Call.Paths] and [Allow].
 func TracePaths(patterns ...string) TraceOption {
-	return func(tr *tracing) error { tr.paths = patterns; return checkGlobs(patterns) }
+	return func(tr *tracing) error { tr.paths = patterns; return glob.Check(patterns) }
 }
 
 // TraceErrnos shows only calls that answer one of the errnos, ESUCCESS included where it is given.
@@ -126,7 +127,7 @@ func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
 	return func(t *thread, f *Function, p []uint64) (errno wasip1.Errno) {
 		d := decoder{t: t, f: f, bytes: tr.bytes}
 		d.p = append(d.raw[:0], p[:f.width()]...) // the call's own may be changed, or hold the result afterwards
-		if tr.paths != nil && !slices.ContainsFunc(d.paths(), func(p string) bool { return matchAny(tr.paths, p) }) {
+		if tr.paths != nil && !slices.ContainsFunc(d.paths(), func(p string) bool { return glob.MatchAny(tr.paths, p) }) {
 			return next(t, f, p)
 		}
 		e := &trace.Event{Guest: g.usage.number, Program: g.name(), Thread: t.id(), Call: f.Name}

@@ -193,7 +193,7 @@ func (f *FS) fire(ev event, paths ...string) (outcome, error) {
 func (r *active) acts() bool {
 	r.calls++
 	switch {
-	case r.Nth > 0 && r.calls != r.Nth, r.From > 0 && r.calls < r.From:
+	case r.Nth > 0 && r.calls != r.Nth, r.From > 0 && r.calls < r.From, r.Every > 0 && r.calls%r.Every != 0:
 		return false
 	case r.Probability > 0 && r.rng.Float64() >= r.Probability:
 		return false

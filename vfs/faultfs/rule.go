@@ -2,12 +2,12 @@ package faultfs
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/glob"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -15,12 +15,13 @@ import (
 type Rule struct {
 	// Op is an operation (see [Operations]), or "*" for all.
 	Op string
-	// Path is a pattern as [path.Match] has it for the whole path, such as "/data/*". One that ends in "/**" matches
-	// all below; "", "*" and "**" match everything.
+	// Path is a pattern for the whole path, such as "/data/*". "*", "?" and "[...]" match within a name as in [path.Match]; "**"
+	// matches any number of names, none included; "", "*" and "**" alone match everything.
 	Path string
 
-	// Nth, if not 0, says that only the nth call that matches is meant, counting from 1; From that all are from that one on.
-	Nth, From int
+	// Nth, if not 0, says that only the nth call that matches is meant, counting from 1; From, if not 0, that one and all later
+	// ones; Every, if not 0, each Every-th one. They and Probability exclude each other.
+	Nth, From, Every int
 	// Probability, if not 0, is that with which a call is meant, up to 1.
 	Probability float64
 
@@ -108,14 +109,20 @@ func (r Rule) Validate() error {
 	if eventOf(r.Op) == 0 {
 		return fmt.Errorf("unknown operation %q; there are %s", r.Op, strings.Join(Operations(), ", "))
 	}
-	if _, err := path.Match(r.Path, ""); err != nil {
-		return fmt.Errorf("pattern %q: %w", r.Path, err)
+	if err := glob.Check([]string{r.Path}); err != nil {
+		return err
+	}
+	when := 0
+	for _, given := range []bool{r.Nth > 0, r.From > 0, r.Every > 0, r.Probability > 0} {
+		if given {
+			when++
+		}
 	}
 	switch {
-	case r.Nth < 0 || r.From < 0:
+	case r.Nth < 0 || r.From < 0 || r.Every < 0:
 		return fmt.Errorf("calls are counted from 1")
-	case r.Nth > 0 && r.From > 0:
-		return fmt.Errorf("nth and from exclude each other")
+	case when > 1:
+		return fmt.Errorf("nth, from, every and p exclude each other")
 	case !(r.Probability >= 0 && r.Probability <= 1):
 		return fmt.Errorf("probability %v is not between 0 and 1", r.Probability)
 	case r.Short < 0 || r.Delay < 0 || r.Corrupt < 0:
@@ -130,9 +137,10 @@ func (r Rule) Validate() error {
 
 // ParseRule reads a rule of the form
 //
-//	OPERATION:PATTERN[:CONDITION…]:EFFECT[:EFFECT…]
+//	OPERATION[:PATTERN][:CONDITION]:EFFECT[:EFFECT…]
 //
-// with the conditions nth=N, from=N and p=PROBABILITY, and the effects EIO (or any errno), short=BYTES,
+// which is the language of virt.ParseFault, with further effects. A pattern begins with /, * or <. Conditions: nth=N, from=N,
+// every=N, p=PROBABILITY; they exclude each other. Effects: EIO (or any errno), short=BYTES,
 // delay=DURATION (as [time.ParseDuration] has it), corrupt or corrupt=BITS, and powerloss. A colon in a pattern is
 // written \: there.
 //
@@ -152,11 +160,14 @@ func ParseRule(s string) (Rule, error) {
 
 func parseRule(s string) (Rule, error) {
 	fields := splitRule(s)
-	if len(fields) < 3 {
-		return Rule{}, fmt.Errorf("want OPERATION:PATTERN[:CONDITION]:EFFECT, as in path_open:/data/*:nth=3:EIO")
+	if len(fields) < 2 {
+		return Rule{}, fmt.Errorf("want OPERATION[:PATTERN][:CONDITION]:EFFECT, as in path_open:/data/*:nth=3:EIO")
 	}
-	r := Rule{Op: fields[0], Path: fields[1]}
-	for _, f := range fields[2:] {
+	r, rest := Rule{Op: fields[0]}, fields[1:]
+	if p := rest[0]; p == "" || strings.ContainsRune("/*<", rune(p[0])) {
+		r.Path, rest = p, rest[1:]
+	}
+	for _, f := range rest {
 		if err := r.parseField(f); err != nil {
 			return Rule{}, err
 		}
@@ -188,6 +199,8 @@ func (r *Rule) parseField(f string) error {
 		r.Nth, err = positive(value)
 	case "from":
 		r.From, err = positive(value)
+	case "every":
+		r.Every, err = positive(value)
 	case "p":
 		r.Probability, err = strconv.ParseFloat(value, 64)
 		if err == nil && !(r.Probability > 0 && r.Probability <= 1) {
@@ -220,7 +233,7 @@ func (r *Rule) parseField(f string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("unknown field %q: want nth=, from=, p=, short=, delay=, corrupt, powerloss or an errno such as EIO", f)
+		return fmt.Errorf("unknown field %q: want nth=, from=, every=, p=, short=, delay=, corrupt, powerloss or an errno such as EIO", f)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", f, err)
@@ -246,6 +259,7 @@ func (r Rule) String() string {
 	}
 	add(r.Nth > 0, "nth=%d", r.Nth)
 	add(r.From > 0, "from=%d", r.From)
+	add(r.Every > 0, "every=%d", r.Every)
 	add(r.Probability > 0, "p=%s", strconv.FormatFloat(r.Probability, 'g', -1, 64))
 	add(r.Delay > 0, "delay=%v", r.Delay)
 	add(r.Short > 0, "short=%d", r.Short)
@@ -262,15 +276,5 @@ func (r *Rule) matches(paths []string) bool {
 	case "", "*", "**":
 		return true
 	}
-	pattern := r.Path
-	if !strings.HasPrefix(pattern, "/") {
-		pattern = "/" + pattern
-	}
-	return slices.ContainsFunc(paths, func(p string) bool {
-		if dir, ok := strings.CutSuffix(pattern, "/**"); ok {
-			return strings.HasPrefix(p, dir+"/")
-		}
-		ok, _ := path.Match(pattern, p)
-		return ok
-	})
+	return slices.ContainsFunc(paths, func(p string) bool { return glob.Match(r.Path, p) })
 }

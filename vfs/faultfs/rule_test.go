@@ -35,10 +35,10 @@ func TestParseRule(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                                    "want OPERATION:PATTERN",
-		"path_open:/x":                        "want OPERATION:PATTERN",
+		"":                                    "want OPERATION[:PATTERN]",
+		"path_open:/x":                        "missing",
 		"path_opne:/x:EIO":                    `unknown operation "path_opne"`,
-		"read:[:EIO":                          "pattern",
+		"read:/[:EIO":                         "pattern",
 		"read:*:nth=0:EIO":                    "at least 1",
 		"read:*:nth=x:EIO":                    "at least 1",
 		"read:*:nth=1:from=2:EIO":             "exclude",
