@@ -205,7 +205,7 @@ func TestDelays(t *testing.T) {
 }
 
 func TestAt(t *testing.T) {
-	w := newWorld(t, []string{"mkdir:/data/sub/**:EIO"}, faultfs.WithDir("data"))
+	w := newWorld(t, []string{"mkdir:/data/sub/*:EIO"}, faultfs.WithDir("data"))
 	w.must(w.Mkdir("sub", 0o777))
 	w.is(w.Mkdir("sub/x", 0o777), wasip1.EIO)
 }
