@@ -35,7 +35,7 @@ type telling struct {
 
 func (s *telling) Yield(t *sched.Thread, at sched.Point) bool {
 	lost := s.Parallel.Yield(t, at)
-	if at == sched.PointFuel {
+	if at == sched.PointFuel && s.tell != nil {
 		s.tell()
 	}
 	return lost

@@ -95,7 +95,7 @@ func TestReactorIsCalledAgainAndAgain(t *testing.T) {
 	if _, err := g.Call(t.Context(), "subtract"); err == nil || !strings.Contains(err.Error(), `"subtract"`) {
 		t.Errorf("a function that is missing: %v", err)
 	}
-	if _, err := g.Call(t.Context(), "add", 1); err == nil || !strings.Contains(err.Error(), "2 parameters") {
+	if _, err := g.Call(t.Context(), "add", 1); err == nil || !errors.Is(err, virt.ErrParams) || !strings.Contains(err.Error(), "with 1 parameters, which takes 2") {
 		t.Errorf("a parameter that is missing: %v", err)
 	}
 }

@@ -125,7 +125,7 @@ func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 	t.fuel = fuelCell(mod, g.module)
 	if c := g.module.captured(); c != nil && c.Start != "" && (g.origin == nil || t != g.main) {
 		if _, err := mod.ExportedFunction(c.Start).Call(t); err != nil {
-			return fmt.Errorf("start function: %w", err)
+			return err // as the engine says it of a start function: its text tells the trap
 		}
 	}
 	return nil

@@ -84,7 +84,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "fuel", args: []string{"-fuel", "10000", do, "loop"}, status: 137, stderr: "fuel"},
 		{name: "output", args: []string{"-output", "150", do, "spam", "2"}, status: 137, stderr: "output"},
 		{name: "no _start", args: []string{"../../virt/testdata/bare/wait.wasm"}, status: 125, stderr: "-invoke NAME"},
-		{name: "an export with too few parameters", args: []string{"-invoke", "fine", traps}, status: 125, stderr: "fine takes 1 parameters, not 0"},
+		{name: "an export with too few parameters", args: []string{"-invoke", "fine", traps}, status: 125, stderr: "fine with 0 parameters, which takes 1"},
 		{name: "an export with a parameter that is none", args: []string{"-invoke", "fine", traps, "x"}, status: 125, stderr: "parameter 1 of fine"},
 		{name: "a trap in an export", args: []string{"-invoke", "unreachable", traps}, status: 134, stderr: "inner_unreachable"},
 		{name: "memory to start with", args: []string{"-memory", "64K", do}, status: 125, stderr: "131072 bytes of memory"},
