@@ -346,7 +346,10 @@ func tryWays(t *testing.T, run runner, all bool) (tried int, out []string) {
 // TestNothingLeadsOutOfARace lets a guest use a path while somebody else exchanges what stands there with links to
 // what lies outside, and back, all the time.
 func TestNothingLeadsOutOfARace(t *testing.T) {
-	swaps := int64(100_000)
+	swaps := int64(20_000)
+	if full {
+		swaps = 100_000
+	}
 	if testing.Short() {
 		swaps = 2_000
 	}

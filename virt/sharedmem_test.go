@@ -62,7 +62,10 @@ func TestSharedMemoryCostsWhatIsTouched(t *testing.T) {
 
 // TestSharedMemoryIsGivenBack makes guests with threads one after the other.
 func TestSharedMemoryIsGivenBack(t *testing.T) {
-	rounds := 10_000
+	rounds := 1000
+	if full {
+		rounds = 10_000
+	}
 	if testing.Short() || raceDetector {
 		rounds = 300
 	}

@@ -20,8 +20,10 @@ func stopRounds() int {
 	switch {
 	case testing.Short(), raceDetector:
 		return 20
-	default:
+	case full:
 		return 1000
+	default:
+		return 100
 	}
 }
 
