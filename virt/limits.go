@@ -79,8 +79,8 @@ func (h *Host) dismiss() {
 	}
 }
 
-// Untrusted sets every budget to a value that is safe for modules and guests that nobody vouches for, in a process of 1 GiB.
-// Later options change single budgets.
+// Untrusted sets every budget to a value that is safe for modules and guests that nobody vouches for, with a process of 1
+// GiB in mind. Later options change single budgets.
 //
 //	budget                value           why
 //	memory                64 MiB          enough for Go, Rust and C programs with small inputs
@@ -97,7 +97,7 @@ func (h *Host) dismiss() {
 //	output                1 MiB           standard output and error
 //	random bytes          16 MiB
 //	guests at once        16              more wait for their turn
-//	modules               see [ModuleLimits]: compiling takes a few seconds and 300 MB at most
+//	modules               see [ModuleLimits]: stricter than the defaults; real engines such as Ruby need the interpreter
 //
 // A recording has a budget of its own; see [RecordLimit].
 func Untrusted() Option {

@@ -102,7 +102,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 func (e *exploration) check() error {
 	for name, set := range map[string]bool{
 		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-export": e.exports != nil, "-listen": e.listen != nil,
-		"-invoke": e.invoke != "", "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
+		"-invoke": e.invoke != "", "-untrusted": e.untrusted, "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
 	} {
 		if set {
 			return fmt.Errorf("%s is for one run: explore sets clock, randomness and threads by the seed, and shows the end and the output", name)

@@ -58,6 +58,7 @@ type settings struct {
 	parallel                                      bool // -sched parallel was asked for
 	trace, traceFormat, record, diff              string
 	noPreempt, interpreter, absoluteLinks         bool
+	untrusted                                     bool
 	lateTimers                                    bool
 }
 
@@ -153,6 +154,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
 	f.Var(directories{&s.mounts}, "dir", "`HOST[::GUEST]`, repeatable: mount a real directory, writable; short for -mount GUEST=dir:HOST")
+	f.BoolVar(&s.untrusted, "untrusted", false, "set every budget for a module that nobody vouches for; other flags change single budgets")
 	f.Var(&s.timeout, "timeout", "end the guest after this `TIME`, such as 1.5s or 2m; a bare number is in seconds")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most, such as 64M")
 	f.IntVar(&s.fds, "fds", 0, "`N` open descriptors at most (0: the default)")

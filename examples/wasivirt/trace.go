@@ -11,9 +11,9 @@ import (
 	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
-// control turns the flags that are about calls into options: -trace, -trace-format, -fault, -disk.
+// control turns the flags that are about calls into options: -trace, -trace-format, -fault.
 func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
-	opts := []virt.Option{virt.WithDiskLimit(uint64(w.disk))}
+	var opts []virt.Option
 	for _, rule := range w.faults {
 		fault, err := virt.ParseFault(rule)
 		if err != nil {

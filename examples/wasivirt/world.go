@@ -41,6 +41,27 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
+// budgets turns the flags that bound a run into options. What a flag does not name is unlimited, or as -untrusted
+// has it.
+func (w *world) budgets() (opts []virt.Option) {
+	if w.untrusted {
+		opts = append(opts, virt.Untrusted())
+	}
+	add := func(set bool, o virt.Option) {
+		if set {
+			opts = append(opts, o)
+		}
+	}
+	add(w.timeout != 0, virt.WithTimeout(time.Duration(w.timeout)))
+	add(w.memory != 0, virt.WithMemoryLimit(uint64(w.memory)))
+	add(w.fds != 0, virt.WithMaxDescriptors(w.fds))
+	add(w.output != 0, virt.WithMaxOutput(uint64(w.output)))
+	add(w.threads != 0, virt.WithMaxThreads(w.threads))
+	add(w.fuel != 0, virt.WithFuel(uint64(w.fuel)))
+	add(w.disk != 0, virt.WithDiskLimit(uint64(w.disk)))
+	return opts
+}
+
 // options turns the flags into options of the Host.
 func (w *world) options() ([]virt.Option, error) {
 	if err := w.settle(); err != nil {
@@ -50,15 +71,7 @@ func (w *world) options() ([]virt.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []virt.Option{
-		virt.WithClock(k),
-		virt.WithTimeout(time.Duration(w.timeout)),
-		virt.WithMemoryLimit(uint64(w.memory)),
-		virt.WithMaxDescriptors(w.fds),
-		virt.WithMaxOutput(uint64(w.output)),
-		virt.WithMaxThreads(w.threads),
-		virt.WithFuel(uint64(w.fuel)),
-	}
+	opts := append([]virt.Option{virt.WithClock(k)}, w.budgets()...)
 	if w.noPreempt {
 		opts = append(opts, virt.WithoutPreemption())
 	}
