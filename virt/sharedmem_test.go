@@ -48,7 +48,7 @@ func TestSharedMemoryCostsWhatIsTouched(t *testing.T) {
 	// Both may be negative: what was there before may have gone meanwhile.
 	heap, held := int64(measure().heap)-int64(before.heap), resident()-residentBefore
 	t.Logf("%d guests: %d KiB of heap, %d KiB resident", guests, heap>>10, held>>10)
-	if heap > 100<<20 || held > 300<<20 && residentBefore != 0 {
+	if heap > 100<<20 || held > 300<<20 && residentBefore != 0 && !raceDetector { // the race detector keeps a shadow of what is touched
 		t.Errorf("want no more than 100 MiB of heap and 300 MiB resident")
 	}
 	for _, g := range all {

@@ -39,6 +39,9 @@ func (k *checker) readCode(f *functionCost) {
 			f.height--
 			f.call(k.typeArity(k.u32()))
 		case immInvalid, immLegacy:
+			if op > 0xff {
+				k.fail(at, "unknown opcode %#x %#x", op>>8, op&0xff)
+			}
 			k.fail(at, "unknown opcode %#x", op)
 		default:
 			f.height += stackEffect(op)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,10 +165,30 @@ func TestEveryCutAndEveryChangedByteIsSeen(t *testing.T) {
 	}
 }
 
+// lockedBuffer may be looked at while a timer writes to it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) Len() int { return len(b.Bytes()) }
+
+func (b *lockedBuffer) Bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.b.Bytes())
+}
+
 // The recording of a process that is killed lacks at most its last second, also where the guest computes.
 func TestAFrameIsWrittenWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b lockedBuffer
 		e := NewWriter(&b, nil, header, table, func() int64 { return 1 })
 		e.Fuel(12)
 		before := b.Len()
