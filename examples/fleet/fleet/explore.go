@@ -146,7 +146,7 @@ func (c *Client) shrink(ctx context.Context, j Job, p Progress) (*explore.Report
 		if here == nil {
 			return nil, fmt.Errorf("explore: seed %d ended with %q on a worker, and otherwise here: look at Status for workers whose results differ", o.Seed, o.What)
 		}
-		here.Seeds, here.Seed = o.Seeds, o.Seed
+		here.Seeds, here.Seed, here.By = o.Seeds, o.Seed, o.By
 		report.Outcomes = append(report.Outcomes, here)
 	}
 	return report, nil

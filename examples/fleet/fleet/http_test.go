@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"mime/multipart"
@@ -131,7 +132,17 @@ func TestPageInABrowser(t *testing.T) {
 	defer web.Close()
 	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir()}
-	dom, err := exec.CommandContext(t.Context(), browser, append(args, "--dump-dom", web.URL+"/")...).Output()
+	look := func() (dom []byte, err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, browser, append(args, "--dump-dom", web.URL+"/")...)
+		cmd.WaitDelay = 5 * time.Second // its helper processes keep the pipe
+		return cmd.Output()
+	}
+	dom, err := look()
+	if err != nil {
+		dom, err = look() // a headless browser sometimes hangs at its first start
+	}
 	if err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
@@ -162,7 +173,13 @@ func held(front http.Handler) http.Handler {
 		io.WriteString(w, `<img src="/picture" hidden>`)
 	})
 	mux.HandleFunc("GET /picture", func(w http.ResponseWriter, r *http.Request) {
-		events, err := http.Get("http://" + r.Host + "/events")
+		ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
+		defer cancel()
+		ask, err := http.NewRequestWithContext(ctx, "GET", "http://"+r.Host+"/events", nil)
+		if err != nil {
+			return
+		}
+		events, err := http.DefaultClient.Do(ask)
 		if err != nil {
 			return
 		}

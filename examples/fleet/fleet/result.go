@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
@@ -39,6 +40,8 @@ type Outcome struct {
 	// Seeds is the number of seeds that ended so, and Seed the lowest of them.
 	Seeds int    `json:"seeds"`
 	Seed  uint64 `json:"seed"`
+	// By is the number of seeds that each strategy had among them.
+	By map[string]int `json:"by,omitempty"`
 }
 
 // Finished is a result with what is known of the run. The facts beside the Result differ from run to run.
@@ -96,6 +99,14 @@ func merge(all, more []Outcome) []Outcome {
 		}
 		all[i].Seeds += m.Seeds
 		all[i].Seed = min(all[i].Seed, m.Seed)
+		by := maps.Clone(all[i].By)
+		for strategy, n := range m.By {
+			if by == nil {
+				by = map[string]int{}
+			}
+			by[strategy] += n
+		}
+		all[i].By = by
 	}
 	sortOutcomes(all)
 	return all

@@ -145,7 +145,7 @@ func (e *Executor) explore(ctx context.Context, j Job) (*Result, error) {
 	}
 	r := &Result{Text: fmt.Sprintf("%d runs, %d outcomes", report.Runs, len(report.Outcomes))}
 	for _, o := range report.Outcomes {
-		r.Outcomes = append(r.Outcomes, Outcome{What: o.What, Output: hex.EncodeToString(o.Output[:]), Seeds: o.Seeds, Seed: o.Seed})
+		r.Outcomes = append(r.Outcomes, Outcome{What: o.What, Output: hex.EncodeToString(o.Output[:]), Seeds: o.Seeds, Seed: o.Seed, By: o.By})
 	}
 	sortOutcomes(r.Outcomes)
 	return r, nil
