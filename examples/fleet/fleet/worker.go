@@ -301,8 +301,8 @@ func (w *Worker) store(ctx context.Context, f *Finished, m jetstream.Msg, record
 	second := m.Headers().Get(ranBy) != ""
 	if !second && w.verified(f.ID) {
 		// The second run is queued before the result is there: a crash between the two skips neither.
-		again := &nats.Msg{Subject: verifySubject + f.ID, Header: nats.Header{ranBy: {w.Name}, recorded: {kept}}, Data: m.Data()}
-		if err := w.Client.queue(ctx, again); err != nil {
+		secondRun := &nats.Msg{Subject: verifySubject + f.ID, Header: nats.Header{ranBy: {w.Name}, recorded: {kept}}, Data: m.Data()}
+		if err := w.Client.queue(ctx, secondRun); err != nil {
 			return err
 		}
 	}
