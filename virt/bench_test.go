@@ -28,7 +28,7 @@ func BenchmarkCall(b *testing.B) {
 		})
 		measure := func(b *testing.B, c clock.Clock) {
 			host := newHost(b, virt.WithClock(c), virt.WithSeed(1))
-			opts := []virt.Option{virt.WithMount("/", benchFiles(b, &row)), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
+			opts := []virt.GuestOption{virt.WithMount("/", benchFiles(b, &row)), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
 			for _, v := range guestloop.Env() {
 				opts = append(opts, virt.WithEnv(v[0], v[1]))
 			}
@@ -44,7 +44,7 @@ func BenchmarkCall(b *testing.B) {
 }
 
 // runLoop times a loop of calls in a guest, and returns the nanoseconds of each.
-func runLoop(b *testing.B, host *virt.Host, wasm []byte, row *guestloop.Row, opts ...virt.Option) float64 {
+func runLoop(b *testing.B, host *virt.Host, wasm []byte, row *guestloop.Row, opts ...virt.GuestOption) float64 {
 	b.Helper()
 	ctx := b.Context()
 	guest, err := host.Instantiate(ctx, compiled(b, host, wasm), opts...)

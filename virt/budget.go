@@ -46,7 +46,7 @@ type Limits struct {
 
 // WithSharedLimits sets budgets that all guests of the Host use up together, whatever their own allow. WallTime begins when the
 // Host is built. What a guest gives back (memory, descriptors, threads, files that it removed) others may take.
-func WithSharedLimits(l Limits) Option {
+func WithSharedLimits(l Limits) HostOption {
 	return hostOption("WithSharedLimits", func(c *config) error {
 		if err := l.check(); err != nil {
 			return err
@@ -58,32 +58,32 @@ func WithSharedLimits(l Limits) Option {
 
 // WithMaxHostCalls bounds the calls that a guest makes of functions of preview1 and of thread-spawn, proc_exit included. n calls
 // are made; the next one ends the guest, with a Result that says [Exhausted] and [BudgetHostCalls]. 0 is no limit.
-func WithMaxHostCalls(n uint64) Option {
+func WithMaxHostCalls(n uint64) GuestOption {
 	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
 }
 
 // WithDiskLimit bounds what a guest's files grow by together, in bytes, over all its mounts. What fits is written; more is
 // EDQUOT. 0 is no limit. See [quotafs] for what is counted.
-func WithDiskLimit(bytes uint64) Option {
+func WithDiskLimit(bytes uint64) GuestOption {
 	return guestOption("WithDiskLimit", func(c *config) error { c.control.limits.DiskBytes = bytes; return nil })
 }
 
 // WithMaxInodes bounds the files, directories and links that a guest makes, over all its mounts. One more is
 // EDQUOT. 0 is no limit.
-func WithMaxInodes(n uint64) Option {
+func WithMaxInodes(n uint64) GuestOption {
 	return guestOption("WithMaxInodes", func(c *config) error { c.control.limits.Inodes = n; return nil })
 }
 
 // WithMaxRandom bounds the random bytes that a guest gets, from random_get and from devices. A request for more
 // than is left gets none, and is EDQUOT. 0 is no limit.
-func WithMaxRandom(bytes uint64) Option {
+func WithMaxRandom(bytes uint64) GuestOption {
 	return guestOption("WithMaxRandom", func(c *config) error { c.control.limits.RandomBytes = bytes; return nil })
 }
 
 // WithMaxSleep bounds the time on the Host's clock that a guest's threads wait for a time, or for something with a deadline, each
 // thread by itself counted. The guest ends when it has waited for d, with a Result that says [Exhausted] and
 // [BudgetSleep]. 0 is no limit.
-func WithMaxSleep(d time.Duration) Option {
+func WithMaxSleep(d time.Duration) GuestOption {
 	return guestOption("WithMaxSleep", func(c *config) error {
 		if d < 0 {
 			return fmt.Errorf("%v is negative", d)

@@ -26,7 +26,7 @@ type gotten struct {
 func newMem() (vfs.FS, error) { return memfs.New(), nil }
 
 // count counts successful calls in middleware.
-func (r *gotten) count(match string, amount func(c *virt.Call) int64) virt.Option {
+func (r *gotten) count(match string, amount func(c *virt.Call) int64) virt.GuestOption {
 	return virt.WithMiddleware(match, func(c *virt.Call) wasip1.Errno {
 		errno := c.Next()
 		if errno == wasip1.ESUCCESS {

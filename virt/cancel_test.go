@@ -56,8 +56,8 @@ func waiterModule(callsBack bool) []byte {
 // blocked is a place where a guest waits.
 type blocked struct {
 	name    string
-	setup   func(w *cancelWorld) []virt.Option // makes what it waits for; nil where there is nothing
-	open    string                             // a file that becomes descriptor 4
+	setup   func(w *cancelWorld) []virt.GuestOption // makes what it waits for; nil where there is nothing
+	open    string                                  // a file that becomes descriptor 4
 	call    string
 	args    []uint64
 	subs    []wasip1.Subscription // the arguments of poll_oneoff
@@ -98,26 +98,26 @@ func places() []blocked {
 		}
 		return wasip1.Subscription{Tag: wasip1.EventtypeClock, Clock: wasip1.SubscriptionClock{ID: id, Timeout: timeout, Flags: flags}}
 	}
-	idlePipe := func(w *cancelWorld) []virt.Option {
+	idlePipe := func(w *cancelWorld) []virt.GuestOption {
 		r, writer := pipe.New(0)
 		w.later(func() { writer.Close() })
-		return []virt.Option{virt.WithStream(0, r)}
+		return []virt.GuestOption{virt.WithStream(0, r)}
 	}
-	idleReader := func(w *cancelWorld) []virt.Option {
+	idleReader := func(w *cancelWorld) []virt.GuestOption {
 		r, writer := io.Pipe()
 		w.later(func() { writer.Close() })
-		return []virt.Option{virt.WithStdin(r)}
+		return []virt.GuestOption{virt.WithStdin(r)}
 	}
-	connected := func(w *cancelWorld) []virt.Option {
+	connected := func(w *cancelWorld) []virt.GuestOption {
 		n := netmem.New(w.clock)
 		l, err := n.Listen("server:1", 1)
 		w.must(err)
 		s, err := n.From("client").Connect("server:1")
 		w.must(err)
 		w.later(func() { l.Close() })
-		return []virt.Option{virt.WithPreopened(s)}
+		return []virt.GuestOption{virt.WithPreopened(s)}
 	}
-	tcp := func(w *cancelWorld) []virt.Option {
+	tcp := func(w *cancelWorld) []virt.GuestOption {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		w.must(err)
 		c, err := net.Dial("tcp", l.Addr().String())
@@ -125,53 +125,53 @@ func places() []blocked {
 		other, err := l.Accept()
 		w.must(err)
 		w.later(func() { other.Close(); l.Close() })
-		return []virt.Option{virt.WithPreopened(hostnet.NewConn(c))}
+		return []virt.GuestOption{virt.WithPreopened(hostnet.NewConn(c))}
 	}
 	return []blocked{
 		{name: "fd_read, an io.Reader", setup: idleReader, call: "fd_read", args: read},
 		{name: "fd_read, a pipe", setup: idlePipe, call: "fd_read", args: read},
-		{name: "fd_read, a pipe of the system", call: "fd_read", args: read, setup: func(w *cancelWorld) []virt.Option {
+		{name: "fd_read, a pipe of the system", call: "fd_read", args: read, setup: func(w *cancelWorld) []virt.GuestOption {
 			r, writer, err := os.Pipe()
 			w.must(err)
 			w.later(func() { r.Close(); writer.Close() })
-			return []virt.Option{virt.WithStdin(r)}
+			return []virt.GuestOption{virt.WithStdin(r)}
 		}},
 		{name: "fd_read, /dev/stdin", open: "dev/stdin", call: "fd_read", args: []uint64{4, cancelIovAt, 1, cancelResultAt}, setup: idlePipe},
-		{name: "fd_write, a full pipe", call: "fd_write", args: []uint64{1, cancelIovAt, 1, cancelResultAt}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "fd_write, a full pipe", call: "fd_write", args: []uint64{1, cancelIovAt, 1, cancelResultAt}, setup: func(w *cancelWorld) []virt.GuestOption {
 			r, writer := pipe.New(0)
 			w.later(func() { r.Close() })
-			return []virt.Option{virt.WithStream(1, writer)}
+			return []virt.GuestOption{virt.WithStream(1, writer)}
 		}},
-		{name: "fd_write, an io.Writer that never returns", lingers: true, call: "fd_write", args: []uint64{1, cancelIovAt, 1, cancelResultAt}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "fd_write, an io.Writer that never returns", lingers: true, call: "fd_write", args: []uint64{1, cancelIovAt, 1, cancelResultAt}, setup: func(w *cancelWorld) []virt.GuestOption {
 			r, writer := io.Pipe()
 			w.later(func() { r.Close() })
-			return []virt.Option{virt.WithStdout(writer)}
+			return []virt.GuestOption{virt.WithStdout(writer)}
 		}},
 		{name: "poll_oneoff, a relative time", call: "poll_oneoff", subs: []wasip1.Subscription{hour(wasip1.ClockMonotonic, 0)}},
 		{name: "poll_oneoff, an absolute time", call: "poll_oneoff", subs: []wasip1.Subscription{hour(wasip1.ClockRealtime, wasip1.SubclockAbstime)}},
 		{name: "poll_oneoff, a descriptor", setup: idlePipe, call: "poll_oneoff", subs: []wasip1.Subscription{fdRead(0)}},
 		{name: "poll_oneoff, a descriptor and a time", setup: idleReader, call: "poll_oneoff",
 			subs: []wasip1.Subscription{fdRead(0), hour(wasip1.ClockMonotonic, 0)}},
-		{name: "sock_accept, in memory", call: "sock_accept", args: []uint64{4, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "sock_accept, in memory", call: "sock_accept", args: []uint64{4, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.GuestOption {
 			l, err := netmem.New(w.clock).Listen("server:1", 1)
 			w.must(err)
-			return []virt.Option{virt.WithPreopened(l)}
+			return []virt.GuestOption{virt.WithPreopened(l)}
 		}},
-		{name: "sock_accept, TCP", call: "sock_accept", args: []uint64{4, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "sock_accept, TCP", call: "sock_accept", args: []uint64{4, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.GuestOption {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			w.must(err)
-			return []virt.Option{virt.WithPreopened(hostnet.NewListener(l))}
+			return []virt.GuestOption{virt.WithPreopened(hostnet.NewListener(l))}
 		}},
 		{name: "sock_recv, in memory", call: "sock_recv", args: []uint64{4, cancelIovAt, 1, 0, cancelResultAt, cancelResultAt + 4}, setup: connected},
 		{name: "sock_recv, TCP", call: "sock_recv", args: []uint64{4, cancelIovAt, 1, 0, cancelResultAt, cancelResultAt + 4}, setup: tcp},
 		{name: "sock_send, in memory", call: "sock_send", args: []uint64{4, cancelIovAt, 1, 0, cancelResultAt}, setup: connected},
-		{name: "sock_send, a net.Conn", call: "sock_send", args: []uint64{4, cancelIovAt, 1, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "sock_send, a net.Conn", call: "sock_send", args: []uint64{4, cancelIovAt, 1, 0, cancelResultAt}, setup: func(w *cancelWorld) []virt.GuestOption {
 			c, other := net.Pipe()
 			w.later(func() { other.Close() })
-			return []virt.Option{virt.WithPreopened(hostnet.NewConn(c))}
+			return []virt.GuestOption{virt.WithPreopened(hostnet.NewConn(c))}
 		}},
 		{name: "memory.atomic.wait32", call: "wait"},
-		{name: "a guest that the guest's host function called", call: "callback", args: []uint64{0}, setup: func(w *cancelWorld) []virt.Option {
+		{name: "a guest that the guest's host function called", call: "callback", args: []uint64{0}, setup: func(w *cancelWorld) []virt.GuestOption {
 			r, writer := pipe.New(0)
 			inner, err := w.host.Instantiate(w.t.Context(), w.module, virt.WithStream(0, r))
 			w.must(err)
@@ -256,7 +256,7 @@ func TestCancel(t *testing.T) {
 func (w *cancelWorld) end(b blocked, byClose bool) time.Duration {
 	t := w.t
 	w.cleanup = nil
-	var opts []virt.Option
+	var opts []virt.GuestOption
 	if b.setup != nil {
 		opts = b.setup(w)
 	}
@@ -331,16 +331,16 @@ func TestWriterThatNeverReturns(t *testing.T) {
 	tests := []struct {
 		name  string
 		reads bool
-		opts  []virt.Option
+		opts  []virt.GuestOption
 		until virt.Outcome                                   // when end is called
 		end   func(g *virt.Guest, cancel context.CancelFunc) // nil: nobody ends it
 		want  virt.Outcome
 	}{
 		{"it exits, and its caller has enough", false, nil, virt.Exited, func(_ *virt.Guest, cancel context.CancelFunc) { cancel() }, virt.Exited},
-		{"it exits, and its time ends", false, []virt.Option{virt.WithTimeout(200 * time.Millisecond)}, 0, nil, virt.Exited},
+		{"it exits, and its time ends", false, []virt.GuestOption{virt.WithTimeout(200 * time.Millisecond)}, 0, nil, virt.Exited},
 		{"it is cancelled", true, nil, virt.Running, func(_ *virt.Guest, cancel context.CancelFunc) { cancel() }, virt.Canceled},
 		{"it is closed", true, nil, virt.Running, func(g *virt.Guest, _ context.CancelFunc) { g.Close(context.Background()) }, virt.Canceled},
-		{"its time ends", true, []virt.Option{virt.WithTimeout(20 * time.Millisecond)}, 0, nil, virt.Exhausted},
+		{"its time ends", true, []virt.GuestOption{virt.WithTimeout(20 * time.Millisecond)}, 0, nil, virt.Exhausted},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

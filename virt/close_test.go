@@ -27,7 +27,7 @@ type seam struct {
 	name   string
 	export string
 	params []uint64
-	opts   func(call func()) virt.Option
+	opts   func(call func()) virt.GuestOption
 }
 
 // embedded is what is given at a seam: it calls f once.
@@ -61,21 +61,21 @@ func (d hookedDir) Lookup(name string) (vfs.Node, error) {
 func seams() []seam {
 	const iov, buf, n = 0x800, 0x700, 0x100
 	return []seam{
-		{"Handler", "sched_yield", nil, func(f func()) virt.Option {
+		{"Handler", "sched_yield", nil, func(f func()) virt.GuestOption {
 			return virt.WithMiddleware("sched_yield", func(c *virt.Call) wasip1.Errno { f(); return c.Next() })
 		}},
-		{"Tracer", "sched_yield", nil, func(f func()) virt.Option { return virt.WithTrace(embedded{new(sync.Once), f}) }},
-		{"Writer", "fd_write", []uint64{1, iov, 1, n}, func(f func()) virt.Option {
+		{"Tracer", "sched_yield", nil, func(f func()) virt.GuestOption { return virt.WithTrace(embedded{new(sync.Once), f}) }},
+		{"Writer", "fd_write", []uint64{1, iov, 1, n}, func(f func()) virt.GuestOption {
 			return virt.WithStdout(embedded{new(sync.Once), f})
 		}},
-		{"Reader", "fd_read", []uint64{0, iov, 1, n}, func(f func()) virt.Option {
+		{"Reader", "fd_read", []uint64{0, iov, 1, n}, func(f func()) virt.GuestOption {
 			return virt.WithStdin(embedded{new(sync.Once), f})
 		}},
-		{"exit hook", "proc_exit", []uint64{3}, func(f func()) virt.Option { return virt.WithExitHook(func(uint32) { f() }) }},
-		{"random source", "random_get", []uint64{buf, 8}, func(f func()) virt.Option {
+		{"exit hook", "proc_exit", []uint64{3}, func(f func()) virt.GuestOption { return virt.WithExitHook(func(uint32) { f() }) }},
+		{"random source", "random_get", []uint64{buf, 8}, func(f func()) virt.GuestOption {
 			return virt.WithRandom(embedded{new(sync.Once), f})
 		}},
-		{"file system", "path_open", []uint64{3, 0, buf, 1, 0, 2, 0, 0, n}, func(f func()) virt.Option {
+		{"file system", "path_open", []uint64{3, 0, buf, 1, 0, 2, 0, 0, n}, func(f func()) virt.GuestOption {
 			return virt.WithMount("/", hookedFS{memfs.New(), embedded{new(sync.Once), f}})
 		}},
 	}

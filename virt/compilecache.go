@@ -35,7 +35,7 @@ type compilationCache struct {
 // to the embedder alone. The interpreter keeps nothing.
 //
 // The option excludes [WithRuntime]: give the cache to the runtime there.
-func WithCompilationCache(dir string, bytes int64) Option {
+func WithCompilationCache(dir string, bytes int64) HostOption {
 	return hostOption("WithCompilationCache", func(c *config) error {
 		if dir == "" {
 			return errors.New("the directory has no name")

@@ -47,7 +47,7 @@ type ProcessLimits struct {
 // [CompilationProcess] first. The code comes back through the cache, so that [WithCompilationCache] is needed too.
 //
 // The option excludes [WithRuntime] and [WithRuntimeConfig], whose code would be another.
-func WithCompilationProcess(limits ProcessLimits) Option {
+func WithCompilationProcess(limits ProcessLimits) HostOption {
 	return hostOption("WithCompilationProcess", func(c *config) error {
 		if !processesCompile.Load() {
 			return errors.New("the program's main has to call virt.CompilationProcess first")

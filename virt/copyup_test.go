@@ -54,7 +54,7 @@ func (f *largeFile) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 // changer is a guest that changes the first byte of a file of its mount.
-func changer(t *testing.T, files vfs.FS, opts ...virt.Option) func(ctx context.Context, name string) (wasip1.Errno, error) {
+func changer(t *testing.T, files vfs.FS, opts ...virt.GuestOption) func(ctx context.Context, name string) (wasip1.Errno, error) {
 	t.Helper()
 	ctx := context.Background()
 	host, err := virt.NewBuilder(virt.WithMount("/", files)).Build(ctx)

@@ -48,7 +48,7 @@ import (
 //   - real directories and sockets, where they are let in;
 //   - limits in real time: [WithTimeout] and contexts;
 //   - guests that are started from several goroutines at a time: [Host.RunAll] begins them together.
-func Deterministic(seed uint64, opts ...DeterministicOption) Option {
+func Deterministic(seed uint64, opts ...DeterministicOption) HostOption {
 	d := &deterministic{seed: seed}
 	for _, o := range opts {
 		o(d)
@@ -115,7 +115,7 @@ func WithMachineAccess() DeterministicOption { return func(d *deterministic) { d
 
 // WithAccessSwitches also switches threads between loads and stores of shared memory, if threads take turns. Without it no other
 // thread runs between the load and the store of a counter++. It makes such guests 10 to 100 times slower. Package explore uses it.
-func WithAccessSwitches() Option {
+func WithAccessSwitches() HostOption {
 	return hostOption("WithAccessSwitches", func(c *config) error { c.access = true; return nil })
 }
 

@@ -36,7 +36,7 @@ func sized(small, large int) int {
 }
 
 // hashed runs a module in a world of its own and returns its hash and output.
-func hashed(t *testing.T, first *virt.Host, m *virt.Module, seed uint64, opts ...virt.Option) ([32]byte, string) {
+func hashed(t *testing.T, first *virt.Host, m *virt.Module, seed uint64, opts ...virt.GuestOption) ([32]byte, string) {
 	t.Helper()
 	host, err := first.Sibling(virt.Deterministic(seed), virt.WithHash(), virt.WithMaxThreads(8), virt.WithEnv("PWD", "/"))
 	if err != nil {

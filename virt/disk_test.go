@@ -41,7 +41,7 @@ func TestHashOfADeepTree(t *testing.T) {
 
 func TestDefaultWorldHasASize(t *testing.T) {
 	host := newHost(t)
-	size := func(opts ...virt.Option) int64 {
+	size := func(opts ...virt.GuestOption) int64 {
 		t.Helper()
 		guest, err := host.Instantiate(t.Context(), compiled(t, host, passing()), opts...)
 		if err != nil {

@@ -24,9 +24,9 @@
 //   - each guest has a file system of its own in memory, with /dev and an empty /tmp;
 //   - the real clock, the system's randomness, no threads besides the first.
 //
-// Each [Option] belongs to the Host or to a guest. Guest options passed to [NewBuilder] apply to every guest; passed to
-// [Host.Run] or [Host.Instantiate] they apply to that guest only, and win. A guest's mount replaces the Builder's mount at the same
-// path. Host options passed for one guest are an error.
+// An [Option] is a [HostOption] or a [GuestOption]. A GuestOption passed to [NewBuilder] applies to every guest; passed to
+// [Host.Run] or [Host.Instantiate] it applies to that guest only, and wins. A guest's mount replaces the Builder's mount at the same
+// path. A HostOption passed for one guest does not compile.
 //
 // # I want to …
 //

@@ -93,20 +93,20 @@ type optionsKey struct{}
 
 // WithOptions returns a context that carries options for the modules that wazero instantiates with it, whenever they call the
 // Host first. It takes the context's place for a close notifier of [experimental.WithCloseNotifier]. See [Instantiate].
-func WithOptions(ctx context.Context, opts ...Option) context.Context {
+func WithOptions(ctx context.Context, opts ...GuestOption) context.Context {
 	ctx = experimental.WithCloseNotifier(ctx, instanceOptions{opts})
 	return context.WithValue(ctx, optionsKey{}, opts)
 }
 
 // instanceOptions are the options of an instance. It keeps them as its close notifier.
-type instanceOptions struct{ opts []Option }
+type instanceOptions struct{ opts []GuestOption }
 
 // CloseNotify implements [experimental.CloseNotifier].
 func (instanceOptions) CloseNotify(context.Context, uint32) {}
 
 // optionsOf returns the options that a module was instantiated with. Its start functions are called with the context that
 // carries them, before the module has its notifier.
-func optionsOf(ctx context.Context, mod api.Module) []Option {
+func optionsOf(ctx context.Context, mod api.Module) []GuestOption {
 	if v := reflect.Indirect(reflect.ValueOf(mod)); v.Kind() == reflect.Struct {
 		if f := v.FieldByName("CloseNotifier"); f.IsValid() && f.CanInterface() {
 			if o, ok := f.Interface().(instanceOptions); ok {
@@ -114,7 +114,7 @@ func optionsOf(ctx context.Context, mod api.Module) []Option {
 			}
 		}
 	}
-	opts, _ := ctx.Value(optionsKey{}).([]Option)
+	opts, _ := ctx.Value(optionsKey{}).([]GuestOption)
 	return opts
 }
 
@@ -144,9 +144,9 @@ const (
 )
 
 // checkDropIn reports options that a module that wazero instantiates cannot have.
-func checkDropIn(o Option) error {
-	if why := notInDropIn[o.name]; why != "" {
-		return fmt.Errorf("%s has no effect on modules that wazero instantiates itself, because %s", o.name, why)
+func checkDropIn(name string) error {
+	if why := notInDropIn[name]; why != "" {
+		return fmt.Errorf("%s has no effect on modules that wazero instantiates itself, because %s", name, why)
 	}
 	return nil
 }

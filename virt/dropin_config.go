@@ -14,7 +14,7 @@ type moduleConfig struct {
 
 // seenBy returns options for what the wazero.ModuleConfig of mod says, with opts, which win. wazero keeps it in fields
 // and methods that are exported, of types that are not.
-func seenBy(mod api.Module, opts []Option) (all []Option, given moduleConfig) {
+func seenBy(mod api.Module, opts []GuestOption) (all []GuestOption, given moduleConfig) {
 	v := reflect.Indirect(reflect.ValueOf(mod))
 	if v.Kind() != reflect.Struct {
 		return opts, given
@@ -41,7 +41,7 @@ func seenBy(mod api.Module, opts []Option) (all []Option, given moduleConfig) {
 	return append(all, opts...), given
 }
 
-func configured(name string, set func(*config)) Option {
+func configured(name string, set func(*config)) GuestOption {
 	return guestOption(name, func(c *config) error { set(c); return nil })
 }
 

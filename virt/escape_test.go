@@ -255,7 +255,7 @@ func TestNothingLeadsOut(t *testing.T) {
 type runner func(t *testing.T, dir string, stdin io.Reader, stdout io.Writer)
 
 // onOurs mounts a directory, or what wrap makes of it.
-func onOurs(host *virt.Host, guest *virt.Module, wrap func(vfs.FS) vfs.FS, opts ...virt.Option) runner {
+func onOurs(host *virt.Host, guest *virt.Module, wrap func(vfs.FS) vfs.FS, opts ...virt.GuestOption) runner {
 	return func(t *testing.T, dir string, in io.Reader, out io.Writer) {
 		f, err := hostfs.New(dir)
 		if err != nil {

@@ -213,7 +213,7 @@ func (f *Function) transfers() bool {
 
 // WithFaults makes calls go wrong. Faults act before policy and middleware see the call. Each Fault
 // keeps its own count of matching calls in a guest. Calls that an earlier Fault failed are not counted.
-func WithFaults(faults ...Fault) Option {
+func WithFaults(faults ...Fault) GuestOption {
 	return guestOption("WithFaults", func(c *config) error {
 		all := slices.Clone(c.control.faults)
 		for _, f := range faults {

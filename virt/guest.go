@@ -78,7 +78,7 @@ type Guest struct {
 // outlives the request.
 //
 // A ctx that has ended is an error. One that ends while the module's start function or _initialize runs is the guest's end.
-func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...Option) (*Guest, error) {
+func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...GuestOption) (*Guest, error) {
 	if m.host.first() != h.first() {
 		return nil, fmt.Errorf("make a guest: the module: %w", ErrOtherHost)
 	}

@@ -47,7 +47,7 @@ func wazeroGuest(tb testing.TB, path string) []byte {
 }
 
 // console runs a command and returns what it wrote to both outputs. It has to exit with 0.
-func console(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.Option) string {
+func console(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOption) string {
 	t.Helper()
 	var out bytes.Buffer
 	result, err := host.RunModule(t.Context(), m, append(opts, virt.WithStdout(&out), virt.WithStderr(&out))...)
@@ -330,7 +330,7 @@ func TestWazeroGuestsCat(t *testing.T) {
 
 func TestWazeroGuestsByHand(t *testing.T) {
 	host := newHost(t)
-	run := func(name string, opts ...virt.Option) (*virt.Result, string) {
+	run := func(name string, opts ...virt.GuestOption) (*virt.Result, string) {
 		var out bytes.Buffer
 		result, err := host.Run(t.Context(), wazeroGuest(t, "testdata/"+name+".wasm"), append(opts, virt.WithStdout(&out))...)
 		if err != nil {

@@ -51,7 +51,7 @@ func (b *Builder) config() (config, error) { return b.configFor(false) }
 // configFor is config, for a Host whose modules wazero instantiates or for another.
 func (b *Builder) configFor(dropIn bool) (config, error) {
 	c := config{dropIn: dropIn}
-	errs := c.apply(false, b.opts)
+	errs := apply(&c, b.opts)
 	if c.runtime != nil && c.runtimeConfig != nil {
 		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))
 	}
@@ -239,7 +239,7 @@ func (h *Host) Clock() clock.Clock { return h.clock }
 
 // Run compiles a command, runs it to its end and frees it. If the error is not nil, the Host failed; how the guest ended is in the
 // Result. To run a module more than once, use [Host.Compile] and [Host.RunModule].
-func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result, err error) {
+func (h *Host) Run(ctx context.Context, wasm []byte, opts ...GuestOption) (_ *Result, err error) {
 	if ctx.Err() != nil {
 		return notBegun(ctx), nil
 	}
@@ -252,7 +252,7 @@ func (h *Host) Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result,
 }
 
 // RunModule makes a guest of a compiled command, runs it to its end and closes it.
-func (h *Host) RunModule(ctx context.Context, m *Module, opts ...Option) (_ *Result, err error) {
+func (h *Host) RunModule(ctx context.Context, m *Module, opts ...GuestOption) (_ *Result, err error) {
 	if ctx.Err() != nil {
 		return notBegun(ctx), nil
 	}

@@ -31,7 +31,7 @@ type HostFunction struct {
 //
 // What a function does to the guest it does by its [HostCall], until it returns. Where threads take turns, the turn goes
 // on after each call, as after the Host's own functions.
-func WithFunctions(module string, functions ...HostFunction) Option {
+func WithFunctions(module string, functions ...HostFunction) HostOption {
 	return hostOption("WithFunctions", func(c *config) error {
 		if reserved(module) {
 			return fmt.Errorf("%q is the Host's own module", module)

@@ -246,7 +246,7 @@ func (c crowd) Accept() (vfs.Socket, error) {
 	return c.Listener.Accept()
 }
 
-func newHostileWorld(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.Option) hostileWorld {
+func newHostileWorld(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.GuestOption) hostileWorld {
 	tb.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -271,7 +271,7 @@ func newHostileWorld(tb testing.TB, host *virt.Host, m *virt.Module, opts ...vir
 	socket, err := peer.Accept()
 	check(err)
 
-	g, err := host.Instantiate(context.Background(), m, append([]virt.Option{
+	g, err := host.Instantiate(context.Background(), m, append([]virt.GuestOption{
 		virt.WithArgs("a"), virt.WithEnv("A", "1"), virt.WithStdin(strings.NewReader("typed")), virt.WithStdout(new(bytes.Buffer)),
 		virt.WithMount("/", files), virt.WithPreopened(crowd{listener, network}), virt.WithPreopened(socket),
 	}, opts...)...)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -26,7 +25,7 @@ func TestModulesThatAreRefused(t *testing.T) {
 	tests := []struct {
 		name string
 		wasm []byte
-		opts []virt.Option
+		opts []virt.GuestOption
 		want []string // parts of the error
 	}{
 		{"nothing", nil, nil, []string{"empty"}},
@@ -50,15 +49,14 @@ func TestModulesThatAreRefused(t *testing.T) {
 		{"the Host's own module", handModule{funcs: []handFunc{{module: "wasivirt", name: "fuel"}, start}, memory: 1}.encode(), nil,
 			[]string{"wasivirt", "reserved"}},
 		{"more memory than its limit", handModule{funcs: []handFunc{start}, memory: 65536}.encode(),
-			[]virt.Option{virt.WithMemoryLimit(1 << 20)}, []string{"4294967296", "1048576"}},
+			[]virt.GuestOption{virt.WithMemoryLimit(1 << 20)}, []string{"4294967296", "1048576"}},
 		{"a table of 128 Mi elements", handModule{funcs: []handFunc{start}, memory: 1, tables: []string{"\x70\x00\x80\x80\x80\x40"}}.encode(), nil,
 			[]string{"134217728", "10000000"}},
 		{"many tables that are too much together", handModule{funcs: []handFunc{start}, memory: 1,
 			tables: slices.Repeat([]string{"\x70\x00\xc0\x84\x3d"}, 11)}.encode(), nil, []string{"11000000", "10000000"}},
 		{"no _start", handModule{funcs: []handFunc{{name: "main"}}, memory: 1}.encode(), nil, []string{"_start"}},
-		{"an option of the Host", nothing(), []virt.Option{virt.WithClock(clock.Real())}, []string{"WithClock", "NewBuilder"}},
-		{"an argument with a NUL", nothing(), []virt.Option{virt.WithArgs("a\x00b")}, []string{"NUL"}},
-		{"a mount that fails", nothing(), []virt.Option{virt.WithMount("/a\x00b", memfs.New())}, []string{"mount /a", "EINVAL"}},
+		{"an argument with a NUL", nothing(), []virt.GuestOption{virt.WithArgs("a\x00b")}, []string{"NUL"}},
+		{"a mount that fails", nothing(), []virt.GuestOption{virt.WithMount("/a\x00b", memfs.New())}, []string{"mount /a", "EINVAL"}},
 	}
 	host := newHost(t)
 	for _, tc := range tests {
@@ -189,7 +187,9 @@ func TestBuildReportsEveryMistake(t *testing.T) {
 		virt.WithStream(7, nil),
 		virt.WithMount("/data", nil),
 		virt.WithStdout(nil),
-		virt.Option{},
+		virt.HostOption{},
+		virt.GuestOption{},
+		nil,
 		virt.Options(virt.WithRandom(nil), virt.WithScheduler(nil)),
 	).Build(t.Context())
 	if err == nil {
@@ -197,7 +197,7 @@ func TestBuildReportsEveryMistake(t *testing.T) {
 	}
 	for _, part := range []string{
 		"WithTimeout: -1s", "WithMaxDescriptors: -1", "WithRuntime", "WithClock", "descriptor 7", `"/data"`, "WithStdout",
-		"an Option that no function", "WithRandom", "WithScheduler",
+		"an option is nil or empty", "WithRandom", "WithScheduler",
 	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not mention %q:\n%v", part, err)

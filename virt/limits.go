@@ -30,7 +30,7 @@ func (l *Limits) check() error {
 //   - Descriptors: 1024;
 //   - Threads: the guest may start none;
 //   - all others: no limit.
-func WithLimits(l Limits) Option {
+func WithLimits(l Limits) GuestOption {
 	return guestOption("WithLimits", func(c *config) error {
 		if err := l.check(); err != nil {
 			return err
@@ -44,7 +44,7 @@ func WithLimits(l Limits) Option {
 
 // WithMaxGuests bounds the guests that exist in the Host at once. [Host.Run], [Host.RunModule] and [Host.Instantiate] wait
 // until another guest is closed, or return the cause of their context's end. 0 is no limit.
-func WithMaxGuests(n int) Option {
+func WithMaxGuests(n int) HostOption {
 	return hostOption("WithMaxGuests", func(c *config) error {
 		if n < 0 {
 			return fmt.Errorf("%d is negative", n)
@@ -100,7 +100,7 @@ func (h *Host) dismiss() {
 //	modules               see [ModuleLimits]: stricter than the defaults; real engines such as Ruby need the interpreter
 //
 // A recording has a budget of its own; see [RecordLimit].
-func Untrusted() Option {
+func Untrusted() HostOption {
 	opts := []Option{
 		WithLimits(Limits{
 			Memory: 64 << 20, Fuel: 20_000_000_000, WallTime: 30 * time.Second, Sleep: 30 * time.Second,
@@ -112,7 +112,7 @@ func Untrusted() Option {
 		WithMaxGuests(16),
 		WithModuleLimits(untrustedModuleLimits()),
 	}
-	return hostOption("Untrusted", func(c *config) error { return errors.Join(c.apply(false, opts)...) })
+	return hostOption("Untrusted", func(c *config) error { return errors.Join(apply(c, opts)...) })
 }
 
 // Run runs a command in a Host of its own, and frees all of it. See [Host.Run] for the Result and the error.

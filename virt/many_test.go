@@ -107,9 +107,9 @@ func TestManyGuestsLeaveNothing(t *testing.T) {
 			group.Go(func() {
 				for n := next.Add(1); n <= total; n = next.Add(1) {
 					i := int(n) % 3
-					var opts []virt.Option
+					var opts []virt.GuestOption
 					if n%200 == 0 { // those that have to be stopped take the longest
-						i, opts = 3, []virt.Option{virt.WithTimeout(time.Millisecond)}
+						i, opts = 3, []virt.GuestOption{virt.WithTimeout(time.Millisecond)}
 					}
 					result, err := host.RunModule(ctx, modules[i], opts...)
 					if err != nil || result.Outcome != ends[i].want {

@@ -43,7 +43,7 @@ type control struct {
 //
 // Middleware that was given first is outermost; a Builder's is outside of a guest's. A function that no
 // middleware is for is called as if there were none.
-func WithMiddleware(match string, handle Handler) Option {
+func WithMiddleware(match string, handle Handler) GuestOption {
 	return guestOption("WithMiddleware", func(c *config) error {
 		m, err := newMiddleware(match, handle)
 		if err == nil {
@@ -55,7 +55,7 @@ func WithMiddleware(match string, handle Handler) Option {
 
 // WithReplacement has handle answer the functions that match names (see [WithMiddleware]) in the place of the Host, below all
 // middleware. In it, [Call.Next] is what was replaced. Of several the last one answers.
-func WithReplacement(match string, handle Handler) Option {
+func WithReplacement(match string, handle Handler) GuestOption {
 	return guestOption("WithReplacement", func(c *config) error {
 		m, err := newMiddleware(match, handle)
 		if err == nil {
@@ -74,7 +74,7 @@ func newMiddleware(match string, handle Handler) (middleware, error) {
 }
 
 // WithPoller sets who waits for the guest in poll_oneoff. Default: [poll.Set.Poll].
-func WithPoller(p poll.Poller) Option {
+func WithPoller(p poll.Poller) GuestOption {
 	return guestOption("WithPoller", func(c *config) error {
 		c.control.poller = p
 		return nil

@@ -24,7 +24,7 @@ type fallback struct {
 //
 // Such a function gets the guest's instance and raw parameters: it knows nothing of the Host's descriptors. A
 // path or content that middleware changed cannot reach it: the call is then ENOTSUP.
-func WithFallback(match string, module func(wazero.Runtime) (api.Module, error)) Option {
+func WithFallback(match string, module func(wazero.Runtime) (api.Module, error)) HostOption {
 	return hostOption("WithFallback", func(c *config) error {
 		if module == nil {
 			return errors.New("the function that makes the module is nil")

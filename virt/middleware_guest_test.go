@@ -120,13 +120,13 @@ type finished struct {
 }
 
 // runCommand runs a guest made by command, which makes n calls.
-func runCommand(t testing.TB, host *virt.Host, wasm []byte, n int, opts ...virt.Option) finished {
+func runCommand(t testing.TB, host *virt.Host, wasm []byte, n int, opts ...virt.GuestOption) finished {
 	t.Helper()
 	ctx := context.Background()
 	m := compiled(t, host, wasm)
 	defer m.Close(ctx)
 	var out bytes.Buffer
-	g, err := host.Instantiate(ctx, m, append([]virt.Option{virt.WithStdout(&out), virt.WithStderr(&out)}, opts...)...)
+	g, err := host.Instantiate(ctx, m, append([]virt.GuestOption{virt.WithStdout(&out), virt.WithStderr(&out)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

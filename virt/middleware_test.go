@@ -203,9 +203,9 @@ func TestProgramReentryIsCaught(t *testing.T) {
 	tests := []struct {
 		name  string
 		chain []string
-		more  virt.Option
+		more  virt.GuestOption
 	}{
-		{"directly", []string{"fd_write", "fd_write"}, virt.Options()},
+		{"directly", []string{"fd_write", "fd_write"}, virt.GuestOptions()},
 		{"through another", []string{"fd_write", "random_get", "fd_write"},
 			virt.WithMiddleware("random_get", func(c *virt.Call) wasip1.Errno {
 				_, err := c.Guest().Call(c.Context(), "write")

@@ -88,7 +88,7 @@ func untrustedModuleLimits() ModuleLimits {
 
 // WithModuleLimits sets what modules of the Host may hold. It replaces all defaults: begin with [DefaultModuleLimits] to change
 // single ones. The zero ModuleLimits sets no limit.
-func WithModuleLimits(l ModuleLimits) Option {
+func WithModuleLimits(l ModuleLimits) HostOption {
 	return hostOption("WithModuleLimits", func(c *config) error {
 		c.moduleLimits = &l
 		return nil

@@ -54,7 +54,7 @@ func TestWorldOfManyMounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { note.Close() })
-	world := []virt.Option{
+	world := []virt.GuestOption{
 		virt.WithMount("/src", fromMap(t, map[string]string{"main": "main", "pkg/x": "x", "pkg/y": "y"})),
 		virt.WithMount("/src/pkg/vendor", iofs.New(os.DirFS(dir))),
 		virt.WithMount("/src/pkg/x", note),
@@ -121,7 +121,7 @@ type conversation struct {
 	says   *io.PipeReader
 }
 
-func converse(t *testing.T, host *virt.Host, opts ...virt.Option) *conversation {
+func converse(t *testing.T, host *virt.Host, opts ...virt.GuestOption) *conversation {
 	t.Helper()
 	stdin, orders := io.Pipe()
 	says, stdout := io.Pipe()

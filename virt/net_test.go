@@ -44,10 +44,10 @@ type running struct {
 }
 
 // start runs a guest until the test ends.
-func start(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.Option) *running {
+func start(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOption) *running {
 	t.Helper()
 	r := &running{result: make(chan *virt.Result, 1)}
-	opts = append([]virt.Option{virt.WithStdout(&r.stdout), virt.WithStderr(&r.stderr)}, opts...)
+	opts = append([]virt.GuestOption{virt.WithStdout(&r.stdout), virt.WithStderr(&r.stderr)}, opts...)
 	g, err := host.Instantiate(t.Context(), m, opts...)
 	if err != nil {
 		t.Fatal(err)

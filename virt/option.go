@@ -21,10 +21,25 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Option is one decision about a world. See [NewBuilder], [Host.Run] and [Host.Instantiate].
-type Option struct {
+// Option is a [HostOption] or a [GuestOption]. [NewBuilder] and [Run] accept both. A nil Option is an error.
+type Option interface {
+	setting() setting
+}
+
+// HostOption is a decision about a Host and all its guests. Only functions of this package make valid ones.
+type HostOption struct{ s setting }
+
+// GuestOption is a decision about one guest if it is given to [Host.Run], [Host.Instantiate] or [Snapshot.Start], and the default
+// of all guests of a Host if it is given to [NewBuilder]. A guest's own options win over the Host's. Only functions of this
+// package make valid ones.
+type GuestOption struct{ s setting }
+
+func (o HostOption) setting() setting  { return o.s }
+func (o GuestOption) setting() setting { return o.s }
+
+// setting is what an option says.
+type setting struct {
 	name string
-	host bool // for the Builder only
 	set  func(*config) error
 }
 
@@ -87,47 +102,49 @@ type mount struct {
 	own  bool // given for one guest
 }
 
-// apply makes the changes that opts ask for, and collects what is wrong with them.
-func (c *config) apply(guest bool, opts []Option) (errs []error) {
+// apply changes c as opts say, and collects their errors.
+func apply[O Option](c *config, opts []O) (errs []error) {
 	for _, o := range opts {
+		var s setting
+		if Option(o) != nil {
+			s = o.setting()
+		}
 		switch {
-		case o.set == nil:
-			errs = append(errs, fmt.Errorf("an Option that no function of virt made"))
-		case c.dropIn && checkDropIn(o) != nil:
-			errs = append(errs, checkDropIn(o))
-		case guest && o.host:
-			errs = append(errs, fmt.Errorf("%s is the Host's: give it to NewBuilder", o.name))
+		case s.set == nil:
+			errs = append(errs, errors.New("an option is nil or empty: make options with the functions of virt"))
+		case c.dropIn && checkDropIn(s.name) != nil:
+			errs = append(errs, checkDropIn(s.name))
 		default:
-			if err := o.set(c); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", o.name, err))
+			if err := s.set(c); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 			}
 		}
 	}
 	return errs
 }
 
-func hostOption(name string, set func(*config) error) Option {
-	return Option{name: name, host: true, set: set}
+func hostOption(name string, set func(*config) error) HostOption {
+	return HostOption{setting{name, set}}
 }
 
-func guestOption(name string, set func(*config) error) Option {
-	return Option{name: name, set: set}
+func guestOption(name string, set func(*config) error) GuestOption {
+	return GuestOption{setting{name, set}}
 }
 
-// Options joins several options into one.
-func Options(opts ...Option) Option {
-	o := Option{name: "Options"}
-	for _, each := range opts {
-		o.host = o.host || each.host
-	}
-	o.set = func(c *config) error { return errors.Join(c.apply(false, opts)...) }
-	return o
+// Options joins options of a Host, and defaults of its guests, into one.
+func Options(opts ...Option) HostOption {
+	return hostOption("Options", func(c *config) error { return errors.Join(apply(c, opts)...) })
+}
+
+// GuestOptions joins options of a guest into one.
+func GuestOptions(opts ...GuestOption) GuestOption {
+	return guestOption("GuestOptions", func(c *config) error { return errors.Join(apply(c, opts)...) })
 }
 
 // WithRuntime makes the Host use the embedder's runtime, with the host modules that stand there, instead
 // of making one. The embedder closes it, after the Host. It decides about engine and WebAssembly features; guests
 // with threads need [experimental.CoreFeaturesThreads].
-func WithRuntime(r wazero.Runtime) Option {
+func WithRuntime(r wazero.Runtime) HostOption {
 	return hostOption("WithRuntime", func(c *config) error {
 		if r == nil {
 			return fmt.Errorf("the runtime is nil")
@@ -139,7 +156,7 @@ func WithRuntime(r wazero.Runtime) Option {
 
 // WithRuntimeConfig says how the Host makes its runtime: engine, cache, debug information. The
 // features that the Host needs are switched on in it.
-func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
+func WithRuntimeConfig(rc wazero.RuntimeConfig) HostOption {
 	return hostOption("WithRuntimeConfig", func(c *config) error {
 		if rc == nil {
 			return fmt.Errorf("the configuration is nil")
@@ -154,7 +171,7 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) Option {
 const interpretedPeriod = 1 << 14
 
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
-func WithInterpreter() Option {
+func WithInterpreter() HostOption {
 	return hostOption("WithInterpreter", func(c *config) error {
 		c.runtimeConfig, c.period, c.interpreted = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod, true
 		return nil
@@ -164,7 +181,7 @@ func WithInterpreter() Option {
 // WithModules adds what else guests may import: instantiate is called with the runtime once, when the Host
 // is built, and makes the embedder's own host modules there. The Host closes the module that it returns, which may be nil.
 // What they do is not recorded; see [WithFunctions].
-func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) Option {
+func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) HostOption {
 	return hostOption("WithModules", func(c *config) error {
 		if instantiate == nil {
 			return fmt.Errorf("the function is nil")
@@ -175,7 +192,7 @@ func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) Option {
 }
 
 // WithClock sets the Host's clock, which all time in its guests comes from. Default: [clock.Real].
-func WithClock(k clock.Clock) Option {
+func WithClock(k clock.Clock) HostOption {
 	return hostOption("WithClock", func(c *config) error {
 		if k == nil {
 			return fmt.Errorf("the clock is nil")
@@ -186,7 +203,7 @@ func WithClock(k clock.Clock) Option {
 }
 
 // WithScheduler sets who runs the guests' threads. Default: a parallel scheduler.
-func WithScheduler(s sched.Scheduler) Option {
+func WithScheduler(s sched.Scheduler) HostOption {
 	return hostOption("WithScheduler", func(c *config) error {
 		if s == nil {
 			return fmt.Errorf("the scheduler is nil")
@@ -198,7 +215,7 @@ func WithScheduler(s sched.Scheduler) Option {
 
 // WithSeed makes all randomness of the Host come from seed: each guest gets a stream of its own that
 // depends on the seed and on how many guests the Host had made before it.
-func WithSeed(seed uint64) Option {
+func WithSeed(seed uint64) HostOption {
 	return hostOption("WithSeed", func(c *config) error {
 		c.seed = &seed
 		return nil
@@ -207,29 +224,29 @@ func WithSeed(seed uint64) Option {
 
 // WithSerializedCalls makes a second call of an export, while another of the same guest runs, wait for
 // its turn. Without it the second is refused with [ErrBusy].
-func WithSerializedCalls() Option {
+func WithSerializedCalls() GuestOption {
 	return guestOption("WithSerializedCalls", func(c *config) error { c.serialize = true; return nil })
 }
 
 // WithoutPreemption runs the code of modules as it is: a few percent faster, but a loop in a guest can be neither stopped
 // nor limited, and holds up Go's garbage collector.
-func WithoutPreemption() Option {
+func WithoutPreemption() HostOption {
 	return hostOption("WithoutPreemption", func(c *config) error { c.noPreempt = true; return nil })
 }
 
 // WithCallsAfterTrap lets exports of a guest be called again after a trap. Without it a trap is the
 // guest's end, because WebAssembly does not say in what state it leaves the guest's memory.
-func WithCallsAfterTrap() Option {
+func WithCallsAfterTrap() GuestOption {
 	return guestOption("WithCallsAfterTrap", func(c *config) error { c.resume = true; return nil })
 }
 
 // WithName sets the guest's argument 0, its name. Default: the name in the module, else "guest".
-func WithName(argv0 string) Option {
+func WithName(argv0 string) GuestOption {
 	return guestOption("WithName", func(c *config) error { c.argv0 = argv0; return nil })
 }
 
 // WithArgs sets the guest's arguments after its name. None may contain a NUL byte.
-func WithArgs(args ...string) Option {
+func WithArgs(args ...string) GuestOption {
 	return guestOption("WithArgs", func(c *config) error {
 		if i := slices.IndexFunc(args, func(a string) bool { return strings.ContainsRune(a, 0) }); i >= 0 {
 			return fmt.Errorf("argument %d contains a NUL byte", i+1)
@@ -240,12 +257,12 @@ func WithArgs(args ...string) Option {
 }
 
 // WithArgsFunc asks f for the arguments after the name, once a guest, when it is made.
-func WithArgsFunc(f func() ([]string, error)) Option {
+func WithArgsFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithArgsFunc", func(c *config) error { c.argsFn = f; return nil })
 }
 
 // WithEnv sets an environment variable. It wins over one of the same name from elsewhere.
-func WithEnv(name, value string) Option {
+func WithEnv(name, value string) GuestOption {
 	return guestOption("WithEnv", func(c *config) error {
 		switch {
 		case name == "" || strings.ContainsAny(name, "=\x00"):
@@ -259,18 +276,18 @@ func WithEnv(name, value string) Option {
 }
 
 // WithEnvFunc asks f for environment variables, each "NAME=value", once a guest, when it is made.
-func WithEnvFunc(f func() ([]string, error)) Option {
+func WithEnvFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithEnvFunc", func(c *config) error { c.env = c.env.WithFunc(f); return nil })
 }
 
 // WithHostEnv lets those variables of the host's environment in that pass lets through: [process.PassAll],
 // [process.PassAllow], [process.PassDeny]. Without it none is.
-func WithHostEnv(pass process.Pass) Option {
+func WithHostEnv(pass process.Pass) GuestOption {
 	return guestOption("WithHostEnv", func(c *config) error { c.env = c.env.WithHost(pass); return nil })
 }
 
 // WithStdin sets what the guest reads from descriptor 0. See [stdio.Reader] about readers that wait.
-func WithStdin(r io.Reader) Option {
+func WithStdin(r io.Reader) GuestOption {
 	return guestOption("WithStdin", func(c *config) error {
 		if r == nil {
 			return fmt.Errorf("the reader is nil")
@@ -281,12 +298,12 @@ func WithStdin(r io.Reader) Option {
 }
 
 // WithStdout sets where the guest's descriptor 1 goes. See [stdio.Writer].
-func WithStdout(w io.Writer) Option { return withOutput("WithStdout", 1, w) }
+func WithStdout(w io.Writer) GuestOption { return withOutput("WithStdout", 1, w) }
 
 // WithStderr sets where the guest's descriptor 2 goes.
-func WithStderr(w io.Writer) Option { return withOutput("WithStderr", 2, w) }
+func WithStderr(w io.Writer) GuestOption { return withOutput("WithStderr", 2, w) }
 
-func withOutput(name string, fd int, w io.Writer) Option {
+func withOutput(name string, fd int, w io.Writer) GuestOption {
 	return guestOption(name, func(c *config) error {
 		if w == nil {
 			return fmt.Errorf("the writer is nil")
@@ -298,7 +315,7 @@ func withOutput(name string, fd int, w io.Writer) Option {
 
 // WithStream sets descriptor 0, 1 or 2 to any stream: a pipe, a buffer with a cap, a terminal, a closed one. It is
 // closed with the guest's last descriptor for it; [stdio.Shared] keeps it open.
-func WithStream(fd int, s vfs.Stream) Option {
+func WithStream(fd int, s vfs.Stream) GuestOption {
 	return guestOption("WithStream", func(c *config) error {
 		if fd < 0 || fd > 2 {
 			return fmt.Errorf("descriptor %d: want 0, 1 or 2; WithPreopened gives others", fd)
@@ -311,28 +328,28 @@ func WithStream(fd int, s vfs.Stream) Option {
 // WithMount mounts a file system. All absolute paths form one tree, which the guest sees through one
 // preopened "/"; a relative path is a preopened directory of its own, by that name. The deepest mount wins. A
 // file system given to the Builder is shared by all guests of the Host.
-func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) Option {
+func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMount", path, fs, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
 // WithoutFiles leaves the guest without any preopened directory: the mounts that were given before, and the default
 // world, are not there.
-func WithoutFiles() Option {
+func WithoutFiles() GuestOption {
 	return guestOption("WithoutFiles", func(c *config) error { c.mounts = []mount{}; return nil })
 }
 
 // WithMountFunc mounts a file system that is made anew for each guest.
-func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) Option {
+func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMountFunc", path, nil, func(*Guest) (vfs.FS, error) { return make() }, make == nil, opts)
 }
 
 // WithDevices mounts device files, usually at "/dev": null, zero, full, random and urandom, which give the guest's own
 // randomness, and stdin, stdout and stderr, which are its standard streams. See [devfs].
-func WithDevices(path string) Option {
+func WithDevices(path string) GuestOption {
 	return withMount("WithDevices", path, nil, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
 }
 
-func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error), missing bool, opts []vfs.MountOption) Option {
+func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error), missing bool, opts []vfs.MountOption) GuestOption {
 	return guestOption(name, func(c *config) error {
 		if missing {
 			return fmt.Errorf("%q: the file system is nil", path)
@@ -354,12 +371,12 @@ func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error)
 
 // WithAbsoluteLinks lets symbolic links have absolute targets, which then start at the guest's root.
 // Without it such a link is refused with EPERM where it is followed, as the specification's suite demands.
-func WithAbsoluteLinks() Option {
+func WithAbsoluteLinks() GuestOption {
 	return guestOption("WithAbsoluteLinks", func(c *config) error { c.links = true; return nil })
 }
 
 // WithRandom sets where random_get comes from. Default: the system, or the Host's seed.
-func WithRandom(s random.Source) Option {
+func WithRandom(s random.Source) GuestOption {
 	return guestOption("WithRandom", func(c *config) error {
 		if s == nil {
 			return fmt.Errorf("the source is nil")
@@ -370,13 +387,13 @@ func WithRandom(s random.Source) Option {
 }
 
 // WithExitHook has f called with the exit code when a guest calls proc_exit, before the guest ends.
-func WithExitHook(f func(code uint32)) Option {
+func WithExitHook(f func(code uint32)) GuestOption {
 	return guestOption("WithExitHook", func(c *config) error { c.hooks.Exit = f; return nil })
 }
 
 // WithSignalHook has f decide what comes of a signal that a guest raises with proc_raise: the default, nothing, or
 // the guest's end. See [process.DefaultAction] for the default.
-func WithSignalHook(f func(wasip1.Signal) process.Action) Option {
+func WithSignalHook(f func(wasip1.Signal) process.Action) GuestOption {
 	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
 }
 
@@ -386,7 +403,7 @@ func WithSignalHook(f func(wasip1.Signal) process.Action) Option {
 // Real time is the machine's, whatever the Host's clock: a virtual hour may pass within it, and a virtual clock that stands
 // still does not keep it from passing. How far a guest comes in it differs from run to run. What has to be repeated exactly is
 // bounded [WithFuel], and by time on the Host's clock [WithMaxSleep].
-func WithTimeout(d time.Duration) Option {
+func WithTimeout(d time.Duration) GuestOption {
 	return guestOption("WithTimeout", func(c *config) error {
 		if d < 0 {
 			return fmt.Errorf("%v is negative", d)
@@ -398,13 +415,13 @@ func WithTimeout(d time.Duration) Option {
 
 // WithMemoryLimit bounds a guest's linear memory, in bytes. A guest that starts with more is refused, growth
 // beyond it fails in the guest. 0 is no limit but the module's own and WebAssembly's 4 GiB.
-func WithMemoryLimit(bytes uint64) Option {
+func WithMemoryLimit(bytes uint64) GuestOption {
 	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
 }
 
 // WithMaxOutput bounds what a guest writes to its standard output and error together, in bytes. What fits is
 // written; the next write ends the guest, with a Result that says [Exhausted] and [BudgetOutput]. 0 is no limit.
-func WithMaxOutput(bytes uint64) Option {
+func WithMaxOutput(bytes uint64) GuestOption {
 	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
 }
 
@@ -417,7 +434,7 @@ func WithMaxOutput(bytes uint64) Option {
 // Instructions are counted by code that is put into the module when it is compiled, so that a Host counts
 // those of all its guests or of none: a Builder that was given WithFuel may give single guests other amounts,
 // and a guest of another Host none.
-func WithFuel(instructions uint64) Option {
+func WithFuel(instructions uint64) GuestOption {
 	return guestOption("WithFuel", func(c *config) error {
 		if instructions > math.MaxInt64 {
 			return fmt.Errorf("%d is more than 2^63-1", instructions)
@@ -430,13 +447,13 @@ func WithFuel(instructions uint64) Option {
 // WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
 // call more ends the guest, with a Result that says [Exhausted] and [BudgetCallDepth]. Without it, a recursion without
 // end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack. 0 is no limit.
-func WithMaxCallDepth(calls uint32) Option {
+func WithMaxCallDepth(calls uint32) HostOption {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
 }
 
 // WithMaxDescriptors bounds the descriptors that are open at once; opening another is then EMFILE.
 // 0 is the default, 1024.
-func WithMaxDescriptors(n int) Option {
+func WithMaxDescriptors(n int) GuestOption {
 	return guestOption("WithMaxDescriptors", func(c *config) error {
 		if n < 0 {
 			return fmt.Errorf("%d is negative", n)
@@ -449,7 +466,7 @@ func WithMaxDescriptors(n int) Option {
 // WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first; spawning
 // another is then EAGAIN. A thread counts until its start function has returned, which is a moment later than it can tell
 // others that it is done: a program that joins n threads and starts n others wants more than n. The default is 0.
-func WithMaxThreads(n int) Option {
+func WithMaxThreads(n int) GuestOption {
 	return guestOption("WithMaxThreads", func(c *config) error {
 		if n < 0 {
 			return fmt.Errorf("%d is negative", n)

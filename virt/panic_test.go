@@ -190,7 +190,7 @@ func TestPanicsAreContained(t *testing.T) {
 						t.Errorf("nobody is told: %v", told)
 					}
 					f.blown.Store(false)
-					var next []virt.Option
+					var next []virt.GuestOption
 					if tc.name == "recording" {
 						next = append(next, virt.WithRecording(io.Discard)) // a writer takes one
 					}

@@ -30,7 +30,7 @@ func TestPipeline(t *testing.T) {
 	guests := make([]*virt.Guest, len(stages))
 	var in vfs.Stream
 	for i, args := range stages {
-		opts := []virt.Option{virt.WithArgs(args...)}
+		opts := []virt.GuestOption{virt.WithArgs(args...)}
 		if in != nil {
 			opts = append(opts, virt.WithStream(0, in))
 		}

@@ -61,7 +61,7 @@ func (r Rule) String() string {
 // file has all its names. Rules that shut off a tree name all functions (Deny("*", "/secret/**")), because who may rename or link
 // from there needs not open, and leave no way to rename a directory above it. What a guest must never reach is
 // not mounted.
-func WithPolicy(rules ...Rule) Option {
+func WithPolicy(rules ...Rule) GuestOption {
 	return guestOption("WithPolicy", func(c *config) error {
 		all := slices.Clone(c.control.policy)
 		for _, r := range rules {

@@ -10,7 +10,7 @@ import (
 // WithAllowedImports makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
 // names the import. A grant is what [WithMiddleware] takes: a function, a pattern, a subsystem; or, for what
 // other modules provide, "module.name", each a pattern as in [path.Match].
-func WithAllowedImports(grants ...string) Option {
+func WithAllowedImports(grants ...string) HostOption {
 	return hostOption("WithAllowedImports", func(c *config) error {
 		for _, grant := range grants {
 			if strings.Contains(grant, ".") {

@@ -24,7 +24,7 @@ type PoolConfig struct {
 type Pool struct {
 	snapshot *Snapshot
 	config   PoolConfig
-	opts     []Option
+	opts     []GuestOption
 
 	base    context.Context
 	cancel  context.CancelFunc
@@ -48,7 +48,7 @@ type PoolUsage struct {
 }
 
 // NewPool returns a Pool of guests that begin at s, with opts, and begins to make those that are to be ready. The Pool does not close s.
-func NewPool(s *Snapshot, c PoolConfig, opts ...Option) (*Pool, error) {
+func NewPool(s *Snapshot, c PoolConfig, opts ...GuestOption) (*Pool, error) {
 	if c.Max == 0 {
 		c.Max = max(c.Ready, 1)
 	}

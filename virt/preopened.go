@@ -19,7 +19,7 @@ type preopened struct {
 // The descriptor has the flags given. Where none are, a stream waits, and a socket or listener does as the guest
 // expects: one that asks for its flags, as Go's net.FileListener does, is told [wasip1.FdNonblock] and polls;
 // one that just accepts or reads waits in that call. See [vfs.OpenFile.OfferNonblock].
-func WithPreopened(s vfs.Stream, flags ...wasip1.Fdflags) Option {
+func WithPreopened(s vfs.Stream, flags ...wasip1.Fdflags) GuestOption {
 	return guestOption("WithPreopened", func(c *config) error {
 		if s == nil {
 			return fmt.Errorf("the stream is nil")

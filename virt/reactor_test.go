@@ -50,7 +50,7 @@ func goReactor(t *testing.T) []byte {
 }
 
 // newReactor makes a guest of the Go reactor whose callback is callback.
-func newReactor(t *testing.T, callback func(ctx context.Context, n int32) int32, opts ...virt.Option) *virt.Guest {
+func newReactor(t *testing.T, callback func(ctx context.Context, n int32) int32, opts ...virt.GuestOption) *virt.Guest {
 	t.Helper()
 	host := newHost(t, (&embedder{callback}).modules(),
 		virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)))

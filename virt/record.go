@@ -33,7 +33,7 @@ import (
 //
 // A recording has a budget of bytes: see [RecordLimit]. What a call read or wrote several times, through vectors that
 // overlap, is recorded once, so that a call adds at most the size of the guest's memory.
-func WithRecording(w io.Writer, opts ...RecordOption) Option {
+func WithRecording(w io.Writer, opts ...RecordOption) GuestOption {
 	r := &recordTo{w: w, limit: DefaultRecordLimit}
 	for _, o := range opts {
 		o(r)
@@ -61,7 +61,7 @@ func RecordLimit(bytes uint64) RecordOption { return func(r *recordTo) { r.limit
 // WithHash has [Result.Hash] tell apart runs that differ in anything that passed between guest and Host: the
 // calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
 // used up by then, the end, and the tree of files that is left. What [WithRecording] says about threads goes for it too.
-func WithHash() Option {
+func WithHash() GuestOption {
 	return guestOption("WithHash", func(c *config) error { c.hash = true; return nil })
 }
 

@@ -25,7 +25,7 @@ func callback(call func(c *virt.HostCall, n int32) int32) virt.Option {
 }
 
 // taped makes a guest, has use call its exports, and returns the recording and the guest's end.
-func taped(t *testing.T, host *virt.Host, wasm []byte, use func(g *virt.Guest), opts ...virt.Option) ([]byte, *virt.Result) {
+func taped(t *testing.T, host *virt.Host, wasm []byte, use func(g *virt.Guest), opts ...virt.GuestOption) ([]byte, *virt.Result) {
 	t.Helper()
 	var tape bytes.Buffer
 	g, err := host.Instantiate(t.Context(), compiled(t, host, wasm), append(opts, virt.WithRecording(&tape))...)
@@ -251,7 +251,7 @@ func TestRecordingRefusesWhatNobodyRecords(t *testing.T) {
 	}
 	refused := func(name, want string, wasm []byte, opts ...virt.Option) {
 		t.Helper()
-		for _, record := range []virt.Option{virt.WithRecording(io.Discard), virt.WithHash()} {
+		for _, record := range []virt.GuestOption{virt.WithRecording(io.Discard), virt.WithHash()} {
 			host := newHost(t, opts...)
 			if _, err := host.Instantiate(t.Context(), compiled(t, host, wasm), record); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", name, err, want)

@@ -87,7 +87,7 @@ func BenchmarkRecording(b *testing.B) {
 	const files = 10_000
 	host := newHost(b)
 	m := compiled(b, host, wasm)
-	run := func(opts ...virt.Option) *virt.Result {
+	run := func(opts ...virt.GuestOption) *virt.Result {
 		data := memfs.New()
 		result, err := host.RunModule(b.Context(), m, append(opts, virt.WithArgs("files", fmt.Sprint(files)), virt.WithMount("/data", data))...)
 		if err != nil || !result.Success() {

@@ -291,7 +291,7 @@ func (p *budgets) named() map[Budget]*allowance {
 // Start makes a guest that begins where the snapshot was taken. Options change what its guests have: arguments and environment
 // (for what the guest has not read yet), streams, mounts, budgets. A mount given takes the place of the one at its path. Budgets that are not given
 // go on where the snapshot's guest was; time begins anew.
-func (s *Snapshot) Start(ctx context.Context, opts ...Option) (*Guest, error) {
+func (s *Snapshot) Start(ctx context.Context, opts ...GuestOption) (*Guest, error) {
 	if err := s.use(); err != nil {
 		return nil, err
 	}
@@ -337,17 +337,17 @@ func (s *Snapshot) use() error {
 const unset = math.MaxUint64 - 1
 
 // configure returns the options of a guest, and which budgets opts give.
-func (s *Snapshot) configure(opts []Option) (*config, map[Budget]bool, error) {
+func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, error) {
 	c := s.config
 	c.mounts = nil
 	given := map[Budget]bool{}
 	if len(opts) > 0 {
-		if err := errors.Join(c.apply(true, opts)...); err != nil {
+		if err := errors.Join(apply(&c, opts)...); err != nil {
 			return nil, nil, err
 		}
 		probe := config{fuel: unset, output: unset}
 		probe.control.limits.HostCalls, probe.control.limits.Sleep = unset, -1
-		_ = probe.apply(true, opts) // their errors have been told
+		_ = apply(&probe, opts) // their errors have been told
 		given[BudgetFuel], given[BudgetOutput] = probe.fuel != unset, probe.output != unset
 		given[BudgetHostCalls], given[BudgetSleep] = probe.control.limits.HostCalls != unset, probe.control.limits.Sleep != -1
 		if c.recording != nil {

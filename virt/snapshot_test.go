@@ -47,7 +47,7 @@ func snapshotOf(t *testing.T, g *virt.Guest) *virt.Snapshot {
 	return s
 }
 
-func started(t *testing.T, s *virt.Snapshot, opts ...virt.Option) *virt.Guest {
+func started(t *testing.T, s *virt.Snapshot, opts ...virt.GuestOption) *virt.Guest {
 	t.Helper()
 	g, err := s.Start(t.Context(), opts...)
 	if err != nil {

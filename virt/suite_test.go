@@ -84,7 +84,7 @@ func TestThreadsSuite(t *testing.T) {
 }
 
 // runSuiteTest runs one test of a suite.
-func runSuiteTest(t *testing.T, host *virt.Host, test wasisuite.Test, world func(dir string) vfs.FS, opts ...virt.Option) {
+func runSuiteTest(t *testing.T, host *virt.Host, test wasisuite.Test, world func(dir string) vfs.FS, opts ...virt.GuestOption) {
 	t.Helper()
 	code, err := os.ReadFile(test.Path)
 	if err != nil {

@@ -43,7 +43,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, engine virt.Option)) {
 	})
 }
 
-func newGuest(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.Option) *virt.Guest {
+func newGuest(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.GuestOption) *virt.Guest {
 	tb.Helper()
 	g, err := host.Instantiate(context.Background(), m, opts...)
 	if err != nil {

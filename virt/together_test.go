@@ -44,7 +44,7 @@ func together(t *testing.T, first *virt.Host, relay, other *virt.Module, seed ui
 	r, w := pipe.New(16)
 	var text bytes.Buffer
 	var guests []*virt.Guest
-	for i, opts := range [][]virt.Option{
+	for i, opts := range [][]virt.GuestOption{
 		{virt.WithStream(0, r), virt.WithStream(1, out)},
 		{virt.WithStdin(strings.NewReader(strings.Repeat("0123456789", 20))), virt.WithStream(1, w)},
 		{virt.WithStream(0, in), virt.WithStdout(&text)},

@@ -40,7 +40,7 @@ type ran struct {
 	stdout, stderr string
 }
 
-func runModule(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.Option) ran {
+func runModule(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOption) ran {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	result, err := host.RunModule(t.Context(), m, append(opts, virt.WithStdout(&stdout), virt.WithStderr(&stderr))...)
@@ -56,7 +56,7 @@ func TestToolchains(t *testing.T) {
 		name   string
 		guest  string
 		files  map[string]string
-		opts   []virt.Option
+		opts   []virt.GuestOption
 		exit   uint32
 		stdout string
 		wrote  map[string]string
@@ -65,18 +65,18 @@ func TestToolchains(t *testing.T) {
 			wrote: map[string]string{"box/log": "one\ntwo\n"}},
 		{name: "C++ streams", guest: "streams-cpp", stdout: "9 words, the 3 times\nnot found\n",
 			wrote: map[string]string{"words.txt": "the quick brown fox jumps over the lazy dog the end\n"}},
-		{name: "Rust files", guest: "files-rust", opts: []virt.Option{virt.WithEnv("GREETING", "hello"), virt.WithArgs("a", "b c")},
+		{name: "Rust files", guest: "files-rust", opts: []virt.GuestOption{virt.WithEnv("GREETING", "hello"), virt.WithArgs("a", "b c")},
 			exit: 7, stdout: "from rust\nb copy linked moved\nNotFound\nhello\na,b c\n",
 			wrote: map[string]string{"a/moved": "hello", "a/copy": "hello", "a/linked": "hello"}},
-		{name: "jsonnet", guest: "jsonnet", opts: []virt.Option{virt.WithArgs("-J", "/lib", "-o", "/out.json", "/main.jsonnet")},
+		{name: "jsonnet", guest: "jsonnet", opts: []virt.GuestOption{virt.WithArgs("-J", "/lib", "-o", "/out.json", "/main.jsonnet")},
 			files: map[string]string{
 				"main.jsonnet":         `local shapes = import "shapes.libsonnet"; { area: shapes.square(7), text: importstr "note.txt" }`,
 				"lib/shapes.libsonnet": `{ square(x):: x * x }`,
 				"note.txt":             "hi",
 			},
 			wrote: map[string]string{"out.json": "{\n   \"area\": 49,\n   \"text\": \"hi\"\n}\n"}},
-		{name: "jsonnet, an import that is missing", guest: "jsonnet", opts: []virt.Option{virt.WithArgs("-e", `import "gone"`)}, exit: 1},
-		{name: "gosh", guest: "gosh", opts: []virt.Option{virt.WithArgs("/script.sh"), virt.WithEnv("PWD", "/"), virt.WithEnv("HOME", "/")},
+		{name: "jsonnet, an import that is missing", guest: "jsonnet", opts: []virt.GuestOption{virt.WithArgs("-e", `import "gone"`)}, exit: 1},
+		{name: "gosh", guest: "gosh", opts: []virt.GuestOption{virt.WithArgs("/script.sh"), virt.WithEnv("PWD", "/"), virt.WithEnv("HOME", "/")},
 			files: map[string]string{
 				"script.sh": `echo one >/out/a.txt
 echo two >/out/b.txt

@@ -71,7 +71,7 @@ func TraceRealTime() TraceOption {
 
 // WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. It may be
 // given several times.
-func WithTrace(t trace.Tracer, opts ...TraceOption) Option {
+func WithTrace(t trace.Tracer, opts ...TraceOption) GuestOption {
 	tr := &tracing{tracer: t, bytes: 32}
 	errs := []error{TraceCalls("*")(tr)}
 	for _, o := range opts {

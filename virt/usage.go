@@ -46,7 +46,7 @@ type FunctionUsage struct {
 }
 
 // WithUsage counts the guest's calls; see [Guest.Usage] and [Host.Usage]. It costs two to three nanoseconds a call.
-func WithUsage() Option {
+func WithUsage() GuestOption {
 	return guestOption("WithUsage", func(c *config) error { c.control.usage = true; return nil })
 }
 

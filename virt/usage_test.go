@@ -92,16 +92,16 @@ func BenchmarkSurroundings(b *testing.B) {
 	text := trace.Text(io.Discard)
 	for _, row := range []struct {
 		name string
-		opts []virt.Option
+		opts []virt.GuestOption
 	}{
 		{"plain", nil},
-		{"usage", []virt.Option{virt.WithUsage()}},
-		{"host calls counted", []virt.Option{virt.WithMaxHostCalls(1 << 60)}},
-		{"middleware of others", []virt.Option{virt.WithMiddleware("random_get", next)}},
-		{"one middleware", []virt.Option{virt.WithMiddleware("*", next)}},
-		{"three middlewares", []virt.Option{virt.WithMiddleware("*", next), virt.WithMiddleware("*", next), virt.WithMiddleware("*", next)}},
-		{"policy by name", []virt.Option{virt.WithPolicy(virt.Allow("clock_*"), virt.Deny("*"))}},
-		{"trace", []virt.Option{virt.WithTrace(text)}},
+		{"usage", []virt.GuestOption{virt.WithUsage()}},
+		{"host calls counted", []virt.GuestOption{virt.WithMaxHostCalls(1 << 60)}},
+		{"middleware of others", []virt.GuestOption{virt.WithMiddleware("random_get", next)}},
+		{"one middleware", []virt.GuestOption{virt.WithMiddleware("*", next)}},
+		{"three middlewares", []virt.GuestOption{virt.WithMiddleware("*", next), virt.WithMiddleware("*", next), virt.WithMiddleware("*", next)}},
+		{"policy by name", []virt.GuestOption{virt.WithPolicy(virt.Allow("clock_*"), virt.Deny("*"))}},
+		{"trace", []virt.GuestOption{virt.WithTrace(text)}},
 	} {
 		for name, c := range map[string][]call{
 			"clock_time_get": {{"clock_time_get", []any{1, uint64(0), resultAt}}},

@@ -19,12 +19,12 @@ import (
 const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
-func (h *Host) newGuest(ctx context.Context, m *Module, opts []Option) (*Guest, error) {
+func (h *Host) newGuest(ctx context.Context, m *Module, opts []GuestOption) (*Guest, error) {
 	return h.makeGuest(ctx, m, &h.config, opts)
 }
 
 // makeGuest is newGuest with other options than the Host's to begin with, which nobody changes.
-func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Option) (_ *Guest, err error) {
+func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []GuestOption) (_ *Guest, err error) {
 	g := &Guest{host: h, module: m, adopted: m.adopted, config: c, calls: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
@@ -36,7 +36,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Optio
 		own := *c
 		own.forGuest = true
 		g.config = &own
-		if err := errors.Join(own.apply(true, opts)...); err != nil {
+		if err := errors.Join(apply(&own, opts)...); err != nil {
 			return nil, err
 		}
 	}

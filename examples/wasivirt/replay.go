@@ -44,20 +44,20 @@ func replay(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 }
 
 // recording opens the file for -record. A guest with threads is recorded one thread at a time, and that is said.
-func (w *world) recording(wasm []byte, stderr io.Writer) (virt.Option, error) {
+func (w *world) recording(wasm []byte, stderr io.Writer) (virt.GuestOption, error) {
 	if w.record == "" {
-		return virt.Options(), nil
+		return virt.GuestOptions(), nil
 	}
 	if audit, err := virt.Inspect(wasm); err == nil && audit.Shared() && !w.deterministic.set && !strings.HasPrefix(w.sched, "seeded") {
 		if w.parallel {
-			return virt.Option{}, errors.New("-record -sched parallel: the guest has threads, and what passes between them in memory crosses no border that could be recorded: give -sched seeded[:N], which runs one at a time")
+			return virt.GuestOption{}, errors.New("-record -sched parallel: the guest has threads, and what passes between them in memory crosses no border that could be recorded: give -sched seeded[:N], which runs one at a time")
 		}
 		w.turns = optional{set: true, value: w.seed.value}
 		fmt.Fprintf(stderr, "wasivirt: -record: the guest's threads run one at a time, as with -sched seeded:%d\n", w.turns.value)
 	}
 	f, err := os.Create(w.record)
 	if err != nil {
-		return virt.Option{}, fmt.Errorf("-record %s: %w", w.record, err)
+		return virt.GuestOption{}, fmt.Errorf("-record %s: %w", w.record, err)
 	}
 	w.closers = append(w.closers, f.Close)
 	return virt.WithRecording(f), nil

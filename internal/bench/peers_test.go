@@ -172,7 +172,7 @@ func wasivirt(b *testing.B, row *guestloop.Row, files vfs.FS) func(uint64) (uint
 	b.Cleanup(func() { h.Close(context.Background()) })
 	m, err := h.Compile(ctx, row.Module())
 	check(b, err)
-	opts := []virt.Option{virt.WithMount("/", files), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
+	opts := []virt.GuestOption{virt.WithMount("/", files), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
 	for _, v := range guestloop.Env() {
 		opts = append(opts, virt.WithEnv(v[0], v[1]))
 	}

@@ -90,7 +90,7 @@ func (e *Executor) run(ctx context.Context, j Job, record bool) (_ *Result, reco
 	}
 	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
 	var out, errs, tape bytes.Buffer
-	opts := []virt.Option{virt.WithStdout(&out), virt.WithStderr(&errs)}
+	opts := []virt.GuestOption{virt.WithStdout(&out), virt.WithStderr(&errs)}
 	if record {
 		opts = append(opts, virt.WithRecording(&tape))
 	}
