@@ -161,6 +161,7 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 					return false
 				}
 				e.planBody(b)
+				r.looksByCall = r.looksByCall || manyPoints(e.points) && (r.opts.Stop || r.opts.Fuel)
 				s := e.summary
 				if c.checked[f] = cyclic || s.head > maxHead; c.checked[f] {
 					s.head, s.through = 0, -1

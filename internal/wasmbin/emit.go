@@ -93,14 +93,31 @@ func (e *emitter) findTry(*body) { e.loops, e.points, e.hasTry = e.loops[:0], e.
 // writePoint writes a check that stands before instruction i.
 func (e *emitter) writePoint(i int, weight uint32) {
 	e.p.copyTo(int(e.body.instrs[i].at))
+	cost := uint32(0)
+	if e.opts.Fuel {
+		cost = e.costs[i]
+	}
 	e.asm(func(a *asm) {
-		if e.opts.Fuel {
-			e.check(a, 0, e.costs[i])
-		} else {
-			e.check(a, weight, 0)
+		switch {
+		case !manyPoints(e.points):
+			e.check(a, weight, cost)
+		case e.opts.Fuel:
+			e.storeFuel(a)
+			a.i64Const(int64(cost))
+			a.op(opCall, e.callLook)
+			e.loadFuel(a)
+		default:
+			e.storeStop(a)
+			a.i32Const(int32(max(weight, 1)))
+			a.op(opCall, e.callLook)
+			e.loadStop(a)
 		}
 	})
 }
+
+// manyPoints reports whether the checks of a body are calls of one function. Each check of its own adds a branch, and
+// wazero's compiler lists at each branch what it knows of every address that was used before.
+func manyPoints(points []point) bool { return len(points) > maxInlinePoints }
 
 // pointBefore reports whether a check stands before instruction i.
 func (e *emitter) pointBefore(i int) bool {
@@ -240,6 +257,13 @@ func (e *emitter) storeStop(a *asm) {
 	}
 }
 
+func (e *emitter) loadStop(a *asm) {
+	if e.stopLocal >= 0 {
+		a.op(opGlobalGet, e.stopGlobal)
+		a.op(opLocalSet, uint32(e.stopLocal))
+	}
+}
+
 func (e *emitter) loadFuel(a *asm) {
 	if e.fuelLocal >= 0 {
 		a.op(opGlobalGet, e.fuelGlobal)
@@ -301,10 +325,7 @@ func (e *emitter) callHost(a *asm) {
 		return
 	}
 	a.op(opCall, e.callCheck)
-	if e.stopLocal >= 0 {
-		a.op(opGlobalGet, e.stopGlobal)
-		a.op(opLocalSet, uint32(e.stopLocal))
-	}
+	e.loadStop(a)
 }
 
 // branchBack writes a br or br_if to a loop with the loop's check. Every

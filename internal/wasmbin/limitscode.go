@@ -18,7 +18,8 @@ func (k *checker) readCode(f *functionCost) {
 			f.height += stackEffect(op)
 			f.branch(k.u32())
 			f.next()
-		case immLabels:
+		case immLabels: // each by a block of its own that lists nothing
+			f.known = 0
 			k.each("BranchTargets", "branch targets of one br_table", k.BranchTargets, 1, func() { f.branch(k.u32()); f.next() })
 			f.branch(k.u32())
 			f.height--
@@ -45,9 +46,13 @@ func (k *checker) readCode(f *functionCost) {
 			k.fail(at, "unknown opcode %#x", op)
 		default:
 			f.height += stackEffect(op)
+			if op.isAccess() {
+				f.known++
+			}
 			k.skipImmediate(imm)
 		}
 		f.height = max(f.height, 0)
+		f.dead = f.dead || op.endsPath()
 	}
 }
 
@@ -61,6 +66,7 @@ func (k *checker) plain(op opcode, f *functionCost) {
 		}
 		f.height = l.height + int(l.arity.params)
 		f.branch(0) // the end of what stood before it
+		f.known, f.dead = l.known, false
 		f.next()
 	case opEnd:
 		f.close()

@@ -29,3 +29,44 @@ func TestMemoryOfLargeBodies(t *testing.T) {
 		}
 	}
 }
+
+// TestManyLooksAddNoBranches: in straight code of any length the checks are calls, because what wazero's compiler takes
+// for a function grows with its branches times its accesses to memory.
+func TestManyLooksAddNoBranches(t *testing.T) {
+	var m testModule
+	m.memories = [][]byte{{0, 1}}
+	load := []byte{byte(opLocalGet), 0, 0x28, 2, 0, byte(opLocalSet), 0}
+	m.add(testFunc{params: []ValueType{ValueI32}, code: append(bytes.Repeat(load, 20_000), byte(opEnd))})
+	module := m.bytes()
+	for _, opts := range uncheckedForms {
+		rewritten, report, err := Rewrite(module, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Inspect(rewritten)
+		if err != nil {
+			t.Fatal(err)
+		}
+		branches := 0
+		for bodies := newBodyReader(r); ; {
+			b, ok, err := bodies.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			for i := range b.instrs {
+				if b.instrs[i].op == opIf {
+					branches++
+				}
+			}
+		}
+		if branches > 2*maxInlinePoints {
+			t.Errorf("%+v: %d branches", opts, branches)
+		}
+		if _, _, err := unchecked(module, rewritten, report); err != nil {
+			t.Errorf("%+v: %v", opts, err)
+		}
+	}
+}

@@ -133,7 +133,7 @@ type rewriter struct {
 	shift   uint32 // how many functions were put before the defined ones
 
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
-	callCheck, callFuel, callDepth                           uint32
+	callCheck, callFuel, callDepth, callLook                 uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	calls                                                    *calls
 	bulk                                                     bulkHelpers
@@ -141,6 +141,8 @@ type rewriter struct {
 	emitter                                                  emitter
 
 	captured *capture // nil where nothing is captured
+
+	looksByCall bool // a function has many points
 
 	room uint64 // what each table may grow by, where Options.TableElements is set
 
@@ -294,6 +296,9 @@ func (r *rewriter) plan() error {
 		if err := r.solveCalls(g); err != nil {
 			return err
 		}
+		if r.looksByCall {
+			r.callLook = r.addLookHelper()
+		}
 	}
 	if o.Capture && (o.Stop || o.Fuel) {
 		return r.planCapture()
@@ -335,6 +340,34 @@ func (r *rewriter) addCheckHelper() uint32 {
 	a.op(opCall, r.callCheck)
 	a.byte(byte(opEnd))
 	return r.addHelper("check", "\x00", "\x00", a.code)
+}
+
+// addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls the host when that is
+// used up.
+func (r *rewriter) addLookHelper() uint32 {
+	a := &asm{code: []byte{0}} // no locals
+	if r.opts.Fuel {
+		a.op(opGlobalGet, r.fuelGlobal)
+		a.op(opLocalGet, 0)
+		a.ops(opI64Sub)
+		a.op(opGlobalSet, r.fuelGlobal)
+		a.op(opGlobalGet, r.fuelGlobal)
+		a.i64Const(0)
+		a.ops(opI64GeS)
+		a.unlessCall(r.callFuel)
+		a.ops(opEnd)
+		return r.addHelper("look", "\x01\x7e", "\x00", a.code)
+	}
+	a.op(opGlobalGet, r.stopGlobal)
+	a.op(opLocalGet, 0)
+	a.ops(opI32Sub)
+	a.op(opGlobalSet, r.stopGlobal)
+	a.op(opGlobalGet, r.stopGlobal)
+	a.i32Const(0)
+	a.ops(opI32GeS)
+	a.unlessCall(r.callCheck)
+	a.ops(opEnd)
+	return r.addHelper("look", "\x01\x7f", "\x00", a.code)
 }
 
 func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {

@@ -25,6 +25,8 @@ const (
 	minEntry = 128
 	// maxRun is the most that instructions decoded as one weigh.
 	maxRun = 64
+	// maxInlinePoints is how many checks in the straight code of one function are written in place.
+	maxInlinePoints = 64
 )
 
 // The fuel that instructions take whose work is not that of one.
