@@ -26,6 +26,8 @@ type Limits struct {
 	Fuel uint64
 	// WallTime is real time, also under a virtual clock; see [WithTimeout].
 	WallTime time.Duration
+	// CPUTime is the time that threads compute, all of them added up; see [WithMaxCPUTime].
+	CPUTime time.Duration
 	// HostCalls is calls of functions of preview1 and of thread-spawn. The call after the last one is not made: it ends the
 	// guest with a Result that says [Exhausted] and [BudgetHostCalls].
 	HostCalls uint64
@@ -105,7 +107,7 @@ func newAllowance(n uint64) *allowance {
 
 // budgets are what is left of budgets that are not counted elsewhere. Nil fields have no end.
 type budgets struct {
-	calls, fuel, memory, threads, descriptors, output, random, sleep *allowance
+	calls, fuel, memory, threads, descriptors, output, random, sleep, cpu *allowance
 
 	disk *quotafs.Quota
 }
@@ -115,6 +117,7 @@ func newBudgets(l *Limits) budgets {
 		calls: newAllowance(l.HostCalls), fuel: newAllowance(l.Fuel), memory: newAllowance(l.Memory),
 		threads: newAllowance(uint64(l.Threads)), descriptors: newAllowance(uint64(l.Descriptors)),
 		output: newAllowance(l.OutputBytes), random: newAllowance(l.RandomBytes), sleep: newAllowance(uint64(l.Sleep)),
+		cpu: newAllowance(uint64(l.CPUTime)),
 	}
 	if l.DiskBytes != 0 || l.Inodes != 0 {
 		p.disk = quotafs.NewQuota(int64(min(l.DiskBytes, math.MaxInt64)), int64(min(l.Inodes, math.MaxInt64)))
@@ -301,7 +304,7 @@ type waiter struct {
 
 // waits returns what the thread waits with: task itself where nothing is counted.
 func (t *thread) waits(task poll.Task) poll.Task {
-	if t.guest.budgets.sleep == nil && t.guest.host.budgets.sleep == nil && (t.calls == nil || t.calls.usage == nil) {
+	if t.guest.budgets.sleep == nil && t.guest.host.budgets.sleep == nil && t.meter == nil && (t.calls == nil || t.calls.usage == nil) {
 		return task
 	}
 	return waiter{task, t}
@@ -309,6 +312,7 @@ func (t *thread) waits(task poll.Task) poll.Task {
 
 // Park implements [poll.Task].
 func (w waiter) Park(x poll.Wait) error {
+	defer w.t.pause()()
 	if w.t.calls != nil && w.t.calls.usage != nil {
 		defer w.t.calls.usage.wait(w.t.guest, x)()
 	}

@@ -46,7 +46,7 @@ import (
 //     a guest that runs;
 //   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader or strings.Reader;
 //   - real directories and sockets, where they are let in;
-//   - limits in real time: [WithTimeout] and contexts;
+//   - limits in the machine's time: [WithTimeout], [WithMaxCPUTime] and contexts;
 //   - guests that are started from several goroutines at a time: [Host.RunAll] begins them together.
 func Deterministic(seed uint64, opts ...DeterministicOption) HostOption {
 	d := &deterministic{seed: seed}

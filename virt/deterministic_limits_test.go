@@ -18,7 +18,7 @@ func TestLimitsDoNotChangeADeterministicRun(t *testing.T) {
 			"fuel":           virt.WithFuel(1_000_000_000),
 			"fuel, nearly":   virt.WithFuel(5_000_000),
 			"shared fuel":    virt.WithSharedLimits(virt.Limits{Fuel: 1_000_000_000}),
-			"shared limits":  virt.WithSharedLimits(virt.Limits{Memory: 1 << 30, HostCalls: 1 << 40, RandomBytes: 1 << 30, Sleep: time.Hour, WallTime: time.Hour, OutputBytes: 1 << 20, DiskBytes: 1 << 20, Inodes: 1 << 20, Descriptors: 1 << 20, Threads: 1 << 10}),
+			"shared limits":  virt.WithSharedLimits(virt.Limits{Memory: 1 << 30, HostCalls: 1 << 40, RandomBytes: 1 << 30, Sleep: time.Hour, WallTime: time.Hour, CPUTime: time.Hour, OutputBytes: 1 << 20, DiskBytes: 1 << 20, Inodes: 1 << 20, Descriptors: 1 << 20, Threads: 1 << 10}),
 			"time":           virt.WithTimeout(time.Hour),
 			"host calls":     virt.WithMaxHostCalls(1 << 40),
 			"output":         virt.WithMaxOutput(1 << 30),

@@ -126,6 +126,7 @@ var notInDropIn = map[string]string{
 	"WithAccessSwitches":   noRewriting,
 	"WithMaxCallDepth":     noRewriting,
 	"WithFuel":             noRewriting,
+	"WithMaxCPUTime":       noRewriting,
 	"WithModuleLimits":     noCompiling,
 	"WithCompilationCache": noCompiling,
 	"WithAllowedImports":   noCompiling,

@@ -38,6 +38,7 @@ func (t *thread) refuel() {
 		// A start function runs before the instance is handed out.
 		t.fuel = fuelCell(t.mod, t.guest.module)
 	}
+	t.count(meterGrain)
 	left, slice := int64(t.fuel.Get()), int64(fuelSlice)
 	if t.reserve > 0 {
 		if left += t.reserve; left >= 0 {

@@ -164,6 +164,7 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	// The module's start function runs now, as the first thread.
 	started := g.group.Run(func(task *sched.Thread) {
 		g.main.bind(task)
+		defer g.main.compute()()
 		if g.observer != nil {
 			g.observer.back(g.main)
 			defer g.observer.end(g.main)
@@ -289,6 +290,7 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 	}
 	started := run(func(task *sched.Thread) {
 		g.main.bind(task)
+		defer g.main.compute()()
 		g.lend(g.host)
 		defer g.lend(nil)
 		results, err = g.invokeExport(g.main, fn, name, params)

@@ -156,6 +156,7 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 				b.enter(t)
 				b.hosted(t, f, stack)
 			}
+			t.count(10 * meterGrain)
 			if t.guest.host.takesTurns() && !t.guest.ended.Load() {
 				t.yield(sched.PointCall)
 			}

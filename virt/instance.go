@@ -80,6 +80,9 @@ func (g *Guest) directly(ctx context.Context, call func() error) error {
 	if ctx.Done() != nil {
 		defer g.watch(ctx)()
 	}
+	if g.metered() {
+		defer g.beside(g.main.mod).compute()()
+	}
 	var err error
 	g.mark(func() { err = call() })
 	err = errors.Join(err, g.wrote(ctx))

@@ -93,6 +93,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 
 // check is called from time to time by guest code that makes no other calls.
 func (t *thread) check() {
+	t.count(0)
 	t.yield(sched.PointFuel)
 	t.heed()
 }
@@ -113,6 +114,7 @@ func (t *thread) yield(p sched.Point) {
 		if l := t.guest.host.late; l != nil {
 			l.at(t.guest.host.clock)
 		}
+		defer t.pause()()
 		_ = t.task.Yield(p) // the end of the group is the end of the guest, which the caller looks at
 	}
 }

@@ -16,7 +16,7 @@ const (
 
 func (l *Limits) check() error {
 	switch {
-	case l.WallTime < 0 || l.Sleep < 0 || l.Descriptors < 0 || l.Threads < 0:
+	case l.WallTime < 0 || l.CPUTime < 0 || l.Sleep < 0 || l.Descriptors < 0 || l.Threads < 0:
 		return fmt.Errorf("a limit is negative: %+v", *l)
 	case l.Fuel > math.MaxInt64:
 		return fmt.Errorf("%d instructions are more than 2^63-1", l.Fuel)
@@ -86,6 +86,7 @@ func (h *Host) dismiss() {
 //	memory                64 MiB          enough for Go, Rust and C programs with small inputs
 //	memory, all guests    512 MiB         half of the process
 //	fuel                  20e9            about 10 to 20 s of computing, the same on every machine
+//	processor time        20 s            fuel does not count what calls of the Host compute
 //	wall time             30 s            bounds waiting for the embedder's readers and sockets too
 //	sleep                 30 s            the same on a virtual clock
 //	host calls            10,000,000      some seconds of calls
@@ -103,7 +104,8 @@ func (h *Host) dismiss() {
 func Untrusted() HostOption {
 	opts := []Option{
 		WithLimits(Limits{
-			Memory: 64 << 20, Fuel: 20_000_000_000, WallTime: 30 * time.Second, Sleep: 30 * time.Second,
+			Memory: 64 << 20, Fuel: 20_000_000_000, CPUTime: 20 * time.Second,
+			WallTime: 30 * time.Second, Sleep: 30 * time.Second,
 			HostCalls: 10_000_000, Descriptors: 64, DiskBytes: 64 << 20, Inodes: 10_000,
 			OutputBytes: 1 << 20, RandomBytes: 16 << 20,
 		}),

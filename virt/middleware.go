@@ -156,6 +156,7 @@ var layers = [...]struct {
 	{func(g *Guest) bool { return g.budgets.calls != nil || g.host.budgets.calls != nil }, countedCalls},
 	{func(g *Guest) bool { return g.observer != nil }, recordedCalls},
 	{func(g *Guest) bool { return g.config.control.traces != nil }, traced},
+	{(*Guest).metered, meteredCalls},
 	{func(g *Guest) bool { return g.host.takesTurns() }, turns},
 }
 

@@ -285,7 +285,7 @@ func (g *Guest) budgetsLeft() map[Budget]int64 {
 
 // named are the allowances that a fork takes over.
 func (p *budgets) named() map[Budget]*allowance {
-	return map[Budget]*allowance{BudgetFuel: p.fuel, BudgetHostCalls: p.calls, BudgetOutput: p.output, BudgetSleep: p.sleep}
+	return map[Budget]*allowance{BudgetFuel: p.fuel, BudgetHostCalls: p.calls, BudgetOutput: p.output, BudgetSleep: p.sleep, BudgetCPUTime: p.cpu}
 }
 
 // Start makes a guest that begins where the snapshot was taken. Options change what its guests have: arguments and environment
@@ -346,10 +346,11 @@ func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, erro
 			return nil, nil, err
 		}
 		probe := config{fuel: unset, output: unset}
-		probe.control.limits.HostCalls, probe.control.limits.Sleep = unset, -1
+		probe.control.limits.HostCalls, probe.control.limits.Sleep, probe.control.limits.CPUTime = unset, -1, -1
 		_ = apply(&probe, opts) // their errors have been told
 		given[BudgetFuel], given[BudgetOutput] = probe.fuel != unset, probe.output != unset
 		given[BudgetHostCalls], given[BudgetSleep] = probe.control.limits.HostCalls != unset, probe.control.limits.Sleep != -1
+		given[BudgetCPUTime] = probe.control.limits.CPUTime != -1
 		if c.recording != nil {
 			return nil, nil, errors.New("WithRecording: recordings begin where a module does, not at a snapshot")
 		}

@@ -64,6 +64,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t := g.newThread(parent.args, parent.env)
 	defer t.leaveUsage()
 	t.bind(task)
+	defer t.compute()()
 	if g.observer != nil {
 		g.observer.back(t)
 		if g.ended.Load() {

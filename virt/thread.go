@@ -36,6 +36,7 @@ type thread struct {
 	fueled bool              // it has got fuel
 	// reserve is fuel that the thread has beside what is in the cell.
 	reserve int64
+	meter   *meter // nil where computing time is not counted
 	times   clock.Times
 	args    *process.Strings
 	env     *process.Strings
@@ -67,6 +68,9 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 		t.view.SetSource(t.attached) // the Poller may let the memory grow
 	}
 	t.calls = g.threadCalls()
+	if g.metered() {
+		t.meter = new(meter)
+	}
 	if g.config.control.guarded() {
 		t.files.SetGuard(t.guard)
 	}

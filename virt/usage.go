@@ -19,6 +19,9 @@ type Usage struct {
 	Calls, Errors uint64
 	// Waited is the real time that threads waited in calls and at atomic waits, each thread by itself counted.
 	Waited time.Duration
+	// CPUTime is the time that threads computed; see [WithMaxCPUTime] for what counts. It is counted
+	// where a budget of it is set.
+	CPUTime time.Duration
 	// BytesIn is what was read from files, streams and sockets; BytesOut what was written to them.
 	BytesIn, BytesOut uint64
 
@@ -33,7 +36,7 @@ type Usage struct {
 	// the thread is using up.
 	Fuel uint64
 	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's clock. In runs that are
-	// deterministic (see [Deterministic]) all of Usage repeats but Real and Waited, which are the machine's time.
+	// deterministic (see [Deterministic]) all of Usage repeats but Real, Waited and CPUTime, which are the machine's time.
 	Real, Virtual time.Duration
 }
 
@@ -127,6 +130,7 @@ type guestUsage struct {
 	memory  atomic.Uint64
 	spawned atomic.Uint64
 	fuel    atomic.Int64
+	cpu     atomic.Int64           // nanoseconds
 	waited  [rows + 1]atomic.Int64 // nanoseconds by row, the last for atomic waits
 
 	number      uint64 // of the guest in its Host, from 1
@@ -247,6 +251,7 @@ func (g *Guest) Usage() Usage {
 	}
 	r.Spawned = u.spawned.Load()
 	r.Fuel = uint64(max(u.fuel.Load(), 0))
+	r.CPUTime = time.Duration(u.cpu.Load())
 	return r
 }
 
@@ -294,6 +299,7 @@ func (u *Usage) add(b *Usage) {
 	u.Calls += b.Calls
 	u.Errors += b.Errors
 	u.Waited += b.Waited
+	u.CPUTime += b.CPUTime
 	u.BytesIn += b.BytesIn
 	u.BytesOut += b.BytesOut
 	u.PeakMemory += b.PeakMemory

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package cputime
+
+import "time"
+
+func thread() (id int, used time.Duration) { return 0, 0 }
