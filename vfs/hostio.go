@@ -162,6 +162,14 @@ func (f *OpenFile) Sync() error {
 	return f.sync(false)
 }
 
+// Datasync puts the content of the file on the store, and of its attributes those that reading it needs.
+func (f *OpenFile) Datasync() error {
+	if f.stream != nil {
+		return wasip1.EINVAL
+	}
+	return f.sync(true)
+}
+
 // ReadDir fills entries with the names that follow cookie, as [Directory] has it, mount points included. Errors: ENOTDIR.
 func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
 	if f.dir == nil {

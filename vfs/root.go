@@ -135,12 +135,12 @@ func (r *Root) Open(path string) (*OpenFile, error) { return r.OpenFile(path, os
 
 // OpenFile opens a file as os.OpenFile does, with its flags. perm is that of a file that is made.
 func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, error) {
-	o := opening{follow: true, base: wasip1.RightsFile | wasip1.RightsDirectoryBase, inheriting: wasip1.RightsDirectoryInheriting, perm: perm}
+	o := OpenOptions{Mode: OpenRead | OpenWrite, Perm: perm}
 	switch flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR) {
 	case os.O_RDONLY:
-		o.base &^= wasip1.RightFdWrite
+		o.Mode = OpenRead
 	case os.O_WRONLY:
-		o.base &^= wasip1.RightFdRead
+		o.Mode = OpenWrite
 	}
 	for _, m := range []struct {
 		flag int
@@ -151,12 +151,39 @@ func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, err
 		{os.O_APPEND, 0, wasip1.FdAppend}, {os.O_SYNC, 0, wasip1.FdSync},
 	} {
 		if m.flag != 0 && flag&m.flag == m.flag {
-			o.oflags |= m.o
-			o.fdflags |= m.fdfl
+			o.Oflags |= m.o
+			o.Fdflags |= m.fdfl
 		}
 	}
-	var f *OpenFile
-	err := r.do("open", path, func(w *walker, path string) (err error) {
+	return r.OpenWith(path, o)
+}
+
+// OpenOptions says how [Root.OpenWith] opens a file.
+type OpenOptions struct {
+	// Mode holds OpenRead, OpenWrite or both. The zero value allows attributes only. Other bits follow from the flags below.
+	Mode OpenMode
+	// Oflags and Fdflags are those of path_open.
+	Oflags  wasip1.Oflags
+	Fdflags wasip1.Fdflags
+	// NoFollow makes a symbolic link in the last place an error, ELOOP.
+	NoFollow bool
+	// Perm holds the permissions of a file that is made.
+	Perm fs.FileMode
+}
+
+// OpenWith opens a file with the flags of preview1. Errors: those of path_open.
+func (r *Root) OpenWith(path string, opts OpenOptions) (f *OpenFile, err error) {
+	o := opening{
+		follow: !opts.NoFollow, oflags: opts.Oflags, fdflags: opts.Fdflags, perm: opts.Perm,
+		base: wasip1.RightsFile | wasip1.RightsDirectoryBase, inheriting: wasip1.RightsDirectoryInheriting,
+	}
+	if opts.Mode&OpenRead == 0 {
+		o.base &^= wasip1.RightFdRead
+	}
+	if opts.Mode&OpenWrite == 0 {
+		o.base &^= wasip1.RightFdWrite
+	}
+	err = r.do("open", path, func(w *walker, path string) (err error) {
 		f, err = w.open(r.base, path, &o)
 		return err
 	})
@@ -201,6 +228,16 @@ func (r *Root) Remove(path string) error {
 		}
 		return err
 	})
+}
+
+// Unlink removes a name that is not a directory's. Errors: EISDIR for a directory.
+func (r *Root) Unlink(path string) error {
+	return r.do("unlink", path, func(w *walker, path string) error { return w.unlink(r.base, path) })
+}
+
+// Rmdir removes an empty directory. Errors: ENOTDIR for anything else; ENOTEMPTY.
+func (r *Root) Rmdir(path string) error {
+	return r.do("rmdir", path, func(w *walker, path string) error { return w.rmdir(r.base, path) })
 }
 
 // RemoveAll removes path and all below it. That it is not there is no error. Mount points stay, and are EBUSY.

@@ -88,13 +88,21 @@ func describe(path string) (Test, error) {
 // Check compares how a test ended with how it has to.
 func (w *Test) Check(t *testing.T, exitCode uint32, stdout, stderr string) {
 	t.Helper()
+	for _, d := range w.Differences(exitCode, stdout, stderr) {
+		t.Error(d)
+	}
+}
+
+// Differences says what is different between how a test ended and how it has to.
+func (w *Test) Differences(exitCode uint32, stdout, stderr string) (all []string) {
 	if exitCode != w.ExitCode {
-		t.Errorf("exit status %d, want %d\n%s%s", exitCode, w.ExitCode, stdout, stderr)
+		all = append(all, fmt.Sprintf("exit status %d, want %d\n%s%s", exitCode, w.ExitCode, stdout, stderr))
 	}
 	if w.Stdout != nil && stdout != *w.Stdout {
-		t.Errorf("standard output %q, want %q", stdout, *w.Stdout)
+		all = append(all, fmt.Sprintf("standard output %q, want %q", stdout, *w.Stdout))
 	}
 	if w.Stderr != nil && stderr != *w.Stderr {
-		t.Errorf("standard error %q, want %q", stderr, *w.Stderr)
+		all = append(all, fmt.Sprintf("standard error %q, want %q", stderr, *w.Stderr))
 	}
+	return all
 }
