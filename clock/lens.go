@@ -21,6 +21,29 @@ type Denier interface {
 	Denied(id wasip1.ClockID) wasip1.Errno
 }
 
+// MachineUser is implemented by a Clock that knows whether its time is the machine's.
+type MachineUser interface {
+	UsesMachine() bool
+}
+
+// UsesMachine reports whether the time of c is the machine's. It asks the first [MachineUser] in the chain of c; see [As]. Defaults:
+// a chain without one has time of its own.
+func UsesMachine(c Clock) bool {
+	m, ok := As[MachineUser](c)
+	return ok && m.UsesMachine()
+}
+
+// Mover is implemented by a Clock whose time does not pass by itself, such as [Virtual]. A Host whose threads take turns moves it
+// while guests compute.
+type Mover interface {
+	// Advance moves the time on by d and fires the timers whose deadlines have come.
+	Advance(d time.Duration)
+	// UntilNext returns the nanoseconds until the next deadline, or false if there is none.
+	UntilNext() (ahead int64, ok bool)
+	// AdvanceToNext moves the time on to the next deadline. It returns by how much, or false if there is none.
+	AdvanceToNext() (time.Duration, bool)
+}
+
 // ResolutionOf returns the resolution of c in nanoseconds, at least 1. A clock that is no
 // [Resolver] has 1 µs in realtime and 1 ns else.
 func ResolutionOf(c Clock, id wasip1.ClockID) int64 {

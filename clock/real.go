@@ -20,6 +20,9 @@ func Real() Clock {
 	return c
 }
 
+// UsesMachine implements [MachineUser].
+func (c *realClock) UsesMachine() bool { return true }
+
 type realClock struct {
 	base time.Time // with its monotonic reading
 

@@ -109,8 +109,8 @@ func TestIovecs(t *testing.T) {
 					t.Errorf("buffer %d has %d bytes with room for %d", i, len(b), cap(b))
 				}
 			}
-			if len(l.Bufs) != len(tt.lens) || l.Total != total {
-				t.Errorf("%d buffers of %d bytes in all, want %d of %d", len(l.Bufs), l.Total, len(tt.lens), total)
+			if len(l.Bufs) != len(tt.lens) || l.Total() != total {
+				t.Errorf("%d buffers of %d bytes in all, want %d of %d", len(l.Bufs), l.Total(), len(tt.lens), total)
 			}
 		})
 	}
@@ -124,11 +124,11 @@ func TestIovecTotalIsCapped(t *testing.T) {
 		wasip1.Iovec{Buf: 0, Len: each}.Encode(v.Bytes()[each+i*wasip1.SizeIovec:])
 	}
 	s := new(Scratch)
-	if l, errno := v.Iovecs(each, MaxIovecs, s, true); errno != wasip1.EINVAL || l.Total != 0 {
-		t.Errorf("%d bytes: %v", l.Total, errno)
+	if l, errno := v.Iovecs(each, MaxIovecs, s, true); errno != wasip1.EINVAL || l.Total() != 0 {
+		t.Errorf("%d bytes: %v", l.Total(), errno)
 	}
-	if l, errno := v.Iovecs(each, MaxIovecs-1, s, true); errno != 0 || l.Total != (MaxIovecs-1)*each {
-		t.Errorf("%d bytes: %v", l.Total, errno)
+	if l, errno := v.Iovecs(each, MaxIovecs-1, s, true); errno != 0 || l.Total() != (MaxIovecs-1)*each {
+		t.Errorf("%d bytes: %v", l.Total(), errno)
 	}
 }
 
@@ -206,8 +206,8 @@ func FuzzDecode(f *testing.F) {
 					b[i]++ // must lie in mem: a stray write would crash or be seen by -race
 				}
 			}
-			if total != l.Total || len(l.Bufs) != int(n) {
-				t.Fatalf("%d buffers of %d bytes, said %d", len(l.Bufs), total, l.Total)
+			if total != l.Total() || len(l.Bufs) != int(n) {
+				t.Fatalf("%d buffers of %d bytes, said %d", len(l.Bufs), total, l.Total())
 			}
 			l.Note(total / 2)
 		}

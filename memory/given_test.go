@@ -5,15 +5,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 func TestGivenPathsTakeThePlaceOfMemory(t *testing.T) {
 	v := NewView([]byte("onetwo"))
 	var s Scratch
-	g := &Given{Paths: [2]GivenPath{{}, {Set: true, Path: "other"}}}
+	g := &memlink.Given{Paths: [2]memlink.Path{{}, {Set: true, Path: "other"}}}
 	for range 2 { // a Given starts over each time it is set
-		v.SetGiven(g)
+		memlink.SetGiven(v, g)
 		first, errno := v.Path(0, 3, &s)
 		if first != "one" || errno != wasip1.ESUCCESS {
 			t.Errorf("the path that is not given: %q, %v", first, errno)
@@ -22,11 +23,11 @@ func TestGivenPathsTakeThePlaceOfMemory(t *testing.T) {
 			t.Errorf("the path that is given: %q, %v", second, errno)
 		}
 	}
-	v.SetGiven(&Given{Paths: [2]GivenPath{{Set: true, Errno: wasip1.EILSEQ}}})
+	memlink.SetGiven(v, &memlink.Given{Paths: [2]memlink.Path{{Set: true, Errno: wasip1.EILSEQ}}})
 	if _, errno := v.Path(0, 3, &s); errno != wasip1.EILSEQ {
 		t.Errorf("a given errno: %v", errno)
 	}
-	v.SetGiven(nil)
+	memlink.SetGiven(v, nil)
 	if p, _ := v.Path(3, 3, &s); p != "two" {
 		t.Errorf("after the end of the Given: %q", p)
 	}
@@ -45,7 +46,7 @@ func TestGivenContentTakesThePlaceOfIovecs(t *testing.T) {
 		if errno != wasip1.ESUCCESS {
 			t.Fatal(errno)
 		}
-		l.Note(l.Total)
+		l.Note(l.Total())
 		for _, b := range l.Bufs {
 			all = append(all, string(b))
 		}
@@ -53,23 +54,23 @@ func TestGivenContentTakesThePlaceOfIovecs(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name  string
-		given Given
+		given memlink.Given
 		write bool
 		want  []string
 	}{
-		{"content", Given{Data: []byte("other")}, false, []string{"other"}},
-		{"no content", Given{Data: []byte{}}, false, []string{""}},
-		{"content and limit", Given{Data: []byte("other"), Limit: 2, Limited: true}, false, []string{"ot"}},
-		{"content is for writers", Given{Data: []byte("other")}, true, []string{"abcd", "efgh"}},
-		{"limit within the first", Given{Limit: 3, Limited: true}, true, []string{"abc", ""}},
-		{"limit within the second", Given{Limit: 5, Limited: true}, false, []string{"abcd", "e"}},
-		{"limit beyond", Given{Limit: 9, Limited: true}, false, []string{"abcd", "efgh"}},
+		{"content", memlink.Given{Data: []byte("other")}, false, []string{"other"}},
+		{"no content", memlink.Given{Data: []byte{}}, false, []string{""}},
+		{"content and limit", memlink.Given{Data: []byte("other"), Limit: 2, Limited: true}, false, []string{"ot"}},
+		{"content is for writers", memlink.Given{Data: []byte("other")}, true, []string{"abcd", "efgh"}},
+		{"limit within the first", memlink.Given{Limit: 3, Limited: true}, true, []string{"abc", ""}},
+		{"limit within the second", memlink.Given{Limit: 5, Limited: true}, false, []string{"abcd", "e"}},
+		{"limit beyond", memlink.Given{Limit: 9, Limited: true}, false, []string{"abcd", "efgh"}},
 	} {
-		v.SetGiven(&tc.given)
+		memlink.SetGiven(v, &tc.given)
 		if diff := cmp.Diff(tc.want, text(tc.write)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
 	}
-	v.SetGiven(nil)
+	memlink.SetGiven(v, nil)
 	text(false)
 }

@@ -21,15 +21,12 @@ type IovecList struct {
 	// Bufs are the parts of guest memory, in order. They may be empty and may overlap.
 	Bufs [][]byte
 
-	// IovecUse has Total. It is apart, and pointed to, because the compiler keeps a
-	// struct in registers up to four words.
-	*IovecUse
+	use *iovecUse // apart, because the compiler keeps a struct in registers up to four words
 }
 
-// IovecUse is the size of an IovecList, and the note of how much of it a call used.
-type IovecUse struct {
-	// Total is the sum of the lengths of the buffers, at most MaxIovecTotal.
-	Total uint64
+// iovecUse is the size of an IovecList, and the note of how much of it a call used.
+type iovecUse struct {
+	total uint64
 
 	log  *Log           // nil if nothing is noted
 	iovs []wasip1.Iovec // where the buffers lie, for the log
@@ -78,7 +75,7 @@ func (v *View) Iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.
 	if total > MaxIovecTotal {
 		return s.noIovecs(wasip1.EINVAL)
 	}
-	s.use.Total = total
+	s.use.total = total
 	if v.log != nil || s.use.log != nil {
 		s.use.track(v, ptr, bufs, w)
 	}
@@ -86,12 +83,12 @@ func (v *View) Iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.
 }
 
 func (s *Scratch) noIovecs(errno wasip1.Errno) (IovecList, wasip1.Errno) {
-	s.use = IovecUse{iovs: s.use.iovs[:0]}
+	s.use = iovecUse{iovs: s.use.iovs[:0]}
 	return IovecList{nil, &s.use}, errno
 }
 
 // track notes the array at ptr as read and keeps where its buffers lie.
-func (u *IovecUse) track(v *View, ptr uint32, bufs [][]byte, w bool) {
+func (u *iovecUse) track(v *View, ptr uint32, bufs [][]byte, w bool) {
 	v.DidRead(ptr, uint32(len(bufs))*wasip1.SizeIovec)
 	u.log, u.iovs, u.w = v.log, u.iovs[:0], w
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(v.b)))
@@ -101,29 +98,31 @@ func (u *IovecUse) track(v *View, ptr uint32, bufs [][]byte, w bool) {
 	}
 }
 
-// Note notes the first n bytes of the buffers as written or as read, whichever Iovecs
-// was told.
-func (u *IovecUse) Note(n uint64) {
-	if u.log != nil {
-		u.note(n, u.w)
+// Total is the sum of the lengths of the buffers in bytes, at most [MaxIovecTotal].
+func (l IovecList) Total() uint64 { return l.use.total }
+
+// Note notes in the View's [Log] that the call used the first n bytes of the buffers, in the way that Iovecs was told.
+func (l IovecList) Note(n uint64) {
+	if l.use.log != nil {
+		l.use.note(n, l.use.w)
 	}
 }
 
-// Wrote notes the first n bytes of the buffers as written.
-func (u *IovecUse) Wrote(n uint64) {
-	if u.log != nil {
-		u.note(n, true)
+// Wrote notes in the View's [Log] that the call wrote the first n bytes of the buffers.
+func (l IovecList) Wrote(n uint64) {
+	if l.use.log != nil {
+		l.use.note(n, true)
 	}
 }
 
-// DidRead notes the first n bytes of the buffers as read.
-func (u *IovecUse) DidRead(n uint64) {
-	if u.log != nil {
-		u.note(n, false)
+// DidRead notes in the View's [Log] that the call read the first n bytes of the buffers.
+func (l IovecList) DidRead(n uint64) {
+	if l.use.log != nil {
+		l.use.note(n, false)
 	}
 }
 
-func (u *IovecUse) note(n uint64, w bool) {
+func (u *iovecUse) note(n uint64, w bool) {
 	rs := &u.log.Reads
 	if w {
 		rs = &u.log.Writes

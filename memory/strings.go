@@ -20,7 +20,7 @@ type Scratch struct {
 	next  uint8     // which of paths is to be used next
 
 	bufs [][]byte
-	use  IovecUse
+	use  iovecUse
 }
 
 // Release lets go of the guest's memory, which the Scratch may still refer to, and
@@ -56,7 +56,7 @@ func (v *View) String(ptr, n uint32) (string, wasip1.Errno) {
 // thread may change guest memory while the path is being walked.
 func (v *View) Path(ptr, n uint32, s *Scratch) (string, wasip1.Errno) {
 	if v.given != nil {
-		if p, ok := v.given.path(); ok {
+		if p, ok := givenPath(v.given); ok {
 			return p.Path, p.Errno
 		}
 	}

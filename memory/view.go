@@ -3,6 +3,7 @@ package memory
 import (
 	"encoding/binary"
 
+	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -17,31 +18,18 @@ type View struct {
 	b     []byte
 	fast  uint64 // len(b) without a Log, 0 with one: what ends below needs no second look
 	log   *Log
-	given *Given
-	fetch func() []byte
+	given *memlink.Given
 }
 
 // NewView returns a View of b. Tests use it; host calls use Reset on a View they keep.
 func NewView(b []byte) *View { return &View{b: b, fast: uint64(len(b))} }
 
-// Reset points the View at b, the guest's memory of the moment. It keeps the Log and
-// the source.
+// Reset points the View at b, the guest's memory of the moment. It keeps the Log.
 func (v *View) Reset(b []byte) {
 	v.b = b
 	v.fast = uint64(len(b))
 	if v.log != nil {
 		v.fast = 0
-	}
-}
-
-// SetSource sets where Refetch gets the memory from, nil for nowhere.
-func (v *View) SetSource(fetch func() []byte) { v.fetch = fetch }
-
-// Refetch gets the guest's memory anew from the source, if there is one. It is needed
-// after anything that may have let the guest run, and so grow its memory.
-func (v *View) Refetch() {
-	if v.fetch != nil {
-		v.Reset(v.fetch())
 	}
 }
 

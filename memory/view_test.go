@@ -134,41 +134,6 @@ func TestZeroViewHasNothing(t *testing.T) {
 	}
 }
 
-func TestRefetchAfterGrowth(t *testing.T) {
-	f := NewFake(1, 3)
-	v := NewView(f.Bytes())
-	v.SetSource(f.Bytes)
-	v.PutUint32(8, 42)
-
-	if _, ok := f.Grow(1); !ok {
-		t.Fatal("does not grow")
-	}
-	if u, _ := v.Uint8(8); u != Poison {
-		t.Errorf("the old place has %#x: a slice kept over a growth is not found out", u)
-	}
-	v.Refetch()
-	if u, errno := v.Uint32(8); u != 42 || errno != 0 || v.Len() != 2*PageSize {
-		t.Errorf("%d, %v in %d bytes", u, errno, v.Len())
-	}
-
-	// With a Log too: the View still notes, and still sees the new bounds.
-	log := new(Log)
-	v.SetLog(log)
-	f.Grow(1)
-	v.Refetch()
-	if errno := v.PutUint8(3*PageSize-1, 1); errno != 0 {
-		t.Error(errno)
-	}
-	if d := cmp.Diff([]Range{{3*PageSize - 1, 1}}, log.Writes); d != "" {
-		t.Error(d)
-	}
-	v.SetLog(nil)
-	v.PutUint8(0, 1)
-	if len(log.Writes) != 1 {
-		t.Error("noted without a log")
-	}
-}
-
 func TestLogJoinsNeighbours(t *testing.T) {
 	v, log := NewView(make([]byte, testSize)), new(Log)
 	v.SetLog(log)
@@ -204,7 +169,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		v.Path(0x2000, 9, s)
 		v.Path(0x2000, 4, s)
 		l, _ := v.Iovecs(0x4000, MaxIovecs, s, true)
-		l.Note(l.Total)
+		l.Note(l.Total())
 	}
 	if n := testing.AllocsPerRun(10, calls); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -251,15 +216,9 @@ func BenchmarkView(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				u, _ := v.Iovecs(0x4000, n, &s, true)
-				u.Note(u.Total)
-				sink += u.Total
+				u.Note(u.Total())
+				sink += u.Total()
 			}
 		})
 	}
-	f := NewFake(16, 16)
-	b.Run("FromModule", func(b *testing.B) {
-		for b.Loop() {
-			v.Reset(FromModule(f.Memory))
-		}
-	})
 }

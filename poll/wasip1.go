@@ -53,8 +53,6 @@ func Oneoff(s *Set, v *memory.View, in, out, nsubs, nevents uint32) wasip1.Errno
 	if errno != wasip1.ESUCCESS {
 		return errno
 	}
-	// The guest may have run meanwhile, and its memory have grown.
-	v.Refetch()
 	n = min(n, len(events))
 	b, errno = v.Write(out, uint32(n)*wasip1.SizeEvent)
 	if errno != wasip1.ESUCCESS {

@@ -22,6 +22,18 @@ type Source interface {
 	Read(p []byte) (n int, err error)
 }
 
+// MachineUser is implemented by a Source that knows whether its bytes come from the machine, and so differ from run to run. A Source
+// that wraps another passes the question on with [UsesMachine].
+type MachineUser interface {
+	UsesMachine() bool
+}
+
+// UsesMachine reports whether the bytes of src come from the machine. Defaults: those of a Source that is no [MachineUser] do not.
+func UsesMachine(src Source) bool {
+	m, ok := src.(MachineUser)
+	return ok && m.UsesMachine()
+}
+
 // System returns the random numbers of the operating system (crypto/rand). Reading
 // them never fails.
 //
@@ -33,6 +45,9 @@ type Source interface {
 func System() Source { return system{} }
 
 type system struct{}
+
+// UsesMachine implements [MachineUser].
+func (system) UsesMachine() bool { return true }
 
 // expandFrom is the length in bytes from which a key is cheaper than the operating system's bytes.
 const expandFrom = 1 << 10
@@ -129,6 +144,9 @@ type Budget struct {
 
 // Left returns how many bytes the budget still has.
 func (b *Budget) Left() uint64 { return b.left.Load() }
+
+// UsesMachine implements [MachineUser].
+func (b *Budget) UsesMachine() bool { return UsesMachine(b.src) }
 
 // Read fills p, or fails with a *LimitError if p is longer than what is left. Bytes that
 // the source below fails to give are not counted.

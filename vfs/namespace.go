@@ -45,7 +45,7 @@ const syntheticDev = 1
 func (d *devices) number(fsys FS) uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	comparable := reflect.TypeOf(fsys).Comparable()
+	comparable := reflect.ValueOf(fsys).Comparable()
 	if comparable {
 		if n, ok := d.fs[fsys]; ok {
 			return n
@@ -363,6 +363,10 @@ func (ns *Namespace) Mounts() []MountInfo {
 		list = append(list, MountInfo{Path: p.path(), FS: m.fs, ReadOnly: m.readOnly, Dev: m.dev})
 	})
 	return list
+}
+
+func (ns *Namespace) usesMachine() bool {
+	return slices.ContainsFunc(ns.Mounts(), func(m MountInfo) bool { return UsesMachine(m.FS) })
 }
 
 // preopens returns the roots of the trees that a guest starts with.

@@ -19,8 +19,12 @@ import (
 // leads no further than that. Errors are *fs.PathError with a [wasip1.Errno] in them. All methods may
 // be called by many goroutines and while guests run.
 type Root struct {
-	base *OpenFile
+	base    *OpenFile
+	machine func() bool
 }
+
+// UsesMachine implements [MachineUser]: it reports whether one of the file systems in the tree uses the machine.
+func (r *Root) UsesMachine() bool { return r.machine() }
 
 // NewRoot returns the tree of fsys. Errors: ENOTDIR if fsys is a single file.
 func NewRoot(fsys FS) (*Root, error) {
@@ -29,7 +33,7 @@ func NewRoot(fsys FS) (*Root, error) {
 		return nil, err
 	}
 	f.dir.host = true
-	return &Root{f}, nil
+	return &Root{f, func() bool { return UsesMachine(fsys) }}, nil
 }
 
 // Root returns the tree of the absolute mounts.
@@ -48,7 +52,7 @@ func (ns *Namespace) Preopen(name string) (*Root, error) {
 func (ns *Namespace) rootAt(p *mountPoint) *Root {
 	f := newRootFile(p)
 	f.dir.host = true
-	return &Root{f}
+	return &Root{f, p.ns.usesMachine}
 }
 
 // OpenRoot returns the tree below a directory, in the manner of [os.Root.OpenRoot]. ".." leads no further than to that
@@ -63,7 +67,7 @@ func (r *Root) OpenRoot(path string) (*Root, error) {
 		return nil, pathError("openroot", path, wasip1.ENOTDIR)
 	}
 	f.dir.host = true
-	return &Root{f}, nil
+	return &Root{f, r.machine}, nil
 }
 
 // Close releases what the tree holds of the file system. Only a tree from [Root.OpenRoot] holds anything.

@@ -20,6 +20,9 @@ type rootFS struct{ dir *rootDirectory }
 
 func (f rootFS) Root() Node { return f.dir }
 
+// UsesMachine implements [MachineUser].
+func (f rootFS) UsesMachine() bool { return f.dir.root.UsesMachine() }
+
 // rootDirectory is a directory as a Root sees it.
 type rootDirectory struct {
 	ReadOnlyNode

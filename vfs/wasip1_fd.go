@@ -300,7 +300,7 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 	if !c.View.Has(nread, 4) {
 		return wasip1.EFAULT
 	}
-	n, err := c.readFileAt(f, list.Bufs, list.Total, at)
+	n, err := c.readFileAt(f, list.Bufs, list.Total(), at)
 	if err != nil {
 		return errno(err)
 	}
@@ -364,9 +364,9 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 		return wasip1.EFAULT
 	}
 	n := 0
-	if list.Total > 0 {
+	if list.Total() > 0 {
 		var err error
-		if n, err = c.writeFileAt(f, list.Bufs, list.Total, at); err != nil {
+		if n, err = c.writeFileAt(f, list.Bufs, list.Total(), at); err != nil {
 			return errno(err)
 		}
 	}
@@ -400,7 +400,7 @@ func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	var err error
 	switch {
 	case f.file != nil:
-		n, err = c.readFile(f, list.Bufs, list.Total)
+		n, err = c.readFile(f, list.Bufs, list.Total())
 	case f.stream != nil:
 		n, err = c.readStream(f, list.Bufs, "fd_read", fd)
 	default:
@@ -507,8 +507,8 @@ func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
 		n, err = c.writeStream(f, list.Bufs, "fd_write", fd)
 	case f.file == nil:
 		return wasip1.EISDIR
-	case list.Total > 0:
-		n, err = c.writeFile(f, list.Bufs, list.Total)
+	case list.Total() > 0:
+		n, err = c.writeFile(f, list.Bufs, list.Total())
 	}
 	if err != nil {
 		return errno(err)

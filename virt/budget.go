@@ -269,7 +269,7 @@ func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 // onSharedBudget counts what a file system that several guests have mounted holds in one place, whoever wrote it.
 func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
 	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(h.budgets.disk)) }
-	if m == nil || m.fsys == nil || !reflect.TypeOf(fsys).Comparable() {
+	if m == nil || m.fsys == nil || !reflect.ValueOf(fsys).Comparable() {
 		return wrap()
 	}
 	h.mu.Lock()

@@ -14,7 +14,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
@@ -470,7 +470,7 @@ func TestAllocatorEndsWithItsContext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := memory.NewAllocator(g.Instance(), "malloc")
+		a, err := wazeromem.NewAllocator(g.Instance(), "malloc")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,20 +3,13 @@ package virt
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
-	"reflect"
 	"time"
-
-	"github.com/spf13/afero"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/hostfs"
-	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 )
 
@@ -97,7 +90,7 @@ func (l *lateness) at(k clock.Clock) {
 	if l.rate == 0 || l.rng.Float64() >= l.rate {
 		return
 	}
-	if v, ok := clock.As[*clock.Virtual](k); ok {
+	if v, ok := clock.As[clock.Mover](k); ok {
 		if ahead, set := v.UntilNext(); set && ahead <= maxLate {
 			v.AdvanceToNext()
 		}
@@ -131,7 +124,7 @@ func (d *deterministic) settle(c *config) error {
 		c.seed = &d.seed
 	}
 	var errs []error
-	if isReal(c.clock) {
+	if clock.UsesMachine(c.clock) {
 		errs = append(errs, errors.New("WithClock: the clock is the machine's"))
 	}
 	if !sched.TakesTurns(c.scheduler) {
@@ -143,31 +136,31 @@ func (d *deterministic) settle(c *config) error {
 // check reports what breaks the promise among the options that a guest may be given too.
 func (d *deterministic) check(c *config) error {
 	var errs []error
-	if c.random == random.System() {
+	if random.UsesMachine(c.random) {
 		errs = append(errs, errors.New("WithRandom: the source is the machine's"))
 	}
 	if d.machine {
 		return errors.Join(errs...)
 	}
 	for fd, s := range c.streams {
-		if onNetwork(s) {
+		if vfs.UsesMachine(s) {
 			errs = append(errs, fmt.Errorf("WithStream: descriptor %d is a socket of the machine (%T)", fd, s))
 		}
 	}
 	for _, p := range c.given {
-		if onNetwork(p.stream) {
+		if vfs.UsesMachine(p.stream) {
 			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p.stream))
 		}
 	}
 	for _, m := range c.mounts {
-		if onDisk(m.fsys) {
-			errs = append(errs, onDiskError(m.path))
+		if vfs.UsesMachine(m.fsys) {
+			errs = append(errs, machineError(m.path))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func onDiskError(path string) error {
+func machineError(path string) error {
 	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or give WithMachineAccess", path)
 }
 
@@ -189,8 +182,8 @@ func (c *config) checkGuest() error {
 
 // checkMount reports a mount that shows the machine's files, made for one guest or while it runs.
 func checkMount(path string, fsys vfs.FS) error {
-	if onDisk(fsys) {
-		return breaks([]error{onDiskError(path)})
+	if vfs.UsesMachine(fsys) {
+		return breaks([]error{machineError(path)})
 	}
 	return nil
 }
@@ -201,45 +194,4 @@ func (g *Guest) stdio() []stdio.Option {
 		return []stdio.Option{stdio.WithDirect()}
 	}
 	return []stdio.Option{stdio.WithAround(g.mark)}
-}
-
-// isReal reports whether a clock is the machine's, or a view of it.
-func isReal(c clock.Clock) bool {
-	for {
-		lens, ok := c.(interface{ Unwrap() clock.Clock })
-		if !ok {
-			return reflect.TypeOf(c) == reflect.TypeOf(clock.Real())
-		}
-		c = lens.Unwrap()
-	}
-}
-
-func onNetwork(s vfs.Stream) bool {
-	switch s.(type) {
-	case *hostnet.Conn, *hostnet.Listener:
-		return true
-	}
-	return false
-}
-
-// onDisk reports whether a file system is a directory of the machine, or has one as a layer.
-func onDisk(fsys vfs.FS) bool {
-	switch f := fsys.(type) {
-	case *hostfs.FS:
-		return true
-	case interface {
-		Lower() vfs.FS
-		Upper() vfs.FS
-	}:
-		return onDisk(f.Lower()) || onDisk(f.Upper())
-	case interface{ Unwrap() vfs.FS }:
-		return onDisk(f.Unwrap())
-	case interface{ Store() afero.Fs }:
-		_, machine := f.Store().(*afero.OsFs)
-		return machine
-	case interface{ Source() fs.FS }:
-		t := reflect.TypeOf(f.Source())
-		return t == reflect.TypeOf(os.DirFS("")) || t == reflect.TypeOf((*os.Root)(nil).FS())
-	}
-	return false
 }

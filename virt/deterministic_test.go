@@ -14,13 +14,18 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasisuite"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
+	"github.com/wasivirt/wasivirt/vfs/devfs"
 	"github.com/wasivirt/wasivirt/vfs/faultfs"
+	"github.com/wasivirt/wasivirt/vfs/hostfs"
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/vfs/quotafs"
+	"github.com/wasivirt/wasivirt/vfs/stdio"
+	"github.com/wasivirt/wasivirt/vfs/view"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -109,6 +114,14 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	below, err := vfs.NewRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := below.FS("/")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		opts []virt.Option
@@ -122,6 +135,14 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 		{"faults", []virt.Option{virt.WithMount("/data", faulty)}, "/data shows a directory of the machine"},
 		{"quota", []virt.Option{virt.WithMount("/data", quotafs.New(dir, quotafs.Limits{Inodes: 10}))}, "/data shows a directory of the machine"},
 		{"afero", []virt.Option{virt.WithMount("/data", aferofs.New(afero.NewOsFs()))}, "/data shows a directory of the machine"},
+		{"afero below a path", []virt.Option{virt.WithMount("/data", aferofs.New(afero.NewReadOnlyFs(afero.NewBasePathFs(afero.NewOsFs(), t.TempDir()))))}, "/data shows a directory of the machine"},
+		{"afero over another", []virt.Option{virt.WithMount("/data", aferofs.New(afero.NewCopyOnWriteFs(afero.NewOsFs(), afero.NewMemMapFs())))}, "/data shows a directory of the machine"},
+		{"a tree of mounts", []virt.Option{virt.WithMount("/data", tree)}, "/data shows a directory of the machine"},
+		{"a view", []virt.Option{virt.WithMount("/data", iofs.New(view.FS(dir)))}, "/data shows a directory of the machine"},
+		{"embedded", []virt.Option{virt.WithMount("/data", struct{ *hostfs.FS }{dir.(*hostfs.FS)})}, "/data shows a directory of the machine"},
+		{"budget of system randomness", []virt.Option{virt.WithRandom(random.Limited(random.System(), 10))}, "the source is the machine's"},
+		{"devices", []virt.Option{virt.WithMount("/data", devfs.New(devfs.WithStreams(listener, nil, nil)))}, "/data shows a directory of the machine"},
+		{"shared stream", []virt.Option{virt.WithStream(0, stdio.Shared(listener))}, "descriptor 0"},
 		{"io/fs", []virt.Option{virt.WithMount("/data", iofs.New(os.DirFS(t.TempDir())))}, "/data shows a directory of the machine"},
 		{"root", []virt.Option{virt.WithMount("/data", iofs.New(root.FS()))}, "/data shows a directory of the machine"},
 		{"overlay", []virt.Option{virt.WithMount("/data", overlayfs.New(dir, memfs.New()))}, "/data shows a directory of the machine"},

@@ -2,7 +2,6 @@ package virt
 
 import (
 	"math"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -27,9 +26,6 @@ func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
 	cell, _ := mod.ExportedGlobal(m.report.FuelGlobal).(api.MutableGlobal)
 	return cell
 }
-
-// mover is a clock that can be moved.
-type mover interface{ Advance(d time.Duration) }
 
 // refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that threads can share a
 // budget and take turns; what a slice was overdrawn by is owed from the next.

@@ -82,7 +82,7 @@ type Host struct {
 	modules   map[string]api.Module // what guests import from the Host, by name
 	clock     clock.Clock
 	scheduler sched.Scheduler
-	movable   mover // the clock, where computing takes time on it; else nil
+	movable   clock.Mover // the clock, where computing takes time on it; else nil
 	seeded    *random.SeededSource
 	late      *lateness // nil where timers are punctual
 	replay    *replayer // nil where the Host answers by itself
@@ -130,7 +130,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 		h.scheduler = sched.NewParallel(sched.Limits{})
 	}
 	if h.takesTurns() {
-		h.movable, _ = clock.As[mover](h.clock)
+		h.movable, _ = clock.As[clock.Mover](h.clock)
 	}
 	if c.guests > 0 {
 		h.slots = make(chan struct{}, c.guests)

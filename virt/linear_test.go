@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -98,7 +98,7 @@ func TestCallsOfAnInstanceEndWithTheirContextAndTheGuest(t *testing.T) {
 		host := newHost(t, engine)
 		m := compiled(t, host, memoryWasm)
 		g := newGuest(t, host, m)
-		a, err := memory.NewAllocator(g.Instance())
+		a, err := wazeromem.NewAllocator(g.Instance())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestCallsOfAnInstanceEndWithTheirContextAndTheGuest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, err := memory.NewAllocator(g.Instance())
+			a, err := wazeromem.NewAllocator(g.Instance())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	gopath "path"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -159,13 +160,13 @@ func (c *Call) Path(name string) (string, wasip1.Errno) {
 	if !g.Set {
 		p, errno := c.View().Path(uint32(c.p[i]), uint32(c.p[i+1]), &c.scratch)
 		// The scratch is used again; the string may be kept.
-		*g = memory.GivenPath{Set: true, Path: strings.Clone(p), Errno: errno}
+		*g = memlink.Path{Set: true, Path: strings.Clone(p), Errno: errno}
 	}
 	return g.Path, g.Errno
 }
 
 // pathParam is what is given for a path, and the path's place among the WebAssembly parameters.
-func (c *Call) pathParam(name string) (*memory.GivenPath, int) {
+func (c *Call) pathParam(name string) (*memlink.Path, int) {
 	_, i := c.param(name, "path", func(k Kind) bool { return k == KindPath })
 	n := 0
 	for _, p := range c.f.Params {
@@ -183,7 +184,7 @@ func (c *Call) pathParam(name string) (*memory.GivenPath, int) {
 // it, say) is answered as if it had.
 func (c *Call) SetPath(name, path string) {
 	g, _ := c.pathParam(name)
-	*g, c.changed = memory.GivenPath{Set: true, Path: path, Errno: memory.CheckPath(path)}, true
+	*g, c.changed = memlink.Path{Set: true, Path: path, Errno: memory.CheckPath(path)}, true
 }
 
 // FullPath is a path from the guest's root: that of the descriptor before it, joined with the path. "." and ".." are taken

@@ -26,7 +26,7 @@ func (c *Call) Bytes(name string) ([]byte, wasip1.Errno) {
 		if errno != wasip1.ESUCCESS {
 			return nil, errno
 		}
-		n := min(uint64(c.stored(MaxContent)), list.Total, MaxContent)
+		n := min(uint64(c.stored(MaxContent)), list.Total(), MaxContent)
 		list.DidRead(n)
 		return gather(list.Bufs, int(n)), wasip1.ESUCCESS
 	}
@@ -75,7 +75,7 @@ func (c *Call) content(i int) ([]byte, wasip1.Errno) {
 	if errno != wasip1.ESUCCESS {
 		return nil, errno
 	}
-	n := min(list.Total, MaxContent)
+	n := min(list.Total(), MaxContent)
 	list.DidRead(n)
 	c.given.Data, c.full = gather(list.Bufs, int(n)), int(n)
 	return c.given.Data, wasip1.ESUCCESS

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -27,7 +28,7 @@ type Call struct {
 	at      int  // in chain
 	changed bool // what the function is given differs from what the guest gave
 	full    int  // what the guest is told where all of given.Data was written
-	given   memory.Given
+	given   memlink.Given
 	scratch memory.Scratch
 }
 
@@ -56,7 +57,7 @@ func (t *thread) enter(f *Function, p []uint64, chain []Handler, next callFunc) 
 		t.spare = nil
 	}
 	c.t, c.f, c.p, c.chain, c.next, c.outer = t, f, p, chain, next, t.active
-	c.at, c.changed, c.given = 0, false, memory.Given{}
+	c.at, c.changed, c.given = 0, false, memlink.Given{}
 	t.active = c
 	return c
 }
@@ -64,7 +65,7 @@ func (t *thread) enter(f *Function, p []uint64, chain []Handler, next callFunc) 
 // leave ends a call, also where a panic does.
 func (t *thread) leave(c *Call) {
 	t.active = c.outer
-	t.view.SetGiven(nil)
+	memlink.SetGiven(&t.view, nil)
 	c.p, c.chain, c.next, c.outer, c.given.Data = nil, nil, nil, nil, nil
 	c.scratch.Release()
 	t.spare = c
@@ -83,13 +84,13 @@ func (t *thread) reentered(f *Function) {
 // undoes it.
 func (t *thread) aside() func() {
 	c, judged := t.active, t.judged
-	t.view.SetGiven(nil)
+	memlink.SetGiven(&t.view, nil)
 	t.judged = nil
 	return func() {
 		t.attach()
 		t.judged = judged
 		if c != nil && c.at == len(c.chain) {
-			t.view.SetGiven(&c.given)
+			memlink.SetGiven(&t.view, &c.given)
 		}
 	}
 }
@@ -114,9 +115,9 @@ func (c *Call) innermost() wasip1.Errno {
 	}
 	t := c.t
 	t.attach()
-	t.view.SetGiven(&c.given)
+	memlink.SetGiven(&t.view, &c.given)
 	errno := c.next(t, c.f, c.p)
-	t.view.SetGiven(nil)
+	memlink.SetGiven(&t.view, nil)
 	if c.given.Data != nil && len(c.given.Data) != c.full && errno == wasip1.ESUCCESS {
 		c.tellLength()
 	}

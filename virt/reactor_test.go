@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -107,7 +107,7 @@ func TestReactorTakesStringsThroughItsAllocator(t *testing.T) {
 	}
 	var out bytes.Buffer
 	g := newReactor(t, nil, virt.WithMount("/", files), virt.WithStdout(&out))
-	a, err := memory.NewAllocator(g.Instance())
+	a, err := wazeromem.NewAllocator(g.Instance())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestReactorTakesStringsThroughItsAllocator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := memory.ReadString(g.Instance().Memory(), ptr, uint32(len(name))); got != name || err != nil {
+	if got, err := wazeromem.ReadString(g.Instance().Memory(), ptr, uint32(len(name))); got != name || err != nil {
 		t.Errorf("read back %q, %v", got, err)
 	}
 	if n, err := callI32(t.Context(), g, "upper", int32(ptr), int32(len(name))); n != 5 || err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -501,7 +502,7 @@ func (g *Guest) WriteMemory(ptr uint32, b []byte) error {
 		return ErrBusy
 	}
 	defer func() { <-g.calls }()
-	if err := memory.WriteAt(g.main.mod.Memory(), ptr, b); err != nil {
+	if err := wazeromem.WriteAt(g.main.mod.Memory(), ptr, b); err != nil {
 		return err
 	}
 	if g.observer != nil {

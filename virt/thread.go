@@ -9,6 +9,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/sched"
@@ -64,8 +65,8 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
 	vfslink.Alone(&t.files, g.module.info != nil && sharedMemory(g.module.info) == nil)
 	t.times.Clock, t.times.Process = g.host.clock, g.group
-	if t.poller.Poller = g.config.control.poller; t.poller.Poller != nil {
-		t.view.SetSource(t.attached) // the Poller may let the memory grow
+	if p := g.config.control.poller; p != nil {
+		t.poller.Poller = attachingPoller{p, t}
 	}
 	t.calls = g.threadCalls()
 	if g.metered() {
@@ -124,14 +125,19 @@ func (t *thread) attachOther() {
 	if s := t.guest.shared; s != nil {
 		t.view.Reset(s.mapped.Bytes())
 	} else {
-		t.view.Reset(memory.FromModule(t.mod.Memory()))
+		t.view.Reset(wazeromem.FromModule(t.mod.Memory()))
 	}
 }
 
-// attached returns the memory as it is now.
-func (t *thread) attached() []byte {
-	t.attach()
-	return t.view.Bytes()
+// attachingPoller is a Poller during whose work the guest may run and its memory move.
+type attachingPoller struct {
+	poll.Poller
+	t *thread
+}
+
+func (p attachingPoller) Poll(s *poll.Set, subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno) {
+	defer p.t.attach()
+	return p.Poller.Poll(s, subs, events)
 }
 
 // end ends the guest because of err, which is what proc_exit or proc_raise answered; nil does not. The

@@ -169,7 +169,7 @@ func (d *decoder) buffers(i int, n uint64, w bool) (string, any, bool) {
 	if errno != wasip1.ESUCCESS {
 		return "", nil, false
 	}
-	n = min(n, l.Total)
+	n = min(n, l.Total())
 	text, value := content(gather(l.Bufs, int(min(n, uint64(d.bytes)))), n)
 	return text, value, true
 }

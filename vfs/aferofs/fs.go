@@ -2,6 +2,7 @@ package aferofs
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -91,8 +92,31 @@ func (f *FS) Attach(env vfs.Env) {
 	}
 }
 
-// Store returns the afero.Fs below.
-func (f *FS) Store() afero.Fs { return f.store }
+// UsesMachine implements [vfs.MachineUser]. A store uses the machine if it is a [vfs.MachineUser] that says so, or if its root opens
+// as an [os.File], through any of afero's own wrappers.
+func (f *FS) UsesMachine() bool {
+	if m, ok := f.store.(vfs.MachineUser); ok {
+		return m.UsesMachine()
+	}
+	root, err := f.store.Open(f.base)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	return onMachine(root)
+}
+
+func onMachine(h afero.File) bool {
+	switch h := h.(type) {
+	case *os.File:
+		return true
+	case *afero.BasePathFile:
+		return onMachine(h.File)
+	case *afero.UnionFile:
+		return onMachine(h.Base) || onMachine(h.Layer)
+	}
+	return false
+}
 
 func (f *FS) now() int64 {
 	if c := f.clock.Load(); c != nil {

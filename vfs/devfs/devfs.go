@@ -17,6 +17,7 @@ type FS struct {
 	env     vfs.Env
 	lastIno uint64
 	root    *directory
+	machine bool // a stream of WithStreams is of the machine
 }
 
 // Option is an option of [New].
@@ -32,6 +33,7 @@ func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 		}{{"stdin", stdin}, {"stdout", stdout}, {"stderr", stderr}} {
 			if s.stream != nil {
 				nodes[i] = streamNode{f.newHeader(), s.stream}
+				f.machine = f.machine || vfs.UsesMachine(s.stream)
 				f.mustPut(s.name, &nodes[i])
 			}
 		}
@@ -69,6 +71,9 @@ func (f *FS) init() *FS {
 	f.root = f.newDirectory()
 	return f
 }
+
+// UsesMachine implements [vfs.MachineUser].
+func (f *FS) UsesMachine() bool { return f.machine }
 
 // Root implements [vfs.FS].
 func (f *FS) Root() vfs.Node { return f.root }

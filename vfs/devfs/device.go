@@ -115,5 +115,8 @@ type sharedStream struct {
 // Type implements [vfs.Typed].
 func (s sharedStream) Type() wasip1.Filetype { return s.kind }
 
+// UsesMachine implements [vfs.MachineUser].
+func (s sharedStream) UsesMachine() bool { return vfs.UsesMachine(s.Stream) }
+
 // Close leaves the stream open.
 func (sharedStream) Close() error { return nil }

@@ -89,8 +89,8 @@ func New(fsys vfs.FS, rules []Rule, opts ...Option) (*FS, error) {
 
 var _ vfs.EnvFS = (*FS)(nil)
 
-// Unwrap returns the file system below.
-func (f *FS) Unwrap() vfs.FS { return f.fs }
+// UsesMachine implements [vfs.MachineUser].
+func (f *FS) UsesMachine() bool { return vfs.UsesMachine(f.fs) }
 
 // Root returns the root.
 func (f *FS) Root() vfs.Node { return f.root }

@@ -57,6 +57,9 @@ func File(path string) (*FS, error) {
 // Root returns the directory's node. It need not be released.
 func (f *FS) Root() vfs.Node { return f.backend.root() }
 
+// UsesMachine implements [vfs.MachineUser].
+func (f *FS) UsesMachine() bool { return true }
+
 // Close gives the directory back to the machine. The root then answers EBADF; other directories and files
 // that are still open stay so until they are released or closed. A second Close does nothing.
 func (f *FS) Close() error { return f.backend.close() }

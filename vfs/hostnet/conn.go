@@ -29,7 +29,7 @@ type Conn struct {
 // Linger is how long a closed connection may take, where a goroutine writes it, to send what its guest had written.
 const Linger = 10 * time.Second
 
-// NewConn makes a socket of c, which it owns unless [Keep] says otherwise. It uses the deadlines of c.
+// NewConn makes a socket of c, which it owns unless [WithKeepOpen] says otherwise. It uses the deadlines of c.
 func NewConn(c net.Conn, opts ...Option) *Conn {
 	s := &Conn{c: c, keep: newConfig(opts).keep}
 	s.in = stdio.NewInput(c, stdio.WithWakeQueue(&s.Queue))
@@ -63,6 +63,9 @@ func (s *Conn) closeWrite() error {
 	}
 	return nil // the other end is told by Close
 }
+
+// UsesMachine implements [vfs.MachineUser].
+func (s *Conn) UsesMachine() bool { return true }
 
 // LocalAddr returns the own address.
 func (s *Conn) LocalAddr() net.Addr { return s.c.LocalAddr() }

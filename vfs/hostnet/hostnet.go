@@ -59,10 +59,13 @@ type Listener struct {
 	closed  bool
 }
 
-// NewListener makes a listener of l, which it owns unless [Keep] says otherwise.
+// NewListener makes a listener of l, which it owns unless [WithKeepOpen] says otherwise.
 func NewListener(l net.Listener, opts ...Option) *Listener {
 	return &Listener{l: l, keep: newConfig(opts).keep}
 }
+
+// UsesMachine implements [vfs.MachineUser].
+func (l *Listener) UsesMachine() bool { return true }
 
 // Addr returns the address of the net.Listener.
 func (l *Listener) Addr() net.Addr { return l.l.Addr() }

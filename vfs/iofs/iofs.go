@@ -2,6 +2,7 @@ package iofs
 
 import (
 	"io/fs"
+	"os"
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -48,8 +49,20 @@ func New(fsys fs.FS, opts ...Option) *FS {
 	return f
 }
 
-// Source returns the io/fs.FS below.
-func (f *FS) Source() fs.FS { return f.fsys }
+// UsesMachine implements [vfs.MachineUser]. An io/fs.FS uses the machine if it is a [vfs.MachineUser] that says so, or if its root
+// opens as an [os.File], as those of [os.DirFS] and [os.Root] do.
+func (f *FS) UsesMachine() bool {
+	if m, ok := f.fsys.(vfs.MachineUser); ok {
+		return m.UsesMachine()
+	}
+	root, err := f.fsys.Open(".")
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	_, ok := root.(*os.File)
+	return ok
+}
 
 // Root returns the node of ".".
 func (f *FS) Root() vfs.Node { return f.root }

@@ -79,11 +79,8 @@ func New(lower, upper vfs.FS, opts ...Option) *FS {
 // Root returns the root directory.
 func (f *FS) Root() vfs.Node { return f.root }
 
-// Lower returns the lower layer.
-func (f *FS) Lower() vfs.FS { return f.lower }
-
-// Upper returns the upper layer.
-func (f *FS) Upper() vfs.FS { return f.upper }
+// UsesMachine implements [vfs.MachineUser].
+func (f *FS) UsesMachine() bool { return vfs.UsesMachine(f.lower) || vfs.UsesMachine(f.upper) }
 
 // Attach hands the Host's time and randomness on to both layers.
 func (f *FS) Attach(env vfs.Env) {

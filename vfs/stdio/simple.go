@@ -112,6 +112,9 @@ func (w wrapped) Busy() bool {
 	return ok && b.Busy()
 }
 
+// UsesMachine implements [vfs.MachineUser].
+func (w wrapped) UsesMachine() bool { return vfs.UsesMachine(w.Stream) }
+
 func (w wrapped) Close() error {
 	if w.shared || w.users != nil && w.users.Add(-1) > 0 {
 		return nil

@@ -17,6 +17,9 @@ func FS(fsys vfs.FS) fs.FS { return fsView{newTree(fsys)} }
 // FSRoot returns what r shows, a tree of mounts for one, as an [fs.FS].
 func FSRoot(r *vfs.Root) fs.FS { return fsView{tree{root: r}} }
 
+// UsesMachine implements [vfs.MachineUser].
+func (t tree) UsesMachine() bool { return t.root != nil && t.root.UsesMachine() }
+
 // valid refuses names that io/fs refuses.
 func valid(op, name string) error {
 	if !fs.ValidPath(name) {

@@ -1,5 +1,5 @@
 //go:build !race
 
-package memory_test
+package wazeromem_test
 
 const underRace = false

@@ -1,4 +1,4 @@
-package memory_test
+package wazeromem_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/memory/memorytest"
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -81,7 +83,7 @@ func TestAllocator(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			mod := guest(t, true, tt.fns...)
-			a, err := memory.NewAllocator(mod, tt.names...)
+			a, err := wazeromem.NewAllocator(mod, tt.names...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,10 +104,10 @@ func TestAllocator(t *testing.T) {
 			}
 			mem := mod.Memory()
 			got := make([]string, 3)
-			bs, _ := memory.ReadBytes(mem, b, 5)
+			bs, _ := wazeromem.ReadBytes(mem, b, 5)
 			got[0] = string(bs)
-			got[1], _ = memory.ReadString(mem, s, 8)
-			got[2], _ = memory.ReadCString(mem, c, 100)
+			got[1], _ = wazeromem.ReadString(mem, s, 8)
+			got[2], _ = wazeromem.ReadCString(mem, c, 100)
 			if d := cmp.Diff([]string{"bytes", "a string", "for C"}, got); d != "" {
 				t.Error(d)
 			}
@@ -140,7 +142,7 @@ func TestAllocatorErrors(t *testing.T) {
 		{"traps", false, malloc("\x00"), nil, "unreachable", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := memory.NewAllocator(guest(t, !tt.noMem, tt.fns...), tt.names...)
+			a, err := wazeromem.NewAllocator(guest(t, !tt.noMem, tt.fns...), tt.names...)
 			if err == nil {
 				_, err = a.Alloc(context.Background(), 8)
 			}
@@ -155,43 +157,43 @@ func TestAllocatorErrors(t *testing.T) {
 }
 
 func TestTransfers(t *testing.T) {
-	a, b := memory.NewFake(1, 1), memory.NewFake(2, 2)
-	const end = memory.PageSize
-	if err := memory.WriteAt(a, 10, []byte("from a\x00")); err != nil {
+	a, b := memorytest.New(1, 1), memorytest.New(2, 2)
+	const end = wazeromem.PageSize
+	if err := wazeromem.WriteAt(a, 10, []byte("from a\x00")); err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Copy(b, 2*end-7, a, 10, 7); err != nil {
+	if err := wazeromem.Copy(b, 2*end-7, a, 10, 7); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := memory.ReadCString(b, 2*end-7, 7); s != "from a" || err != nil {
+	if s, err := wazeromem.ReadCString(b, 2*end-7, 7); s != "from a" || err != nil {
 		t.Errorf("%q, %v", s, err)
 	}
 	// Within one memory the ranges may overlap.
-	if err := memory.Copy(a, 12, a, 10, 6); err != nil {
+	if err := wazeromem.Copy(a, 12, a, 10, 6); err != nil {
 		t.Fatal(err)
 	}
-	if s, _ := memory.ReadString(a, 10, 8); s != "frfrom a" {
+	if s, _ := wazeromem.ReadString(a, 10, 8); s != "frfrom a" {
 		t.Errorf("%q", s)
 	}
 
 	for i := range uint32(8) {
-		memory.WriteAt(a, end-8+i, []byte("x"))
+		wazeromem.WriteAt(a, end-8+i, []byte("x"))
 	}
 	for _, tt := range []struct {
 		name string
 		err  error
 		want error
 	}{
-		{"source", memory.Copy(b, 0, a, end-3, 4), wasip1.EFAULT},
-		{"destination", memory.Copy(b, 2*end-3, a, 0, 4), wasip1.EFAULT},
-		{"wrapping", memory.Copy(b, 1<<32-4, a, 1<<32-4, 8), wasip1.EFAULT},
-		{"write", memory.WriteAt(a, end, []byte("x")), wasip1.EFAULT},
-		{"nil memory", memory.WriteAt(nil, 0, []byte("x")), wasip1.EFAULT},
-		{"bytes", second(memory.ReadBytes(a, end, 1)), wasip1.EFAULT},
-		{"string", second(memory.ReadString(a, 1, 1<<32-1)), wasip1.EFAULT},
-		{"no NUL before the end", second(memory.ReadCString(a, end-8, 100)), wasip1.EFAULT},
-		{"no NUL within the limit", second(memory.ReadCString(a, end-8, 7)), wasip1.EOVERFLOW},
-		{"C string behind the end", second(memory.ReadCString(a, end, 7)), wasip1.EFAULT},
+		{"source", wazeromem.Copy(b, 0, a, end-3, 4), wasip1.EFAULT},
+		{"destination", wazeromem.Copy(b, 2*end-3, a, 0, 4), wasip1.EFAULT},
+		{"wrapping", wazeromem.Copy(b, 1<<32-4, a, 1<<32-4, 8), wasip1.EFAULT},
+		{"write", wazeromem.WriteAt(a, end, []byte("x")), wasip1.EFAULT},
+		{"nil memory", wazeromem.WriteAt(nil, 0, []byte("x")), wasip1.EFAULT},
+		{"bytes", second(wazeromem.ReadBytes(a, end, 1)), wasip1.EFAULT},
+		{"string", second(wazeromem.ReadString(a, 1, 1<<32-1)), wasip1.EFAULT},
+		{"no NUL before the end", second(wazeromem.ReadCString(a, end-8, 100)), wasip1.EFAULT},
+		{"no NUL within the limit", second(wazeromem.ReadCString(a, end-8, 7)), wasip1.EOVERFLOW},
+		{"C string behind the end", second(wazeromem.ReadCString(a, end, 7)), wasip1.EFAULT},
 	} {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%s: error %v, want %v", tt.name, tt.err, tt.want)
@@ -204,28 +206,62 @@ func second[T any](_ T, err error) error { return err }
 func TestSizes(t *testing.T) {
 	type sizes struct{ Now, Limit uint32 }
 	of := func(m api.Memory) sizes {
-		now, limit := memory.Pages(m)
+		now, limit := wazeromem.Pages(m)
 		return sizes{now, limit}
 	}
-	f := memory.NewFake(0, 3)
-	if b := memory.FromModule(f); b != nil {
+	f := memorytest.New(0, 3)
+	if b := wazeromem.FromModule(f); b != nil {
 		t.Errorf("%d bytes of no pages", len(b))
 	}
 	got := []sizes{of(nil), of(f)}
 	f.Grow(2)
-	got = append(got, of(f), of(memory.NewFake(5, 1)), of(guest(t, true).Memory()))
+	got = append(got, of(f), of(memorytest.New(5, 1)), of(guest(t, true).Memory()))
 	if d := cmp.Diff([]sizes{{0, 0}, {0, 3}, {2, 3}, {5, 5}, {1, 4}}, got); d != "" {
 		t.Error(d)
 	}
-	if n := len(memory.FromModule(f)); n != 2*memory.PageSize {
+	if n := len(wazeromem.FromModule(f)); n != 2*wazeromem.PageSize {
 		t.Errorf("%d bytes of 2 pages", n)
 	}
 	none := guest(t, false).Memory() // not nil, as an interface
-	if memory.FromModule(nil) != nil || memory.FromModule(none) != nil {
+	if wazeromem.FromModule(nil) != nil || wazeromem.FromModule(none) != nil {
 		t.Error("bytes of no memory")
 	}
-	if !memory.Absent(nil) || !memory.Absent(none) || memory.Absent(f) {
+	if !wazeromem.Absent(nil) || !wazeromem.Absent(none) || wazeromem.Absent(f) {
 		t.Error("takes an absent memory for one, or one for absent")
+	}
+}
+
+func TestViewAfterGrowth(t *testing.T) {
+	f := memorytest.New(1, 3)
+	v := memory.NewView(f.Bytes())
+	v.PutUint32(8, 42)
+
+	if _, ok := f.Grow(1); !ok {
+		t.Fatal("does not grow")
+	}
+	if u, _ := v.Uint8(8); u != 0xdb {
+		t.Errorf("the old place has %#x: a slice kept over a growth is not found out", u)
+	}
+	v.Reset(f.Bytes())
+	if u, errno := v.Uint32(8); u != 42 || errno != 0 || v.Len() != 2*wazeromem.PageSize {
+		t.Errorf("%d, %v in %d bytes", u, errno, v.Len())
+	}
+
+	// With a Log too: the View still notes, and still sees the new bounds.
+	log := new(memory.Log)
+	v.SetLog(log)
+	f.Grow(1)
+	v.Reset(f.Bytes())
+	if errno := v.PutUint8(3*wazeromem.PageSize-1, 1); errno != 0 {
+		t.Error(errno)
+	}
+	if d := cmp.Diff([]memory.Range{{Ptr: 3*wazeromem.PageSize - 1, Len: 1}}, log.Writes); d != "" {
+		t.Error(d)
+	}
+	v.SetLog(nil)
+	v.PutUint8(0, 1)
+	if len(log.Writes) != 1 {
+		t.Error("noted without a log")
 	}
 }
 
@@ -233,12 +269,12 @@ func TestFourGiB(t *testing.T) {
 	if testing.Short() || underRace || ^uint(0)>>32 == 0 {
 		t.Skip("takes 4 GiB of address space")
 	}
-	f := memory.NewFake(0, 1<<16)
+	f := memorytest.New(0, 1<<16)
 	f.Grow(1 << 16) // one step: nothing is copied, and no page is touched
 	if f.Size() != 0 {
 		t.Skip("Size says more than 32 bits can")
 	}
-	if now, limit := memory.Pages(f); now != 1<<16 || limit != 1<<16 {
+	if now, limit := wazeromem.Pages(f); now != 1<<16 || limit != 1<<16 {
 		t.Errorf("%d pages of %d", now, limit)
 	}
 	v := memory.NewView(f.Bytes())
@@ -258,16 +294,16 @@ func TestFourGiB(t *testing.T) {
 	if b, errno := v.Read(1, last); errno != 0 || uint64(len(b)) != last || b[len(b)-1] != 7 {
 		t.Errorf("all but the first: %v", errno)
 	}
-	if s, err := memory.ReadBytes(f, last-1, 2); err != nil || s[1] != 7 {
+	if s, err := wazeromem.ReadBytes(f, last-1, 2); err != nil || s[1] != 7 {
 		t.Errorf("the last two: %v, %v", s, err)
 	}
 }
 
 func Example() {
-	mem := memory.NewFake(1, 1) // in real life the memory of a guest
+	mem := memorytest.New(1, 1) // in real life the memory of a guest
 
 	var v memory.View
-	v.Reset(memory.FromModule(mem)) // at the beginning of each host call
+	v.Reset(wazeromem.FromModule(mem)) // at the beginning of each host call
 	copy(v.Bytes()[64:], "name.txt")
 
 	path, errno := v.Path(64, 8, new(memory.Scratch))
@@ -279,10 +315,17 @@ func Example() {
 }
 
 func ExampleCopy() {
-	a, b := memory.NewFake(1, 1), memory.NewFake(1, 1)
-	memory.WriteAt(a, 8, []byte("from one guest to another\x00"))
-	memory.Copy(b, 1000, a, 8, 26)
-	s, err := memory.ReadCString(b, 1000, 100)
+	a, b := memorytest.New(1, 1), memorytest.New(1, 1)
+	wazeromem.WriteAt(a, 8, []byte("from one guest to another\x00"))
+	wazeromem.Copy(b, 1000, a, 8, 26)
+	s, err := wazeromem.ReadCString(b, 1000, 100)
 	fmt.Println(s, err)
 	// Output: from one guest to another <nil>
+}
+
+func BenchmarkFromModule(b *testing.B) {
+	f, v := memorytest.New(16, 16), memory.NewView(nil)
+	for b.Loop() {
+		v.Reset(wazeromem.FromModule(f.Memory))
+	}
 }

@@ -1,4 +1,4 @@
-package memory
+package wazeromem
 
 import (
 	"bytes"
@@ -6,13 +6,14 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // window returns the n bytes at ptr of a guest's memory, or EFAULT. (api.Memory.Read
 // panics on a range that ends at 4 GiB exactly.)
 func window(mem api.Memory, ptr, n uint32) ([]byte, wasip1.Errno) {
-	v := View{b: FromModule(mem)}
+	v := memory.NewView(FromModule(mem))
 	return v.Window(ptr, n)
 }
 

@@ -1,6 +1,6 @@
 //go:build race
 
-package memory_test
+package wazeromem_test
 
 // underRace: the race detector keeps a shadow of all that is allocated.
 const underRace = true

@@ -1,4 +1,5 @@
-package memory
+// Package memorytest has a guest memory without a guest, for tests of code that works on an api.Memory.
+package memorytest
 
 import (
 	"context"
@@ -7,22 +8,25 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 )
 
-// Poison is what the bytes of a Fake become that it has moved away from.
-const Poison = 0xdb
+// poison is what a Memory leaves behind when it moves.
+const poison = 0xdb
 
-// Fake is a memory without a guest, for tests of what works on an api.Memory. It is
-// wazero's own, as a module has it that exports a memory and nothing else, but it moves
-// at every growth and leaves Poison behind, so that a slice kept over one is found
-// out. It is not safe for concurrent use.
-type Fake struct {
+// maxPages is the most that a 32-bit memory has: 4 GiB.
+const maxPages = 1 << 16
+
+// Memory is a memory without a guest. It is wazero's own, as a module has it that exports a memory and nothing else. But it moves
+// at every growth and leaves the bytes 0xdb behind, which reveals code that keeps a slice of it. It is not safe for concurrent use.
+type Memory struct {
 	api.Memory
 }
 
-// NewFake returns a memory of the given number of pages of 64 KiB that may grow to
-// limit. Both are cut to 65,536, and limit is at least pages. Nothing has to be closed.
-func NewFake(pages, limit uint32) *Fake {
+// New returns a memory of the given number of pages of 64 KiB that may grow to limit pages. Both are cut to 65,536, and limit is at
+// least pages. Nothing has to be closed.
+func New(pages, limit uint32) *Memory {
 	pages = min(pages, maxPages)
 	limit = max(min(limit, maxPages), pages)
 
@@ -41,13 +45,13 @@ func NewFake(pages, limit uint32) *Fake {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	mod, err := r.Instantiate(ctx, wasm)
 	if err != nil {
-		panic("memory: the module of a Fake: " + err.Error()) // it depends on nothing from outside
+		panic("memorytest: the module: " + err.Error()) // it depends on nothing from outside
 	}
-	return &Fake{mod.Memory()}
+	return &Memory{mod.Memory()}
 }
 
-// Bytes returns the memory of the moment.
-func (f *Fake) Bytes() []byte { return FromModule(f.Memory) }
+// Bytes returns the memory as it is now.
+func (m *Memory) Bytes() []byte { return wazeromem.FromModule(m.Memory) }
 
 // restless is a memory that moves whenever it is asked for another size.
 type restless struct{ b []byte }
@@ -56,7 +60,7 @@ func (m *restless) Reallocate(size uint64) []byte {
 	b := make([]byte, size)
 	copy(b, m.b)
 	for i := range m.b {
-		m.b[i] = Poison
+		m.b[i] = poison
 	}
 	m.b = b
 	return b
