@@ -310,7 +310,7 @@ func members(typ *doc.Type) (names []string) {
 }
 
 // TestCommands runs the commands of each document, where WASIVIRT_FULL is set. "wasivirt" is on the PATH, and guest.wasm, a
-// program that exits with 0, in the directory.
+// program that exits with 0 whatever its world, in the root.
 func TestCommands(t *testing.T) {
 	if os.Getenv("WASIVIRT_FULL") == "" {
 		t.Skip("runs for minutes: set WASIVIRT_FULL=1")
@@ -325,7 +325,7 @@ func TestCommands(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	guest := exec.Command("go", "build", "-o", filepath.Join(bin, "guest.wasm"), "./virt/testdata/go/hello")
+	guest := exec.Command("go", "build", "-o", filepath.Join(bin, "guest.wasm"), "./internal/doccheck/testdata/guest")
 	guest.Dir = root
 	guest.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := guest.CombinedOutput(); err != nil {
@@ -372,7 +372,7 @@ func (d document) run(t *testing.T, bash, bin string) {
 	}
 	cmd := exec.CommandContext(t.Context(), bash, "-x", "-c", script.String())
 	cmd.Dir = tree
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "WASIVIRT_FULL=", "WASIVIRT_CACHE="+t.TempDir())
+	cmd.Env = append(os.Environ(), "GOBIN="+bin, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "WASIVIRT_FULL=", "WASIVIRT_CACHE="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("the commands of %s: %v\n%s", d.path, err, out)
 	}
