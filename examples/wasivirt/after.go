@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -31,12 +32,21 @@ type changed struct {
 func (w *world) afterwards() error {
 	w.archives = map[string]*os.File{}
 	make := func(flag, name string) error {
+		_, err := os.Lstat(name)
+		fresh := errors.Is(err, fs.ErrNotExist)
 		f, err := os.Create(name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", flag, err)
 		}
 		w.archives[flag] = f
-		w.closers = append(w.closers, f.Close)
+		w.closers = append(w.closers, func() error {
+			info, err := f.Stat()
+			err = errors.Join(err, f.Close())
+			if fresh && err == nil && info.Size() == 0 {
+				err = os.Remove(name) // nothing came of it
+			}
+			return err
+		})
 		return nil
 	}
 	for _, spec := range w.exports {
@@ -70,7 +80,7 @@ func (w *world) finish(guest *virt.Guest) error {
 		if err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
-		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut()); err != nil {
+		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut(), archive.WithoutDevices()); err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
 	}

@@ -1,7 +1,8 @@
 // Package doccheck checks the documents of the repository: links, Go code, names and commands.
 //
 // Blocks that begin with ```sh hold commands that have to work as they stand, one document after the other from the root of a
-// copy of the repository. A block ```sh background stays under way until the document's end; what stands in one that begins with
+// copy of the repository. A block ```sh background holds one command that stays under way until the document's
+// end; what stands in one that begins with
 // ```sh ci is done by a stage of .ci/run. Other text is ```text.
 package doccheck
 
@@ -349,7 +350,7 @@ func (d document) run(t *testing.T, bash, bin string) {
 		case "sh":
 			script.WriteString(b.code)
 		case "sh background":
-			script.WriteString("{ " + strings.TrimSpace(b.code) + "\n} &\nsleep 3\n")
+			script.WriteString("{ exec " + strings.TrimSpace(b.code) + "\n} &\nsleep 3\n")
 		default:
 			continue
 		}

@@ -55,6 +55,7 @@ type config struct {
 	maxBytes   int64
 	maxEntries int64
 	linksOut   bool
+	noDevices  bool
 }
 
 // What is read from somebody's archive, and what is written of a tree, unless an option says otherwise.
@@ -91,6 +92,10 @@ func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = ma
 // WithLinksOut allows symbolic links with absolute targets and targets that lead above the root. Guests are kept
 // inside all the same; whoever follows such links on a host is not.
 func WithLinksOut() Option { return func(c *config) { c.linksOut = true } }
+
+// WithoutDevices leaves out of ToTar and ToDir what is neither a regular file, a directory nor a link: the /dev of the default world,
+// say. Without it, such an entry is ENOTSUP.
+func WithoutDevices() Option { return func(c *config) { c.noDevices = true } }
 
 func newConfig(maxBytes, maxEntries int64, opts []Option) config {
 	c := config{maxBytes: maxBytes, maxEntries: maxEntries}

@@ -15,7 +15,7 @@ import (
 )
 
 // ToTar writes all of a file system as a tar in PAX format. Entries that are neither regular files,
-// directories nor links are ENOTSUP; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: at
+// directories nor links are ENOTSUP, unless [WithoutDevices] leaves them out; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: at
 // most [DefaultMaxWritten] bytes of content are written, unless [WithMaxBytes] says otherwise.
 func ToTar(fsys vfs.FS, w io.Writer, opts ...Option) error {
 	tw := tar.NewWriter(w)
@@ -144,7 +144,10 @@ func (w *walker) entry(name string, n vfs.Node) error {
 		defer f.Close()
 		return w.file(name, a, piecewise{io.NewSectionReader(f, 0, int64(a.Size)), &w.config})
 	default:
-		return fmt.Errorf("it is of type %v: %w", n.Type(), wasip1.ENOTSUP)
+		if w.noDevices {
+			return nil
+		}
+		return fmt.Errorf("it is of type %v: %w; WithoutDevices leaves it out", n.Type(), wasip1.ENOTSUP)
 	}
 }
 

@@ -245,7 +245,7 @@ func (e *Executor) export(ctx context.Context, g *virt.Guest, path string) (stri
 		return "", nil // the guest did not make it: nothing is kept
 	}
 	var b bytes.Buffer
-	if err := archive.ToTar(tree, &b, archive.WithMaxBytes(maxTree)); err != nil {
+	if err := archive.ToTar(tree, &b, archive.WithMaxBytes(maxTree), archive.WithoutDevices()); err != nil {
 		return "", fmt.Errorf("export %s: %w", path, err)
 	}
 	return e.objects.Put(ctx, b.Bytes())
