@@ -36,8 +36,8 @@ func TestDiffOfWhatSeemsLarge(t *testing.T) {
 	}
 }
 
-// TestExport writes the tree of the default world without its devices, and leaves no file behind where there is nothing to write.
-func TestExport(t *testing.T) {
+// TestExportOfTheDefaultWorld writes the tree of the default world without its devices, and leaves no file behind where there is nothing to write.
+func TestExportOfTheDefaultWorld(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.tar")
 	if got := wasivirt(t, "run", "-export", "/="+out, do, "write", "/tmp/a", "hi"); got.status != 0 {
 		t.Fatalf("%+v", got)
