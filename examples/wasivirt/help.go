@@ -21,6 +21,7 @@ const usage = `wasivirt runs WebAssembly programs in a virtual world.
   wasivirt diff A B                        say where two recordings part
   wasivirt rewrite -o OUT guest.wasm       write the module as it is really run
   wasivirt exec-wrapper DIR                let "go test" and "go run" use it
+  wasivirt go-overlay -o overlay.json      goroutines of Go guests by seed
   wasivirt cache [clear]                   size of the cache of compiled code
   wasivirt completion bash|zsh|fish        a script that completes commands
   wasivirt version

@@ -54,6 +54,7 @@ func commands() map[string]command {
 		"diff":         diff,
 		"rewrite":      rewrite,
 		"exec-wrapper": execWrapper,
+		"go-overlay":   goOverlay,
 		"cache":        cacheCommand,
 		"completion":   completion,
 		"version":      version,

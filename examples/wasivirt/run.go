@@ -173,11 +173,12 @@ func (s *settings) flags() *flag.FlagSet {
 
 // wants are the forms of the commands.
 var wants = map[string]string{
-	"run":     "wasivirt run [flags] guest.wasm [guest arguments]",
-	"inspect": "wasivirt inspect guest.wasm",
-	"explore": "wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
-	"replay":  "wasivirt replay [-interpreter] FILE guest.wasm",
-	"rewrite": "wasivirt rewrite -o OUT [run flags] guest.wasm",
+	"run":        "wasivirt run [flags] guest.wasm [guest arguments]",
+	"inspect":    "wasivirt inspect guest.wasm",
+	"go-overlay": "wasivirt go-overlay [-go COMMAND] -o overlay.json",
+	"explore":    "wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
+	"replay":     "wasivirt replay [-interpreter] FILE guest.wasm",
+	"rewrite":    "wasivirt rewrite -o OUT [run flags] guest.wasm",
 }
 
 // parse reads a command's flags. Where help is asked for it prints them, and that was all.

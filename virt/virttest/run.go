@@ -203,11 +203,12 @@ func (o *Outcome) txtar() string {
 	return b.String()
 }
 
-// Build builds a Go program for wasip1, once for each package of a test binary.
-func Build(t testing.TB, program string) []byte {
+// Build builds a Go program for wasip1 with flags of go build, once for each program and flags in a test binary. See [GoOverlay].
+func Build(t testing.TB, program string, flags ...string) []byte {
 	t.Helper()
-	entry, _ := built.LoadOrStore(program, sync.OnceValues(func() ([]byte, error) {
-		return goguest.Build(context.Background(), program)
+	key := strings.Join(append([]string{program}, flags...), "\x00")
+	entry, _ := built.LoadOrStore(key, sync.OnceValues(func() ([]byte, error) {
+		return goguest.Build(context.Background(), program, flags...)
 	}))
 	wasm, err := entry.(func() ([]byte, error))()
 	if err != nil {
@@ -216,7 +217,7 @@ func Build(t testing.TB, program string) []byte {
 	return wasm
 }
 
-var built sync.Map // program → func() ([]byte, error)
+var built sync.Map // program and flags → func() ([]byte, error)
 
 // tree reads all regular files of a file system.
 func tree(files *memfs.FS) (map[string]string, error) {
