@@ -3,19 +3,71 @@ package vfs
 import (
 	"fmt"
 	"math/bits"
+	"reflect"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Forker is implemented by a file system that can be copied in little time, whatever it holds. Wrappers pass it on if what they
-// wrap is one.
+// Forker is implemented by a file system that can be copied in little time, whatever it holds. Wrappers implement it by forking
+// the file systems below with [Forking.Fork], so that a stack of layers is forked as a whole.
 type Forker interface {
 	FS
-	// ForkFS returns a file system that holds what this one holds at this moment; both go their own ways from then on. node
-	// returns the fork's node for one of this file system's, nil where it has none. Errors: ENOTSUP where a file system
-	// below cannot be forked.
-	ForkFS() (fork FS, node func(Node) Node, err error)
+	// ForkFS returns a copy of what the file system holds at this moment; both go their own ways from then on. Errors: ENOTSUP
+	// where a file system below cannot be forked.
+	ForkFS(*Forking) (Fork, error)
 }
+
+// Fork is a copy of a file system.
+type Fork struct {
+	FS FS
+	// Node returns the copy's node for one of the original's, nil where it has none. It is called before the original changes.
+	Node func(Node) Node
+	// Settle, if not nil, is called when the descriptors that go over have been opened. It drops files without a name that none of
+	// them has.
+	Settle func()
+}
+
+// Forking copies file systems that belong together. Whatever several of them share, such as a layer or a quota, is copied once. The
+// zero Forking is ready to use. It serves one goroutine.
+type Forking struct{ copies map[any]any }
+
+// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP where fsys is no [Forker], or is not comparable.
+func (f *Forking) Fork(fsys FS) (Fork, error) {
+	forker, ok := fsys.(Forker)
+	if !ok || !reflect.ValueOf(fsys).Comparable() {
+		return Fork{}, fmt.Errorf("fork a %T: %w", fsys, wasip1.ENOTSUP)
+	}
+	if made, ok := f.copies[fsys]; ok {
+		return made.(Fork), nil
+	}
+	made, err := forker.ForkFS(f)
+	if err != nil {
+		return Fork{}, err
+	}
+	f.Use(fsys, made)
+	return made, nil
+}
+
+// Once returns the copy of old, which the first call makes.
+func (f *Forking) Once(old any, make func() any) any {
+	made, ok := f.copies[old]
+	if !ok {
+		made = make()
+		f.Use(old, made)
+	}
+	return made
+}
+
+// Use makes copy what stands for old in the copies. For a file system it is a [Fork].
+func (f *Forking) Use(old, copy any) {
+	if f.copies == nil {
+		f.copies = map[any]any{}
+	}
+	f.copies[old] = copy
+}
+
+// StandardStream is the key under which a [Forking] has the stream of descriptor 0, 1 or 2 that takes the place of the original's.
+type StandardStream int
 
 // OpenState is what a descriptor stands for, apart from the machine's own things, so that another guest can have one like it.
 type OpenState struct {

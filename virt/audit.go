@@ -19,6 +19,9 @@ type Audit struct {
 	Exports []string
 	// Threads says that it starts threads: it imports thread-spawn.
 	Threads bool
+	// SnapshotRefusals says why [Guest.Snapshot] refuses every guest of the module, each with the name of what it cannot take; nil if
+	// the module can be saved.
+	SnapshotRefusals []string
 	// Denied is what a Host would not give; [Inspect], which knows no Host, leaves it empty. See [Host.Audit].
 	Denied []Denial
 }
@@ -85,6 +88,10 @@ func newAudit(m *wasmbin.Module) *Audit {
 	}
 	for _, e := range m.Exports {
 		a.Exports = append(a.Exports, e.Name)
+	}
+	var err error
+	if a.SnapshotRefusals, err = m.Refusals(); err != nil {
+		a.SnapshotRefusals = append(a.SnapshotRefusals, "its code cannot be read: "+err.Error())
 	}
 	return a
 }

@@ -249,19 +249,28 @@ func (s sharedRandom) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// shareDisk begins what the guest's own file systems take of the Host's budget of disk. What they took before is given back.
+func (g *Guest) shareDisk() {
+	if g.sharedDisk != nil {
+		g.sharedDisk.Return()
+	}
+	if shared := g.host.budgets.disk; shared != nil {
+		g.sharedDisk = shared.Share()
+	}
+}
+
 // onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the default world.
 func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
-	own, shared := g.budgets.disk, g.host.budgets.disk
-	if _, device := fsys.(*devfs.FS); device {
+	if _, device := fsys.(*devfs.FS); device || m != nil && m.forked {
 		return fsys
 	}
-	if shared != nil {
+	if g.sharedDisk != nil && m == nil {
+		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(g.sharedDisk))
+	} else if g.sharedDisk != nil {
 		fsys = g.host.onSharedBudget(fsys, m)
-		g.layers = append(g.layers, fsys)
 	}
-	if own != nil {
+	if own := g.budgets.disk; own != nil {
 		fsys = quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(own))
-		g.layers = append(g.layers, fsys)
 	}
 	return fsys
 }
@@ -269,7 +278,7 @@ func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 // onSharedBudget counts what a file system that several guests have mounted holds in one place, whoever wrote it.
 func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
 	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(h.budgets.disk)) }
-	if m == nil || m.fsys == nil || !reflect.ValueOf(fsys).Comparable() {
+	if m.fsys == nil || !reflect.ValueOf(fsys).Comparable() {
 		return wrap()
 	}
 	h.mu.Lock()

@@ -187,6 +187,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 		err = errors.Join(err, g.main.lin.recycle())
 	}
 	g.host.budgets.memory.giveBack(int64(g.charged))
+	if g.sharedDisk != nil {
+		g.sharedDisk.Return()
+	}
 	err = errors.Join(err, g.unshare(ctx))
 	if g.admitted {
 		g.host.dismiss()

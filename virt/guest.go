@@ -16,6 +16,7 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
 )
 
 // Guest is a process of a Host: an instance of a module with descriptors, arguments and an end.
@@ -45,12 +46,12 @@ type Guest struct {
 	leftErr     error // of closing descriptors
 	faulted     faultCounts
 	budgets     budgets
-	charged     uint64 // bytes of memory taken from the Host's budget
+	sharedDisk  *quotafs.Quota // what its own file systems take of the Host's budget, nil where that has no end
+	charged     uint64         // bytes of memory taken from the Host's budget
 	usage       guestUsage
 	timer       *time.Timer
 	deadline    time.Time // of the budget of wall time; zero where there is none
 
-	layers   []vfs.FS // that budgets put before what is mounted
 	forks    forks
 	home     *Snapshot     // what Reset goes back to, where it is not origin
 	origin   *Snapshot     // what it began as, nil where it began as its module does

@@ -100,6 +100,8 @@ type mount struct {
 	make func(*Guest) (vfs.FS, error)
 	opts []vfs.MountOption
 	own  bool // given for one guest
+
+	forked bool // made of a snapshot, with the budgets of disk before it
 }
 
 // apply changes c as opts say, and collects their errors.

@@ -102,8 +102,9 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	}
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
-	g.config, g.layers, g.forks = &c, nil, forks{}
+	g.config, g.forks = &c, forks{}
 	g.budgets = newBudgets(&limits)
+	g.shareDisk()
 	s.takeOver(g, nil)
 	g.draw()
 	g.random = g.limited(g.random)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path"
-	"slices"
 	"strings"
 	"sync"
 
@@ -16,8 +14,6 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/mapping"
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/devfs"
-	"github.com/wasivirt/wasivirt/vfs/quotafs"
 )
 
 // Snapshot is the state of a guest at one moment: memory, globals, descriptors with their offsets, files and what was left of
@@ -30,6 +26,7 @@ type Snapshot struct {
 	cells  []cell
 	files  []vfs.OpenState
 	mounts []forked
+	disk   snapshotDisk
 	left   map[Budget]int64
 	point  checkpoint
 
@@ -40,14 +37,6 @@ type Snapshot struct {
 
 // cell is the value of a global; high is the upper half of one of 128 bits.
 type cell struct{ low, high uint64 }
-
-// forked is a file system of a snapshot.
-type forked struct {
-	path     string
-	fs       vfs.Forker // nil for devices, which each guest gets for itself
-	node     func(vfs.Node) vfs.Node
-	readOnly bool
-}
 
 // errFrames refuses a snapshot of a guest whose code is under way.
 var errFrames = errors.New("snapshot: a call of the guest is under way, and the frames on its stack cannot be taken: take it between two calls")
@@ -182,96 +171,6 @@ func (g *Guest) mapped() *mapping.Mapping {
 	return nil
 }
 
-// takeFiles takes descriptors and file systems.
-func (s *Snapshot) takeFiles(g *Guest) (err error) {
-	if s.files, err = g.files.States(g.ns); err != nil {
-		return err
-	}
-	for i := range s.files {
-		f := &s.files[i]
-		if f.Stream == nil {
-			continue
-		}
-		n := slices.Index(g.streams[:], f.Stream)
-		if n < 0 || f.Node != nil {
-			return fmt.Errorf("descriptor %d (%s) is a stream or device that is open: close it before", f.Fd, f.Path)
-		}
-		f.Offset = int64(n) // which of the three it is
-	}
-	byPath := map[string]func(vfs.Node) vfs.Node{}
-	same := map[vfs.FS]*forked{} // a file system that is mounted twice is one in the snapshot too
-	for _, m := range g.ns.Mounts() {
-		fsys := g.withoutBudget(m.FS)
-		f := forked{path: m.Path, readOnly: m.ReadOnly}
-		switch below := fsys.(type) {
-		case *devfs.FS:
-		case vfs.Forker:
-			if before := same[fsys]; before != nil {
-				f.fs, f.node = before.fs, before.node
-				break
-			}
-			fork, node, err := below.ForkFS()
-			if err != nil {
-				return fmt.Errorf("mount %s: %w", m.Path, err)
-			}
-			f.fs, f.node = fork.(vfs.Forker), node
-			same[fsys] = &f
-		default:
-			if !m.ReadOnly {
-				return fmt.Errorf("mount %s: a %T can be changed and not be forked: mount it vfs.WithReadOnly, or copy it into a memfs", m.Path, fsys)
-			}
-			f.fs, f.node = fixed{fsys}, func(n vfs.Node) vfs.Node { return n }
-		}
-		s.mounts, byPath[m.Path] = append(s.mounts, f), f.node
-	}
-	for i := range s.files {
-		if f := &s.files[i]; f.Node != nil && !f.Root {
-			node := byPath[f.Mount]
-			if node == nil {
-				return fmt.Errorf("descriptor %d (%s) is a device", f.Fd, f.Path)
-			}
-			if f.Node = node(g.nodeWithoutBudget(f.Node)); f.Node == nil {
-				return fmt.Errorf("descriptor %d (%s): its file is not in the file system any more", f.Fd, f.Path)
-			}
-		}
-	}
-	return nil
-}
-
-// fixed is a file system that guests cannot change.
-type fixed struct{ vfs.FS }
-
-func (f fixed) ForkFS() (vfs.FS, func(vfs.Node) vfs.Node, error) {
-	return f, func(n vfs.Node) vfs.Node { return n }, nil
-}
-
-// withoutBudget is what a file system of the guest was before budgets were put before it.
-func (g *Guest) withoutBudget(fsys vfs.FS) vfs.FS {
-	for {
-		q, ok := fsys.(*quotafs.FS)
-		if !ok || !slices.Contains(g.layers, vfs.FS(q)) {
-			return fsys
-		}
-		fsys = q.Unwrap()
-	}
-}
-
-// nodeWithoutBudget is the same for a node.
-func (g *Guest) nodeWithoutBudget(n vfs.Node) vfs.Node {
-	for {
-		below := n
-		for _, l := range g.layers {
-			if q, ok := l.(*quotafs.FS); ok {
-				below = q.NodeBelow(below)
-			}
-		}
-		if below == n {
-			return n
-		}
-		n = below
-	}
-}
-
 // budgetsLeft is what is left of the guest's budgets.
 func (g *Guest) budgetsLeft() map[Budget]int64 {
 	left := map[Budget]int64{}
@@ -357,61 +256,6 @@ func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, erro
 	}
 	c.mounts = s.mountsBeside(c.mounts)
 	return &c, given, nil
-}
-
-// mountsBeside are the snapshot's mounts, but for those at the paths of others, and these.
-func (s *Snapshot) mountsBeside(others []mount) []mount {
-	all := make([]mount, 0, len(s.mounts)+len(others))
-	for i := range s.mounts {
-		f := &s.mounts[i]
-		if slices.ContainsFunc(others, func(m mount) bool { return samePath(m.path, f.path) }) {
-			continue
-		}
-		m := mount{path: f.path, make: func(g *Guest) (vfs.FS, error) { return g.mountForked(s, f) }}
-		if f.readOnly {
-			m.opts = []vfs.MountOption{vfs.WithReadOnly()}
-		}
-		all = append(all, m)
-	}
-	return append(all, others...)
-}
-
-func samePath(a, b string) bool {
-	return strings.HasPrefix(a, "/") == strings.HasPrefix(b, "/") && path.Clean(a) == path.Clean(b)
-}
-
-// forks are the file systems of a guest that was made of a snapshot.
-type forks struct {
-	nodes  map[string]func(vfs.Node) vfs.Node // by mount
-	same   map[vfs.FS]vfs.FS
-	settle []func()
-}
-
-// mountForked makes a guest's own file system of a snapshot's.
-func (g *Guest) mountForked(s *Snapshot, f *forked) (vfs.FS, error) {
-	if f.fs == nil {
-		return g.devices(), nil
-	}
-	if g.forks.nodes == nil {
-		g.forks.nodes, g.forks.same = map[string]func(vfs.Node) vfs.Node{}, map[vfs.FS]vfs.FS{}
-	}
-	for i := range s.mounts {
-		if before := &s.mounts[i]; before != f && before.fs == f.fs && g.forks.nodes[before.path] != nil {
-			g.forks.nodes[f.path] = g.forks.nodes[before.path]
-			return g.forks.same[f.fs], nil
-		}
-	}
-	s.mu.Lock()
-	fork, node, err := f.fs.ForkFS()
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	if d, ok := fork.(interface{ DropOrphans() }); ok {
-		g.forks.settle = append(g.forks.settle, d.DropOrphans)
-	}
-	g.forks.nodes[f.path], g.forks.same[f.fs] = node, fork
-	return fork, nil
 }
 
 // takeOver gives a guest what the snapshot's had left of its budgets.
@@ -500,55 +344,6 @@ func (s *Snapshot) restoreCells(ctx context.Context, g *Guest) error {
 		global.Set(v.low)
 	}
 	return nil
-}
-
-// restoreFiles opens the snapshot's descriptors in the guest's own file systems.
-func (s *Snapshot) restoreFiles(g *Guest) error {
-	states := make([]vfs.OpenState, 0, len(s.files))
-	for _, f := range s.files {
-		if f.Mount != "" && g.forks.nodes[f.Mount] == nil {
-			continue // another file system was given in its place
-		}
-		states = append(states, f)
-	}
-	names := [...]string{"<stdin>", "<stdout>", "<stderr>"}
-	modes := [...]vfs.OpenMode{vfs.OpenRead, vfs.OpenWrite, vfs.OpenWrite}
-	err := g.files.Restore(states, g.ns,
-		func(f *vfs.OpenState) vfs.Node {
-			n := g.forks.nodes[f.Mount](f.Node)
-			if n == nil {
-				return nil
-			}
-			return g.nodeOnBudget(f.Mount, n)
-		},
-		func(f *vfs.OpenState) *vfs.OpenFile {
-			return vfs.NewStream(names[f.Offset], g.streams[f.Offset], modes[f.Offset])
-		})
-	for _, settle := range g.forks.settle {
-		settle()
-	}
-	return err
-}
-
-// nodeOnBudget is a node of a mount as the budgets that were put before it know it.
-func (g *Guest) nodeOnBudget(path string, n vfs.Node) vfs.Node {
-	for _, m := range g.ns.Mounts() {
-		if m.Path != path {
-			continue
-		}
-		var wraps []*quotafs.FS
-		for fsys := m.FS; ; {
-			q, ok := fsys.(*quotafs.FS)
-			if !ok || !slices.Contains(g.layers, vfs.FS(q)) {
-				break
-			}
-			wraps, fsys = append(wraps, q), q.Unwrap()
-		}
-		for _, q := range slices.Backward(wraps) {
-			n = q.Wrap(n)
-		}
-	}
-	return n
 }
 
 // Hash is a SHA-256 of the module, the memory and the globals that the snapshot holds: the same for snapshots of guests that did

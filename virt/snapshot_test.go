@@ -165,8 +165,15 @@ func TestSnapshotsAreRefusedWithTheReason(t *testing.T) {
 	host := newHost(t)
 	table := handModule{memory: 1, funcs: []handFunc{{name: "f", body: []byte{opI32Const, 0, 0xd0, 0x70, 0x26, 0}}}, tables: []string{"\x70\x00\x01"}}.encode()
 	g := newGuest(t, host, compiled(t, host, table))
-	if _, err := g.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "table.set") {
-		t.Errorf("a module that changes its table: %v", err)
+	audit, err := virt.Inspect(table)
+	if err != nil || len(audit.SnapshotRefusals) != 1 {
+		t.Fatalf("%+v, %v", audit, err)
+	}
+	if _, err := g.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "table.set") || !strings.Contains(err.Error(), audit.SnapshotRefusals[0]) {
+		t.Errorf("a module that changes its table: %v; told before: %v", err, audit.SnapshotRefusals)
+	}
+	if audit, err := virt.Inspect(warmWasm); err != nil || audit.SnapshotRefusals != nil {
+		t.Errorf("a module that can be saved: %+v, %v", audit.SnapshotRefusals, err)
 	}
 	g = newGuest(t, host, compiled(t, host, warmWasm))
 	if _, err := g.Call(t.Context(), "trap"); err == nil {

@@ -58,6 +58,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
 	g.budgets = newBudgets(&limits)
+	g.shareDisk()
 	g.random = g.limited(g.random)
 	g.usage.start(g)
 	g.hooks = &c.hooks
@@ -104,6 +105,9 @@ func (g *Guest) draw() {
 func (g *Guest) discard() error {
 	if g.group != nil {
 		g.group.Close()
+	}
+	if g.sharedDisk != nil {
+		g.sharedDisk.Return()
 	}
 	if g.files == nil {
 		return nil

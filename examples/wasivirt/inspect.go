@@ -53,6 +53,12 @@ func inspect(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.W
 		out.line("memory:  %s", m)
 	}
 	out.line("threads: %s", yesNo(audit.Threads, "the module starts threads (run with -threads N)", "none"))
+	for _, why := range audit.SnapshotRefusals {
+		out.line("snapshot: refused, because %s", why)
+	}
+	if len(audit.SnapshotRefusals) == 0 {
+		out.line("snapshot: can be taken")
+	}
 	exports := make([]string, len(audit.Exports))
 	for i, name := range audit.Exports {
 		exports[i] = safetext.Name(name)

@@ -392,7 +392,7 @@ func TestExport(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	got := wasivirt(t, "inspect", do)
-	for _, want := range []string{"path_open", "proc_exit", "_start"} {
+	for _, want := range []string{"path_open", "proc_exit", "_start", "snapshot: can be taken"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%q is missing in\n%s", want, got.stdout)
 		}

@@ -32,7 +32,7 @@ func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 			stream vfs.Stream
 		}{{"stdin", stdin}, {"stdout", stdout}, {"stderr", stderr}} {
 			if s.stream != nil {
-				nodes[i] = streamNode{f.newHeader(), s.stream}
+				nodes[i] = streamNode{f.newHeader(), s.stream, true, vfs.StandardStream(i)}
 				f.machine = f.machine || vfs.UsesMachine(s.stream)
 				f.mustPut(s.name, &nodes[i])
 			}
@@ -193,7 +193,7 @@ func (f *FS) AddFile(path string, file File) error {
 
 // AddStream adds a device that is s, which is not closed when a guest closes the file. Errors: as AddFunc.
 func (f *FS) AddStream(path string, s vfs.Stream) error {
-	return f.add(path, func(h header) vfs.Node { return &streamNode{h, s} })
+	return f.add(path, func(h header) vfs.Node { return &streamNode{header: h, stream: s} })
 }
 
 // AddLink adds a symbolic link. Errors: as AddFunc.

@@ -79,7 +79,9 @@ func (s deviceStream) Close() error { return nil }
 // streamNode is a stream of the embedder's that can be opened by a name.
 type streamNode struct {
 	header
-	stream vfs.Stream
+	stream   vfs.Stream
+	standard bool // it is the guest's stream number
+	number   vfs.StandardStream
 }
 
 // Type implements [vfs.Node]: it is that of the stream.

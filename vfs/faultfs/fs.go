@@ -40,7 +40,8 @@ type active struct {
 	ev    event
 	calls int
 	hits  int
-	rng   *rand.Rand
+	src   *rand.PCG
+	rng   *rand.Rand // of src
 }
 
 // Option changes what [New] makes.
@@ -113,9 +114,8 @@ func (f *FS) Add(rules ...Rule) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range rules {
-		f.rules = append(f.rules, &active{
-			Rule: r, ev: eventOf(r.Op), rng: rand.New(rand.NewPCG(f.seed, uint64(len(f.rules)))),
-		})
+		src := rand.NewPCG(f.seed, uint64(len(f.rules)))
+		f.rules = append(f.rules, &active{Rule: r, ev: eventOf(r.Op), src: src, rng: rand.New(src)})
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (f *FS) DropOrphans() {
 }
 
 // ForkFS implements [vfs.Forker].
-func (f *FS) ForkFS() (vfs.FS, func(vfs.Node) vfs.Node, error) {
+func (f *FS) ForkFS(*vfs.Forking) (vfs.Fork, error) {
 	g := f.Fork()
-	return g, g.ForkNode, nil
+	return vfs.Fork{FS: g, Node: g.ForkNode, Settle: g.DropOrphans}, nil
 }

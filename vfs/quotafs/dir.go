@@ -53,9 +53,11 @@ func (d *dir) counted(n int64) {
 	if err != nil {
 		return
 	}
+	in := d.fs.inode(ino)
+	defer d.fs.drop(ino, in)
 	d.fs.mu.Lock()
 	defer d.fs.mu.Unlock()
-	if in := d.fs.inodes[ino]; in != nil && in.counted {
+	if in.counted {
 		in.entries += n
 	}
 }
@@ -136,11 +138,7 @@ func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.N
 	}
 	made = true
 	in := d.fs.inode(ino)
-	d.fs.mu.Lock()
-	in.charged, in.gone = true, false
-	in.bytes += got
-	in.meta += meta
-	d.fs.mu.Unlock()
+	d.fs.charged(in, got, meta, 1)
 	d.fs.drop(ino, in)
 	d.counted(1)
 	return d.fs.Wrap(n), nil

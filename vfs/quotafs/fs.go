@@ -21,6 +21,9 @@ type FS struct {
 
 	mu      sync.Mutex
 	inodes  map[uint64]*inode
+	past    ledger             // of inodes that are not in inodes
+	orphans []uint64           // in past, without a name, that descriptors may still open
+	held    Usage              // what all inodes are charged
 	unknown map[*open]struct{} // openings of which nothing is known yet
 }
 
@@ -35,14 +38,9 @@ type inode struct {
 	mu sync.Mutex // growth
 
 	// Guarded by FS.mu, and bytes by mu besides.
-	uses    int   // nodes and openings in memory
-	opens   int   // openings
-	bytes   int64 // charged
-	meta    int64 // charged for the inode and its names
-	charged bool  // an inode was
-	gone    bool  // no name is left
-	entries int64 // names in a directory, if counted
-	counted bool
+	uses  int // nodes and openings in memory
+	opens int // openings
+	charges
 }
 
 // names returns what of in.meta was charged for names. FS.mu is held.
@@ -166,9 +164,7 @@ func (f *FS) countEntry(d vfs.Directory, e vfs.DirEntry, seen map[uint64]bool, d
 		f.drop(a.Ino, in)
 		return err
 	}
-	f.mu.Lock()
-	in.charged = true
-	f.mu.Unlock()
+	f.charged(in, 0, 0, 1)
 	seen[a.Ino] = true
 	cost := vfs.InodeBytes + vfs.NameCost(e.Name)
 	if err := f.takeMeta(cost); err != nil {
@@ -257,7 +253,7 @@ func (f *FS) chargeMeta(in *inode, n int64) {
 	if n < 0 {
 		n = max(n, -in.names())
 	}
-	in.meta += n
+	f.book(in, 0, n, 0)
 	f.mu.Unlock()
 	if n < 0 {
 		f.giveMeta(-n)
@@ -281,6 +277,9 @@ func (f *FS) inodeLocked(ino uint64) *inode {
 	in := f.inodes[ino]
 	if in == nil {
 		in = new(inode)
+		if in.charges, _ = f.past.find(ino); in.counted {
+			in.uses++
+		}
 		f.inodes[ino] = in
 	}
 	in.uses++
@@ -299,7 +298,10 @@ func (f *FS) drop(ino uint64, in *inode) {
 func (f *FS) forget(ino uint64, in *inode) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if in.uses <= 0 && in.opens == 0 && in.bytes == 0 && in.meta == 0 && !in.charged && f.inodes[ino] == in {
+	if in.uses > 0 || in.opens > 0 || in.bytes != 0 || in.meta != 0 || in.charged || f.inodes[ino] != in {
+		return
+	}
+	if _, known := f.past.find(ino); !known { // else what the past says would count again
 		delete(f.inodes, ino)
 	}
 }
@@ -311,7 +313,7 @@ func (f *FS) charge(in *inode, n int64) {
 	if n < 0 {
 		n = max(n, -in.bytes)
 	}
-	in.bytes += n
+	f.book(in, n, 0, 0)
 	f.mu.Unlock()
 	if n < 0 {
 		f.give(-n)
@@ -322,7 +324,11 @@ func (f *FS) charge(in *inode, n int64) {
 func (f *FS) refund(in *inode) {
 	f.mu.Lock()
 	bytes, meta, inode := in.bytes, in.meta, in.charged
-	in.bytes, in.meta, in.charged = 0, 0, false
+	if inode {
+		f.book(in, -bytes, -meta, -1)
+	} else {
+		f.book(in, -bytes, -meta, 0)
+	}
 	f.mu.Unlock()
 	f.give(bytes)
 	f.giveMeta(meta)

@@ -32,12 +32,15 @@ func (f *FS) Wrap(n vfs.Node) vfs.Node {
 	return wrapfs.Plain(n, f)
 }
 
-// NodeBelow returns the node below one of the file system's, and others as they are.
-func (f *FS) NodeBelow(n vfs.Node) vfs.Node {
-	if below, err := wrapfs.Below(n, f); err == nil {
-		return below
+// NodeAbove returns the node for one of the file system below, nil for nil.
+func (f *FS) NodeAbove(n vfs.Node) vfs.Node {
+	switch n {
+	case nil:
+		return nil
+	case f.fs.Root():
+		return f.root
 	}
-	return n
+	return f.Wrap(n)
 }
 
 // ino returns the inode number.

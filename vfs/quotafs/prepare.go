@@ -63,9 +63,6 @@ func (f *FS) copied(ino uint64, inodes, bytes int64) error {
 		return err
 	}
 	f.charge(in, got)
-	f.mu.Lock()
-	in.charged = true
-	in.meta += vfs.InodeBytes
-	f.mu.Unlock()
+	f.charged(in, 0, vfs.InodeBytes, 1)
 	return nil
 }

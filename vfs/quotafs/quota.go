@@ -34,6 +34,7 @@ type Quota struct {
 	mu                     sync.Mutex
 	bytes, inodes, meta    int64 // in use
 	limitB, limitI, limitM int64
+	parent                 *Quota // which all that is taken is taken from too
 }
 
 // NewQuota returns a quota of bytes, with the metadata that [Limits] says, and of inodes; 0 is no limit.
@@ -61,46 +62,78 @@ func (q *Quota) takeBytes(n int64) int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n = min(n, q.limitB-q.bytes)
+	if q.parent != nil {
+		n = q.parent.takeBytes(n)
+	}
 	q.bytes += n
 	return n
 }
 
-func (q *Quota) giveBytes(n int64) {
+func (q *Quota) giveBytes(n int64) { q.give(Usage{Bytes: n}) }
+
+// give gives back what u says is in use.
+func (q *Quota) give(u Usage) {
 	q.mu.Lock()
-	q.bytes -= n
+	q.bytes -= u.Bytes
+	q.inodes -= u.Inodes
+	q.meta -= u.Metadata
+	parent := q.parent
 	q.mu.Unlock()
+	if parent != nil {
+		parent.give(u)
+	}
+}
+
+// takeAll takes what u says is in use, all of it or nothing.
+func (q *Quota) takeAll(u Usage) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if u.Bytes > q.limitB-q.bytes || u.Inodes > q.limitI-q.inodes || u.Metadata > q.limitM-q.meta {
+		return false
+	}
+	if q.parent != nil && !q.parent.takeAll(u) {
+		return false
+	}
+	q.bytes += u.Bytes
+	q.inodes += u.Inodes
+	q.meta += u.Metadata
+	return true
+}
+
+// Share returns a quota without a limit of its own that takes from q, and knows what was taken by way of it.
+func (q *Quota) Share() *Quota {
+	s := NewQuota(0, 0)
+	s.parent = q
+	return s
+}
+
+// Return gives back to the quota that q is a share of what is in use by way of q. File systems that count to q are not to be changed
+// any more.
+func (q *Quota) Return() {
+	q.mu.Lock()
+	u := Usage{Bytes: q.bytes, Inodes: q.inodes, Metadata: q.meta}
+	q.bytes, q.inodes, q.meta = 0, 0, 0
+	parent := q.parent
+	q.parent = nil
+	q.mu.Unlock()
+	if parent != nil {
+		parent.give(u)
+	}
 }
 
 // takeInode takes one inode if there is one.
-func (q *Quota) takeInode() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.inodes == q.limitI {
-		return false
-	}
-	q.inodes++
-	return true
-}
+func (q *Quota) takeInode() bool { return q.takeAll(Usage{Inodes: 1}) }
 
-func (q *Quota) giveInode() {
-	q.mu.Lock()
-	q.inodes--
-	q.mu.Unlock()
-}
+func (q *Quota) giveInode() { q.give(Usage{Inodes: 1}) }
 
 // takeMeta takes n bytes of metadata if there are as many.
-func (q *Quota) takeMeta(n int64) bool {
+func (q *Quota) takeMeta(n int64) bool { return q.takeAll(Usage{Metadata: n}) }
+
+func (q *Quota) giveMeta(n int64) { q.give(Usage{Metadata: n}) }
+
+// empty returns a quota with the same limits of which nothing is in use.
+func (q *Quota) empty() *Quota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if n > q.limitM-q.meta {
-		return false
-	}
-	q.meta += n
-	return true
-}
-
-func (q *Quota) giveMeta(n int64) {
-	q.mu.Lock()
-	q.meta -= n
-	q.mu.Unlock()
+	return &Quota{limitB: q.limitB, limitI: q.limitI, limitM: q.limitM, parent: q.parent}
 }

@@ -89,6 +89,15 @@ func (o *Order[E]) After(cookie uint64) iter.Seq[E] {
 	}
 }
 
+// Copy returns an Order of what counterpart returns for the entries; those have their marks already.
+func (o *Order[E]) Copy(counterpart func(E) E) Order[E] {
+	c := Order[E]{seq: o.seq}
+	for e := range o.After(0) {
+		c.all = append(c.all, counterpart(e))
+	}
+	return c
+}
+
 // Replaceable applies the rules of rename(2) to what stands at the new name already. empty tells whether that, a
 // directory, has no names. Errors: ENOTDIR for a directory onto a file, EISDIR for a file onto a directory, ENOTEMPTY.
 func Replaceable(dir, ontoDir bool, empty func() (bool, error)) error {
