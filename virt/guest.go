@@ -248,27 +248,44 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 	if err != nil {
 		return nil, err
 	}
-	nested := t != nil
-	if !nested {
-		t = g.main
-		defer func() { <-g.calls }()
-		if ctx.Err() != nil {
-			g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
+	if t != nil {
+		return g.callNested(t, name, params)
+	}
+	defer func() { <-g.calls }()
+	made := main
+	main = nil
+	return g.callAlone(ctx, made, last, name, params)
+}
+
+// callNested calls an export on a thread that is in a call of the Host.
+func (g *Guest) callNested(t *thread, name string, params []uint64) ([]uint64, error) {
+	if g.ended.Load() {
+		return nil, &ExitError{Result: g.Result()}
+	}
+	fn, err := t.exported(name, params)
+	if err != nil {
+		return nil, err
+	}
+	defer t.aside()()
+	return g.invokeExport(t, fn, name, params)
+}
+
+// callAlone calls an export on the main thread, while no other call of the guest's exports is under way.
+func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, name string, params []uint64) (results []uint64, err error) {
+	defer func() {
+		if main != nil {
+			main.Run(func(*sched.Thread) {})
 		}
+	}()
+	if ctx.Err() != nil {
+		g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
 	}
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
 	}
-	fn := t.mod.ExportedFunction(name)
-	if fn == nil {
-		return nil, fmt.Errorf("call %q: %w", name, ErrNoExport)
-	}
-	if want := len(fn.Definition().ParamTypes()); want != len(params) {
-		return nil, fmt.Errorf("call %s with %d parameters, which takes %d: %w", name, len(params), want, ErrParams)
-	}
-	if nested {
-		defer t.aside()()
-		return g.invokeExport(t, fn, name, params)
+	fn, err := g.main.exported(name, params)
+	if err != nil {
+		return nil, err
 	}
 	returned := false
 	defer func() {
@@ -318,6 +335,18 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 		err = errors.Join(err, g.wrote(ctx))
 	}
 	return results, err
+}
+
+// exported returns an export that takes params.
+func (t *thread) exported(name string, params []uint64) (api.Function, error) {
+	fn := t.exports.take(t.mod, name)
+	if fn == nil {
+		return nil, fmt.Errorf("call %q: %w", name, ErrNoExport)
+	}
+	if want := len(fn.Definition().ParamTypes()); want != len(params) {
+		return nil, fmt.Errorf("call %s with %d parameters, which takes %d: %w", name, len(params), want, ErrParams)
+	}
+	return fn, nil
 }
 
 // wrote waits, when an export has returned, until its output has been written.
@@ -402,14 +431,14 @@ func (g *Guest) enter(ctx context.Context) (nested *thread, err error) {
 // invokeExport is invoke for an export that host code has called.
 func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
 	if g.observer == nil {
-		return g.invoke(t, fn, params)
+		return g.invoke(t, fn, name, params)
 	}
 	g.observer.export(t, name, params)
 	if g.ended.Load() {
 		return nil, &ExitError{Result: g.Result()}
 	}
 	call, log := t.record.call, t.view.Log()
-	results, err := g.invoke(t, fn, params)
+	results, err := g.invoke(t, fn, name, params)
 	g.observer.returned(t, results)
 	if !g.ended.Load() {
 		t.record.call = call // where the export has trapped, calls are left that never return
@@ -419,10 +448,11 @@ func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []u
 }
 
 // invoke runs a function of the guest on thread t, and makes what ended it the guest's end.
-func (g *Guest) invoke(t *thread, fn api.Function, params []uint64) ([]uint64, error) {
+func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
 	var results []uint64
 	var err error
 	g.mark(func() { results, err = fn.Call(t, params...) })
+	t.exports.put(t.mod, name, fn)
 	t.showUsage()
 	if c := g.atPoint; c != nil && c.reached && !g.ended.Load() {
 		return nil, errCheckpoint

@@ -66,26 +66,42 @@ func reserved(module string) bool {
 	return module == reservedModule || strings.HasPrefix(module, reservedModule+".") || module == ModuleName || module == threadsModule
 }
 
-// HostCall is a call of a [HostFunction] by a guest. It is valid until the function returns.
-type HostCall struct{ t *thread }
+// HostCall is host code at work in a guest: a [HostFunction] that the guest called, or the function of [Guest.Do]. It is valid
+// until that function returns.
+type HostCall struct {
+	t     *thread
+	alone *alone // not within a call of the guest's code
+}
 
-// Guest is the guest that made the call.
+// Guest is the guest.
 func (c *HostCall) Guest() *Guest { return c.t.guest }
 
 // Thread is the number of the guest's thread; 0 is the first.
 func (c *HostCall) Thread() uint32 { return c.t.id() }
 
-// Context is that of the export's call. It is done when the guest has to end.
-func (c *HostCall) Context() context.Context { return c.t }
+// Context is that of the export's call, which is done when the guest has to end, or that of [Guest.Do].
+func (c *HostCall) Context() context.Context {
+	if c.alone != nil {
+		return c.alone.ctx
+	}
+	return c.t
+}
 
 // View is the guest's memory at the moment: after calls of exports it is asked for again.
 func (c *HostCall) View() *memory.View {
 	c.t.attach()
+	if c.alone != nil {
+		c.alone.begin(c.t)
+	}
 	return &c.t.view
 }
 
 // Call calls an export of the guest, its allocator for one, on the thread that made this call. See [Guest.Call].
 func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
+	if c.alone != nil {
+		c.alone.end(c.t)
+		return c.t.guest.callAlone(c.alone.ctx, nil, false, name, params)
+	}
 	return c.t.guest.Call(c.t, name, params...)
 }
 
@@ -151,7 +167,7 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 			t.attach()
 			b := t.guest.observer
 			if b == nil {
-				f.Call(&HostCall{t}, stack)
+				f.Call(&HostCall{t: t}, stack)
 			} else {
 				b.enter(t)
 				b.hosted(t, f, stack)

@@ -27,7 +27,7 @@ func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	defer t.view.SetLog(outer)
-	f.Call(&HostCall{t}, stack)
+	f.Call(&HostCall{t: t}, stack)
 	b.tellPrinted(t)
 	if t.gone() {
 		return

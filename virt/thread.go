@@ -49,6 +49,7 @@ type thread struct {
 	judged        *judgement // what policy is about to decide
 	spawned       uint32     // the thread that thread-spawn has started
 	record        recordState
+	exports       idleExports // of the instance, by host code
 }
 
 // descriptors is a table as poll_oneoff looks into it.

@@ -1,0 +1,76 @@
+package virt
+
+import (
+	"reflect"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// idleExports are functions of an instance that host code has called and that are not running. To make one takes a new stack, which
+// costs more than most calls.
+type idleExports struct {
+	mod  api.Module
+	idle [maxIdleExports]idleExport
+	next int // the place that is used when all are taken
+}
+
+type idleExport struct {
+	name string
+	fn   api.Function
+}
+
+const (
+	// maxIdleExports is how many functions are kept: an allocator's two, and those of a few calls.
+	maxIdleExports = 6
+	// maxIdleStack is how large the stack of a function may be that is kept, in bytes: recursion makes it grow to hundreds of
+	// megabytes, which nobody counts.
+	maxIdleStack = 64 << 10
+)
+
+// take returns an export of mod, or nil. The caller has it alone until put: the engine's functions cannot call themselves.
+func (e *idleExports) take(mod api.Module, name string) api.Function {
+	if e.mod != nil && same(e.mod, mod) {
+		for i := range e.idle {
+			if f := &e.idle[i]; f.fn != nil && f.name == name {
+				fn := f.fn
+				f.fn = nil
+				return fn
+			}
+		}
+	}
+	return mod.ExportedFunction(name)
+}
+
+// put keeps a function that has returned.
+func (e *idleExports) put(mod api.Module, name string, fn api.Function) {
+	if size, known := stackOf(fn); !known || size > maxIdleStack {
+		return
+	}
+	if e.mod == nil || !same(e.mod, mod) {
+		*e = idleExports{mod: mod}
+	}
+	at := e.next
+	for i := range e.idle {
+		if e.idle[i].fn == nil {
+			at = i
+			break
+		}
+	}
+	if e.idle[at].fn != nil {
+		e.next = (e.next + 1) % maxIdleExports
+	}
+	e.idle[at] = idleExport{name, fn}
+}
+
+// stackOf returns the size of a function's own stack in bytes. It is known of the compiler's functions.
+func stackOf(fn api.Function) (size int, known bool) {
+	v := reflect.ValueOf(fn)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return 0, false
+	}
+	f, ok := v.Type().Elem().FieldByName("stack")
+	if !ok || f.Type.Kind() != reflect.Slice || f.Type.Elem().Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return v.Elem().FieldByIndex(f.Index).Cap(), true
+}
