@@ -31,6 +31,9 @@ func (g *Guest) Do(ctx context.Context, f func(c *HostCall) error) (err error) {
 	if g.ended.Load() {
 		return &ExitError{Result: g.Result()}
 	}
+	if ctx.Done() != nil {
+		defer g.watch(ctx)()
+	}
 	a := &alone{ctx: ctx}
 	defer a.end(g.main)
 	defer func() {

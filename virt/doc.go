@@ -32,7 +32,7 @@
 //
 //	run a command once                        [Run]
 //	run a module many times                   [Host.Compile], then [Host.RunModule]
-//	call exports                              [Host.Instantiate], then [Guest.Call]
+//	call exports                              [Host.Instantiate], then [Guest.Call]; with strings and structs: package virt/plugin
 //	run modules that nobody vouches for       [Untrusted], then single limits
 //	limit one guest; all guests together      [WithLimits] or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
 //	answer imports that are not WASI          [WithFunctions] (recorded); [WithModules] (wazero host modules)

@@ -2,6 +2,7 @@ package virt
 
 import (
 	"reflect"
+	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -68,9 +69,19 @@ func stackOf(fn api.Function) (size int, known bool) {
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return 0, false
 	}
-	f, ok := v.Type().Elem().FieldByName("stack")
-	if !ok || f.Type.Kind() != reflect.Slice || f.Type.Elem().Kind() != reflect.Uint8 {
-		return 0, false
+	at, ok := stackFields.Load(v.Type())
+	if !ok {
+		at = -1
+		if f, ok := v.Type().Elem().FieldByName("stack"); ok && len(f.Index) == 1 && f.Type == reflect.TypeFor[[]byte]() {
+			at = f.Index[0]
+		}
+		stackFields.Store(v.Type(), at)
 	}
-	return v.Elem().FieldByIndex(f.Index).Cap(), true
+	if i := at.(int); i >= 0 {
+		return v.Elem().Field(i).Cap(), true
+	}
+	return 0, false
 }
+
+// stackFields are the indices of the fields that hold the stack, by the types of functions, of which there are two.
+var stackFields sync.Map

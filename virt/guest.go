@@ -254,6 +254,9 @@ func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name st
 	defer func() { <-g.calls }()
 	made := main
 	main = nil
+	if ctx.Done() != nil {
+		defer g.watch(ctx)()
+	}
 	return g.callAlone(ctx, made, last, name, params)
 }
 
@@ -270,7 +273,7 @@ func (g *Guest) callNested(t *thread, name string, params []uint64) ([]uint64, e
 	return g.invokeExport(t, fn, name, params)
 }
 
-// callAlone calls an export on the main thread, while no other call of the guest's exports is under way.
+// callAlone calls an export on the main thread, while no other call of the guest's exports is under way. The caller watches ctx.
 func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, name string, params []uint64) (results []uint64, err error) {
 	defer func() {
 		if main != nil {
@@ -298,9 +301,6 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 	outer := g.main.Context
 	g.main.Context = ctx
 	defer func() { g.main.Context = outer }()
-	if ctx.Done() != nil {
-		defer g.watch(ctx)()
-	}
 	run := g.group.Run
 	if made := main; made != nil {
 		run = func(fn func(*sched.Thread)) error { made.Run(fn); return nil }

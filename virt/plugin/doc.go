@@ -33,7 +33,7 @@
 //
 // For a string or slice, packed means its bytes; for other results, a struct of the results. Only the packed form carries errors
 // of the guest: bit 31 of the length marks an error, pointer and length are those of its text. A function without results
-// returns an i64 that is 0, or a packed error, or nothing.
+// returns an i64 that is 0, or a packed error, or nothing. An i64 is direct if the Go function's only result is an int64 or uint64.
 //
 // # Memory
 //

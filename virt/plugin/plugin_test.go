@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -473,5 +474,55 @@ func BenchmarkFunc(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What calls put into the guest's memory, and what the guest asks the host, is in the recording.
+func TestCallsAreRecorded(t *testing.T) {
+	for name, wasm := range map[string][]byte{"C": abiWasm, "AssemblyScript": objectsWasm} {
+		functions, opts := hostWith(t, lookup), []virt.Option{}
+		if name == "AssemblyScript" {
+			functions = hostWith(t, lookup, plugin.WithAssemblyScript())
+		}
+		var tape bytes.Buffer
+		g := newGuest(t, wasm, functions, append(opts, virt.WithRecording(&tape), virt.WithHash())...)
+		upper, ask := fn[textFunc](t, g, "upper"), fn[textFunc](t, g, "ask")
+		for range 3 {
+			if text, err := upper(t.Context(), "text"); text != "TEXT" || err != nil {
+				t.Fatal(text, err)
+			}
+			if text, err := ask(t.Context(), "key"); text != "<key>" || err != nil {
+				t.Fatal(text, err)
+			}
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		result, err := virt.Replay(t.Context(), wasm, &tape)
+		if err != nil || result.Outcome != virt.Canceled {
+			t.Errorf("%s: the replay: %v, %v", name, result, err)
+		}
+	}
+}
+
+// Typed calls of several goroutines do not come between each other's allocations.
+func TestCallsOfManyGoroutines(t *testing.T) {
+	g := cGuest(t, virt.WithSerializedCalls())
+	upper := fn[textFunc](t, g, "upper")
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			text := strings.Repeat(string(rune('a'+i)), 100)
+			for range 200 {
+				if got, err := upper(t.Context(), text); err != nil || got != strings.ToUpper(text) {
+					t.Errorf("%q, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := live(t, g); n != 0 {
+		t.Errorf("%d blocks are left", n)
 	}
 }
