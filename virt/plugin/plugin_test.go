@@ -39,7 +39,7 @@ func lookup(_ context.Context, key string) (string, error) {
 	return "<" + key + ">", nil
 }
 
-func hostWith(tb testing.TB, f any, opts ...plugin.Option) virt.Option {
+func hostWith(tb testing.TB, f any, opts ...plugin.Option) virt.HostOption {
 	tb.Helper()
 	fn, err := plugin.HostFunc("lookup", f, opts...)
 	if err != nil {
@@ -49,7 +49,7 @@ func hostWith(tb testing.TB, f any, opts ...plugin.Option) virt.Option {
 }
 
 // newGuest makes a guest of wasm.
-func newGuest(tb testing.TB, wasm []byte, functions virt.Option, opts ...virt.Option) *virt.Guest {
+func newGuest(tb testing.TB, wasm []byte, functions virt.HostOption, opts ...virt.GuestOption) *virt.Guest {
 	tb.Helper()
 	builder := virt.NewBuilder(functions)
 	if os.Getenv("WASIVIRT_ENGINE") == "interpreter" {
@@ -75,11 +75,11 @@ func newGuest(tb testing.TB, wasm []byte, functions virt.Option, opts ...virt.Op
 	return g
 }
 
-func cGuest(tb testing.TB, opts ...virt.Option) *virt.Guest {
+func cGuest(tb testing.TB, opts ...virt.GuestOption) *virt.Guest {
 	return newGuest(tb, abiWasm, hostWith(tb, lookup), opts...)
 }
 
-func goGuest(tb testing.TB, opts ...virt.Option) *virt.Guest {
+func goGuest(tb testing.TB, opts ...virt.GuestOption) *virt.Guest {
 	tb.Helper()
 	wasm, err := goWasm()
 	if err != nil {
@@ -88,7 +88,7 @@ func goGuest(tb testing.TB, opts ...virt.Option) *virt.Guest {
 	return newGuest(tb, wasm, hostWith(tb, lookup), opts...)
 }
 
-func objectGuest(tb testing.TB, opts ...virt.Option) *virt.Guest {
+func objectGuest(tb testing.TB, opts ...virt.GuestOption) *virt.Guest {
 	return newGuest(tb, objectsWasm, hostWith(tb, lookup, plugin.WithAssemblyScript()), opts...)
 }
 
@@ -480,7 +480,7 @@ func BenchmarkFunc(b *testing.B) {
 // What calls put into the guest's memory, and what the guest asks the host, is in the recording.
 func TestCallsAreRecorded(t *testing.T) {
 	for name, wasm := range map[string][]byte{"C": abiWasm, "AssemblyScript": objectsWasm} {
-		functions, opts := hostWith(t, lookup), []virt.Option{}
+		functions, opts := hostWith(t, lookup), []virt.GuestOption{}
 		if name == "AssemblyScript" {
 			functions = hostWith(t, lookup, plugin.WithAssemblyScript())
 		}

@@ -8,7 +8,7 @@ import (
 	"structs"
 	"unsafe"
 
-	"github.com/wasivirt/wasivirt/virt/plugin/guest"
+	"github.com/wasivirt/wasivirt/virt/plugin/pdk"
 )
 
 func main() {}
@@ -16,14 +16,14 @@ func main() {}
 //go:wasmexport upper
 func upper(s string) uint64 {
 	if s == "" {
-		return guest.Error(errors.New("nothing to do"))
+		return pdk.Error(errors.New("nothing to do"))
 	}
-	return guest.String(strings.ToUpper(s))
+	return pdk.String(strings.ToUpper(s))
 }
 
 //go:wasmexport sum
 func sum(p unsafe.Pointer, n uint32) (total int64) {
-	for _, v := range guest.Slice[int32](p, n) {
+	for _, v := range pdk.Slice[int32](p, n) {
 		total += int64(v)
 	}
 	return total
@@ -31,8 +31,8 @@ func sum(p unsafe.Pointer, n uint32) (total int64) {
 
 //go:wasmexport scale
 func scale(x, y float64, label string, by float32) uint64 {
-	ptr, n := guest.Pin([]byte(label + "!"))
-	return guest.Value(&point{X: x * float64(by), Y: y * float64(by), Label: ptr, LabelLen: n})
+	ptr, n := pdk.Pin([]byte(label + "!"))
+	return pdk.Value(&point{X: x * float64(by), Y: y * float64(by), Label: ptr, LabelLen: n})
 }
 
 type point struct {
@@ -46,14 +46,14 @@ func check(ok bool) uint64 {
 	if ok {
 		return 0
 	}
-	return guest.Error(errors.New("not ok"))
+	return pdk.Error(errors.New("not ok"))
 }
 
 //go:wasmimport env lookup
 func lookup(key string) uint64
 
 //go:wasmexport ask
-func ask(key string) uint64 { return guest.Result(guest.TakeString(lookup(key))) }
+func ask(key string) uint64 { return pdk.Result(pdk.TakeString(lookup(key))) }
 
 // heap is how many bytes are in use.
 //

@@ -1,4 +1,4 @@
-// Package guest is the guest's side of package plugin for programs in Go, built by
+// Package pdk is the guest's side of package plugin for programs in Go, built by
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared
 //
@@ -6,7 +6,7 @@
 // returns by [String], [Bytes], [Value] or [Error] what the host gets as a Go value:
 //
 //	//go:wasmexport greet
-//	func greet(name string) uint64 { return guest.String("hello, " + name) }
+//	func greet(name string) uint64 { return pdk.String("hello, " + name) }
 //
 // A string parameter shares memory that the collector keeps as long as the string is used.
 //
@@ -14,4 +14,4 @@
 // two parameters, a pointer and a length, which [Slice] joins.
 //
 // [plugin.HostFunc]: https://pkg.go.dev/github.com/wasivirt/wasivirt/virt/plugin#HostFunc
-package guest
+package pdk
