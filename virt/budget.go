@@ -33,6 +33,8 @@ type Limits struct {
 	HostCalls uint64
 	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit is the guest's own.
 	Descriptors int
+	// Stack is bytes of memory for call stacks; see [WithMaxStack].
+	Stack uint64
 	// Threads is threads besides the first ones that are alive at once; spawning another is EAGAIN.
 	Threads int
 	// DiskBytes and Inodes are what files may grow by, and how many may be made; more is EDQUOT. See [quotafs].
@@ -107,7 +109,7 @@ func newAllowance(n uint64) *allowance {
 
 // budgets are what is left of budgets that are not counted elsewhere. Nil fields have no end.
 type budgets struct {
-	calls, fuel, memory, threads, descriptors, output, random, sleep, cpu *allowance
+	calls, fuel, memory, threads, descriptors, output, random, sleep, cpu, stack *allowance
 
 	disk *quotafs.Quota
 }
@@ -117,7 +119,7 @@ func newBudgets(l *Limits) budgets {
 		calls: newAllowance(l.HostCalls), fuel: newAllowance(l.Fuel), memory: newAllowance(l.Memory),
 		threads: newAllowance(uint64(l.Threads)), descriptors: newAllowance(uint64(l.Descriptors)),
 		output: newAllowance(l.OutputBytes), random: newAllowance(l.RandomBytes), sleep: newAllowance(uint64(l.Sleep)),
-		cpu: newAllowance(uint64(l.CPUTime)),
+		cpu: newAllowance(uint64(l.CPUTime)), stack: newAllowance(l.Stack),
 	}
 	if l.DiskBytes != 0 || l.Inodes != 0 {
 		p.disk = quotafs.NewQuota(int64(min(l.DiskBytes, math.MaxInt64)), int64(min(l.Inodes, math.MaxInt64)))

@@ -180,6 +180,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	if g.copies.Load() > 0 {
 		g.dischargeInstance()
 	}
+	if g.reserved {
+		g.releaseStack()
+	}
 	if g.home != nil {
 		err = errors.Join(err, g.home.Close())
 	}

@@ -27,6 +27,13 @@ func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
 	return cell
 }
 
+// resetDepth sets the call depth to 0, which a trap leaves as it was.
+func (t *thread) resetDepth() {
+	if r := t.guest.module.report; r != nil && r.DepthGlobal != "" {
+		t.mod.ExportedGlobal(r.DepthGlobal).(api.MutableGlobal).Set(0)
+	}
+}
+
 // refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that threads can share a
 // budget and take turns; what a slice was overdrawn by is owed from the next.
 func (t *thread) refuel() {

@@ -56,6 +56,7 @@ type Guest struct {
 	home     *Snapshot     // what Reset goes back to, where it is not origin
 	origin   *Snapshot     // what it began as, nil where it began as its module does
 	atPoint  *checkpoint   // where a command's snapshot is to be taken
+	reserved bool          // the first thread's part of the budget of stacks was taken
 	copies   atomic.Int64  // bytes that its instances take besides the memory
 	calls    chan struct{} // holds one token while an export runs
 	ended    atomic.Bool
@@ -150,6 +151,10 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	if err := g.chargeInstance(); err != nil {
 		return err
 	}
+	if err := g.reserveStack(); err != nil {
+		return err
+	}
+	g.reserved = true
 	if err := g.reserveLinear(); err != nil {
 		return err
 	}
@@ -269,6 +274,11 @@ func (g *Guest) callNested(t *thread, name string, params []uint64) ([]uint64, e
 	if err != nil {
 		return nil, err
 	}
+	leave, err := t.nest()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	defer t.aside()()
 	return g.invokeExport(t, fn, name, params)
 }
@@ -298,6 +308,9 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 			g.decide(&Result{Outcome: Failed, Err: goexit(0)})
 		}
 	}()
+	if g.config.resume {
+		g.main.resetDepth()
+	}
 	outer := g.main.Context
 	g.main.Context = ctx
 	defer func() { g.main.Context = outer }()
@@ -451,7 +464,9 @@ func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []u
 func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
 	var results []uint64
 	var err error
-	g.mark(func() { results, err = fn.Call(t, params...) })
+	t.onStack(fn, func() {
+		g.mark(func() { results, err = fn.Call(t, params...) })
+	})
 	t.exports.put(t.mod, name, fn)
 	t.showUsage()
 	if c := g.atPoint; c != nil && c.reached && !g.ended.Load() {

@@ -50,7 +50,7 @@ type directFunction struct {
 
 // Call implements [api.Function].
 func (f *directFunction) Call(ctx context.Context, params ...uint64) (results []uint64, err error) {
-	err = f.guest.directly(ctx, func() error {
+	err = f.guest.directly(ctx, f.Function, func() error {
 		results, err = f.Function.Call(ctx, params...)
 		return err
 	})
@@ -59,13 +59,19 @@ func (f *directFunction) Call(ctx context.Context, params ...uint64) (results []
 
 // CallWithStack implements [api.Function].
 func (f *directFunction) CallWithStack(ctx context.Context, stack []uint64) error {
-	return f.guest.directly(ctx, func() error { return f.Function.CallWithStack(ctx, stack) })
+	return f.guest.directly(ctx, f.Function, func() error { return f.Function.CallWithStack(ctx, stack) })
 }
 
 // directly makes a call of the guest's code that does not come through [Guest.Call]. The end of ctx is the guest's.
-func (g *Guest) directly(ctx context.Context, call func() error) error {
+func (g *Guest) directly(ctx context.Context, fn api.Function, call func() error) (err error) {
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g {
-		return call() // within a call of the guest, which is waited for
+		leave, err := t.nest() // within a call of the guest, which is waited for
+		if err != nil {
+			return err
+		}
+		defer leave()
+		t.onStack(fn, func() { err = call() })
+		return err
 	}
 	if !g.uses.enter() {
 		return &ExitError{Result: g.Result()}
@@ -80,11 +86,14 @@ func (g *Guest) directly(ctx context.Context, call func() error) error {
 	if ctx.Done() != nil {
 		defer g.watch(ctx)()
 	}
-	if g.metered() {
-		defer g.beside(g.main.mod).compute()()
+	t := g.main
+	if g.metered() || g.module.stacked() {
+		t = g.beside(g.main.mod)
+		defer t.compute()()
 	}
-	var err error
-	g.mark(func() { err = call() })
+	t.onStack(fn, func() {
+		g.mark(func() { err = call() })
+	})
 	err = errors.Join(err, g.wrote(ctx))
 	if err != nil && g.ended.Load() {
 		return errors.Join(&ExitError{Result: g.Result()}, err)

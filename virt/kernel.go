@@ -57,6 +57,7 @@ var kernel = []kernelFunction{
 	{"grow", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).grow},
 	{"access", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointAccess) }},
 	{checkpointName, []api.ValueType{i32, i32}, []api.ValueType{i32}, (*thread).checkpoint},
+	{"stack", nil, nil, func(t *thread, _ []uint64) { t.growStack() }},
 }
 
 // kernelModule makes the host module of a table other than preview1's.

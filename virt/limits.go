@@ -29,6 +29,7 @@ func (l *Limits) check() error {
 //
 //   - Descriptors: 1024;
 //   - Threads: the guest may start none;
+//   - Stack: 128 MiB for modules with a shared memory;
 //   - all others: no limit.
 func WithLimits(l Limits) GuestOption {
 	return guestOption("WithLimits", func(c *config) error {
@@ -90,7 +91,7 @@ func (h *Host) dismiss() {
 //	wall time             30 s            bounds waiting for the embedder's readers and sockets too
 //	sleep                 30 s            the same on a virtual clock
 //	host calls            10,000,000      some seconds of calls
-//	call depth            10,000          before the engine takes 50 to 100 MB of stack
+//	call stack            32 MiB; 128 MiB of a guest; of all guests: the engine alone takes up to 100 MB for each
 //	descriptors           64; 2,048       of a guest; of all guests
 //	threads               0               threads are granted with WithMaxThreads
 //	disk                  64 MiB; 256 MiB of a guest; of all guests
@@ -106,11 +107,10 @@ func Untrusted() HostOption {
 		WithLimits(Limits{
 			Memory: 64 << 20, Fuel: 20_000_000_000, CPUTime: 20 * time.Second,
 			WallTime: 30 * time.Second, Sleep: 30 * time.Second,
-			HostCalls: 10_000_000, Descriptors: 64, DiskBytes: 64 << 20, Inodes: 10_000,
+			HostCalls: 10_000_000, Stack: 32 << 20, Descriptors: 64, DiskBytes: 64 << 20, Inodes: 10_000,
 			OutputBytes: 1 << 20, RandomBytes: 16 << 20,
 		}),
-		WithSharedLimits(Limits{Memory: 512 << 20, Descriptors: 2048, DiskBytes: 256 << 20, Inodes: 40_000}),
-		WithMaxCallDepth(10_000),
+		WithSharedLimits(Limits{Memory: 512 << 20, Stack: 128 << 20, Descriptors: 2048, DiskBytes: 256 << 20, Inodes: 40_000}),
 		WithMaxGuests(16),
 		WithModuleLimits(untrustedModuleLimits()),
 	}

@@ -62,6 +62,7 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Stop:         !h.config.noPreempt,
 		Fuel:         h.counts(),
 		CallDepth:    h.config.depth,
+		Stack:        h.stackCounted(info),
 		Period:       h.config.period,
 		MemoryModule: memoryModuleName,
 		Grow:         sharedMemory(info) != nil,

@@ -448,7 +448,8 @@ func WithFuel(instructions uint64) GuestOption {
 
 // WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
 // call more ends the guest, with a Result that says [Exhausted] and [BudgetCallDepth]. Without it, a recursion without
-// end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack. 0 is no limit.
+// end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack; [WithMaxStack] bounds that
+// memory. 0 is no limit. Host functions may call the guest's exports 1000 deep in any case; one call more ends the guest alike.
 func WithMaxCallDepth(calls uint32) HostOption {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
 }

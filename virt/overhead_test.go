@@ -27,6 +27,7 @@ var overheadForms = []form{
 	{name: "unchecked", opts: []virt.Option{virt.WithoutPreemption()}},
 	{name: "stop", opts: nil},
 	{name: "fuel", opts: []virt.Option{virt.WithFuel(1 << 60)}},
+	{name: "stack", opts: []virt.Option{virt.WithMaxStack(1 << 40)}},
 	{name: "depth", opts: []virt.Option{virt.WithMaxCallDepth(10_000)}},
 }
 

@@ -32,12 +32,19 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
+	if g.reserveStack() != nil {
+		g.dischargeInstance()
+		p[0] = spawnErrno(wasip1.EAGAIN)
+		return
+	}
 	id, err := g.group.Go(func(task *sched.Thread) {
 		defer g.dischargeInstance()
+		defer g.releaseStack()
 		g.runThread(t, task, arg)
 	})
 	if err != nil {
 		g.dischargeInstance()
+		g.releaseStack()
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
 	}
@@ -88,7 +95,10 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	t.Context = ctx
 	defer t.settleFuel()
 	var err error
-	g.mark(func() { _, err = t.mod.ExportedFunction(threadStart).Call(t, uint64(task.ID()), arg) })
+	start := t.mod.ExportedFunction(threadStart)
+	t.onStack(start, func() {
+		g.mark(func() { _, err = start.Call(t, uint64(task.ID()), arg) })
+	})
 	returned = true
 	if g.observer != nil {
 		g.observer.end(t)
@@ -125,7 +135,9 @@ func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 	t.mod = mod
 	t.fuel = fuelCell(mod, g.module)
 	if c := g.module.captured(); c != nil && c.Start != "" && (g.origin == nil || t != g.main) {
-		if _, err := mod.ExportedFunction(c.Start).Call(t); err != nil {
+		start := mod.ExportedFunction(c.Start)
+		t.onStack(start, func() { _, err = start.Call(t) })
+		if err != nil {
 			return err // as the engine says it of a start function: its text tells the trap
 		}
 	}

@@ -37,6 +37,8 @@ type thread struct {
 	fueled bool              // it has got fuel
 	// reserve is fuel that the thread has beside what is in the cell.
 	reserve int64
+	stack   stackUse
+	nested  int    // calls of exports within others
 	meter   *meter // nil where computing time is not counted
 	times   clock.Times
 	args    *process.Strings
@@ -61,7 +63,7 @@ func (d descriptors) LookupPoll(fd uint32, want poll.Events) (poll.Pollable, was
 
 // newThread makes a thread of the guest without an instance or a place in the scheduler.
 func (g *Guest) newThread(args, env *process.Strings) *thread {
-	t := &thread{guest: g, args: args, env: env}
+	t := &thread{guest: g, args: args, env: env, stack: stackUse{taken: stackAtStart}}
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
 	vfslink.Alone(&t.files, g.module.info != nil && sharedMemory(g.module.info) == nil)

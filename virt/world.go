@@ -65,6 +65,9 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
 		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
 	}
+	if err := g.checkStack(); err != nil {
+		return nil, err
+	}
 	fds := c.fds
 	if fds == 0 {
 		fds = maxDescriptors

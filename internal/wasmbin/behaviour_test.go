@@ -186,11 +186,41 @@ func catcher() []byte {
 	return m.bytes()
 }
 
+// TestStack calls stack when calls may take more than was said, with which the host lets them go on, and counts back down.
+func TestStack(t *testing.T) {
+	ctx := context.Background()
+	for _, engine := range engines {
+		g := newGuest(t, engine.config(), kernels(), &Options{Stack: 1000})
+		mod, _ := g.start(t)
+		cell, end := mod.ExportedGlobal(g.report.StackGlobal), mod.ExportedGlobal(g.report.StackEndGlobal).(api.MutableGlobal)
+		calls, most := 0, uint64(0)
+		g.host.onStack = func(api.Module) {
+			calls++
+			most = max(most, cell.Get())
+			if cell.Get() <= end.Get() {
+				t.Errorf("%s: called at %d of %d bytes", engine.name, cell.Get(), end.Get())
+			}
+			end.Set(cell.Get() + 1000)
+		}
+		f := mod.ExportedFunction("fib")
+		if _, err := f.Call(ctx, 20); err != nil || calls == 0 || most < 1000 {
+			t.Errorf("%s: %v, called %d times, %d bytes", engine.name, err, calls, most)
+		}
+		if n := cell.Get(); n != 0 {
+			t.Errorf("%s: %d bytes after the call", engine.name, n)
+		}
+		before := calls
+		if _, err := f.Call(ctx, 20); err != nil || calls != before {
+			t.Errorf("%s: %v, called %d times for what was granted before", engine.name, err, calls-before)
+		}
+	}
+}
+
 func TestExceptions(t *testing.T) {
 	ctx := context.Background()
 	var fuel []uint64
 	for _, engine := range engines {
-		for _, opts := range append([]Options{{Fuel: true, CallDepth: 50}}, everything...) {
+		for _, opts := range append([]Options{{Fuel: true, CallDepth: 50, Stack: 1 << 20}}, everything...) {
 			g := newGuest(t, engine.config(), catcher(), &opts)
 			mod, _ := g.start(t)
 			for _, n := range []uint64{10, 0} {
@@ -200,6 +230,11 @@ func TestExceptions(t *testing.T) {
 				if g.report.DepthGlobal != "" {
 					if d := mod.ExportedGlobal(g.report.DepthGlobal).Get(); d != 0 {
 						t.Errorf("%s, %+v: depth %d after catch(%d)", engine.name, opts, int32(d), n)
+					}
+				}
+				if g.report.StackGlobal != "" {
+					if d := mod.ExportedGlobal(g.report.StackGlobal).Get(); d != 0 {
+						t.Errorf("%s, %+v: %d bytes of stack after catch(%d)", engine.name, opts, int32(d), n)
 					}
 				}
 			}

@@ -27,6 +27,11 @@ type calls struct {
 	// checked tells of every function whether there is a check at its entry: every one on a cycle, and every one that
 	// would run too long before its first.
 	checked []bool
+	// stacked tells of every function whether its calls count for the stack: every one on a cycle, and every one that
+	// with those that it calls could take more than maxUncounted.
+	stacked []bool
+	// chain is the most that functions which are not stacked take of the stack in a call, in bytes.
+	chain   []int32
 	summary []summary
 }
 
@@ -131,10 +136,14 @@ func (r *rewriter) isHost(module string) bool {
 	return slices.Contains(r.opts.HostModules, module)
 }
 
+// maxUncounted is how much calls may take of the stack that are not counted, in bytes.
+const maxUncounted = 1 << 14
+
 // solveCalls decides where entries are checked: it plans every function, those that it calls first.
 func (r *rewriter) solveCalls(g *callGraph) error {
 	n := len(r.funcs)
-	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1)}
+	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1),
+		stacked: make([]bool, n+1), chain: make([]int32, n+1)}
 	r.calls = c
 	e := &r.emitter
 	e.rewriter = r
@@ -149,6 +158,15 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 			}
 		}
 		components++
+		chain := int32(0)
+		for _, f := range component {
+			for _, to := range g.edges[f] {
+				chain = max(chain, c.chain[to])
+			}
+		}
+		for _, f := range component {
+			c.chain[f] = chain
+		}
 		indirect := slices.Contains(component, uint32(n))
 		if indirect {
 			c.summary[n] = c.anyOf(g.edges[n], g.any)
@@ -167,6 +185,9 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 					s.head, s.through = 0, -1
 				}
 				c.summary[f] = s
+				if c.stacked[f] = cyclic || chain+frameBytes(b) > maxUncounted; !c.stacked[f] {
+					c.chain[f] = chain + frameBytes(b)
+				}
 			}
 		}
 		if indirect { // what remains at the end of those on the cycle too

@@ -130,6 +130,7 @@ func run(config wazero.RuntimeConfig, original, module []byte, report *Report) (
 		for _, args := range arguments(typ) {
 			if report != nil {
 				set(mod, report.DepthGlobal, 0)
+				set(mod, report.StackGlobal, 0)
 			}
 			results, err := mod.ExportedFunction(e.Name).Call(ctx, args...)
 			note(fmt.Sprintf("%q%v %s ", e.Name, args, shown(typ, results)), err)
@@ -394,7 +395,7 @@ func compareRuns(t *testing.T, module []byte) (compared bool) {
 
 // compareForms are the changes that runs are compared after.
 var compareForms = []Options{
-	{Stop: true, Period: 60, Waits: true, Grow: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Stop: true, Period: 60, Waits: true, Grow: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, Stack: 1 << 10, ImportModule: "wasivirt"},
 	{Stop: true, Period: 60, ImportModule: "wasivirt"},
 	{Fuel: true, Waits: true, Grow: true, MemoryModule: "wasivirt.memory", CallDepth: 1000, ImportModule: "wasivirt"},
 	{Fuel: true, SharedAccess: true, ImportModule: "wasivirt"},

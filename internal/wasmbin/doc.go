@@ -12,6 +12,7 @@
 //	check()                        Stop: the guest asks whether to go on
 //	fuel()                         Fuel: the cell "fuel" (i64) is below zero
 //	depth()                        CallDepth: too many calls are under way
+//	stack()                        Stack: calls may take more of the engine's stack than was said
 //	access()                       SharedAccess: memory will be accessed now
 //	wait32(addr, expected i32, timeout i64, offset i32) i32
 //	wait64(addr i32, expected, timeout i64, offset i32) i32
@@ -85,7 +86,9 @@
 // are the host's to check, and traps are its panics.
 //
 // depth counts calls of functions that are part of a cycle of the call graph. Its
-// cell must be set to 0 before an export is called again after a trap.
+// cell must be set to 0 before an export is called again after a trap. The cell of
+// stack counts bytes in the same way: about what wazero's compiler takes at most for a
+// call, of functions on a cycle and of all that could take more than 16 KiB together.
 //
 // Code that moves makes offsets wrong: sections of DWARF, source maps, branch
 // hints and relocations are dropped, names of labels too. Names of functions and

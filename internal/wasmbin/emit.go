@@ -33,7 +33,7 @@ type emitter struct {
 	hasTry    bool
 	fuelLocal int64 // the local that holds the fuel, -1: the global is used
 	stopLocal int64 // the same for the stop counter
-	saved     uint32
+	counters  []counter
 }
 
 // label is a label that is open.
@@ -49,6 +49,7 @@ func (e *emitter) emit(b *body) []byte {
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
 	e.labels = append(e.labels[:0], label{op: opBlock})
 	e.wrapped, e.fuelLocal, e.stopLocal = false, -1, -1
+	e.counters = e.countersOf(b)
 	if e.calls != nil {
 		e.planBody(b)
 	} else {
@@ -153,20 +154,25 @@ func (e *emitter) writeLocals() {
 func (e *emitter) prologue() []byte {
 	var a asm
 	checked := e.calls != nil && e.calls.checked[e.body.fn]
-	if e.countsDepth() {
-		a.op(opGlobalGet, e.depthGlobal)
-		a.i32Const(1)
+	for i := range e.counters {
+		c := &e.counters[i]
+		a.op(opGlobalGet, c.cell)
+		a.i32Const(c.weight)
 		a.ops(opI32Add)
-		a.op(opGlobalSet, e.depthGlobal)
+		a.op(opGlobalSet, c.cell)
 		if e.hasTry {
-			e.saved = e.addLocal(ValueI32)
-			a.op(opGlobalGet, e.depthGlobal)
-			a.op(opLocalSet, e.saved)
+			c.saved = e.addLocal(ValueI32)
+			a.op(opGlobalGet, c.cell)
+			a.op(opLocalSet, c.saved)
 		}
-		a.op(opGlobalGet, e.depthGlobal)
-		a.i32Const(int32(e.opts.CallDepth))
+		a.op(opGlobalGet, c.cell)
+		if c.end >= 0 {
+			a.op(opGlobalGet, uint32(c.end))
+		} else {
+			a.i32Const(int32(e.opts.CallDepth))
+		}
 		a.ops(opI32LeU)
-		a.unlessCall(e.callDepth)
+		a.unlessCall(c.call)
 		e.wrapped = true
 	}
 	checked = checked && !e.atLoop
@@ -214,8 +220,33 @@ func (e *emitter) prologue() []byte {
 	return a.code
 }
 
-// countsDepth reports whether calls of the function count towards the call depth.
-func (e *emitter) countsDepth() bool { return e.opts.CallDepth > 0 && e.calls.cyclic[e.body.fn] }
+// counter is a cell that tells how much the calls take that are under way.
+type counter struct {
+	cell   uint32 // a global
+	weight int32  // what a call of the function takes
+	end    int64  // the global that says how much is too much; -1: Options.CallDepth does
+	call   uint32 // the host function that is called when it is too much
+	saved  uint32 // the local that holds what it is in this activation, if an exception may be caught here
+}
+
+// countersOf are the counters that calls of a function count for.
+func (e *emitter) countersOf(b *body) []counter {
+	all := e.counters[:0]
+	if e.opts.CallDepth > 0 && e.calls.cyclic[b.fn] {
+		all = append(all, counter{cell: e.depthGlobal, weight: 1, end: -1, call: e.callDepth})
+	}
+	if e.opts.Stack > 0 && e.calls.stacked[b.fn] {
+		all = append(all, counter{cell: e.stackGlobal, weight: frameBytes(b), end: int64(e.stackEndGlobal), call: e.callStack})
+	}
+	return all
+}
+
+// frameBytes is about what a call of the function takes of the engine's stack at most: wazero's compiler keeps there what is
+// alive during calls, each value in a place of its own.
+func frameBytes(b *body) int32 {
+	const frame, value, perByte, most = 64, 8, 4, 1 << 24
+	return int32(min(frame+value*uint64(b.nlocals)+perByte*uint64(b.end-b.code), most))
+}
 
 // charge takes cost from the fuel.
 func (e *emitter) charge(a *asm, cost uint32) {
@@ -357,15 +388,15 @@ func (e *emitter) leave(a *asm) {
 		e.storeFuel(a)
 	}
 	e.storeStop(a)
-	if e.countsDepth() {
+	for _, c := range e.counters {
 		if e.hasTry {
-			a.op(opLocalGet, e.saved)
+			a.op(opLocalGet, c.saved)
 		} else {
-			a.op(opGlobalGet, e.depthGlobal)
+			a.op(opGlobalGet, c.cell)
 		}
-		a.i32Const(1)
+		a.i32Const(c.weight)
 		a.ops(opI32Sub)
-		a.op(opGlobalSet, e.depthGlobal)
+		a.op(opGlobalSet, c.cell)
 	}
 }
 
@@ -467,8 +498,8 @@ func (e *emitter) after(i int, in *instr) {
 	switch {
 	case in.op == opLoop:
 		e.report.Loops++
-		if e.hasTry && e.countsDepth() {
-			e.restoreDepth(&a)
+		if e.hasTry {
+			e.restoreCounters(&a)
 		}
 		if l := e.loopAt(i); l != nil && !l.atBranches && (e.opts.Stop || e.opts.Fuel) {
 			e.check(&a, l.weight, l.cost)
@@ -497,19 +528,21 @@ func (e *emitter) end(i int, in *instr) {
 		}
 		return
 	}
-	if e.hasTry && opened != opLoop && e.countsDepth() {
+	if e.hasTry && opened != opLoop && len(e.counters) > 0 {
 		e.p.copyTo(int(in.end))
-		e.asm(e.restoreDepth)
+		e.asm(e.restoreCounters)
 	}
 	e.after(i, in)
 }
 
-// restoreDepth sets the call depth to what it is in this activation: an
+// restoreCounters sets the counters to what they are in this activation: an
 // exception caught here has left others without counting them down. Where a
 // catch clause may lead, the end of a block and the header of a loop, it stands.
-func (e *emitter) restoreDepth(a *asm) {
-	a.op(opLocalGet, e.saved)
-	a.op(opGlobalSet, e.depthGlobal)
+func (e *emitter) restoreCounters(a *asm) {
+	for _, c := range e.counters {
+		a.op(opLocalGet, c.saved)
+		a.op(opGlobalSet, c.cell)
+	}
 }
 
 // beforeCall writes what has to stand before a call: the fuel is exact in the

@@ -343,7 +343,7 @@ var uncheckedForms = []Options{
 	{Stop: true, ImportModule: "wasivirt"},
 	{Fuel: true, ImportModule: "wasivirt"},
 	{Stop: true, Waits: true, Grow: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
-	{Fuel: true, Waits: true, Grow: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Fuel: true, Waits: true, Grow: true, CallDepth: 1000, Stack: 1 << 16, ImportModule: "wasivirt"},
 }
 
 // wantBounded fails if a path of the rewritten module is longer than it may be.

@@ -50,6 +50,10 @@ type Options struct {
 	// directly or through others, are under way: one more calls the host
 	// function depth. 0 is no limit.
 	CallDepth uint32
+	// Stack has the host function stack called at the entry of a function where the calls under way may take more
+	// of the engine's stack than the cell StackEndGlobal says, in bytes. That is Stack at first; the host function may
+	// raise it. 0 counts nothing.
+	Stack uint32
 	// TableElements is how many elements the tables that the module defines may
 	// hold together: those that it starts with are left to each, and what
 	// remains is divided among them as what they may grow by. A module that
@@ -69,7 +73,7 @@ type Options struct {
 const DefaultPeriod = 1 << 17
 
 func (o *Options) isZero() bool {
-	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.NameBytes == 0
+	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0
 }
 
 // Signature is an import that was added.
@@ -92,7 +96,7 @@ type Report struct {
 	Imports []Signature
 	// StopGlobal, FuelGlobal and DepthGlobal are the exports of the cells
 	// that the checks work on, "" where there is none.
-	StopGlobal, FuelGlobal, DepthGlobal string
+	StopGlobal, FuelGlobal, DepthGlobal, StackGlobal, StackEndGlobal string
 	// Globals are all exported by ExportGlobals, in the order of their
 	// indices, and the cells.
 	Globals []ExportedGlobal
@@ -133,8 +137,9 @@ type rewriter struct {
 	shift   uint32 // how many functions were put before the defined ones
 
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
-	callCheck, callFuel, callDepth, callLook                 uint32
+	callCheck, callFuel, callDepth, callStack, callLook      uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
+	stackGlobal, stackEndGlobal                              uint32
 	calls                                                    *calls
 	bulk                                                     bulkHelpers
 	decoder                                                  *bodyReader
@@ -252,6 +257,9 @@ func (r *rewriter) plan() error {
 	if o.CallDepth > 0 {
 		add(&r.callDepth, "depth", nil)
 	}
+	if o.Stack > 0 {
+		add(&r.callStack, "stack", nil)
+	}
 	if o.Waits && len(r.Memories) > 0 {
 		add(&r.callWait32, "wait32", []ValueType{i32, i32, i64, i32}, i32)
 		add(&r.callWait64, "wait64", []ValueType{i32, i64, i64, i32}, i32)
@@ -284,7 +292,11 @@ func (r *rewriter) plan() error {
 	if o.CallDepth > 0 {
 		r.depthGlobal, r.report.DepthGlobal = r.addGlobal(i32, 0, "depth")
 	}
-	if o.Stop || o.Fuel || o.CallDepth > 0 {
+	if o.Stack > 0 {
+		r.stackGlobal, r.report.StackGlobal = r.addGlobal(i32, 0, "stack")
+		r.stackEndGlobal, r.report.StackEndGlobal = r.addGlobal(i32, int64(o.Stack), "stackend")
+	}
+	if o.Stop || o.Fuel || o.CallDepth > 0 || o.Stack > 0 {
 		if o.Stop {
 			r.callCheck = r.addCheckHelper()
 		}

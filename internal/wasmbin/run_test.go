@@ -15,6 +15,7 @@ type host struct {
 	slice                      int64 // fuel given out at a time
 	checks, fuels, accesses    int
 	onCheck, onFuel, onDepth   func(api.Module)
+	onStack                    func(api.Module)
 	wait32, wait64, notifyFunc api.GoModuleFunc
 	grow                       api.GoModuleFunc
 }
@@ -46,6 +47,12 @@ func (h *host) instantiate(ctx context.Context, r wazero.Runtime, name string, r
 			f = func(_ context.Context, m api.Module, _ []uint64) {
 				if h.onDepth != nil {
 					h.onDepth(m)
+				}
+			}
+		case "stack":
+			f = func(_ context.Context, m api.Module, _ []uint64) {
+				if h.onStack != nil {
+					h.onStack(m)
 				}
 			}
 		case "access":

@@ -1,0 +1,207 @@
+package virt
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// BudgetStack is the budget of call stacks. Its end ends the guest.
+const BudgetStack Budget = "call stack"
+
+// WithMaxStack bounds the memory that the engine takes for the call stacks of a guest, all its threads together, in bytes. The
+// guest ends where more would be taken, with a Result that says [Exhausted] and [BudgetStack]. Spawning a thread for whose stack
+// too little is left is EAGAIN. 0 is no limit, unless the module has a shared memory: then it is 128 MiB.
+//
+// Each thread takes 128 KiB before it starts, and gives back what it took when it ends. A stack grows by doubling, and its next
+// size is taken before it grows, so that one thread can use about half of the budget. Without a budget the engine bounds the stack
+// of each thread: at 50 to 100 MB in the compiler, and at 2,000 frames in the interpreter.
+//
+// What calls take is counted by code that is put into modules when they are compiled, in functions that can call themselves or
+// need much. A Builder that was given WithMaxStack may give single guests other amounts, and a guest of another Host none.
+// How deep a guest comes depends on the engine: [WithMaxCallDepth] is the limit that repeats.
+func WithMaxStack(bytes uint64) GuestOption {
+	return guestOption("WithMaxStack", func(c *config) error { c.control.limits.Stack = bytes; return nil })
+}
+
+const (
+	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the Host looks how much they took.
+	stackStep = 1 << 15
+	// stackAtStart is what a thread takes of the budget before it starts: for what is not counted, the first step, and the stack
+	// that they may lead to, of twice the size.
+	stackAtStart = 1 << 17
+	// sharedStacks is the budget of a guest with threads for which none was given.
+	sharedStacks = 128 << 20
+	// frameOfInterpreter is what a frame in the interpreter takes of the goroutine's stack.
+	frameOfInterpreter = 4 << 10
+	// maxNested is how many calls of exports may be under way within each other on one thread. Each is a stack of the
+	// engine and some frames of Go's, whose stacks the program does not survive growing without end.
+	maxNested = 1000
+)
+
+// stackCounted is up to how many bytes calls of the module count for the stack before the Host looks; 0 where they do not.
+func (h *Host) stackCounted(info *wasmbin.Module) uint32 {
+	h = h.first()
+	c := &h.config.control
+	if h.replay != nil || c.limits.Stack == 0 && c.shared.Stack == 0 && sharedMemory(info) == nil {
+		return 0
+	}
+	return stackStep
+}
+
+// checkStack sets the budget of a guest for which none was given.
+func (g *Guest) checkStack() error {
+	switch {
+	case g.module.stacked():
+		if g.budgets.stack == nil && sharedMemory(g.module.info) != nil {
+			g.budgets.stack = newAllowance(sharedStacks)
+		}
+	case g.config.control.limits.Stack != 0 && g.host.replay == nil:
+		return errors.New("WithMaxStack: the module was compiled by a Host that does not count: give WithMaxStack to the Builder too")
+	}
+	return nil
+}
+
+// reserveStack takes what one more thread begins with.
+func (g *Guest) reserveStack() error {
+	if !g.module.stacked() || takeAllOfBoth(g.budgets.stack, g.host.budgets.stack, stackAtStart) {
+		return nil
+	}
+	return &BudgetError{Budget: BudgetStack, Err: wasip1.EAGAIN, Reason: fmt.Sprintf("a thread's call stack takes %d bytes at first, "+
+		"and less is left: raise WithMaxStack or the Host's WithSharedLimits, or wait for other guests", stackAtStart)}
+}
+
+// releaseStack gives back what reserveStack took.
+func (g *Guest) releaseStack() {
+	if g.module.stacked() {
+		g.budgets.stack.giveBack(stackAtStart)
+		g.host.budgets.stack.giveBack(stackAtStart)
+	}
+}
+
+// stacked reports whether calls of the module count for the stack.
+func (m *Module) stacked() bool { return m.report != nil && m.report.StackGlobal != "" }
+
+// stackUse is what is known of one thread's stack.
+type stackUse struct {
+	taken     int64 // of the budgets
+	functions []api.Function
+	used, end api.MutableGlobal // nil before the first call
+}
+
+// takeStack takes from the budgets up to n bytes in all for the thread's stack.
+func (t *thread) takeStack(n int64) bool {
+	more := n - t.stack.taken
+	if more <= 0 {
+		return true
+	}
+	if !takeAllOfBoth(t.guest.budgets.stack, t.guest.host.budgets.stack, more) {
+		return false
+	}
+	t.stack.taken = n
+	return true
+}
+
+// takeAllOfBoth takes n from both allowances if both have it.
+func takeAllOfBoth(a, b *allowance, n int64) bool {
+	if !a.takeAll(n) {
+		return false
+	}
+	if !b.takeAll(n) {
+		a.giveBack(n)
+		return false
+	}
+	return true
+}
+
+// giveStack gives back what the thread took beyond n bytes.
+func (t *thread) giveStack(n int64) {
+	if less := t.stack.taken - n; less > 0 {
+		t.guest.budgets.stack.giveBack(less)
+		t.guest.host.budgets.stack.giveBack(less)
+		t.stack.taken = n
+	}
+}
+
+// onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins with what every thread has.
+func (t *thread) onStack(fn api.Function, f func()) {
+	if t.mod == nil || !t.guest.module.stacked() {
+		f()
+		return
+	}
+	s := &t.stack
+	if s.functions = append(s.functions, fn); len(s.functions) == 1 {
+		t.stackCells()
+		s.used.Set(0) // a trap leaves it as it was
+		s.end.Set(stackStep)
+	}
+	defer func() {
+		last := len(s.functions) - 1
+		s.functions[last] = nil
+		if s.functions = s.functions[:last]; last == 0 {
+			t.giveStack(stackAtStart)
+		}
+	}()
+	f()
+}
+
+// stackCells finds the cells of the thread's instance.
+func (t *thread) stackCells() {
+	if r := t.guest.module.report; t.stack.used == nil {
+		t.stack.used = t.mod.ExportedGlobal(r.StackGlobal).(api.MutableGlobal)
+		t.stack.end = t.mod.ExportedGlobal(r.StackEndGlobal).(api.MutableGlobal)
+	}
+}
+
+// growStack is called where the thread's calls may take more than was taken of the budgets for them.
+func (t *thread) growStack() {
+	t.stackCells()
+	s := &t.stack
+	size := int64(0)
+	if len(s.functions) == 0 { // a start function, whose stack the engine does not show
+		size = int64(s.used.Get())
+	}
+	for _, fn := range s.functions {
+		size += stackBytes(fn)
+	}
+	step := max(stackStep, size/2)
+	if !t.takeStack(2*(size+step) + stackAtStart) {
+		t.exhaust(BudgetStack)
+		return
+	}
+	s.end.Set(s.used.Get() + uint64(step))
+}
+
+// nest notes that a call of an export is within another of the thread's, and returns what notes its end.
+func (t *thread) nest() (leave func(), err error) {
+	if t.nested >= maxNested {
+		t.exhaust(BudgetCallDepth)
+		return nil, &ExitError{Result: t.guest.Result()}
+	}
+	t.nested++
+	return func() { t.nested-- }, nil
+}
+
+// stackBytes is what the engine has allocated for the stack of a call.
+func stackBytes(fn api.Function) int64 {
+	if size, known := stackOf(fn); known {
+		return int64(size)
+	}
+	v := reflect.Indirect(reflect.ValueOf(fn))
+	if v.Kind() != reflect.Struct {
+		return 0
+	}
+	n := int64(0)
+	if stack := v.FieldByName("stack"); stack.Kind() == reflect.Slice { // the interpreter's, of numbers
+		n = int64(stack.Cap()) * int64(stack.Type().Elem().Size())
+	}
+	if frames := v.FieldByName("frames"); frames.Kind() == reflect.Slice {
+		n += int64(frames.Len()) * frameOfInterpreter
+	}
+	return n
+}

@@ -1,0 +1,80 @@
+package virt_test
+
+import (
+	"testing"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// alive is how many numbers of 8 bytes a call of [deep] has in use while the next is under way.
+const alive = 100
+
+// deep is a module whose export "deep" calls itself without end, and counts its calls at address 0.
+func deep() []byte {
+	const opI64Add = 0x7c
+	params := make([]byte, alive)
+	body := []byte{opI32Const, 0, opI32Const, 0, opI32Load, 2, 0, opI32Const, 1, opI32Add, opI32Store, 2, 0}
+	get := func(i int) { body = append(body, opLocalGet, byte(i)) }
+	for i := range params {
+		params[i] = typeI64
+		get(i)
+	}
+	body = append(body, opCall, 0)
+	for i := range params {
+		get(i)
+		body = append(body, opI64Add)
+	}
+	return handModule{memory: 1, funcs: []handFunc{{name: "deep", signature: signature{params: params, results: []byte{typeI64}}, body: body}}}.encode()
+}
+
+// TestStackBudgetHolds ends recursions of one guest and of many before their frames take more than was allowed.
+func TestStackBudgetHolds(t *testing.T) {
+	const limit = 8 << 20
+	params := make([]uint64, alive)
+	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+		budgeted(t, deep(), virt.WithMaxStack(limit), func(guests int) virt.Limits { return virt.Limits{Stack: limit + uint64(guests)<<17} },
+			[]virt.Option{engine}, func(t *testing.T, guests []*virt.Guest, shared bool) {
+				atOnce(guests, func(g *virt.Guest) {
+					if _, err := g.Call(t.Context(), "deep", params...); err == nil {
+						t.Error("the recursion returned")
+					}
+				})
+				for _, g := range guests {
+					calls, _ := g.Instance().Memory().ReadUint32Le(0)
+					if used := uint64(calls) * alive * 8; used > limit {
+						t.Errorf("%d bytes of stack are in use, allowed are %d", used, limit)
+					}
+					if r := g.Result(); r.Outcome != virt.Exhausted || r.Budget != virt.BudgetStack {
+						t.Errorf("%v after %d calls, want the end of the %s", r, calls, virt.BudgetStack)
+					}
+				}
+			})
+	})
+}
+
+// TestStackBudgetIsGivenBack: what one call took others may take, on the same thread and on others.
+func TestStackBudgetIsGivenBack(t *testing.T) {
+	const limit = 1 << 20
+	host := newHost(t, virt.WithSharedLimits(virt.Limits{Stack: limit}), virt.WithMaxThreads(8), virt.WithCallsAfterTrap())
+	traps, threads := compiled(t, host, bareGuest(t, "traps")), compiled(t, host, threadsGuest(t))
+	g := newGuest(t, host, threads)
+	for range 20 {
+		// A thread takes 128 KiB: seven others have room.
+		if _, err := g.Call(t.Context(), "churn", 20); err != nil {
+			t.Fatal(err)
+		}
+		deeper := newGuest(t, host, traps)
+		endsBy(t, deeper, virt.BudgetStack, "stack_overflow")
+		if err := deeper.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStackOfAnotherHost: a guest cannot have a budget that its module does not count for.
+func TestStackOfAnotherHost(t *testing.T) {
+	host := newHost(t)
+	if _, err := host.Instantiate(t.Context(), compiled(t, host, deep()), virt.WithMaxStack(1<<20)); err == nil {
+		t.Error("it was made")
+	}
+}
