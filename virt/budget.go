@@ -146,7 +146,7 @@ func countedCalls(g *Guest, _ int, next callFunc) callFunc {
 	if own == nil && shared == nil {
 		return nil
 	}
-	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		if takeBoth(own, shared, 1) == 0 {
 			t.exhaust(BudgetHostCalls)
 			return wasip1.ECANCELED // the guest is left where the call came in

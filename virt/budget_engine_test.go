@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -198,7 +199,7 @@ func onFirst(f func()) virt.Handler {
 
 // TestRefusedRandomnessTakesNothing is the same for random bytes: what is left is exactly what another guest asks for.
 func TestRefusedRandomnessTakesNothing(t *testing.T) {
-	wasm := loop(virt.ModuleName, texts(), nil, []call{{"random_get", []any{bufferAt, 1000}}})
+	wasm := loop(abi.ModuleName, texts(), nil, []call{{"random_get", []any{bufferAt, 1000}}})
 	runtime := newHost(t).Runtime()
 	for range 300 {
 		host := hostOf(t, virt.WithRuntime(runtime), virt.WithSharedLimits(virt.Limits{RandomBytes: 1000}))
@@ -269,7 +270,7 @@ func TestWallTimeBudgetHolds(t *testing.T) {
 	data := texts()
 	hour := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: uint64(time.Hour)}}
 	hour.Encode(data[subAt:])
-	sleeping := loop(virt.ModuleName, data, nil, []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}})
+	sleeping := loop(abi.ModuleName, data, nil, []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}})
 	clocks := map[string]func() clock.Clock{"real": clock.Real, "virtual": func() clock.Clock { return clock.NewVirtual(clock.WithAutoAdvance()) }}
 	for name, newClock := range clocks {
 		for _, n := range []int{1, manyGuests} {

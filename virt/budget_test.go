@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -131,7 +132,7 @@ func (h *hostile) world(t *testing.T, opts ...virt.Option) (*virt.Host, *virt.Mo
 	if data == nil {
 		data = texts("f", "0123456789abc")
 	}
-	return host, compiled(t, host, loop(virt.ModuleName, data, h.before, h.calls))
+	return host, compiled(t, host, loop(abi.ModuleName, data, h.before, h.calls))
 }
 
 // own gives each guest a budget of its own.
@@ -215,7 +216,7 @@ func (h *hostile) ended(t *testing.T, r *virt.Result, errno wasip1.Errno) {
 
 func TestFuelThatWasNotUsedGoesBack(t *testing.T) {
 	host := newHost(t, virt.WithSharedLimits(virt.Limits{Fuel: 150_000}))
-	m := compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
+	m := compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
 	for range 20 { // each takes a slice of 100,000 to begin with
 		g := newGuest(t, host, m)
 		if _, err := g.Call(t.Context(), "run", 10); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // compilation is a module's code, which all Modules of the same bytes and options share. The goroutine that makes it belongs to the
@@ -43,11 +44,11 @@ type compilationKey struct {
 //
 // The same bytes are compiled once, however many ask, as long as one of the Modules is open. Compile returns when ctx
 // ends, with its cause. wazero's compiler cannot be interrupted: it goes on in the background until it is done, for which
-// [Host.Close] waits. [ModuleLimits] bound how long that can be. [WithCompilationProcess] compiles in a process of its
+// [Host.Close] waits. [inspect.Limits] bound how long that can be. [WithCompilationProcess] compiles in a process of its
 // own, which ends with ctx.
 //
 // Errors:
-//   - [*ModuleError]: the bytes are no module, exceed a limit, or the engine refuses them;
+//   - [*inspect.Error]: the bytes are no module, exceed a limit, or the engine refuses them;
 //   - an import that nothing provides, or that the Host does not grant;
 //   - [ErrClosed]: the Host has been closed;
 //   - the cause of ctx.
@@ -156,7 +157,7 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 	wasm = slices.Clone(wasm) // the caller may be gone, and its bytes with it
 	rewritten, report, err := wasmbin.Rewrite(wasm, options)
 	if err != nil {
-		return moduleError(err)
+		return inspect.FromError(err)
 	}
 	if err := h.compileElsewhere(ctx, rewritten); err != nil {
 		return err
@@ -183,12 +184,12 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 func engineCompile(ctx context.Context, r wazero.Runtime, wasm []byte) (_ wazero.CompiledModule, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &ModuleError{Offset: -1, Reason: fmt.Sprintf("the engine failed on it, which is a fault of the engine: %v", p)}
+			err = &inspect.Error{Offset: -1, Reason: fmt.Sprintf("the engine failed on it, which is a fault of the engine: %v", p)}
 		}
 	}()
 	compiled, err := r.CompileModule(ctx, wasm)
 	if err != nil {
-		return nil, &ModuleError{Offset: -1, Reason: "the engine refuses it: " + err.Error(), cause: err}
+		return nil, &inspect.Error{Offset: -1, Reason: "the engine refuses it: " + err.Error(), Err: err}
 	}
 	return compiled, nil
 }

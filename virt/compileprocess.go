@@ -17,6 +17,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // processVariable is set for a process that compiles: the cache's directory.
@@ -131,13 +132,13 @@ func (h *Host) compileElsewhere(ctx context.Context, wasm []byte) error {
 	case outer.Err() != nil:
 		return fmt.Errorf("compile the module: %w", context.Cause(outer))
 	case ctx.Err() != nil:
-		return &ModuleError{Offset: -1, Reason: fmt.Sprintf("compiling it took longer than %v: raise ProcessLimits.Time", limits.Time)}
+		return &inspect.Error{Offset: -1, Reason: fmt.Sprintf("compiling it took longer than %v: raise ProcessLimits.Time", limits.Time)}
 	case ended && exit.ExitCode() == processOutOfMemory:
-		return &ModuleError{Offset: -1, Reason: fmt.Sprintf("compiling it took more than %d bytes: raise ProcessLimits.Memory", limits.Memory)}
+		return &inspect.Error{Offset: -1, Reason: fmt.Sprintf("compiling it took more than %d bytes: raise ProcessLimits.Memory", limits.Memory)}
 	case ended && exit.ExitCode() == processRefused:
-		return &ModuleError{Offset: -1, Reason: strings.TrimPrefix(text.String(), "module: ")}
+		return &inspect.Error{Offset: -1, Reason: strings.TrimPrefix(text.String(), "module: ")}
 	}
-	return &ModuleError{Offset: -1, Reason: fmt.Sprintf("the process that compiles it failed: %v: %s", err, &text)}
+	return &inspect.Error{Offset: -1, Reason: fmt.Sprintf("the process that compiles it failed: %v: %s", err, &text)}
 }
 
 // shortWriter keeps the first bytes of what is written.

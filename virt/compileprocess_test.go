@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +45,7 @@ func TestCompilationProcess(t *testing.T) {
 				}
 				return
 			}
-			bad, ok := errors.AsType[*ModuleError](err)
+			bad, ok := errors.AsType[*inspect.Error](err)
 			if !ok || !strings.Contains(bad.Error(), tc.want) || unsafeText(bad.Error()) || strings.Contains(bad.Error(), "\n") {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
@@ -57,7 +59,7 @@ func TestCompilationProcess(t *testing.T) {
 // TestCompilationProcessOutOfMemory: a module that needs more than the limit is refused, and the Host lives on.
 func TestCompilationProcessOutOfMemory(t *testing.T) {
 	ctx := context.Background()
-	host, err := NewBuilder(WithCompilationCache(t.TempDir(), 0), WithModuleLimits(ModuleLimits{}),
+	host, err := NewBuilder(WithCompilationCache(t.TempDir(), 0), WithModuleLimits(inspect.Limits{}),
 		WithCompilationProcess(ProcessLimits{Memory: 32 << 20})).Build(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func TestCompilationProcessOutOfMemory(t *testing.T) {
 // TestCompilationProcessEndsWithTheContext: when nobody waits any more, the process is killed, and Close has nothing to wait for.
 func TestCompilationProcessEndsWithTheContext(t *testing.T) {
 	background := context.Background()
-	host, err := NewBuilder(WithCompilationCache(t.TempDir(), 0), WithModuleLimits(ModuleLimits{}),
+	host, err := NewBuilder(WithCompilationCache(t.TempDir(), 0), WithModuleLimits(inspect.Limits{}),
 		WithCompilationProcess(ProcessLimits{})).Build(background)
 	if err != nil {
 		t.Fatal(err)

@@ -88,7 +88,7 @@ func (t *thread) count(grain time.Duration) {
 
 // meteredCalls is the layer that counts what long calls take.
 func meteredCalls(_ *Guest, _ int, next callFunc) callFunc {
-	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		errno := next(t, f, p)
 		t.count(10 * meterGrain)
 		return errno

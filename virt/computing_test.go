@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -15,7 +16,7 @@ const cpuLimit = 20 * time.Millisecond
 // TestCPUTimeEndsWhatComputes: guests that compute on one thread and on several, with code and with calls, end by the budget.
 func TestCPUTimeEndsWhatComputes(t *testing.T) {
 	long := texts()
-	calls := loop(virt.ModuleName, long, nil, []call{{"random_get", []any{bufferAt, 1 << 14}}})
+	calls := loop(abi.ModuleName, long, nil, []call{{"random_get", []any{bufferAt, 1 << 14}}})
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		for name, budget := range map[string]virt.Option{
 			"its own": virt.WithMaxCPUTime(cpuLimit), "shared": virt.WithSharedLimits(virt.Limits{CPUTime: cpuLimit}),

@@ -50,7 +50,7 @@
 //
 // Match errors with errors.Is and errors.As:
 //
-//	[*ModuleError]                    the module is malformed or exceeds [ModuleLimits]
+//	[*inspect.Error]                  the module is malformed or exceeds [inspect.Limits]
 //	[*ImportError]                    the module imports what the Host does not provide or allow
 //	[*ExitError]                      a call of an export ended the guest; it unwraps to [*Trap], [*BudgetError] or the cause
 //	[*BudgetError]                    a budget is used up; for wall time it matches context.DeadlineExceeded

@@ -15,11 +15,11 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/wasivirt/wasivirt/internal/goroutine"
-
 	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
-// Instantiate makes [ModuleName] importable in a runtime, for code that instantiates its modules with wazero itself. It
+// Instantiate makes [abi.ModuleName] importable in a runtime, for code that instantiates its modules with wazero itself. It
 // takes the place of wazero's wasi_snapshot_preview1.Instantiate:
 //
 //	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)   // before
@@ -46,7 +46,7 @@ func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Clo
 	if err != nil {
 		return nil, err
 	}
-	b := r.NewHostModuleBuilder(ModuleName)
+	b := r.NewHostModuleBuilder(abi.ModuleName)
 	e.ExportFunctions(b)
 	h := e.host
 	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) {
@@ -59,9 +59,9 @@ func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Clo
 	}))
 	mod, err := b.Instantiate(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("instantiate %s: %w", ModuleName, err)
+		return nil, fmt.Errorf("instantiate %s: %w", abi.ModuleName, err)
 	}
-	e.host.modules[ModuleName] = mod
+	e.host.modules[abi.ModuleName] = mod
 	return e, nil
 }
 

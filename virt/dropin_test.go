@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 func newRuntime(t *testing.T) wazero.Runtime {
@@ -142,7 +143,7 @@ func TestFunctionExporterWithAReplacedFunction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := r.NewHostModuleBuilder(virt.ModuleName)
+	b := r.NewHostModuleBuilder(abi.ModuleName)
 	e.ExportFunctions(b)
 	exits := 0
 	b.NewFunctionBuilder().WithFunc(func(code uint32) { exits += int(code) }).Export("proc_exit")

@@ -8,6 +8,8 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // Errors of Hosts and guests. Match them with [errors.Is].
@@ -31,11 +33,11 @@ var (
 // ImportError means that a module imports what its Host does not answer. It lists all such imports.
 type ImportError struct {
 	// Missing are the imports that nothing provides. See [WithFunctions] and [WithModules].
-	Missing []Import
+	Missing []inspect.Import
 	// Denied are the imports that [WithAllowedImports] does not allow.
-	Denied []Import
+	Denied []inspect.Import
 	// Foreign are the imports of another version of WASI, and of modules that are reserved for the Host.
-	Foreign []Import
+	Foreign []inspect.Import
 }
 
 // Error names up to five imports of each kind, and says what to do.
@@ -55,11 +57,11 @@ func (e *ImportError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-func foreignText(im Import) string {
+func foreignText(im inspect.Import) string {
 	switch {
 	case im.Module == "wasi_unstable":
 		return fmt.Sprintf("the module imports wasi_unstable, the preview that came before %s and laid out its structures "+
-			"differently: build it with a toolchain of 2020 or later", ModuleName)
+			"differently: build it with a toolchain of 2020 or later", abi.ModuleName)
 	case strings.HasPrefix(im.Module, "wasi:"):
 		return fmt.Sprintf("the module imports %s, which is preview 2: build it for preview 1 (wasm32-wasip1)",
 			safetext.Quote(im.Module))
@@ -67,11 +69,11 @@ func foreignText(im Import) string {
 	return fmt.Sprintf("the module imports from %q, which is reserved for the Host", reservedModule)
 }
 
-func importNames(imports []Import) []string {
+func importNames(imports []inspect.Import) []string {
 	names := make([]string, len(imports))
 	for i, im := range imports {
 		names[i] = importText(im)
-		if im.Module == ModuleName && im.Subsystem == "" {
+		if im.Module == abi.ModuleName && im.Subsystem == "" {
 			names[i] += ", which is no function of preview1"
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // TestErrorsMatch lists the errors that an embedder may branch on, and matches each.
@@ -22,7 +24,7 @@ func TestErrorsMatch(t *testing.T) {
 	ctx := t.Context()
 	host := newHost(t)
 	threads := compiled(t, host, threadsGuest(t))
-	command := loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}})
+	command := loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}})
 	ranOnce := newGuest(t, host, compiled(t, host, nothing()))
 	if _, err := ranOnce.Run(ctx); err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func TestErrorsMatch(t *testing.T) {
 	}{
 		"a missing import":    {of(host.Compile(ctx, loop("env", nil, nil, []call{{"sched_yield", nil}}))), as(new(*virt.ImportError))},
 		"a denied import":     {of(newHost(t, virt.WithAllowedImports("clock")).Compile(ctx, command)), as(new(*virt.ImportError))},
-		"no module":           {of(host.Compile(ctx, []byte("no"))), as(new(*virt.ModuleError))},
+		"no module":           {of(host.Compile(ctx, []byte("no"))), as(new(*inspect.Error))},
 		"not a command":       {of(newGuest(t, host, threads).Run(ctx)), is(virt.ErrNotCommand)},
 		"run twice":           {of(ranOnce.Run(ctx)), is(virt.ErrAlreadyRun)},
 		"no export":           {of(newGuest(t, host, threads).Call(ctx, "nosuch")), is(virt.ErrNoExport)},
@@ -74,7 +76,7 @@ func TestErrorsMatch(t *testing.T) {
 func TestAuditSaysWhatCompileDoes(t *testing.T) {
 	fn := virt.HostFunction{Name: "sched_yield", Results: []api.ValueType{api.ValueTypeI32},
 		Call: func(_ *virt.HostCall, stack []uint64) { stack[0] = 0 }}
-	for _, module := range []string{virt.ModuleName, "env", "wasi_unstable", "wasi:cli", "wasivirt"} {
+	for _, module := range []string{abi.ModuleName, "env", "wasi_unstable", "wasi:cli", "wasivirt"} {
 		for name, opts := range map[string][]virt.Option{
 			"plain":     nil,
 			"functions": {virt.WithFunctions("env", fn)},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/internal/glob"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -207,8 +208,8 @@ func (f *Fault) check() (err error) {
 }
 
 // transfers reports whether the function reads into or writes from iovecs.
-func (f *Function) transfers() bool {
-	return slices.ContainsFunc(f.Params, func(p Param) bool { return p.Kind == KindIovs || p.Kind == KindCiovs })
+func (f *function) transfers() bool {
+	return slices.ContainsFunc(f.Params, func(p abi.Param) bool { return p.Kind == abi.KindIovs || p.Kind == abi.KindCiovs })
 }
 
 // WithFaults makes calls go wrong. Faults act before policy and middleware see the call. Each Fault

@@ -16,6 +16,7 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // features are what the Host's own runtime offers to guests: all that wazero has.
@@ -201,12 +202,12 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 	if err := h.resolveFallbacks(); err != nil {
 		return nil, err
 	}
-	preview1 := h.runtime.NewHostModuleBuilder(ModuleName)
+	preview1 := h.runtime.NewHostModuleBuilder(abi.ModuleName)
 	h.export(preview1)
 	builders := map[string]wazero.HostModuleBuilder{
-		ModuleName:     preview1,
-		threadsModule:  h.kernelModule(threadsModule, threadFunctions),
-		reservedModule: h.kernelModule(reservedModule, kernel),
+		abi.ModuleName:    preview1,
+		abi.ThreadsModule: h.kernelModule(abi.ThreadsModule, threadFunctions),
+		reservedModule:    h.kernelModule(reservedModule, kernel),
 	}
 	for name, b := range builders {
 		compiled, err := b.Compile(ctx)

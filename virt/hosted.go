@@ -12,6 +12,7 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // HostFunction is a function of the embedder's that guests import. See [WithFunctions].
@@ -63,7 +64,7 @@ func isReference(t api.ValueType) bool {
 
 // reserved reports whether a module's functions are the Host's own.
 func reserved(module string) bool {
-	return module == reservedModule || strings.HasPrefix(module, reservedModule+".") || module == ModuleName || module == threadsModule
+	return module == reservedModule || strings.HasPrefix(module, reservedModule+".") || module == abi.ModuleName || module == abi.ThreadsModule
 }
 
 // HostCall is host code at work in a guest: a [HostFunction] that the guest called, or the function of [Guest.Do]. It is valid

@@ -19,6 +19,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -324,7 +325,7 @@ func TestHostileArguments(t *testing.T) {
 			m := compiled(t, host, passing())
 			cells := 0
 			for i, c := range hostileCalls {
-				if want := virt.Functions()[i].Name; c.name != want {
+				if want := abi.Functions()[i].Name; c.name != want {
 					t.Fatalf("function %d is %s, want %s: the order of the specification", i, c.name, want)
 				}
 				if len(c.args) != len(signatureOf(i)) {
@@ -356,7 +357,7 @@ func TestHostileArguments(t *testing.T) {
 					}
 				}
 			}
-			if n := len(virt.Functions()); n != 46 || n != len(hostileCalls) {
+			if n := len(abi.Functions()); n != 46 || n != len(hostileCalls) {
 				t.Errorf("%d functions, %d in the table, want 46", n, len(hostileCalls))
 			}
 			t.Logf("%d cells", cells)

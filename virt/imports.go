@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // importClass says what becomes of an import. Compile, Audit and Inspect ask [Host.classify] and nothing else.
@@ -18,12 +20,12 @@ const (
 )
 
 // newImport describes an imported function.
-func newImport(im wasmbin.Import) Import {
-	return Import{im.Module, im.Name, subsystemOf(im.Module, im.Name)}
+func newImport(im wasmbin.Import) inspect.Import {
+	return inspect.Import{Module: im.Module, Name: im.Name, Subsystem: abi.SubsystemOf(im.Module, im.Name)}
 }
 
 // classify decides what becomes of an imported function under the Host.
-func (h *Host) classify(im Import) importClass {
+func (h *Host) classify(im inspect.Import) importClass {
 	switch {
 	case im.Module == reservedModule && im.Name == checkpointName && !h.config.noPreempt:
 		return importProvided
@@ -39,11 +41,11 @@ func (h *Host) classify(im Import) importClass {
 }
 
 // provides reports whether the Host, the embedder's functions, or a module of the runtime answer an import.
-func (h *Host) provides(im Import) bool {
+func (h *Host) provides(im inspect.Import) bool {
 	if im.Subsystem != "" || h.config.hosted.find(im.Module, im.Name) != nil {
 		return true
 	}
-	if im.Module == ModuleName {
+	if im.Module == abi.ModuleName {
 		return false
 	}
 	m := h.runtime.Module(im.Module)
@@ -67,7 +69,7 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 		case importDenied:
 			e.Denied = append(e.Denied, im)
 		}
-		if f := functionNamed(im.Name); im.Module == ModuleName && f != nil && f.pointers() {
+		if f := functionNamed(im.Name); im.Module == abi.ModuleName && f != nil && f.pointers() {
 			pointers = true
 		}
 	}
@@ -76,14 +78,14 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 	}
 	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
 	if pointers && !exportsMemory(info) && sharedMemory(info) == nil {
-		return &ModuleError{Offset: -1, Reason: fmt.Sprintf(
-			`the module exports no memory named "memory", which %s needs for its pointers`, ModuleName)}
+		return &inspect.Error{Offset: -1, Reason: fmt.Sprintf(
+			`the module exports no memory named "memory", which %s needs for its pointers`, abi.ModuleName)}
 	}
 	return nil
 }
 
 // denies says why a guest cannot have, or cannot use, an import, or "".
-func (h *Host) denies(im Import) string {
+func (h *Host) denies(im inspect.Import) string {
 	switch h.classify(im) {
 	case importForeign:
 		return foreignText(im)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // nothing is a command that does nothing.
@@ -35,7 +36,7 @@ func TestModulesThatAreRefused(t *testing.T) {
 		{"half a header", []byte("\x00asm\x01"), nil, []string{"truncated"}},
 		{"half a module", nothing()[:15], nil, []string{"offset"}},
 		{"bytes behind the end", append(nothing(), 0xff), nil, []string{"offset"}},
-		{"wasi_unstable", wazeroGuest(t, "testdata/exit_on_start_unstable.wasm"), nil, []string{"wasi_unstable", virt.ModuleName}},
+		{"wasi_unstable", wazeroGuest(t, "testdata/exit_on_start_unstable.wasm"), nil, []string{"wasi_unstable", abi.ModuleName}},
 		{"preview 2", handModule{funcs: []handFunc{{module: "wasi:cli/exit@0.2.0", name: "exit"}, start}, memory: 1}.encode(), nil,
 			[]string{"wasi:cli/exit@0.2.0", "preview 2"}},
 		{"a function that preview1 has not", handModule{funcs: []handFunc{imported("fd_frobnicate", "i"), start}, memory: 1}.encode(), nil,

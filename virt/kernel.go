@@ -15,8 +15,6 @@ const (
 	reservedModule = "wasivirt"
 	// memoryModuleName is where rewritten guests import their shared memory from.
 	memoryModuleName = reservedModule + ".memory"
-	// threadsModule is the module that guests with threads import thread-spawn from (wasi-threads).
-	threadsModule = "wasi"
 )
 
 const (

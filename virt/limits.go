@@ -99,7 +99,7 @@ func (h *Host) dismiss() {
 //	output                1 MiB           standard output and error
 //	random bytes          16 MiB
 //	guests at once        16              more wait for their turn
-//	modules               see [ModuleLimits]: stricter than the defaults; real engines such as Ruby need the interpreter
+//	modules               see [inspect.Limits]: stricter than the defaults; real engines such as Ruby need the interpreter
 //
 // A recording has a budget of its own; see [RecordLimit].
 func Untrusted() HostOption {

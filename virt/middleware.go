@@ -7,6 +7,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -84,12 +85,9 @@ func WithPoller(p poll.Poller) GuestOption {
 // rows is how many functions can be wrapped: those of preview1, and thread-spawn.
 const rows = 47
 
-// The compiler refuses an index that is not 0: rows has to fit the table.
-var _ = [1]struct{}{}[rows-1-len(preview1)]
-
 // threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in thread.spawned.
-var threadSpawn = Function{
-	Name: "thread-spawn", Subsystem: SubsystemSched, Params: params(Param{"start_arg", KindSize}),
+var threadSpawn = function{
+	Function: abi.ThreadSpawn(),
 	call: func(t *thread, p []uint64) wasip1.Errno {
 		t.spawn(p)
 		if id := int32(p[0]); id < 0 {
@@ -103,7 +101,7 @@ var threadSpawn = Function{
 const spawnRow = rows - 1
 
 // row is the i-th function that can be wrapped.
-func row(i int) *Function {
+func row(i int) *function {
 	if i == spawnRow {
 		return &threadSpawn
 	}
@@ -135,10 +133,10 @@ func selects(match string) (s selection, err error) {
 }
 
 // callFunc is a call of f with all that surrounds it.
-type callFunc func(t *thread, f *Function, p []uint64) wasip1.Errno
+type callFunc func(t *thread, f *function, p []uint64) wasip1.Errno
 
 // plain is a call that nothing surrounds.
-func plain(t *thread, f *Function, p []uint64) wasip1.Errno { return f.call(t, p) }
+func plain(t *thread, f *function, p []uint64) wasip1.Errno { return f.call(t, p) }
 
 // layer puts something around the calls of row i. It returns nil where it has nothing to do with the function.
 type layer func(g *Guest, i int, next callFunc) callFunc
@@ -244,10 +242,10 @@ func (t *thread) spawnThrough(p []uint64) {
 
 // turns gives the turn to others after a call, where threads take turns.
 func turns(g *Guest, i int, next callFunc) callFunc {
-	if !g.host.takesTurns() || row(i).Subsystem == SubsystemSched {
+	if !g.host.takesTurns() || row(i).Subsystem == abi.SubsystemSched {
 		return nil
 	}
-	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		errno := next(t, f, p)
 		t.yield(sched.PointCall)
 		return errno
@@ -279,7 +277,7 @@ func chained(g *Guest, i int, next callFunc) callFunc {
 	if chain == nil {
 		return nil
 	}
-	return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		c := t.enter(f, p, chain, next)
 		if c == nil {
 			return wasip1.ECANCELED // the guest has ended

@@ -2,81 +2,42 @@ package virt
 
 import (
 	"fmt"
-	gopath "path"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// MaxContent is how many bytes [Call.Bytes] shows of what a guest writes in one call. The rest is not written by that
+// maxContent is how many bytes [Call.Bytes] shows of what a guest writes in one call. The rest is not written by that
 // call, which tells the guest so, as any write may.
-const MaxContent = 1 << 24
-
-// width is the number of WebAssembly parameters.
-func (f *Function) width() (n int) {
-	for _, p := range f.Params {
-		if n++; p.Kind.pair() {
-			n++
-		}
-	}
-	return n
-}
-
-// only returns the function's one parameter of a kind, and its place among the WebAssembly parameters.
-func (f *Function) only(k Kind) (found *Param, at int) {
-	i := 0
-	for n := range f.Params {
-		p := &f.Params[n]
-		if p.Kind == k {
-			if found != nil {
-				return nil, 0
-			}
-			found, at = p, i
-		}
-		if i++; p.Kind.pair() {
-			i++
-		}
-	}
-	return found, at
-}
-
-// value reports whether the parameter is a value, and not a pointer.
-func (k Kind) value() bool { return k < KindPath }
+const maxContent = 1 << 24
 
 // stored is the size of what is stored at the pointer of a kind, where that is fixed, else 0.
-func (k Kind) stored() uint32 {
+func stored(k abi.Kind) uint32 {
 	switch k {
-	case KindOutSize, KindOutFd:
+	case abi.KindOutSize, abi.KindOutFd:
 		return 4
-	case KindOutFilesize, KindOutTimestamp:
+	case abi.KindOutFilesize, abi.KindOutTimestamp:
 		return 8
-	case KindOutRoflags:
+	case abi.KindOutRoflags:
 		return 2
-	case KindOutFdstat:
+	case abi.KindOutFdstat:
 		return wasip1.SizeFdstat
-	case KindOutFilestat:
+	case abi.KindOutFilestat:
 		return wasip1.SizeFilestat
-	case KindOutPrestat:
+	case abi.KindOutPrestat:
 		return wasip1.SizePrestat
 	}
 	return 0
 }
 
-// number reports whether what is stored at the pointer is a number.
-func (k Kind) number() bool { return k >= KindOutSize && k <= KindOutRoflags }
-
 // param finds a parameter and its place among the WebAssembly parameters, and wants is's kind.
-func (c *Call) param(name, what string, is func(Kind) bool) (*Param, int) {
-	i := 0
-	for n := range c.f.Params {
-		p := &c.f.Params[n]
+func (c *Call) param(name, what string, is func(abi.Kind) bool) (*abi.Param, int) {
+	for at, p := range c.f.All() {
 		if p.Name == name && is(p.Kind) {
-			return p, i
-		}
-		if i++; p.Kind.pair() {
-			i++
+			return p, at
 		}
 	}
 	panic(fmt.Sprintf("%s has no %s named %q", c.f.Name, what, name))
@@ -84,8 +45,8 @@ func (c *Call) param(name, what string, is func(Kind) bool) (*Param, int) {
 
 // Uint64 is a parameter that is a value.
 func (c *Call) Uint64(name string) uint64 {
-	p, i := c.param(name, "value", Kind.value)
-	if p.Kind.wide() {
+	p, i := c.param(name, "value", abi.Kind.Value)
+	if p.Kind.Wide() {
 		return c.p[i]
 	}
 	return uint64(uint32(c.p[i]))
@@ -96,7 +57,7 @@ func (c *Call) Uint32(name string) uint32 { return uint32(c.Uint64(name)) }
 
 // Fd is a parameter that is a descriptor.
 func (c *Call) Fd(name string) uint32 {
-	_, i := c.param(name, "descriptor", func(k Kind) bool { return k == KindFd })
+	_, i := c.param(name, "descriptor", func(k abi.Kind) bool { return k == abi.KindFd })
 	return uint32(c.p[i])
 }
 
@@ -112,8 +73,8 @@ func (t *thread) pathOf(fd uint32) string {
 
 // SetUint64 changes a parameter that is a value, for the layers below.
 func (c *Call) SetUint64(name string, v uint64) {
-	p, i := c.param(name, "value", Kind.value)
-	if !p.Kind.wide() {
+	p, i := c.param(name, "value", abi.Kind.Value)
+	if !p.Kind.Wide() {
 		v = uint64(uint32(v))
 	}
 	c.p[i] = v
@@ -124,12 +85,12 @@ func (c *Call) SetUint32(name string, v uint32) { c.SetUint64(name, uint64(v)) }
 
 // Result is a number that the function stores, as it is in guest memory now. Errors: EFAULT.
 func (c *Call) Result(name string) (uint64, wasip1.Errno) {
-	p, i := c.param(name, "number that it stores", Kind.number)
+	p, i := c.param(name, "number that it stores", abi.Kind.Number)
 	return load(c.View(), p.Kind, uint32(c.p[i]))
 }
 
-func load(v *memory.View, k Kind, ptr uint32) (uint64, wasip1.Errno) {
-	switch k.stored() {
+func load(v *memory.View, k abi.Kind, ptr uint32) (uint64, wasip1.Errno) {
+	switch stored(k) {
 	case 2:
 		n, errno := v.Uint16(ptr)
 		return uint64(n), errno
@@ -142,8 +103,8 @@ func load(v *memory.View, k Kind, ptr uint32) (uint64, wasip1.Errno) {
 
 // SetResult stores a number in the function's place, or over what it stored. Errors: EFAULT.
 func (c *Call) SetResult(name string, n uint64) wasip1.Errno {
-	p, i := c.param(name, "number that it stores", Kind.number)
-	switch ptr := uint32(c.p[i]); p.Kind.stored() {
+	p, i := c.param(name, "number that it stores", abi.Kind.Number)
+	switch ptr := uint32(c.p[i]); stored(p.Kind) {
 	case 2:
 		return c.View().PutUint16(ptr, uint16(n))
 	case 4:
@@ -167,10 +128,10 @@ func (c *Call) Path(name string) (string, wasip1.Errno) {
 
 // pathParam is what is given for a path, and the path's place among the WebAssembly parameters.
 func (c *Call) pathParam(name string) (*memlink.Path, int) {
-	_, i := c.param(name, "path", func(k Kind) bool { return k == KindPath })
+	_, i := c.param(name, "path", func(k abi.Kind) bool { return k == abi.KindPath })
 	n := 0
 	for _, p := range c.f.Params {
-		if p.Kind == KindPath {
+		if p.Kind == abi.KindPath {
 			if p.Name == name {
 				break
 			}
@@ -187,75 +148,47 @@ func (c *Call) SetPath(name, path string) {
 	*g, c.changed = memlink.Path{Set: true, Path: path, Errno: memory.CheckPath(path)}, true
 }
 
-// FullPath is a path from the guest's root: that of the descriptor before it, joined with the path. "." and ".." are taken
-// out by their text; no symbolic link is followed. The target that path_symlink stores is taken from where the link will be.
+// FullPath is a path from the guest's root: that of the descriptor before it, joined with the path. "." and ".." are removed by their
+// text; no symbolic link is followed. The target that path_symlink stores is relative to where the link will be.
 func (c *Call) FullPath(name string) (string, wasip1.Errno) {
-	p, errno := c.joined(name)
-	if errno != wasip1.ESUCCESS || p == "" {
-		return p, errno
-	}
-	return gopath.Clean(p), errno
-}
-
-// joined is a path behind that of its descriptor.
-func (c *Call) joined(name string) (string, wasip1.Errno) {
-	p, errno := c.Path(name)
-	if errno != wasip1.ESUCCESS {
+	if _, errno := c.Path(name); errno != wasip1.ESUCCESS {
 		return "", errno
 	}
-	dir, ok := "", false
-	i := 0
-	for _, each := range c.f.Params {
-		switch {
-		case each.Kind == KindFd:
-			dir, ok = c.t.pathOf(uint32(c.p[i])), true
-		case each.Name == name && ok:
-			return dir + "/" + p, wasip1.ESUCCESS
-		case each.Name == name && gopath.IsAbs(p):
-			return p, wasip1.ESUCCESS
-		case each.Kind == KindPath && !ok:
-		case each.Kind == KindPath:
-			// The path that was asked for came before any descriptor: it is the target of this link.
-			link, errno := c.joined(each.Name)
-			return gopath.Dir(link) + "/" + p, errno
-		}
-		if i++; each.Kind.pair() {
-			i++
+	for _, p := range c.subject().paths {
+		if p.param.Name == name {
+			return p.text(c.t), wasip1.ESUCCESS
 		}
 	}
-	return p, wasip1.ESUCCESS
+	// Where the link will be cannot be read.
+	for _, p := range c.f.All() {
+		if p.Kind == abi.KindPath {
+			if _, errno := c.Path(p.Name); errno != wasip1.ESUCCESS {
+				return "", errno
+			}
+		}
+	}
+	return "", wasip1.EINVAL
 }
 
-// Paths are the files that the call is about: the full paths of its path parameters or, where it has none, the paths of its
+// subject says which files the call is about, by paths that stay as they were read.
+func (c *Call) subject() subject {
+	return c.f.subject(c.p, func(p *abi.Param, _ int) (string, bool) {
+		text, errno := c.Path(p.Name)
+		return text, errno == wasip1.ESUCCESS
+	})
+}
+
+// Paths are the files that the call is about: the full paths of its path parameters or, if it has none, the paths of its
 // descriptors. Paths that cannot be read, and descriptors that are not open, are left out.
 func (c *Call) Paths() []string {
-	var paths, fds []string
-	i := 0
-	for _, p := range c.f.Params {
-		switch p.Kind {
-		case KindPath:
-			if full, errno := c.FullPath(p.Name); errno == wasip1.ESUCCESS {
-				paths = append(paths, full)
-			}
-		case KindFd:
-			if at := c.t.pathOf(uint32(c.p[i])); at != "" {
-				fds = append(fds, at)
-			}
-		}
-		if i++; p.Kind.pair() {
-			i++
-		}
-	}
-	if paths == nil {
-		return fds
-	}
-	return paths
+	s := c.subject()
+	return s.texts(c.t)
 }
 
 // Pointer is where a parameter points to, and the length or count that comes with it, if any.
 func (c *Call) Pointer(name string) (ptr, n uint32) {
-	p, i := c.param(name, "pointer", func(k Kind) bool { return !k.value() })
-	if p.Kind.pair() {
+	p, i := c.param(name, "pointer", func(k abi.Kind) bool { return !k.Value() })
+	if p.Kind.Pair() {
 		n = uint32(c.p[i+1])
 	}
 	return uint32(c.p[i]), n

@@ -2,12 +2,13 @@ package virt
 
 import (
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // Bytes is the content at a pointer parameter.
 //
-// Of what a guest writes (fd_write, fd_pwrite, sock_send: "iovs", "si_data") it is at most [MaxContent] bytes, and the layers
+// Of what a guest writes (fd_write, fd_pwrite, sock_send: "iovs", "si_data") it is at most [maxContent] bytes, and the layers
 // below write those, though another thread should change guest memory meanwhile. The slice is the call's own: what is
 // changed in it is what is written.
 //
@@ -16,32 +17,32 @@ import (
 //
 // Errors: EFAULT; EINVAL for too many buffers.
 func (c *Call) Bytes(name string) ([]byte, wasip1.Errno) {
-	p, i := c.param(name, "content", func(k Kind) bool { return !k.value() && k != KindPath && !k.number() })
+	p, i := c.param(name, "content", func(k abi.Kind) bool { return !k.Value() && k != abi.KindPath && !k.Number() })
 	v, ptr := c.View(), uint32(c.p[i])
 	switch p.Kind {
-	case KindCiovs:
+	case abi.KindCiovs:
 		return c.content(i)
-	case KindIovs:
+	case abi.KindIovs:
 		list, errno := v.Iovecs(ptr, uint32(c.p[i+1]), &c.scratch, true)
 		if errno != wasip1.ESUCCESS {
 			return nil, errno
 		}
-		n := min(uint64(c.stored(MaxContent)), list.Total(), MaxContent)
+		n := min(uint64(c.stored(maxContent)), list.Total(), maxContent)
 		list.DidRead(n)
 		return gather(list.Bufs, int(n)), wasip1.ESUCCESS
 	}
-	n := p.Kind.stored()
+	n := stored(p.Kind)
 	switch p.Kind {
-	case KindOutBuffer:
+	case abi.KindOutBuffer:
 		n = min(uint32(c.p[i+1]), c.stored(uint32(c.p[i+1])))
-	case KindSubscriptions, KindOutEvents:
+	case abi.KindSubscriptions, abi.KindOutEvents:
 		count := c.stored(0)
-		if p.Kind == KindSubscriptions {
-			_, at := c.f.only(KindSize)
+		if p.Kind == abi.KindSubscriptions {
+			_, at := c.f.Only(abi.KindSize)
 			count = uint32(c.p[at])
 		}
 		size := uint64(count) * wasip1.SizeSubscription
-		if p.Kind == KindOutEvents {
+		if p.Kind == abi.KindOutEvents {
 			size = uint64(count) * wasip1.SizeEvent
 		}
 		if size > v.Len() {
@@ -55,7 +56,7 @@ func (c *Call) Bytes(name string) ([]byte, wasip1.Errno) {
 
 // stored is the number of bytes or events that the function said it stored; otherwise, where it does not say, all.
 func (c *Call) stored(all uint32) uint32 {
-	p, i := c.f.only(KindOutSize)
+	p, i := c.f.Only(abi.KindOutSize)
 	if p == nil {
 		return all
 	}
@@ -75,7 +76,7 @@ func (c *Call) content(i int) ([]byte, wasip1.Errno) {
 	if errno != wasip1.ESUCCESS {
 		return nil, errno
 	}
-	n := min(list.Total(), MaxContent)
+	n := min(list.Total(), maxContent)
 	list.DidRead(n)
 	c.given.Data, c.full = gather(list.Bufs, int(n)), int(n)
 	return c.given.Data, wasip1.ESUCCESS
@@ -100,16 +101,16 @@ func gather(bufs [][]byte, n int) []byte {
 //
 // Errors: EFAULT; EINVAL for too many buffers and a struct of another size; ENOTSUP for subscriptions.
 func (c *Call) SetBytes(name string, b []byte) (int, wasip1.Errno) {
-	p, i := c.param(name, "content", func(k Kind) bool { return !k.value() && k != KindPath && !k.number() })
+	p, i := c.param(name, "content", func(k abi.Kind) bool { return !k.Value() && k != abi.KindPath && !k.Number() })
 	n := 0
 	switch p.Kind {
-	case KindCiovs:
+	case abi.KindCiovs:
 		if _, errno := c.content(i); errno != wasip1.ESUCCESS {
 			return 0, errno
 		}
 		c.given.Data, c.changed = append([]byte{}, b...), true
 		return len(b), wasip1.ESUCCESS
-	case KindIovs:
+	case abi.KindIovs:
 		list, errno := c.View().Iovecs(uint32(c.p[i]), uint32(c.p[i+1]), &c.scratch, true)
 		if errno != wasip1.ESUCCESS {
 			return 0, errno
@@ -118,14 +119,14 @@ func (c *Call) SetBytes(name string, b []byte) (int, wasip1.Errno) {
 			n += copy(to, b[n:])
 		}
 		list.Wrote(uint64(n))
-	case KindOutBuffer:
+	case abi.KindOutBuffer:
 		b = b[:min(len(b), int(uint32(c.p[i+1])))]
 		if errno := store(c.View(), uint32(c.p[i]), b); errno != wasip1.ESUCCESS {
 			return 0, errno
 		}
 		n = len(b)
 	default:
-		switch size := p.Kind.stored(); {
+		switch size := stored(p.Kind); {
 		case size == 0:
 			return 0, wasip1.ENOTSUP
 		case int(size) != len(b):
@@ -133,7 +134,7 @@ func (c *Call) SetBytes(name string, b []byte) (int, wasip1.Errno) {
 		}
 		return len(b), store(c.View(), uint32(c.p[i]), b)
 	}
-	if size, at := c.f.only(KindOutSize); size != nil {
+	if size, at := c.f.Only(abi.KindOutSize); size != nil {
 		return n, c.View().PutUint32(uint32(c.p[at]), uint32(n))
 	}
 	return n, wasip1.ESUCCESS

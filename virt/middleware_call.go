@@ -8,18 +8,19 @@ import (
 	"github.com/wasivirt/wasivirt/internal/memlink"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // Call is a call of a function by a guest, as middleware sees it: with its parameters by name, decoded by the
-// table of [Functions]. It is valid until the [Handler] returns. One Call goes through all Handlers around a function, so
+// table of [abi.Functions]. It is valid until the [Handler] returns. One Call goes through all Handlers around a function, so
 // that what one changes the next ones see.
 //
 // A name that the function has no parameter for, or none of the kind, is a mistake in the Handler, and panics: the
 // guest ends with a Result that says [Failed].
 type Call struct {
 	t     *thread
-	f     *Function
+	f     *function
 	p     []uint64
 	chain []Handler
 	next  callFunc
@@ -43,7 +44,7 @@ func (e *ReentryError) Error() string {
 }
 
 // enter begins a call with middleware around it. It returns nil where that is a call of f below another.
-func (t *thread) enter(f *Function, p []uint64, chain []Handler, next callFunc) *Call {
+func (t *thread) enter(f *function, p []uint64, chain []Handler, next callFunc) *Call {
 	for a := t.active; a != nil; a = a.outer {
 		if a.f == f {
 			t.reentered(f)
@@ -72,7 +73,7 @@ func (t *thread) leave(c *Call) {
 }
 
 // reentered ends the guest because of a second call of f below the first.
-func (t *thread) reentered(f *Function) {
+func (t *thread) reentered(f *function) {
 	chain := []string{f.Name}
 	for a := t.active; a != nil; a = a.outer {
 		chain = append([]string{a.f.Name}, chain...)
@@ -126,7 +127,7 @@ func (c *Call) innermost() wasip1.Errno {
 
 // tellLength tells the guest of a write in terms of what it gave.
 func (c *Call) tellLength() {
-	if p, i := c.f.only(KindOutSize); p != nil {
+	if p, i := c.f.Only(abi.KindOutSize); p != nil {
 		ptr := uint32(c.p[i])
 		n, errno := c.View().Uint32(ptr)
 		if errno != wasip1.ESUCCESS {
@@ -144,7 +145,7 @@ func (c *Call) tellLength() {
 func (c *Call) Name() string { return c.f.Name }
 
 // Function is the function's row in the table.
-func (c *Call) Function() Function { return *c.f }
+func (c *Call) Function() abi.Function { return c.f.Function }
 
 // Guest is the guest that made the call.
 func (c *Call) Guest() *Guest { return c.t.guest }
@@ -156,7 +157,7 @@ func (c *Call) Thread() uint32 { return c.t.id() }
 func (c *Call) Context() context.Context { return c.t }
 
 // Raw are the WebAssembly parameters, which may be changed.
-func (c *Call) Raw() []uint64 { return c.p[:c.f.width()] }
+func (c *Call) Raw() []uint64 { return c.p[:c.f.Width()] }
 
 // View is the guest's memory at the moment.
 func (c *Call) View() *memory.View {

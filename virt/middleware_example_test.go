@@ -49,7 +49,7 @@ func ExampleWithMiddleware() {
 func ExampleWithTrace() {
 	ctx := context.Background()
 	host, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual()),
-		virt.WithTrace(trace.Text(os.Stdout), virt.TraceCalls("path_*,fd_write"), virt.TracePaths("/tmp/**"))).Build(ctx)
+		virt.WithTrace(trace.Text(os.Stdout), trace.WithCalls("path_*,fd_write"), trace.WithPaths("/tmp/**"))).Build(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -52,9 +52,9 @@ func Foreign(fn api.GoModuleFunction) Handler {
 }
 
 // callForeign calls a function of another host, which finds its parameters and leaves its result in p.
-func (t *thread) callForeign(fn api.GoModuleFunction, f *Function, p []uint64) wasip1.Errno {
+func (t *thread) callForeign(fn api.GoModuleFunction, f *function, p []uint64) wasip1.Errno {
 	var stack [16]uint64
-	copy(stack[:], p[:f.width()])
+	copy(stack[:], p[:f.Width()])
 	fn.Call(context.Context(t), t.mod, stack[:])
 	t.attach()
 	if f == &threadSpawn {
@@ -74,7 +74,7 @@ func foreign(g *Guest, i int, _ callFunc) callFunc {
 			continue
 		}
 		fn := fb.functions[i]
-		return func(t *thread, f *Function, p []uint64) wasip1.Errno {
+		return func(t *thread, f *function, p []uint64) wasip1.Errno {
 			if t.active != nil && t.active.f == f && t.active.changed {
 				return wasip1.ENOTSUP
 			}

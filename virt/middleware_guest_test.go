@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -50,7 +51,7 @@ func assemble(data []byte, functions ...function) []byte {
 				}
 				types = append(types, kind)
 			}
-			module, name := virt.ModuleName, c.name
+			module, name := abi.ModuleName, c.name
 			switch c.name {
 			case "thread-spawn":
 				module = "wasi"

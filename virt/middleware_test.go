@@ -21,6 +21,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -112,7 +113,7 @@ func TestProgramFailTheThirdWrite(t *testing.T) {
 
 func TestProgramLogOnlyErrors(t *testing.T) {
 	var log bytes.Buffer
-	host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithTrace(trace.Text(&log), virt.TraceErrors()))
+	host := newHost(t, virt.WithClock(clock.NewVirtual()), virt.WithTrace(trace.Text(&log), trace.WithErrors()))
 	runCommand(t, host, command(texts("missing"), openText(0, 7, 0, resultAt), call{"fd_close", []any{77}}, call{"sched_yield", nil}), 3)
 	want := `path_open(3</>, 0, "missing", 0, 0x820016f, 0, 0) = ENOENT (no such file or directory)  <0s>
 fd_close(77) = EBADF (bad file descriptor)  <0s>
@@ -186,7 +187,7 @@ func TestProgramRefuseAModule(t *testing.T) {
 func TestProgramStopAfterThousandCalls(t *testing.T) {
 	host := newHost(t, virt.WithMaxHostCalls(1000))
 	calls := 0
-	m := compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
+	m := compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
 	g, err := host.Instantiate(t.Context(), m, virt.WithMiddleware("sched", func(c *virt.Call) wasip1.Errno { calls++; return c.Next() }))
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +243,7 @@ func TestProgramReentryIsCaught(t *testing.T) {
 
 func TestProgramReplaceAllOfRandom(t *testing.T) {
 	r := runCommand(t, newHost(t), command(texts(), call{"random_get", []any{bufferAt, 4}}), 1,
-		virt.WithReplacement(string(virt.SubsystemRandom), func(c *virt.Call) wasip1.Errno {
+		virt.WithReplacement(string(abi.SubsystemRandom), func(c *virt.Call) wasip1.Errno {
 			_, n := c.Pointer("buf")
 			_, errno := c.SetBytes("buf", bytes.Repeat([]byte{7}, int(n)))
 			return errno
@@ -489,7 +490,7 @@ func TestMistakesInOptions(t *testing.T) {
 		"the Tracer is nil":               virt.WithTrace(nil),
 		"a limit is negative":             virt.WithSharedLimits(virt.Limits{Sleep: -1}),
 		"-1s is negative":                 virt.WithMaxSleep(-time.Second),
-		"-1 bytes of content are too few": virt.WithTrace(trace.Text(nil), virt.TraceBytes(-1)),
+		"trace.WithBytes: -1 is negative": virt.WithTrace(trace.Text(nil), trace.WithBytes(-1)),
 	} {
 		_, err := virt.NewBuilder(o).Build(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // Module is a compiled WebAssembly module, of which any number of guests can be made.
@@ -48,10 +50,7 @@ func (m *Module) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// maxTableElements is how many elements the tables of one instance may hold together (browsers: 10,000,000 in one table).
-// wazero takes 8 bytes for each and knows no limit of its own but 1<<27 at the start and 1<<32 after growing.
-const maxTableElements = 10_000_000
-
+// inspect.MaxTableElements is how many elements the tables of one instance may hold together (browsers: 10,000,000 in one table).
 // maxFunctionName is how many bytes of a function's name are kept. A trap's stack holds it up to thirty times.
 const maxFunctionName = 1 << 10
 
@@ -72,13 +71,13 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Capture:    !h.config.noPreempt,
 		Checkpoint: checkpointName,
 
-		TableElements: maxTableElements,
+		TableElements: inspect.MaxTableElements,
 		NameBytes:     maxFunctionName,
 	}
 }
 
 // importText is "module.name", as it is shown.
-func importText(im Import) string {
+func importText(im inspect.Import) string {
 	return safetext.Name(im.Module) + "." + safetext.Name(im.Name)
 }
 
@@ -88,7 +87,7 @@ func exports(m api.Module, name string) bool {
 }
 
 // functionNamed finds a function of preview1.
-func functionNamed(name string) *Function {
+func functionNamed(name string) *function {
 	for i := range preview1 {
 		if preview1[i].Name == name {
 			return &preview1[i]
@@ -98,9 +97,9 @@ func functionNamed(name string) *Function {
 }
 
 // pointers reports whether the function reaches into guest memory.
-func (f *Function) pointers() bool {
+func (f *function) pointers() bool {
 	for _, p := range f.Params {
-		if p.Kind >= KindPath {
+		if p.Kind >= abi.KindPath {
 			return true
 		}
 	}

@@ -3,7 +3,7 @@ package virt_test
 import (
 	"encoding/binary"
 
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // binary types and the opcodes that the modules written by hand are made of.
@@ -127,5 +127,5 @@ func imported(name, params string) handFunc {
 	if name == "proc_exit" {
 		s.results = nil
 	}
-	return handFunc{module: virt.ModuleName, name: name, signature: s}
+	return handFunc{module: abi.ModuleName, name: name, signature: s}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // wasm assembles a module of sections, each with its identifier and its entries.
@@ -113,13 +113,13 @@ func TestModuleLimits(t *testing.T) {
 	for name, module := range hostileModules() {
 		limit, _, _ := strings.Cut(name, "/")
 		t.Run(name, func(t *testing.T) {
-			for _, limits := range []ModuleLimits{DefaultModuleLimits(), untrustedModuleLimits()} {
-				_, err := readModule(module, wasmbin.Limits(limits))
-				bad, ok := errors.AsType[*ModuleError](err)
-				if !ok || bad.Limit == "" || limits == DefaultModuleLimits() && bad.Limit != limit {
+			for _, limits := range []inspect.Limits{inspect.DefaultLimits(), untrustedModuleLimits()} {
+				_, err := readModule(module, limits)
+				bad, ok := errors.AsType[*inspect.Error](err)
+				if !ok || bad.Limit == "" || limits == inspect.DefaultLimits() && bad.Limit != limit {
 					t.Errorf("%v, want the limit %s", err, limit)
 				}
-				if ok && (bad.Offset < 0 || bad.Offset > len(module) || !strings.Contains(bad.Error(), "raise ModuleLimits.")) {
+				if ok && (bad.Offset < 0 || bad.Offset > len(module) || !strings.Contains(bad.Error(), "raise inspect.Limits.")) {
 					t.Errorf("offset %d of %d: %v", bad.Offset, len(module), bad)
 				}
 			}
@@ -138,7 +138,7 @@ func TestModuleLimitsOfRealPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readModule(b, wasmbin.Limits(untrustedModuleLimits())); err != nil {
+		if _, err := readModule(b, untrustedModuleLimits()); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
@@ -155,8 +155,8 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 		module []byte
 		limit  string
 	}{
-		{"a smaller one", []Option{WithModuleLimits(ModuleLimits{Functions: 1})}, module, "Functions"},
-		{"none", []Option{WithModuleLimits(ModuleLimits{})}, module, ""},
+		{"a smaller one", []Option{WithModuleLimits(inspect.Limits{Functions: 1})}, module, "Functions"},
+		{"none", []Option{WithModuleLimits(inspect.Limits{})}, module, ""},
 		{"the defaults", nil, module, ""},
 		{"cost", nil, dear, "FunctionCost"},
 		{"cost, interpreted", []Option{WithInterpreter()}, dear, ""},
@@ -171,7 +171,7 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 			}
 			defer host.Close(ctx)
 			_, err = host.Compile(ctx, tc.module)
-			bad, _ := errors.AsType[*ModuleError](err)
+			bad, _ := errors.AsType[*inspect.Error](err)
 			if tc.limit == "" && err != nil || tc.limit != "" && (bad == nil || bad.Limit != tc.limit) {
 				t.Errorf("%v, want the limit %q", err, tc.limit)
 			}
@@ -179,7 +179,7 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 	}
 }
 
-// TestModuleErrors: whatever is wrong with the bytes is a *ModuleError, from whichever function reads them.
+// TestModuleErrors: whatever is wrong with the bytes is a *inspect.Error, from whichever function reads them.
 func TestModuleErrors(t *testing.T) {
 	ctx := context.Background()
 	host, err := NewBuilder(WithInterpreter()).Build(ctx)
@@ -188,7 +188,7 @@ func TestModuleErrors(t *testing.T) {
 	}
 	defer host.Close(ctx)
 	reads := map[string]func([]byte) error{
-		"Inspect": func(b []byte) error { _, err := Inspect(b); return err },
+		"Inspect": func(b []byte) error { _, err := inspect.Module(b); return err },
 		"Audit":   func(b []byte) error { _, err := host.Audit(b); return err },
 		"Rewrite": func(b []byte) error { _, err := host.Rewrite(b); return err },
 		"Compile": func(b []byte) error { _, err := host.Compile(ctx, b); return err },
@@ -202,14 +202,14 @@ func TestModuleErrors(t *testing.T) {
 	} {
 		for function, read := range reads {
 			err := read(module)
-			bad, ok := errors.AsType[*ModuleError](err)
+			bad, ok := errors.AsType[*inspect.Error](err)
 			if !ok || bad.Offset < 0 || bad.Section == "" || bad.Limit != "" {
 				t.Errorf("%s of %s: %#v", function, name, err)
 			}
 		}
 	}
 	// What only the engine sees: an i32 that is not there.
-	if _, err := host.Compile(ctx, command(1, "\x00", "\x1a")); fmt.Sprintf("%T", err) != "*virt.ModuleError" || errors.Unwrap(err) == nil {
+	if _, err := host.Compile(ctx, command(1, "\x00", "\x1a")); fmt.Sprintf("%T", err) != "*inspect.Error" || errors.Unwrap(err) == nil {
 		t.Errorf("%#v", err)
 	}
 }

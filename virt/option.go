@@ -18,6 +18,7 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -50,7 +51,7 @@ type config struct {
 	runtimeConfig wazero.RuntimeConfig
 	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
 	interpreted   bool   // wazero's interpreter was asked for
-	moduleLimits  *ModuleLimits
+	moduleLimits  *inspect.Limits
 	cache         *compilationCache
 	process       *ProcessLimits // of those that compile; nil for none
 	modules       []func(wazero.Runtime) (api.Module, error)

@@ -2,11 +2,11 @@ package virt
 
 import (
 	"fmt"
-	gopath "path"
 	"slices"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/glob"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -111,8 +111,9 @@ func judge(rules []Rule) Handler {
 			}
 			return c.Next()
 		}
-		texts := c.Paths()
-		if errno := decide(rules, texts, c.resolvedPaths()); errno != wasip1.ESUCCESS {
+		s := c.subject()
+		texts := s.texts(c.t)
+		if errno := decide(rules, texts, s.resolved(c.t)); errno != wasip1.ESUCCESS {
 			return errno
 		}
 		outer := c.t.judged
@@ -152,14 +153,11 @@ type targets struct {
 }
 
 func (c *Call) targets() (all targets) {
-	i, fds := 0, 0
-	for _, p := range c.f.Params {
-		if p.Kind == KindFd && fds < len(all.fds) {
-			all.fds[fds] = uint32(c.p[i])
+	fds := 0
+	for at, p := range c.f.All() {
+		if p.Kind == abi.KindFd && fds < len(all.fds) {
+			all.fds[fds] = uint32(c.p[at])
 			fds++
-		}
-		if i++; p.Kind.pair() {
-			i++
 		}
 	}
 	for i := range all.paths {
@@ -196,45 +194,4 @@ func (r *Rule) fits(texts, real []string) bool {
 	}
 	other := func(p string) bool { return !matches(p) }
 	return len(texts) > 0 && !slices.ContainsFunc(texts, other) && !slices.ContainsFunc(real, other)
-}
-
-// resolvedPaths are the files that the call is about, with symbolic links followed.
-func (c *Call) resolvedPaths() (places []string) {
-	var fds []string
-	dir, i, asked := uint32(0), 0, false
-	target := ""
-	for _, p := range c.f.Params {
-		switch p.Kind {
-		case KindFd:
-			dir = uint32(c.p[i])
-			if f := c.t.files.Table.Get(dir); f != nil {
-				fds = append(fds, f.Resolved())
-			}
-			asked = true
-		case KindPath:
-			text, errno := c.Path(p.Name)
-			switch {
-			case errno != wasip1.ESUCCESS:
-			case !asked:
-				target = text // what path_symlink stores, which counts from where the link will be
-			case target != "":
-				places = append(places, c.t.files.Resolve(dir, text))
-				if gopath.IsAbs(target) {
-					places = append(places, gopath.Clean(target))
-				} else {
-					above, _ := gopath.Split(strings.TrimRight(text, "/"))
-					places = append(places, c.t.files.Resolve(dir, above+target))
-				}
-			default:
-				places = append(places, c.t.files.Resolve(dir, text))
-			}
-		}
-		if i++; p.Kind.pair() {
-			i++
-		}
-	}
-	if places == nil {
-		return fds
-	}
-	return places
 }

@@ -5,6 +5,10 @@ import (
 	gopath "path"
 	"slices"
 	"strings"
+
+	"github.com/wasivirt/wasivirt/virt/inspect"
+
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // WithAllowedImports makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
@@ -37,7 +41,7 @@ func (c *control) granted(module, name string) bool {
 			ok, _ := gopath.Match(grant, module+"."+name)
 			return ok
 		}
-		if subsystemOf(module, name) == "" {
+		if abi.SubsystemOf(module, name) == "" {
 			return false
 		}
 		s, _ := selects(grant)
@@ -50,24 +54,17 @@ func (c *control) granted(module, name string) bool {
 	})
 }
 
-// Denial is an import that a module would not get, or could not use, under a Host.
-type Denial struct {
-	Import Import
-	Reason string
-}
-
 // Audit tells what a module needs, before it is compiled, and in Denied what of it this Host would not give: imports that
 // nobody provides, that [WithAllowedImports] does not grant, or whose every call its policy denies. The first two make
 // [Host.Compile] refuse the module.
-func (h *Host) Audit(wasm []byte) (*Audit, error) {
-	info, err := readModule(wasm, h.config.limitsOf())
+func (h *Host) Audit(wasm []byte) (*inspect.Audit, error) {
+	a, err := h.config.limitsOf().Inspect(wasm)
 	if err != nil {
 		return nil, err
 	}
-	a := newAudit(info)
 	for _, im := range a.Imports {
 		if reason := h.denies(im); reason != "" {
-			a.Denied = append(a.Denied, Denial{im, reason})
+			a.Denied = append(a.Denied, inspect.Denial{Import: im, Reason: reason})
 		}
 	}
 	return a, nil

@@ -197,7 +197,7 @@ func (h *Host) header(m *Module, c *config) recording.Header {
 var recordingTable = func() recording.Table {
 	t := recording.Table{Spawn: spawnRow}
 	for i := range rows {
-		t.Widths = append(t.Widths, row(i).width())
+		t.Widths = append(t.Widths, row(i).Width())
 	}
 	for _, f := range kernel {
 		width := -1
@@ -213,16 +213,16 @@ var recordingTable = func() recording.Table {
 func recordedCalls(g *Guest, i int, next callFunc) callFunc {
 	switch b := g.observer.(type) {
 	case *recorder:
-		return func(t *thread, f *Function, p []uint64) wasip1.Errno { return b.around(t, i, f, p, next) }
+		return func(t *thread, f *function, p []uint64) wasip1.Errno { return b.around(t, i, f, p, next) }
 	case *replayer:
-		return func(t *thread, f *Function, p []uint64) wasip1.Errno { return b.answer(t, i, f, p) }
+		return func(t *thread, f *function, p []uint64) wasip1.Errno { return b.answer(t, i, f, p) }
 	}
 	return nil
 }
 
 // around records a call.
-func (b *recorder) around(t *thread, i int, f *Function, p []uint64, next callFunc) wasip1.Errno {
-	c := b.begin(t, i, p[:f.width()])
+func (b *recorder) around(t *thread, i int, f *function, p []uint64, next callFunc) wasip1.Errno {
+	c := b.begin(t, i, p[:f.Width()])
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	errno := next(t, f, p)

@@ -24,22 +24,20 @@ func describeCall(i int, args []uint64) string {
 	f := row(i)
 	_, _, names := f.signature()
 	fmt.Fprintf(&b, "%s(", f.Name)
-	at := 0
-	for _, p := range f.Params {
-		n := 1
-		if p.Kind.pair() {
-			n = 2
+	for at, p := range f.All() {
+		pair := at + 1
+		if p.Kind.Pair() {
+			pair++
 		}
-		for range n {
+		for ; at < pair; at++ {
 			if at > 0 {
 				b.WriteString(", ")
 			}
 			form := "%s=%d"
-			if !p.Kind.value() && names[at] == p.Name {
+			if !p.Kind.Value() && names[at] == p.Name {
 				form = "%s=%#x"
 			}
 			fmt.Fprintf(&b, form, names[at], args[at])
-			at++
 		}
 	}
 	return b.String() + ")"

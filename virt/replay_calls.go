@@ -10,8 +10,8 @@ import (
 )
 
 // answer answers a call as it was answered.
-func (r *replayer) answer(t *thread, i int, f *Function, p []uint64) wasip1.Errno {
-	width := f.width()
+func (r *replayer) answer(t *thread, i int, f *function, p []uint64) wasip1.Errno {
+	width := f.Width()
 	var args [12]uint64
 	copy(args[:], p[:width])
 	a, ok := r.call(t, i, args[:width])

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -30,14 +31,14 @@ func TestReplayOfEveryFunction(t *testing.T) {
 // Each function is replayed alone too, whatever it answers: also where it ends the guest.
 func TestReplayOfEachFunction(t *testing.T) {
 	cache := compiledOnce(t)
-	for _, f := range virt.Functions() {
+	for _, f := range abi.Functions() {
 		for _, arg := range []int{0, 1, 3, 64} {
 			var args []any
 			for _, p := range f.Params {
 				switch p.Kind {
-				case virt.KindPath, virt.KindCiovs, virt.KindIovs, virt.KindOutBuffer:
+				case abi.KindPath, abi.KindCiovs, abi.KindIovs, abi.KindOutBuffer:
 					args = append(args, arg, arg)
-				case virt.KindFilesize, virt.KindFiledelta, virt.KindTimestamp, virt.KindCookie, virt.KindRights:
+				case abi.KindFilesize, abi.KindFiledelta, abi.KindTimestamp, abi.KindCookie, abi.KindRights:
 					args = append(args, uint64(arg))
 				default:
 					args = append(args, arg)

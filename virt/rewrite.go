@@ -1,6 +1,9 @@
 package virt
 
-import "github.com/wasivirt/wasivirt/internal/wasmbin"
+import (
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/inspect"
+)
 
 // Rewrite returns the module as the Host runs it: with checks that let the Host stop it, and with the changes that options ask for. Its
 // imports from "wasivirt" can be answered by a Host only.
@@ -13,7 +16,7 @@ func (h *Host) Rewrite(wasm []byte) ([]byte, error) {
 		return nil, err
 	}
 	if wasm, _, err = wasmbin.Rewrite(wasm, h.rewriting(info)); err != nil {
-		return nil, moduleError(err)
+		return nil, inspect.FromError(err)
 	}
 	return wasm, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // hostileName is a name that a terminal and a log would obey.
@@ -56,7 +58,7 @@ func TestErrorsShowNamesSafely(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer host.Close(ctx)
-	for _, module := range []string{hostileName, "wasi:" + hostileName, strings.Repeat("e", 10_000), ModuleName, reservedModule} {
+	for _, module := range []string{hostileName, "wasi:" + hostileName, strings.Repeat("e", 10_000), abi.ModuleName, reservedModule} {
 		entry := append(append(leb(len(module)), module...), append(leb(len(hostileName)), hostileName+"\x00\x00"...)...)
 		_, err := host.Compile(ctx, newWasm().section(1, 1, "\x60\x00\x00").section(2, 20, string(entry)).section(5, 1, "\x00\x01").
 			section(7, 1, "\x06memory\x02\x00"))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 var (
@@ -165,14 +166,14 @@ func TestSnapshotsAreRefusedWithTheReason(t *testing.T) {
 	host := newHost(t)
 	table := handModule{memory: 1, funcs: []handFunc{{name: "f", body: []byte{opI32Const, 0, 0xd0, 0x70, 0x26, 0}}}, tables: []string{"\x70\x00\x01"}}.encode()
 	g := newGuest(t, host, compiled(t, host, table))
-	audit, err := virt.Inspect(table)
+	audit, err := inspect.Module(table)
 	if err != nil || len(audit.SnapshotRefusals) != 1 {
 		t.Fatalf("%+v, %v", audit, err)
 	}
 	if _, err := g.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "table.set") || !strings.Contains(err.Error(), audit.SnapshotRefusals[0]) {
 		t.Errorf("a module that changes its table: %v; told before: %v", err, audit.SnapshotRefusals)
 	}
-	if audit, err := virt.Inspect(warmWasm); err != nil || audit.SnapshotRefusals != nil {
+	if audit, err := inspect.Module(warmWasm); err != nil || audit.SnapshotRefusals != nil {
 		t.Errorf("a module that can be saved: %+v, %v", audit.SnapshotRefusals, err)
 	}
 	g = newGuest(t, host, compiled(t, host, warmWasm))

@@ -3,7 +3,6 @@ package virt
 import (
 	"errors"
 	"fmt"
-	gopath "path"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/internal/glob"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -30,57 +30,27 @@ type tracing struct {
 	start int64
 }
 
-// TraceOption says what a trace shows.
-type TraceOption func(*tracing) error
-
-// TraceCalls shows the functions that match names only; see [WithMiddleware].
-func TraceCalls(match string) TraceOption {
-	return func(tr *tracing) (err error) { tr.match, err = selects(match); return err }
-}
-
-// TracePaths shows only calls that are about a file that one of the patterns matches; see [Call.Paths] and [Allow].
-func TracePaths(patterns ...string) TraceOption {
-	return func(tr *tracing) error { tr.paths = patterns; return glob.Check(patterns) }
-}
-
-// TraceErrnos shows only calls that answer one of the errnos, ESUCCESS included where it is given.
-func TraceErrnos(errnos ...wasip1.Errno) TraceOption {
-	return func(tr *tracing) error { tr.errnos = errnos; return nil }
-}
-
-// TraceErrors shows only calls that fail.
-func TraceErrors() TraceOption {
-	return func(tr *tracing) error { tr.failed = true; return nil }
-}
-
-// TraceBytes shows the first n bytes of content. Default: 32.
-func TraceBytes(n int) TraceOption {
-	return func(tr *tracing) error {
-		if n < 0 {
-			return fmt.Errorf("%d bytes of content are too few", n)
-		}
-		tr.bytes = min(n, MaxContent)
-		return nil
-	}
-}
-
-// TraceRealTime takes times from the machine's clock. Without it they are the Host's.
-func TraceRealTime() TraceOption {
-	return func(tr *tracing) error { tr.clock = clock.Real(); return nil }
-}
-
-// WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. It may be
-// given several times.
-func WithTrace(t trace.Tracer, opts ...TraceOption) GuestOption {
-	tr := &tracing{tracer: t, bytes: 32}
-	errs := []error{TraceCalls("*")(tr)}
+// WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. Options
+// say which calls, and how much of them: [trace.WithCalls] and others. WithTrace may be given several times.
+func WithTrace(t trace.Tracer, opts ...trace.Option) GuestOption {
+	show := trace.Show{Calls: "*", Bytes: 32}
 	for _, o := range opts {
-		errs = append(errs, o(tr))
+		o(&show)
+	}
+	tr := &tracing{tracer: t, paths: show.Paths, errnos: show.Errnos, failed: show.Failed, bytes: min(show.Bytes, maxContent)}
+	if show.RealTime {
+		tr.clock = clock.Real()
+	}
+	match, err := selects(show.Calls)
+	tr.match = match
+	errs := []error{err, glob.Check(show.Paths)}
+	if show.Bytes < 0 {
+		errs = append(errs, fmt.Errorf("trace.WithBytes: %d is negative", show.Bytes))
 	}
 	if t == nil {
 		errs = append(errs, errors.New("the Tracer is nil"))
 	}
-	err := errors.Join(errs...)
+	err = errors.Join(errs...)
 	return guestOption("WithTrace", func(c *config) error {
 		c.control.traces = append(c.control.traces[:len(c.control.traces):len(c.control.traces)], tr)
 		return err
@@ -124,9 +94,9 @@ func traced(g *Guest, i int, next callFunc) (outer callFunc) {
 }
 
 func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
-	return func(t *thread, f *Function, p []uint64) (errno wasip1.Errno) {
+	return func(t *thread, f *function, p []uint64) (errno wasip1.Errno) {
 		d := decoder{t: t, f: f, bytes: tr.bytes}
-		d.p = append(d.raw[:0], p[:f.width()]...) // the call's own may be changed, or hold the result afterwards
+		d.p = append(d.raw[:0], p[:f.Width()]...) // the call's own may be changed, or hold the result afterwards
 		if tr.paths != nil && !slices.ContainsFunc(d.paths(), func(p string) bool { return glob.MatchAny(tr.paths, p) }) {
 			return next(t, f, p)
 		}
@@ -159,7 +129,7 @@ func (g *Guest) name() string { return g.group.Name() }
 // decoder decodes the parameters of one call.
 type decoder struct {
 	t     *thread
-	f     *Function
+	f     *function
 	p     []uint64
 	raw   [16]uint64
 	bytes int
@@ -172,50 +142,11 @@ func (d *decoder) look() {
 	d.view.Reset(d.t.view.Bytes())
 }
 
-// each calls f with each parameter and its place among the WebAssembly parameters.
-func (d *decoder) each(f func(p Param, i int)) {
-	i := 0
-	for _, p := range d.f.Params {
-		f(p, i)
-		if i++; p.Kind.pair() {
-			i++
-		}
-	}
-}
-
 // paths are what [Call.Paths] tells of the call.
 func (d *decoder) paths() []string {
 	d.look()
-	var paths, fds []string
-	dir, target, asked := "", "", false
-	d.each(func(p Param, i int) {
-		switch p.Kind {
-		case KindFd:
-			if dir, asked = d.t.pathOf(uint32(d.p[i])), true; dir != "" {
-				fds = append(fds, dir)
-			}
-		case KindPath:
-			s, ok := d.path(i)
-			switch {
-			case !ok:
-			case !asked:
-				target = s // what path_symlink stores, which counts from where the link will be
-			default:
-				link := gopath.Join(dir, s)
-				paths = append(paths, link)
-				if target != "" && !gopath.IsAbs(target) {
-					target = gopath.Join(gopath.Dir(link), target)
-				}
-			}
-		}
-	})
-	if target != "" {
-		paths = append(paths, gopath.Clean(target))
-	}
-	if paths == nil {
-		return fds
-	}
-	return paths
+	s := d.f.subject(d.p, func(_ *abi.Param, at int) (string, bool) { return d.path(at) })
+	return s.texts(d.t)
 }
 
 func (d *decoder) path(i int) (string, bool) {

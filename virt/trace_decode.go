@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -14,13 +15,12 @@ import (
 // given decodes the parameters before the call: what the guest gave, and where it wants the rest.
 func (d *decoder) given() (args []trace.Value) {
 	d.look()
-	d.each(func(p Param, i int) {
-		if p.Kind.number() {
-			return
+	for i, p := range d.f.All() {
+		if !p.Kind.Number() {
+			text, value := d.decode(p.Kind, i)
+			args = append(args, trace.Value{Name: p.Name, Text: text, Value: value})
 		}
-		text, value := d.decode(p.Kind, i)
-		args = append(args, trace.Value{Name: p.Name, Text: text, Value: value})
-	})
+	}
 	return args
 }
 
@@ -31,80 +31,80 @@ func (d *decoder) answered(e *trace.Event) {
 	}
 	d.look()
 	n := 0
-	d.each(func(p Param, i int) {
-		if p.Kind.number() {
+	for i, p := range d.f.All() {
+		if p.Kind.Number() {
 			if v, errno := load(&d.view, p.Kind, uint32(d.p[i])); errno == wasip1.ESUCCESS {
 				text := strconv.FormatUint(v, 10)
 				value := any(v)
-				if p.Kind == KindOutRoflags {
+				if p.Kind == abi.KindOutRoflags {
 					text = wasip1.Roflags(v).String()
 					value = text
 				}
 				e.Results = append(e.Results, trace.Value{Name: p.Name, Text: text, Value: value})
 			}
-			return
+			continue
 		}
-		if p.Kind >= KindIovs {
+		if p.Kind >= abi.KindIovs {
 			e.Args[n].Text, e.Args[n].Value = d.stored(p.Kind, i)
 		}
 		n++
-	})
+	}
 	if d.f == &threadSpawn {
 		e.Results = append(e.Results, trace.Value{Name: "tid", Text: strconv.FormatUint(uint64(d.t.spawned), 10), Value: uint64(d.t.spawned)})
 	}
 }
 
 // decode decodes a parameter before the call.
-func (d *decoder) decode(k Kind, i int) (string, any) {
-	if k.value() {
+func (d *decoder) decode(k abi.Kind, i int) (string, any) {
+	if k.Value() {
 		return d.value(k, d.p[i])
 	}
 	ptr := uint32(d.p[i])
 	switch k {
-	case KindPath:
+	case abi.KindPath:
 		if s, ok := d.path(i); ok {
 			return strconv.Quote(s), s
 		}
-	case KindCiovs:
+	case abi.KindCiovs:
 		if text, value, ok := d.buffers(i, memory.MaxIovecTotal, false); ok {
 			return text, value
 		}
-	case KindSubscriptions:
-		_, at := d.f.only(KindSize)
+	case abi.KindSubscriptions:
+		_, at := d.f.Only(abi.KindSize)
 		if subs, ok := d.subscriptions(ptr, uint32(d.p[at])); ok {
 			return array(subs)
 		}
 	}
 	text := fmt.Sprintf("%#x", ptr)
-	if k.pair() {
+	if k.Pair() {
 		text += fmt.Sprintf("[%d]", uint32(d.p[i+1]))
 	}
 	return text, text
 }
 
 // stored decodes what the call stored at a pointer.
-func (d *decoder) stored(k Kind, i int) (string, any) {
+func (d *decoder) stored(k abi.Kind, i int) (string, any) {
 	ptr := uint32(d.p[i])
 	n := ^uint32(0)
-	if size, at := d.f.only(KindOutSize); size != nil {
+	if size, at := d.f.Only(abi.KindOutSize); size != nil {
 		n, _ = d.view.Uint32(uint32(d.p[at]))
 	}
 	switch k {
-	case KindIovs:
+	case abi.KindIovs:
 		if text, value, ok := d.buffers(i, uint64(n), true); ok {
 			return text, value
 		}
-	case KindOutBuffer:
+	case abi.KindOutBuffer:
 		n = min(n, uint32(d.p[i+1]))
 		if b, errno := d.view.Read(ptr, min(n, uint32(d.bytes))); errno == wasip1.ESUCCESS {
 			return content(b, uint64(n))
 		}
-	case KindOutEvents:
+	case abi.KindOutEvents:
 		if events, ok := d.events(ptr, n); ok {
 			return array(events)
 		}
-	case KindOutFdstat, KindOutFilestat, KindOutPrestat:
-		if b, errno := d.view.Read(ptr, k.stored()); errno == wasip1.ESUCCESS {
+	case abi.KindOutFdstat, abi.KindOutFilestat, abi.KindOutPrestat:
+		if b, errno := d.view.Read(ptr, stored(k)); errno == wasip1.ESUCCESS {
 			return structure(fields(k, b))
 		}
 	}
@@ -112,10 +112,10 @@ func (d *decoder) stored(k Kind, i int) (string, any) {
 }
 
 // value decodes a parameter that is a value.
-func (d *decoder) value(k Kind, v uint64) (string, any) {
+func (d *decoder) value(k abi.Kind, v uint64) (string, any) {
 	name := func(s fmt.Stringer) (string, any) { return s.String(), s.String() }
 	switch k {
-	case KindFd:
+	case abi.KindFd:
 		path := d.t.pathOf(uint32(v))
 		fd := strconv.FormatUint(uint64(uint32(v)), 10)
 		switch {
@@ -125,38 +125,38 @@ func (d *decoder) value(k Kind, v uint64) (string, any) {
 			return fd + "<" + escaped(path) + ">", []trace.Value{number("fd", uint64(uint32(v))), {Name: "path", Text: path, Value: path}}
 		}
 		return fd + escaped(path), []trace.Value{number("fd", uint64(uint32(v))), {Name: "path", Text: path, Value: path}}
-	case KindFiledelta:
+	case abi.KindFiledelta:
 		return strconv.FormatInt(int64(v), 10), int64(v)
-	case KindRights:
+	case abi.KindRights:
 		text, value := name(wasip1.Rights(v))
 		if strings.Count(text, "|") > 2 {
 			text = fmt.Sprintf("%#x", v)
 		}
 		return text, value
-	case KindClockID:
+	case abi.KindClockID:
 		return name(wasip1.ClockID(v))
-	case KindAdvice:
+	case abi.KindAdvice:
 		return name(wasip1.Advice(v))
-	case KindFdflags:
+	case abi.KindFdflags:
 		return name(wasip1.Fdflags(v))
-	case KindFstflags:
+	case abi.KindFstflags:
 		return name(wasip1.Fstflags(v))
-	case KindLookupflags:
+	case abi.KindLookupflags:
 		return name(wasip1.Lookupflags(v))
-	case KindOflags:
+	case abi.KindOflags:
 		return name(wasip1.Oflags(v))
-	case KindWhence:
+	case abi.KindWhence:
 		return name(wasip1.Whence(v))
-	case KindRiflags:
+	case abi.KindRiflags:
 		return name(wasip1.Riflags(v))
-	case KindSiflags:
+	case abi.KindSiflags:
 		return name(wasip1.Siflags(v))
-	case KindSdflags:
+	case abi.KindSdflags:
 		return name(wasip1.Sdflags(v))
-	case KindSignal:
+	case abi.KindSignal:
 		return name(wasip1.Signal(v))
 	}
-	if !k.wide() {
+	if !k.Wide() {
 		v = uint64(uint32(v))
 	}
 	return strconv.FormatUint(v, 10), v
@@ -233,12 +233,12 @@ func named(name string, v fmt.Stringer) trace.Value {
 }
 
 // fields are those of a struct in guest memory.
-func fields(k Kind, b []byte) []trace.Value {
+func fields(k abi.Kind, b []byte) []trace.Value {
 	switch k {
-	case KindOutFdstat:
+	case abi.KindOutFdstat:
 		s := wasip1.DecodeFdstat(b)
 		return []trace.Value{named("type", s.Filetype), named("flags", s.Flags), named("rights", s.RightsBase), named("inheriting", s.RightsInheriting)}
-	case KindOutPrestat:
+	case abi.KindOutPrestat:
 		s := wasip1.DecodePrestat(b)
 		return []trace.Value{named("tag", s.Tag), number("name_len", uint64(s.NameLen))}
 	}
@@ -262,7 +262,7 @@ func (d *decoder) subscriptions(ptr, n uint32) (all [][]trace.Value, ok bool) {
 		if s.Tag == wasip1.EventtypeClock {
 			f = append(f, named("clock", s.Clock.ID), number("timeout", s.Clock.Timeout), named("flags", s.Clock.Flags))
 		} else {
-			text, value := d.value(KindFd, uint64(s.Fd))
+			text, value := d.value(abi.KindFd, uint64(s.Fd))
 			f = append(f, trace.Value{Name: "fd", Text: text, Value: value})
 		}
 		all = append(all, f)

@@ -20,6 +20,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -155,7 +156,7 @@ func TestTracesShowEveryFunction(t *testing.T) {
 	for _, e := range checkPerfetto(t, perfetto.Bytes()) {
 		inPerfetto = append(inPerfetto, e.Name)
 	}
-	functions := virt.Functions()
+	functions := abi.Functions()
 	if len(functions) != 46 {
 		t.Errorf("the table has %d functions", len(functions))
 	}
@@ -252,11 +253,11 @@ func TestPerfettoHasATrackAThread(t *testing.T) {
 }
 
 func TestPerfettoNestsCallsWithinCalls(t *testing.T) {
-	for name, opts := range map[string][]virt.TraceOption{"as they happen": nil, "by errno": {virt.TraceErrnos(0)}} {
+	for name, opts := range map[string][]trace.Option{"as they happen": nil, "by errno": {trace.WithErrnos(0)}} {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
 			p := trace.Perfetto(&file)
-			host := newHost(t, virt.WithTrace(p, append(opts, virt.TraceRealTime())...))
+			host := newHost(t, virt.WithTrace(p, append(opts, trace.WithRealTime())...))
 			wasm := assemble(texts("x"), function{"_start", []call{writeText(1, 0)}}, function{"draw", []call{{"random_get", []any{bufferAt, 8}}}})
 			runCommand(t, host, wasm, 0, virt.WithMiddleware("fd_write", func(c *virt.Call) wasip1.Errno {
 				if _, err := c.Guest().Call(c.Context(), "draw"); err != nil {
@@ -279,15 +280,15 @@ func TestTraceFilters(t *testing.T) {
 		call{"sched_yield", nil}, call{"fd_close", []any{from(resultAt)}})
 	for _, tc := range []struct {
 		name string
-		opt  virt.TraceOption
+		opt  trace.Option
 		want string
 	}{
-		{"call", virt.TraceCalls("fd_*,sched"), "fd_write sched_yield fd_close"},
-		{"path", virt.TracePaths("/a"), "path_open fd_write fd_close"},
-		{"the directory before a path is not what the call is about", virt.TracePaths("/"), ""},
-		{"tree", virt.TracePaths("/**"), "path_open path_open fd_write fd_close"},
-		{"errno", virt.TraceErrnos(wasip1.ENOENT), "path_open"},
-		{"errors", virt.TraceErrors(), "path_open"},
+		{"call", trace.WithCalls("fd_*,sched"), "fd_write sched_yield fd_close"},
+		{"path", trace.WithPaths("/a"), "path_open fd_write fd_close"},
+		{"the directory before a path is not what the call is about", trace.WithPaths("/"), ""},
+		{"tree", trace.WithPaths("/**"), "path_open path_open fd_write fd_close"},
+		{"errno", trace.WithErrnos(wasip1.ENOENT), "path_open"},
+		{"errors", trace.WithErrors(), "path_open"},
 	} {
 		var log bytes.Buffer
 		runCommand(t, newHost(t, virt.WithTrace(trace.Text(&log), tc.opt)), wasm, 0)

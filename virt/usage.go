@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // Usage tells what a guest has used so far.
@@ -96,14 +97,14 @@ const (
 var flows = func() (all [rows]flow) {
 	for i := range all {
 		f := row(i)
-		p, at := f.only(KindOutSize)
+		p, at := f.Only(abi.KindOutSize)
 		all[i] = flow{none, uint8(at)}
 		for _, each := range f.Params {
 			switch {
 			case p == nil:
-			case each.Kind == KindIovs:
+			case each.Kind == abi.KindIovs:
 				all[i].way = in
-			case each.Kind == KindCiovs:
+			case each.Kind == abi.KindCiovs:
 				all[i].way = out
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -46,7 +47,7 @@ func TestUsageIsExactAfterARun(t *testing.T) {
 
 func TestUsageWhileAGuestRuns(t *testing.T) {
 	host := newHost(t, virt.WithUsage(), virt.WithFuel(1<<40))
-	g := newGuest(t, host, compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
+	g := newGuest(t, host, compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -72,7 +73,7 @@ func TestUsageWhileAGuestRuns(t *testing.T) {
 
 func TestFuelUsedIsExact(t *testing.T) {
 	host := newHost(t, virt.WithFuel(10_000_000))
-	g := newGuest(t, host, compiled(t, host, loop(virt.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
+	g := newGuest(t, host, compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}})))
 	var used []uint64
 	for _, n := range []uint64{1000, 2000, 3000} {
 		before := g.Usage().Fuel
@@ -113,7 +114,7 @@ func BenchmarkSurroundings(b *testing.B) {
 				}
 				ctx := b.Context()
 				host := newHost(b, virt.WithClock(clock.NewVirtual()), virt.WithSeed(1))
-				guest, err := host.Instantiate(ctx, compiled(b, host, loop(virt.ModuleName, texts("x"), nil, c)), row.opts...)
+				guest, err := host.Instantiate(ctx, compiled(b, host, loop(abi.ModuleName, texts("x"), nil, c)), row.opts...)
 				if err != nil {
 					b.Fatal(err)
 				}

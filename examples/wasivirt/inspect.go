@@ -10,11 +10,11 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// inspect is the command of that name: it says what a module needs before it runs.
-func inspect(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
+// inspectModule is the command inspect. It says what a module needs before it runs.
+func inspectModule(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	if help, err := parse(flags, args, stdout); help || err != nil {
@@ -27,7 +27,7 @@ func inspect(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.W
 	if err != nil {
 		return exitHost, err
 	}
-	audit, err := virt.Inspect(wasm)
+	audit, err := inspect.Module(wasm)
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", args[0], err)
 	}

@@ -48,7 +48,7 @@ type command = func(ctx context.Context, args []string, stdin io.Reader, stdout,
 func commands() map[string]command {
 	return map[string]command{
 		"run":          runGuest,
-		"inspect":      inspect,
+		"inspect":      inspectModule,
 		"explore":      exploreGuest,
 		"replay":       replay,
 		"diff":         diff,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // replay is the command of that name: it runs a recording again.
@@ -48,7 +49,7 @@ func (w *world) recording(wasm []byte, stderr io.Writer) (virt.GuestOption, erro
 	if w.record == "" {
 		return virt.GuestOptions(), nil
 	}
-	if audit, err := virt.Inspect(wasm); err == nil && audit.Shared() && !w.deterministic.set && !strings.HasPrefix(w.sched, "seeded") {
+	if audit, err := inspect.Module(wasm); err == nil && audit.Shared() && !w.deterministic.set && !strings.HasPrefix(w.sched, "seeded") {
 		if w.parallel {
 			return virt.GuestOption{}, errors.New("-record -sched parallel: the guest has threads, and what passes between them in memory crosses no border that could be recorded: give -sched seeded[:N], which runs one at a time")
 		}

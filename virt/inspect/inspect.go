@@ -1,4 +1,5 @@
-package virt
+// Package inspect reads modules before they run: what they import and export, their memories, and whether they stay within limits.
+package inspect
 
 import (
 	"fmt"
@@ -7,6 +8,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
 // Audit tells what a module needs, before it runs.
@@ -19,18 +21,18 @@ type Audit struct {
 	Exports []string
 	// Threads says that it starts threads: it imports thread-spawn.
 	Threads bool
-	// SnapshotRefusals says why [Guest.Snapshot] refuses every guest of the module, each with the name of what it cannot take; nil if
+	// SnapshotRefusals says why virt.Guest.Snapshot refuses every guest of the module, each with the name of what it cannot take; nil if
 	// the module can be saved.
 	SnapshotRefusals []string
-	// Denied is what a Host would not give; [Inspect], which knows no Host, leaves it empty. See [Host.Audit].
+	// Denied is what a Host would not give. [Module] knows no Host and leaves it empty; virt.Host.Audit fills it.
 	Denied []Denial
 }
 
 // Import is one function that a module imports.
 type Import struct {
 	Module, Name string
-	// Subsystem answers it; "" where no Host does by itself, so that the embedder has to.
-	Subsystem Subsystem
+	// Subsystem answers it. It is "" if no Host answers it by itself; then the embedder has to.
+	Subsystem abi.Subsystem
 }
 
 // Memory is a memory of a module.
@@ -59,13 +61,27 @@ func (m Memory) String() string {
 	return b.String()
 }
 
-// Inspect reads a module without compiling it. The error says what is wrong with the bytes.
-func Inspect(wasm []byte) (*Audit, error) {
-	limits := DefaultModuleLimits()
-	limits.FunctionCost, limits.TotalCost = 0, 0 // it compiles nothing
-	m, err := readModule(wasm, wasmbin.Limits(limits))
-	if err != nil {
+// Denial is an import that a module would not get, or could not use, under a Host.
+type Denial struct {
+	Import Import
+	Reason string
+}
+
+// Module reads a module within the [DefaultLimits], without compiling it. Errors: an [*Error].
+func Module(wasm []byte) (*Audit, error) {
+	l := DefaultLimits()
+	l.FunctionCost, l.TotalCost = 0, 0 // nothing is compiled
+	return l.Inspect(wasm)
+}
+
+// Inspect reads a module within the limits, without compiling it. Errors: an [*Error].
+func (l Limits) Inspect(wasm []byte) (*Audit, error) {
+	if err := l.Check(wasm); err != nil {
 		return nil, err
+	}
+	m, err := wasmbin.Inspect(wasm)
+	if err != nil {
+		return nil, FromError(err)
 	}
 	return newAudit(m), nil
 }
@@ -74,13 +90,13 @@ func newAudit(m *wasmbin.Module) *Audit {
 	a := &Audit{}
 	for _, im := range m.Imports {
 		if im.Kind == wasmbin.KindFunc {
-			each := newImport(im)
-			a.Threads = a.Threads || im.Module == threadsModule && each.Subsystem == SubsystemSched
+			each := Import{im.Module, im.Name, abi.SubsystemOf(im.Module, im.Name)}
+			a.Threads = a.Threads || im.Module == abi.ThreadsModule && each.Subsystem == abi.SubsystemSched
 			a.Imports = append(a.Imports, each)
 		}
 	}
 	for _, mem := range m.Memories {
-		each := Memory{Min: mem.Min * pageSize, Max: mem.Max * pageSize, Shared: mem.Shared}
+		each := Memory{Min: mem.Min * (1 << 16), Max: mem.Max * (1 << 16), Shared: mem.Shared}
 		if mem.Imported {
 			each.Import = mem.Module + "." + mem.Name
 		}
@@ -94,21 +110,6 @@ func newAudit(m *wasmbin.Module) *Audit {
 		a.SnapshotRefusals = append(a.SnapshotRefusals, "its code cannot be read: "+err.Error())
 	}
 	return a
-}
-
-// subsystemOf is the subsystem that answers an import, or "".
-func subsystemOf(module, name string) Subsystem {
-	switch module {
-	case ModuleName:
-		if f := functionNamed(name); f != nil {
-			return f.Subsystem
-		}
-	case threadsModule:
-		if slices.ContainsFunc(threadFunctions, func(f kernelFunction) bool { return f.name == name }) {
-			return SubsystemSched
-		}
-	}
-	return ""
 }
 
 // Shared reports whether a memory is shared: threads can be started, or the guest is made for them.
