@@ -301,6 +301,17 @@ func (g *Group) Threads() []Info {
 	return infos
 }
 
+// Status tells of the threads alive, the oldest first, with the time since which each waits.
+func (g *Group) Status() []Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]Status, 0, g.threads.len)
+	for t := g.threads.head; t != nil; t = t.inGroup.next {
+		all = append(all, t.status())
+	}
+	return all
+}
+
 // CPUTime returns the CPU time of all threads, those that ended included, in nanoseconds. It
 // implements clock.CPU.
 func (g *Group) CPUTime() int64 {

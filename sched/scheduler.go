@@ -107,6 +107,13 @@ type Info struct {
 	On     uint64 // and for
 }
 
+// Status is an Info with a time.
+type Status struct {
+	Info
+	// Since is the reading of the group's monotonic clock since when the thread has no turn, in nanoseconds; 0 while it runs.
+	Since int64
+}
+
 // String returns "guest/1 waiting: memory.atomic.wait32 0x400".
 func (i Info) String() string {
 	s := fmt.Sprintf("%s/%d %s", i.Group, i.Thread, i.State)

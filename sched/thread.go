@@ -232,6 +232,13 @@ func (t *Thread) Info() Info {
 	return Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}
 }
 
+// status tells what the thread does, and since when.
+func (t *Thread) status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Status{Info: Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}, Since: t.idle}
+}
+
 // links are a thread's neighbours in a threadList.
 type links struct{ prev, next *Thread }
 

@@ -271,7 +271,7 @@ type Descriptor struct {
 	Flags            wasip1.Fdflags
 	Rights           wasip1.Rights
 	RightsInheriting wasip1.Rights
-	Offset           int64
+	Offset           int64 // -1 where the position is in use at the moment
 	File             *OpenFile
 }
 
@@ -293,9 +293,13 @@ func (t *Table) List() []Descriptor {
 	}
 	t.mu.Unlock()
 	for i := range list {
-		// Without the table's lock: the position is not to be had while the file is being read.
+		// Without the table's lock, and without waiting for a file that is being read.
 		d, f := &list[i], list[i].File
-		d.Type, d.Path, d.Preopened, d.Flags, d.Offset = f.kind, f.Path(), f.preopened, f.Flags(), f.position()
+		d.Type, d.Path, d.Preopened, d.Flags, d.Offset = f.kind, f.Path(), f.preopened, f.Flags(), -1
+		if f.mu.TryLock() {
+			d.Offset = f.offset
+			f.mu.Unlock()
+		}
 		d.Rights, d.RightsInheriting = f.Rights()
 	}
 	return list

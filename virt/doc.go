@@ -40,6 +40,7 @@
 //	answer some WASI calls by myself          [WithReplacement]; by another host module: [WithFallback]
 //	forbid calls or paths                     [WithPolicy]
 //	refuse modules by what they import        [WithAllowedImports]
+//	see what guests do now                    package virt/ps
 //	see calls                                 [WithTrace]; count them: [WithUsage]
 //	make calls fail                           [WithFaults]; operations of a file system: package vfs/faultfs
 //	repeat a run exactly                      [Deterministic]; find races: package virt/explore; test: package virt/virttest

@@ -555,6 +555,16 @@ func (g *Guest) noteEnd(thread uint32, err error) {
 	g.ends = slices.Insert(g.ends, at, end)
 }
 
+// Name returns the guest's argument 0.
+func (g *Guest) Name() string { return g.title }
+
+// Number returns the guest's number in its Host: 1 for the first one that was made.
+func (g *Guest) Number() uint64 { return g.usage.number }
+
+// Threads tells what each of the guest's threads does at this moment, what it waits for, and since when on the Host's monotonic clock. It
+// may be called at any time.
+func (g *Guest) Threads() []sched.Status { return g.group.Status() }
+
 // Files returns the guest's descriptors, which host code may look at and change while the guest runs.
 func (g *Guest) Files() *vfs.Table { return g.files }
 

@@ -235,6 +235,10 @@ func (h *Host) closeRuntime(ctx context.Context) error {
 // Runtime returns the wazero runtime that the Host's guests run in.
 func (h *Host) Runtime() wazero.Runtime { return h.runtime }
 
+// Guests returns the guests of the Host and its siblings that have not been closed, in the order in which they were made. It may be
+// called at any time. Package virt/ps shows them to a person.
+func (h *Host) Guests() []*Guest { return h.alive() }
+
 // Clock returns the clock that all guests of the Host see.
 func (h *Host) Clock() clock.Clock { return h.clock }
 

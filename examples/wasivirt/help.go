@@ -43,7 +43,7 @@ var flagGroups = []struct {
 	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "absolute-links", "argv0", "invoke"}},
 	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy"}},
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "fuel", "memory", "disk", "output", "fds"}},
-	{"What happened", []string{"trace", "trace-format", "record", "diff", "export"}},
+	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},
 	{"Faults", []string{"fault"}},
 	{"Engine", []string{"interpreter", "no-preempt"}},
 }

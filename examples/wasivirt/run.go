@@ -56,7 +56,7 @@ type settings struct {
 	memory, disk, output                          size
 	switches, strategy                            string
 	parallel                                      bool // -sched parallel was asked for
-	trace, traceFormat, record, diff              string
+	trace, traceFormat, record, diff, status      string
 	noPreempt, interpreter, absoluteLinks         bool
 	untrusted                                     bool
 	lateTimers                                    bool
@@ -150,6 +150,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
 	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts; a dir: mount is then changed at the end of the run")
+	f.StringVar(&s.status, "status", "", "`FILE`, written each second: the guests, what their threads wait for, and their open descriptors. SIGUSR1 writes the same to standard error")
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
@@ -310,6 +311,11 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
 	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx))) }()
+	tell, err := s.tellStatus(host, stderr)
+	if err != nil {
+		return exitHost, err
+	}
+	defer func() { err = errors.Join(err, tell()) }()
 	var result *virt.Result
 	if s.invoke != "" {
 		result, err = invoke(ctx, guest, s.invoke, args, stdout)

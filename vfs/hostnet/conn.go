@@ -73,6 +73,9 @@ func (s *Conn) LocalAddr() net.Addr { return s.c.LocalAddr() }
 // RemoteAddr returns the address of the other end.
 func (s *Conn) RemoteAddr() net.Addr { return s.c.RemoteAddr() }
 
+// Peer returns the address of the other end as text. It implements vfs.Peered.
+func (s *Conn) Peer() string { return s.c.RemoteAddr().String() }
+
 // Read reads what there is. Errors: EAGAIN; io.EOF; EBADF after Close; those of the connection.
 func (s *Conn) Read(p []byte) (int, error) { return s.Recv(p, false) }
 

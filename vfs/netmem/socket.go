@@ -161,6 +161,9 @@ func (s *Socket) LocalAddr() Addr { return s.local }
 // RemoteAddr returns the address of the other end.
 func (s *Socket) RemoteAddr() Addr { return s.conn.ends[1-s.side].local }
 
+// Peer returns the address of the other end as text. It implements vfs.Peered.
+func (s *Socket) Peer() string { return s.RemoteAddr().String() }
+
 // Read reads what has arrived. Errors: EAGAIN; io.EOF; ECONNRESET; ECONNREFUSED; EBADF after Close.
 func (s *Socket) Read(p []byte) (int, error) { return s.Recv(p, false) }
 
