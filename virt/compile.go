@@ -21,6 +21,11 @@ type compilation struct {
 	memory   wazero.CompiledModule // of the shared memory that it imports, else nil
 	info     *wasmbin.Module
 	report   *wasmbin.Report // nil where the module was not rewritten
+	options  wasmbin.Options // by which it was rewritten
+
+	offsetFile string
+	source     sourceLines
+
 	name     string
 	sum      [32]byte // SHA-256 of the module as it was given
 	exported map[string]api.FunctionDefinition
@@ -56,6 +61,7 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
 	}
+	wasm = slices.Clone(wasm) // the caller may change it while, and after, it is compiled
 	info, err := readModule(wasm, h.config.limitsOf())
 	if err != nil {
 		return nil, err
@@ -154,7 +160,6 @@ func (c *compilation) free(ctx context.Context) error {
 
 // compile rewrites a module and has the engine compile it.
 func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *wasmbin.Module, options wasmbin.Options) error {
-	wasm = slices.Clone(wasm) // the caller may be gone, and its bytes with it
 	rewritten, report, err := wasmbin.Rewrite(wasm, options)
 	if err != nil {
 		return inspect.FromError(err)
@@ -170,6 +175,7 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 		return err
 	}
 	c.compiled, c.info, c.report = compiled, info, report
+	c.options, c.offsetFile = options, options.Offsets
 	c.name, c.exported = compiled.Name(), compiled.ExportedFunctions()
 	if mem := sharedMemory(info); mem != nil && mem.Imported {
 		if c.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {

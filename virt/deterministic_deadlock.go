@@ -12,7 +12,7 @@ import (
 // Stack is where a thread was when the guest ended.
 type Stack struct {
 	Thread uint32
-	// Frames are the WebAssembly functions that were active, innermost first, one a line.
+	// Frames are the WebAssembly functions that were active, innermost first, one a line, as in [Trap.Stack].
 	Frames string
 }
 
@@ -65,5 +65,5 @@ func (g *Guest) noteStack(t *thread, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at, _ := slices.BinarySearchFunc(g.result.Stacks, t.id(), func(s Stack, id uint32) int { return int(s.Thread) - int(id) })
-	g.result.Stacks = slices.Insert(g.result.Stacks, at, Stack{t.id(), stackLines(stack)})
+	g.result.Stacks = slices.Insert(g.result.Stacks, at, Stack{t.id(), g.module.stack(stack)})
 }

@@ -186,7 +186,7 @@ func (g *Guest) instantiate(ctx context.Context) error {
 		g.host.instantiated(g)
 		return nil
 	}
-	if r := resultOf(err); r.Outcome != Failed {
+	if r := g.module.resultOf(err); r.Outcome != Failed {
 		g.decide(r)
 		return &ExitError{Result: g.Result()}
 	}
@@ -476,7 +476,7 @@ func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64)
 		return results, nil
 	}
 	g.noteStack(t, err)
-	if r := resultOf(err); r != nil {
+	if r := g.module.resultOf(err); r != nil {
 		r.Trap.from(fn)
 		if r.Outcome == Trapped && g.config.resume {
 			return nil, &ExitError{Result: r}
@@ -537,7 +537,7 @@ func (g *Guest) noteEnd(thread uint32, err error) {
 		return
 	}
 	end := ThreadEnd{Thread: thread, Outcome: Canceled}
-	if r := resultOf(err); r == nil {
+	if r := g.module.resultOf(err); r == nil {
 		end.Outcome = Exited
 	} else if !errors.Is(err, errUnwound) && (r.Outcome == Trapped || r.Outcome == Failed) {
 		end.Outcome, end.Trap, end.Err = r.Outcome, r.Trap, r.Err

@@ -73,6 +73,7 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 
 		TableElements: inspect.MaxTableElements,
 		NameBytes:     maxFunctionName,
+		Offsets:       offsetFile(info),
 	}
 }
 

@@ -218,7 +218,9 @@ type Trap struct {
 	Kind TrapKind
 	// Message is the engine's own.
 	Message string
-	// Stack holds the WebAssembly functions that were active, innermost first, one a line.
+	// Stack holds the WebAssembly functions that were active, innermost first, one a line. "at file:line:column" follows a function
+	// if the module has line tables of DWARF (clang -g, rustc -g), and "at file:line" if it was compiled by Go. Names of Rust
+	// functions are demangled.
 	Stack string
 	// Err is what a Handler or HostFunction gave to Trap; nil for other traps, and in a replay.
 	Err error
@@ -251,7 +253,7 @@ const (
 
 // parseTrap makes a Trap of an error with which wazero answered a call. It returns nil if the error
 // is not a trap, but a panic of Go code that the guest called.
-func parseTrap(err error) *Trap {
+func (c *compilation) parseTrap(err error) *Trap {
 	text := err.Error()
 	message, stack, _ := strings.Cut(text, stackHeader)
 	if rest, start := strings.CutPrefix(message, startPrefix); start {
@@ -263,7 +265,7 @@ func parseTrap(err error) *Trap {
 	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trapKinds[TrapStackOverflow].text {
 		return nil
 	}
-	t := &Trap{Message: safetext.Line(message), Stack: stackLines(stack)}
+	t := &Trap{Message: safetext.Line(message), Stack: c.stack(stack)}
 	for k, kind := range trapKinds {
 		if kind.text != "" && strings.Contains(message, kind.text) {
 			t.Kind = TrapKind(k)
@@ -275,7 +277,7 @@ func parseTrap(err error) *Trap {
 
 // waitTrap makes a Trap of an error of a wait or notify, which the Host answers in WebAssembly's place. It returns
 // nil if err is none.
-func waitTrap(err error) *Trap {
+func (c *compilation) waitTrap(err error) *Trap {
 	reason, ok := errors.AsType[sched.Trap](err)
 	if !ok {
 		return nil
@@ -285,27 +287,12 @@ func waitTrap(err error) *Trap {
 	if reason == sched.TrapUnaligned {
 		kind = TrapUnalignedAtomic
 	}
-	return &Trap{Kind: kind, Message: kind.String(), Stack: stackLines(stack)}
-}
-
-// maxStackLines is how many lines of a stack a Trap holds. The engine tells of thirty functions.
-const maxStackLines = 128
-
-// stackLines tidies the stack as wazero prints it.
-func stackLines(text string) (stack string) {
-	text, _, _ = strings.Cut(text, goStackHeader)
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line+"\n")
-		}
-	}
-	return safetext.Lines(strings.Join(lines, ""), maxStackLines)
+	return &Trap{Kind: kind, Message: kind.String(), Stack: c.stack(stack)}
 }
 
 // resultOf is the result that an error of a call of the guest's code stands for. It is nil if there is
 // no error.
-func resultOf(err error) *Result {
+func (c *compilation) resultOf(err error) *Result {
 	if err == nil {
 		return nil
 	}
@@ -318,12 +305,12 @@ func resultOf(err error) *Result {
 	}
 	if trap, ok := errors.AsType[*Trap](err); ok {
 		_, stack, _ := strings.Cut(err.Error(), stackHeader)
-		return &Result{Outcome: Trapped, Trap: &Trap{Kind: trap.Kind, Message: trap.Message, Stack: stackLines(stack), Err: trap.Err}}
+		return &Result{Outcome: Trapped, Trap: &Trap{Kind: trap.Kind, Message: trap.Message, Stack: c.stack(stack), Err: trap.Err}}
 	}
-	if trap := waitTrap(err); trap != nil {
+	if trap := c.waitTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}
 	}
-	if trap := parseTrap(err); trap != nil {
+	if trap := c.parseTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}
 	}
 	return &Result{Outcome: Failed, Err: err}

@@ -105,7 +105,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	}
 	if err != nil {
 		g.noteStack(t, err)
-		r := resultOf(err)
+		r := g.module.resultOf(err)
 		r.Thread = t.id()
 		g.decide(r)
 	}

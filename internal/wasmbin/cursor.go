@@ -179,10 +179,15 @@ type patcher struct {
 	data []byte
 	last int // everything before it is in out
 	out  []byte
+
+	trace *tracing // is told what is copied, unless nil
 }
 
 // copyTo copies what stands before at.
 func (p *patcher) copyTo(at int) {
+	if p.trace != nil {
+		p.trace.move(len(p.out), p.last, at-p.last)
+	}
 	p.out = append(p.out, p.data[p.last:at]...)
 	p.last = at
 }

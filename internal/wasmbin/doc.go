@@ -91,7 +91,8 @@
 // call, of functions on a cycle and of all that could take more than 16 KiB together.
 //
 // Code that moves makes offsets wrong: sections of DWARF, source maps, branch
-// hints and relocations are dropped, names of labels too. Names of functions and
+// hints and relocations are dropped, names of labels too. [Offsets] leads from an
+// offset in the new code back to the old, by writing the code once more. Names of functions and
 // locals stay. Whatever the rewriter does not know is an error with its offset.
 // Some things that wazero 1.12 compiles are refused: a function with more than
 // [MaxLocals] locals, a vector opcode encoded in another than the shortest way

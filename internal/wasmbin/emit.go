@@ -45,7 +45,7 @@ type label struct {
 
 func (e *emitter) emit(b *body) []byte {
 	e.body = b
-	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0]}
+	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0], trace: e.tune.trace}
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
 	e.labels = append(e.labels[:0], label{op: opBlock})
 	e.wrapped, e.fuelLocal, e.stopLocal = false, -1, -1

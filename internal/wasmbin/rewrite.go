@@ -62,6 +62,9 @@ type Options struct {
 	// NameBytes is how many bytes of the names of functions and of the module stay in the name section, in which
 	// control characters are escaped then. 0 leaves names as they are.
 	NameBytes int
+	// Offsets, unless it is "", has wazero print "0x1f: NAME:1" with each function of a stack: the offset in the rewritten code
+	// section, which an [OffsetMap] leads back from, and Offsets for NAME. wazero keeps 16 bytes for each instruction then.
+	Offsets string
 	// HostModules are the import modules whose functions never call back
 	// into the guest; nil stands for those of WASI. What else is imported is
 	// taken to do so, which costs checks.
@@ -73,7 +76,7 @@ type Options struct {
 const DefaultPeriod = 1 << 17
 
 func (o *Options) isZero() bool {
-	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0
+	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0 && o.Offsets == ""
 }
 
 // Signature is an import that was added.
@@ -121,6 +124,7 @@ func Rewrite(module []byte, opts Options) ([]byte, *Report, error) {
 type tuning struct {
 	force bool                              // write every section anew, even if nothing changes
 	emit  func(r *rewriter, b *body) []byte // writes the bodies instead of the emitter
+	trace *tracing                          // is told where code goes
 }
 
 // rewriter holds one rewriting.

@@ -61,6 +61,9 @@ func (r *rewriter) write() error {
 	for _, id := range missing {
 		r.create(id)
 	}
+	if r.opts.Offsets != "" {
+		r.writeDebug()
+	}
 	return nil
 }
 
@@ -264,6 +267,9 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 	bodies := r.reader()
 	e := &r.emitter
 	e.rewriter = r
+	if t := r.tune.trace; t != nil {
+		t.m.section, t.m.imported = s.pos, uint32(r.importedFuncs)
+	}
 	for {
 		b, ok, err := bodies.next()
 		if err != nil {
@@ -272,6 +278,9 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 		if !ok {
 			break
 		}
+		if r.tune.trace != nil {
+			r.tune.trace.begin()
+		}
 		var code []byte
 		if r.tune.emit != nil {
 			code = r.tune.emit(r, b)
@@ -279,6 +288,9 @@ func (r *rewriter) code(s *section) ([]byte, error) {
 			code = e.emit(b)
 		}
 		p.u32(b.at, b.locals, uint32(len(code)))
+		if r.tune.trace != nil {
+			r.tune.trace.end(len(p.out), len(p.out)+len(code))
+		}
 		p.out = append(p.out, code...)
 		p.last = b.end
 	}
