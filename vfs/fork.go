@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"io"
 	"math/bits"
 	"reflect"
 
@@ -25,6 +26,13 @@ type Fork struct {
 	// Settle, if not nil, is called when the descriptors that go over have been opened. It drops files without a name that none of
 	// them has.
 	Settle func()
+}
+
+// Storer is implemented by a file system that can be written down whole, with inode numbers and places in directories, as
+// package memfs reads it.
+type Storer interface {
+	FS
+	Store(w io.Writer) error
 }
 
 // Forking copies file systems that belong together. Whatever several of them share, such as a layer or a quota, is copied once. The

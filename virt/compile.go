@@ -26,9 +26,10 @@ type compilation struct {
 	offsetFile string
 	source     sourceLines
 
-	name     string
-	sum      [32]byte // SHA-256 of the module as it was given
-	exported map[string]api.FunctionDefinition
+	name      string
+	sum       [32]byte // SHA-256 of the module as it was given
+	rewritten [32]byte // and as it is run
+	exported  map[string]api.FunctionDefinition
 
 	host   *Host // the first
 	key    compilationKey
@@ -174,7 +175,7 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 	if err != nil {
 		return err
 	}
-	c.compiled, c.info, c.report = compiled, info, report
+	c.compiled, c.info, c.report, c.rewritten = compiled, info, report, sha256.Sum256(rewritten)
 	c.options, c.offsetFile = options, options.Offsets
 	c.name, c.exported = compiled.Name(), compiled.ExportedFunctions()
 	if mem := sharedMemory(info); mem != nil && mem.Imported {

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/internal/mapping"
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
@@ -27,6 +28,7 @@ type Snapshot struct {
 	files  []vfs.OpenState
 	mounts []forked
 	disk   snapshotDisk
+	given  []mount // by ReadSnapshot, instead of the guest's
 	left   map[Budget]int64
 	point  checkpoint
 
@@ -53,7 +55,8 @@ var errFrames = errors.New("snapshot: a call of the guest is under way, and the 
 // of them until the guest seeds it again. They see the Host's clock.
 //
 // What cannot be taken whole is refused with its name: imported tables, globals and memories, tables that the module changes, mutable
-// references, threads that live, streams and devices that are open, file systems that can be changed and are no [vfs.Forker].
+// references, threads that live, streams and devices that are open, file systems that can be changed and are no [vfs.Forker]. [Inspect]
+// tells beforehand what it would refuse of a module.
 func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if err := g.checkSnapshot(); err != nil {
 		return nil, err
@@ -90,7 +93,7 @@ func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if err := s.takeInstance(ctx, g); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	s.hash = sync.OnceValues(s.computeHash)
+	s.initHash()
 	if point.reached {
 		g.decide(&Result{Outcome: Exited})
 	}
@@ -140,6 +143,10 @@ func (s *Snapshot) takeInstance(ctx context.Context, g *Guest) (err error) {
 	for i := range g.module.report.Globals {
 		e := &g.module.report.Globals[i]
 		var v cell
+		if g.module.countsStack(e) {
+			s.cells = append(s.cells, v) // no call is under way
+			continue
+		}
 		if accessors, ok := c.Vectors[e.Index]; ok {
 			halves, err := mod.ExportedFunction(accessors.Get).Call(context.WithoutCancel(ctx))
 			if err != nil {
@@ -158,6 +165,11 @@ func (s *Snapshot) takeInstance(ctx context.Context, g *Guest) (err error) {
 	s.size = uint64(len(mem))
 	s.image, err = mapping.NewImage(mem)
 	return err
+}
+
+// countsStack reports whether a global counts the engine's stack.
+func (m *Module) countsStack(e *wasmbin.ExportedGlobal) bool {
+	return e.Export == m.report.StackGlobal || e.Export == m.report.StackEndGlobal
 }
 
 // mapped is the guest's memory, nil where it has none.
@@ -238,7 +250,7 @@ const unset = math.MaxUint64 - 1
 // configure returns the options of a guest, and which budgets opts give.
 func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, error) {
 	c := s.config
-	c.mounts = nil
+	c.mounts = s.given
 	given := map[Budget]bool{}
 	if len(opts) > 0 {
 		if err := errors.Join(apply(&c, opts)...); err != nil {
@@ -262,7 +274,7 @@ func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, erro
 func (s *Snapshot) takeOver(g *Guest, given map[Budget]bool) {
 	for b, a := range g.budgets.named() {
 		if left, ok := s.left[b]; ok && a != nil && !given[b] {
-			a.left.Store(left)
+			a.left.Store(min(left, a.left.Load()))
 		}
 	}
 }
@@ -318,6 +330,9 @@ func (s *Snapshot) restoreCells(ctx context.Context, g *Guest) error {
 	mod, c := g.main.mod, g.module.captured()
 	for i := range g.module.report.Globals {
 		e, v := &g.module.report.Globals[i], s.cells[i]
+		if g.module.countsStack(e) {
+			continue // it is the instance's own
+		}
 		if accessors, ok := c.Vectors[e.Index]; ok {
 			if _, err := mod.ExportedFunction(accessors.Set).Call(context.WithoutCancel(ctx), v.low, v.high); err != nil {
 				return err
@@ -349,6 +364,8 @@ func (s *Snapshot) restoreCells(ctx context.Context, g *Guest) error {
 // Hash is a SHA-256 of the module, the memory and the globals that the snapshot holds: the same for snapshots of guests that did
 // the same. Files are not part of it.
 func (s *Snapshot) Hash() ([32]byte, error) { return s.hash() }
+
+func (s *Snapshot) initHash() { s.hash = sync.OnceValues(s.computeHash) }
 
 func (s *Snapshot) computeHash() (sum [32]byte, err error) {
 	h := sha256.New()

@@ -17,6 +17,7 @@ const usage = `wasivirt runs WebAssembly programs in a virtual world.
   wasivirt inspect guest.wasm              say what a program needs
   wasivirt explore [run flags] -seeds 1..1000 guest.wasm [args]
                                            run it with many thread orders
+  wasivirt snapshot -o FILE guest.wasm     start it, and write what it is then
   wasivirt replay FILE guest.wasm          run a recording, without its world
   wasivirt diff A B                        say where two recordings part
   wasivirt rewrite -o OUT guest.wasm       write the module as it is really run
@@ -33,6 +34,8 @@ First steps:
   wasivirt run -dir . tool.wasm README.md  with this directory, writable
   wasivirt run -mount /=overlay:. tool.wasm
                                            with a copy of it that is thrown away
+  wasivirt snapshot -o warm.snap tool.wasm
+  wasivirt run -from warm.snap tool.wasm   from where it was warmed up
 `
 
 // flagGroups are the flags of run as they are shown in help. Those of no group come last.
@@ -40,7 +43,7 @@ var flagGroups = []struct {
 	title string
 	flags []string
 }{
-	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "absolute-links", "argv0", "invoke"}},
+	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "absolute-links", "argv0", "invoke", "from"}},
 	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy"}},
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "fuel", "memory", "disk", "output", "fds"}},
 	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},

@@ -50,6 +50,7 @@ func commands() map[string]command {
 		"run":          runGuest,
 		"inspect":      inspectModule,
 		"explore":      exploreGuest,
+		"snapshot":     snapshotGuest,
 		"replay":       replay,
 		"diff":         diff,
 		"rewrite":      rewrite,

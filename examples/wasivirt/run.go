@@ -60,6 +60,7 @@ type settings struct {
 	noPreempt, interpreter, absoluteLinks         bool
 	untrusted                                     bool
 	lateTimers                                    bool
+	from, store                                   string
 }
 
 // optional is a number that may be left out.
@@ -145,6 +146,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
 	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
 	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
+	f.StringVar(&s.from, "from", "", "`FILE` of wasivirt snapshot: begin where that was taken. Mounts that are given take the place of those in it")
 	f.BoolVar(&s.lateTimers, "late-timers", true, "with -deterministic and explore, let timers of up to a second fire while threads could run, as if the machine had stopped them")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
@@ -178,6 +180,7 @@ var wants = map[string]string{
 	"inspect":    "wasivirt inspect guest.wasm",
 	"go-overlay": "wasivirt go-overlay [-go COMMAND] -o overlay.json",
 	"explore":    "wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
+	"snapshot":   "wasivirt snapshot -o FILE [run flags] guest.wasm [guest arguments]",
 	"replay":     "wasivirt replay [-interpreter] FILE guest.wasm",
 	"rewrite":    "wasivirt rewrite -o OUT [run flags] guest.wasm",
 }
@@ -296,21 +299,28 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		w.leave = ctx.Err() != nil
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
-	if s.invoke == "" && !module.Command() {
+	if s.invoke == "" && s.store == "" && !module.Command() {
 		return exitHost, fmt.Errorf("%s: the module exports no _start: it is no program; -invoke NAME calls one of its exports (see wasivirt inspect)", file)
 	}
 	name := s.argv0
 	if name == "" {
 		name = filepath.Base(file)
 	}
-	guest, err := host.Instantiate(ctx, module, recording, virt.WithName(name), virt.WithArgs(args...),
+	guest, close, err := s.instantiate(ctx, host, module, recording, virt.WithName(name), virt.WithArgs(args...),
 		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))
 	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
 		return status(exit.Result, stderr), nil
 	} else if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
-	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx)), close()) }()
+	if s.store != "" {
+		err := s.storeSnapshot(ctx, guest)
+		if exit, ok := errors.AsType[*virt.ExitError](err); ok {
+			return status(exit.Result, stderr), nil
+		}
+		return 0, err
+	}
 	tell, err := s.tellStatus(host, stderr)
 	if err != nil {
 		return exitHost, err

@@ -17,6 +17,7 @@ type FS struct {
 	env     vfs.Env
 	lastIno uint64
 	root    *directory
+	plain   bool // New made it, and nothing was added or removed
 	machine bool // a stream of WithStreams is of the machine
 }
 
@@ -55,7 +56,15 @@ func New(opts ...Option) *FS {
 	for _, opt := range opts {
 		opt(f)
 	}
+	f.plain = true
 	return f
+}
+
+// Standard reports whether the FS is what [New] returned: nothing was added and nothing removed.
+func (f *FS) Standard() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.plain
 }
 
 // standard is an FS with the devices of New.
@@ -157,6 +166,7 @@ func (f *FS) find(path string, create bool) (*directory, string, error) {
 		}
 	}
 	f.mu.Lock()
+	f.plain = false // whoever asks changes something
 	dir := f.root
 	for _, name := range parts[:len(parts)-1] {
 		next := dir.names[name]

@@ -13,7 +13,7 @@ var _ vfs.Forker = (*FS)(nil)
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	g := &FS{lastIno: f.lastIno}
+	g := &FS{lastIno: f.lastIno, plain: f.plain}
 	g.root = f.root.fork(g, s)
 	return vfs.Fork{FS: g, Node: g.counterpart}, nil
 }

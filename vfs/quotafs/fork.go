@@ -72,6 +72,11 @@ func (f *FS) charged(in *inode, bytes, meta, inodes int64) {
 	in.charged = true
 }
 
+// CountsTo reports whether q is one of the quotas that files count to.
+func (f *FS) CountsTo(q *Quota) bool {
+	return q != nil && slices.ContainsFunc(f.quotas, func(a account) bool { return a.Quota == q })
+}
+
 var _ vfs.Forker = (*FS)(nil)
 
 // ForkFS implements [vfs.Forker]. The fork has quotas of its own, with the same limits, of which what it holds is in use; file systems

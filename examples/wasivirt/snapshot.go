@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// snapshotGuest is the command snapshot: it warms a guest up and writes what it is then to a file, for run -from.
+func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	var s settings
+	flags := s.flags()
+	flags.Init("snapshot", flags.ErrorHandling())
+	out := flags.String("o", "", "`FILE` to write")
+	if help, err := parse(flags, args, stdout); help || err != nil {
+		return exitHost, err
+	}
+	if flags.NArg() == 0 || *out == "" {
+		return exitHost, fmt.Errorf("want: %s", wants["snapshot"])
+	}
+	if s.from != "" || s.record != "" || s.invoke != "" {
+		return exitHost, errors.New("-from, -record and -invoke have no effect on a snapshot: give them to wasivirt run")
+	}
+	s.store = *out
+	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
+}
+
+// instantiate makes the guest, of a snapshot with -from.
+func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *virt.Module, opts ...virt.GuestOption) (_ *virt.Guest, close func() error, err error) {
+	if s.from == "" {
+		guest, err := host.Instantiate(ctx, module, opts...)
+		return guest, func() error { return nil }, err
+	}
+	f, err := os.Open(s.from)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	snapshot, err := virt.ReadSnapshot(module, f)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", s.from, err)
+	}
+	guest, err := snapshot.Start(ctx, opts...)
+	if err != nil {
+		return nil, nil, errors.Join(err, snapshot.Close())
+	}
+	return guest, snapshot.Close, nil
+}
+
+// storeSnapshot writes what the guest is to the file of -o, which is whole or not there.
+func (s *settings) storeSnapshot(ctx context.Context, guest *virt.Guest) (err error) {
+	snapshot, err := guest.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	f, err := os.CreateTemp(filepath.Dir(s.store), ".wasivirt-snapshot-*")
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriterSize(f, 1<<16)
+	_, err = snapshot.WriteTo(buffered)
+	if err = errors.Join(err, buffered.Flush(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), s.store)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
+}
