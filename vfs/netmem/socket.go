@@ -2,6 +2,7 @@ package netmem
 
 import (
 	"io"
+	"slices"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs/pipe"
@@ -141,9 +142,16 @@ func (c *connection) retryLocked() {
 	}
 }
 
-// breakLocked ends both directions with an error.
+// breakLocked ends both directions with an error. Nothing of the connection stays on its way or with its listener, because a
+// guest may begin and close any number of connections while nothing arrives.
 func (c *connection) breakLocked(err error) {
+	if l := c.network.listeners[string(c.ends[1].local)]; l != nil && c.phase == inLine {
+		l.line = slices.DeleteFunc(l.line, func(other *connection) bool { return other == c })
+	}
 	c.phase = broken
+	for i := range c.ends {
+		c.wireTo(i).forget(c)
+	}
 	delete(c.network.conns, c)
 	for i, s := range c.ends {
 		c.flows[i].ring.Drop()

@@ -1,6 +1,7 @@
 package netmem
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wasivirt/wasivirt/clock"
@@ -126,14 +127,26 @@ func (w *wire) deliverDue() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.clock.Monotonic()
-	k := 0
-	for ; k < len(w.packets) && !w.down && w.packets[k].at <= now; k++ {
-		p := w.packets[k]
-		w.packets[k] = nil
+	for len(w.packets) > 0 && !w.down && w.packets[0].at <= now {
+		p := w.packets[0]
+		w.packets[0] = nil
+		w.packets = w.packets[1:] // before it arrives: that may take others off the wire
 		p.gone = true
 		p.conn.arriveLocked(p.to, p.kind, p.n)
 	}
-	w.packets = w.packets[k:]
+}
+
+// forget takes what a connection has on the wire off it.
+func (w *wire) forget(c *connection) {
+	w.packets = slices.DeleteFunc(w.packets, func(p *packet) bool {
+		if p.conn != c {
+			return false
+		}
+		p.gone = true
+		stop(p.timers)
+		p.timers = nil
+		return true
+	})
 }
 
 // cut stops everything on the wire where it is.
@@ -156,6 +169,9 @@ func (w *wire) heal() {
 	packets := w.packets
 	w.packets = nil
 	for _, p := range packets {
+		if p.conn.phase == broken {
+			continue
+		}
 		again := *p // a timer of the old one that is about to be set is stopped
 		if again.kind == packetData {
 			w.send(p.conn, p.to, p.kind, p.n)

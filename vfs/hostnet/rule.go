@@ -1,0 +1,88 @@
+package hostnet
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Rule grants a guest part of the machine's network, by TCP. Make one with [Connect] or [Listen].
+type Rule struct {
+	listen bool
+	prefix netip.Prefix // the zero value where the rule is about a name
+	name   string
+	ports  []uint16 // none: all
+	err    error
+}
+
+// Connect lets guests connect to a host on ports, or on every port if none is given. host is an IP address, a prefix such as
+// "10.0.0.0/8", or a name.
+//
+// A name stands for the addresses that the machine's resolver answers when the guest asks for the name, and only for those that
+// are public: a name whose owner points it at the loopback, at a private or at a link-local address grants nothing, unless
+// another rule grants the address. The guest connects to an address that was answered, which is not looked up again.
+func Connect(host string, ports ...uint16) Rule { return newRule(false, host, ports) }
+
+// Listen lets guests listen at an address, or at all addresses of a prefix. Port 0 stands for a port that the machine chooses.
+func Listen(host string, ports ...uint16) Rule { return newRule(true, host, ports) }
+
+func newRule(listen bool, host string, ports []uint16) Rule {
+	r := Rule{listen: listen, ports: slices.Clone(ports)}
+	if p, err := netip.ParsePrefix(host); err == nil {
+		r.prefix = p.Masked()
+		return r
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		a = a.Unmap()
+		r.prefix = netip.PrefixFrom(a, a.BitLen())
+		return r
+	}
+	r.name = canonical(host)
+	switch {
+	case listen:
+		r.err = fmt.Errorf("listen at %q: want an IP address or a prefix such as 127.0.0.0/8", host)
+	case r.name == "" || strings.ContainsAny(r.name, "/: *"):
+		r.err = fmt.Errorf("connect to %q: want an IP address, a prefix such as 10.0.0.0/8, or the whole name of a host", host)
+	}
+	return r
+}
+
+// canonical is a name as names are compared.
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// String shows the rule as it was made.
+func (r Rule) String() string {
+	what, host := "connect ", r.name
+	if r.listen {
+		what = "listen "
+	}
+	if r.name == "" {
+		host = r.prefix.String()
+	}
+	text := what + host
+	for _, p := range r.ports {
+		text += fmt.Sprintf(" %d", p)
+	}
+	return text
+}
+
+// allows reports whether the rule grants a port.
+func (r *Rule) allows(port uint16) bool { return len(r.ports) == 0 || slices.Contains(r.ports, port) }
+
+// public reports whether an address is one that a name may stand for.
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !carrier.Contains(a)
+}
+
+// carrier are the addresses behind a carrier's translation (RFC 6598), which is private too.
+var carrier = netip.MustParsePrefix("100.64.0.0/10")
+
+func check(rules []Rule) error {
+	var errs []error
+	for _, r := range rules {
+		errs = append(errs, r.err)
+	}
+	return errors.Join(errs...)
+}

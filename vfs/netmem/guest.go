@@ -1,0 +1,157 @@
+package netmem
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/vfs/sockets"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// At returns the network as a guest at site sees it, for virt.WithNetwork. The guest finds other sites by their names:
+// those where somebody listens, and those of names. Its own site is localhost, and every loopback and unspecified address.
+//
+// Sites have addresses ([Network.IP]) because guests know nothing else. An address that belongs to no site is EHOSTUNREACH.
+func (n *Network) At(site string, names ...string) sockets.Network {
+	return &guestNetwork{n, site, slices.Clone(names)}
+}
+
+// IP returns the address of a site: the site itself where it is an address, else one in 10.0.0.0/8 that follows from the name
+// alone.
+func (n *Network) IP(site string) netip.Addr {
+	if a, err := netip.ParseAddr(site); err == nil {
+		return a
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(site))
+	sum := h.Sum32()
+	sum ^= sum >> 24 // all bits count
+	last := byte(1 + uint32(byte(sum))*253/255)
+	return netip.AddrFrom4([4]byte{10, byte(sum >> 16), byte(sum >> 8), last})
+}
+
+// guestNetwork implements [sockets.Network].
+type guestNetwork struct {
+	n     *Network
+	site  string
+	names []string
+}
+
+// sites are those that the guest can find, in order.
+func (g *guestNetwork) sites() []string {
+	all := append(slices.Clone(g.names), g.site)
+	g.n.mu.Lock()
+	for a := range g.n.listeners {
+		all = append(all, Addr(a).Site())
+	}
+	g.n.mu.Unlock()
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Lookup implements [sockets.Network].
+func (g *guestNetwork) Lookup(_ poll.Task, name string) ([]netip.Addr, error) {
+	switch {
+	case name == "localhost":
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+	case slices.Contains(g.sites(), name):
+		return []netip.Addr{g.n.IP(name)}, nil
+	}
+	return nil, wasip1.ENOENT
+}
+
+// own reports whether an address is one of the guest's site.
+func (g *guestNetwork) own(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsUnspecified() || a == g.n.IP(g.site)
+}
+
+// siteOf returns whose address a is.
+func (g *guestNetwork) siteOf(a netip.Addr) (string, bool) {
+	if g.own(a) {
+		return g.site, true
+	}
+	for _, s := range g.sites() {
+		if g.n.IP(s) == a.Unmap() {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+// ipOf returns an Addr as a guest has it.
+func (g *guestNetwork) ipOf(a Addr) netip.AddrPort {
+	port, _ := strconv.ParseUint(strings.TrimPrefix(string(a), a.Site()+":"), 10, 16) // 0 where host code gave it none
+	return netip.AddrPortFrom(g.n.IP(a.Site()), uint16(port))
+}
+
+func siteAddr(site string, port uint16) Addr { return Addr(site + ":" + strconv.Itoa(int(port))) }
+
+// Connect implements [sockets.Network].
+func (g *guestNetwork) Connect(from, to netip.AddrPort) (sockets.Conn, error) {
+	if from.IsValid() && !g.own(from.Addr()) {
+		return nil, wasip1.EADDRNOTAVAIL
+	}
+	site, ok := g.siteOf(to.Addr())
+	if !ok {
+		return nil, wasip1.EHOSTUNREACH
+	}
+	local := siteAddr(g.site, from.Port())
+	g.n.mu.Lock()
+	if from.Port() == 0 {
+		local = g.n.portLocked(g.site)
+	}
+	s := g.n.newLocked(local, siteAddr(site, to.Port())).ends[0]
+	g.n.mu.Unlock()
+	if err := s.connected(); err != nil && err != wasip1.EAGAIN {
+		_ = s.Close() // it is not connected
+		return nil, err
+	}
+	return guestConn{s, g, to}, nil
+}
+
+// Listen implements [sockets.Network].
+func (g *guestNetwork) Listen(at netip.AddrPort, backlog int) (sockets.Listener, error) {
+	if !g.own(at.Addr()) {
+		return nil, wasip1.EADDRNOTAVAIL
+	}
+	l, err := g.n.Listen(string(siteAddr(g.site, at.Port())), backlog)
+	if err != nil {
+		return nil, err
+	}
+	return guestListener{l, g, at.Addr()}, nil
+}
+
+// guestConn implements [sockets.Conn].
+type guestConn struct {
+	*Socket
+	g  *guestNetwork
+	to netip.AddrPort
+}
+
+func (c guestConn) Connected() error       { return c.connected() }
+func (c guestConn) Local() netip.AddrPort  { return c.g.ipOf(c.LocalAddr()) }
+func (c guestConn) Remote() netip.AddrPort { return c.to }
+
+// guestListener implements [sockets.Listener].
+type guestListener struct {
+	*Listener
+	g  *guestNetwork
+	at netip.Addr
+}
+
+func (l guestListener) AcceptConn() (sockets.Conn, error) {
+	s, err := l.accept()
+	if err != nil {
+		return nil, err
+	}
+	return guestConn{s, l.g, l.g.ipOf(s.RemoteAddr())}, nil
+}
+
+func (l guestListener) Local() netip.AddrPort {
+	return netip.AddrPortFrom(l.at, l.g.ipOf(l.addr).Port())
+}
