@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"unsafe"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 
@@ -36,14 +35,14 @@ func (t *thread) unwind(ctx context.Context) {
 //
 //go:noinline
 func (h *Host) adapt(i int) api.GoModuleFunc {
-	f := &preview1[i]
-	var row api.GoModuleFunc
-	row = func(ctx context.Context, mod api.Module, stack []uint64) {
+	f := row(i)
+	var answer api.GoModuleFunc
+	answer = func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)
 		if !ok || !same(t.mod, mod) {
 			t = h.threadOf(ctx, mod)
 			if t.guest.adopted {
-				t.visit(ctx, func() { row(t, mod, stack) })
+				t.visit(ctx, func() { answer(t, mod, stack) })
 				return
 			}
 		}
@@ -91,26 +90,13 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		}
 		stack[0] = uint64(errno)
 	}
-	return row
+	return answer
 }
 
 // same reports whether two modules are one instance. All of wazero's are pointers of one type: comparing these alone
 // saves what comparing interfaces costs, which is asked at every call.
 func same(a, b api.Module) bool {
 	return (*[2]unsafe.Pointer)(unsafe.Pointer(&a))[1] == (*[2]unsafe.Pointer)(unsafe.Pointer(&b))[1]
-}
-
-// export adds the functions to a host module.
-func (h *Host) export(b wazero.HostModuleBuilder) {
-	for i := range preview1 {
-		f := &preview1[i]
-		params, results, names := f.signature()
-		b.NewFunctionBuilder().
-			WithGoModuleFunction(h.adapt(i), params, results).
-			WithName(f.Name).
-			WithParameterNames(names...).
-			Export(f.Name)
-	}
 }
 
 // threadOf finds the thread that called where the context does not tell: a call that did not come through

@@ -93,7 +93,11 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		_ = c.release(ctx) // there is no code that could not be freed
 		return nil, err
 	}
-	return &Module{compilation: c, host: h}, nil
+	m := &Module{compilation: c, host: h}
+	if m.preview1, err = h.first().variants.get(values, h.first(), signaturesOf(info.Imports)); err != nil {
+		return nil, errors.Join(err, c.release(values))
+	}
+	return m, nil
 }
 
 // compilation returns the one for a key, which begins unless there is one. The caller holds a reference.

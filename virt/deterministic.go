@@ -152,6 +152,9 @@ func (d *deterministic) check(c *config) error {
 			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p.stream))
 		}
 	}
+	if vfs.UsesMachine(c.network) {
+		errs = append(errs, fmt.Errorf("WithNetwork: the network is the machine's (%T)", c.network))
+	}
 	for _, m := range c.mounts {
 		if vfs.UsesMachine(m.fsys) {
 			errs = append(errs, machineError(m.path))

@@ -84,7 +84,7 @@ func NewFunctionExporter(ctx context.Context, r wazero.Runtime, opts ...Option) 
 }
 
 // ExportFunctions adds the functions of preview1. What the embedder exports afterwards under one of their names wins.
-func (e *FunctionExporter) ExportFunctions(b wazero.HostModuleBuilder) { e.host.export(b) }
+func (e *FunctionExporter) ExportFunctions(b wazero.HostModuleBuilder) { e.host.export(b, 0) }
 
 // Close closes the worlds of all modules that called the functions, and the module that [Instantiate] made.
 func (e *FunctionExporter) Close(ctx context.Context) error { return e.host.Close(ctx) }

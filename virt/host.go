@@ -81,6 +81,7 @@ type Host struct {
 	owned     bool
 	elder     *Host                 // whose runtime and modules these are, of a sibling
 	modules   map[string]api.Module // what guests import from the Host, by name
+	variants  variants
 	clock     clock.Clock
 	scheduler sched.Scheduler
 	movable   clock.Mover // the clock, where computing takes time on it; else nil
@@ -203,24 +204,32 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 		return nil, err
 	}
 	preview1 := h.runtime.NewHostModuleBuilder(abi.ModuleName)
-	h.export(preview1)
+	h.export(preview1, 0)
 	builders := map[string]wazero.HostModuleBuilder{
 		abi.ModuleName:    preview1,
 		abi.ThreadsModule: h.kernelModule(abi.ThreadsModule, threadFunctions),
 		reservedModule:    h.kernelModule(reservedModule, kernel),
 	}
 	for name, b := range builders {
-		compiled, err := b.Compile(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("compile the host module %s: %w", name, err)
-		}
-		// It has no name in the runtime, so that many Hosts, and wazero's own WASI, can stand side by side.
-		h.modules[name], err = h.runtime.InstantiateModule(ctx, compiled, h.plain)
-		if err != nil {
-			return nil, fmt.Errorf("instantiate the host module %s: %w", name, err)
+		if h.modules[name], err = h.instantiateHost(ctx, name, b); err != nil {
+			return nil, err
 		}
 	}
 	return h, nil
+}
+
+// instantiateHost makes a host module. It has no name in the runtime, so that many Hosts, and wazero's own WASI, can stand side
+// by side.
+func (h *Host) instantiateHost(ctx context.Context, name string, b wazero.HostModuleBuilder) (api.Module, error) {
+	compiled, err := b.Compile(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("compile the host module %s: %w", name, err)
+	}
+	m, err := h.runtime.InstantiateModule(ctx, compiled, h.plain)
+	if err != nil {
+		return nil, fmt.Errorf("instantiate the host module %s: %w", name, err)
+	}
+	return m, nil
 }
 
 // closeRuntime closes a runtime that the Host made, and its cache.

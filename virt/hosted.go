@@ -146,12 +146,9 @@ func (h *Host) exportHosted(ctx context.Context) error {
 		for _, f := range functions {
 			b.NewFunctionBuilder().WithGoModuleFunction(h.adaptHosted(f), f.Params, f.Results).WithName(f.Name).Export(f.Name)
 		}
-		compiled, err := b.Compile(ctx)
-		if err != nil {
-			return fmt.Errorf("compile the host module %s: %w", name, err)
-		}
-		if h.modules[name], err = h.runtime.InstantiateModule(ctx, compiled, h.plain); err != nil {
-			return fmt.Errorf("instantiate the host module %s: %w", name, err)
+		var err error
+		if h.modules[name], err = h.instantiateHost(ctx, name, b); err != nil {
+			return err
 		}
 	}
 	return nil

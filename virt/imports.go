@@ -94,6 +94,9 @@ func (h *Host) denies(im inspect.Import) string {
 	case importDenied:
 		return "the sealed Host does not grant it"
 	}
+	if im.Subsystem == abi.SubsystemSockets && h.config.network == nil {
+		return "no network is granted: give the Host or the guest one with WithNetwork"
+	}
 	for i := range rows {
 		if f := row(i); im.Subsystem != "" && f.Name == im.Name {
 			rules := rulesFor(h.config.control.policy, i)

@@ -82,8 +82,13 @@ func WithPoller(p poll.Poller) GuestOption {
 	})
 }
 
-// rows is how many functions can be wrapped: those of preview1, and thread-spawn.
-const rows = 47
+// rows is how many functions can be wrapped: those of preview1, thread-spawn, and those of the extension.
+const rows = firstSocketRow + socketRows
+
+const (
+	spawnRow       = 46
+	firstSocketRow = spawnRow + 1
+)
 
 // threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in thread.spawned.
 var threadSpawn = function{
@@ -98,14 +103,15 @@ var threadSpawn = function{
 	},
 }
 
-const spawnRow = rows - 1
-
 // row is the i-th function that can be wrapped.
 func row(i int) *function {
-	if i == spawnRow {
+	switch {
+	case i < spawnRow:
+		return &preview1[i]
+	case i == spawnRow:
 		return &threadSpawn
 	}
-	return &preview1[i]
+	return &extension[i-firstSocketRow]
 }
 
 // selection says of each row whether it is meant.
@@ -126,7 +132,7 @@ func selects(match string) (s selection, err error) {
 			}
 		}
 		if !found {
-			return s, fmt.Errorf("%q is no function or subsystem of preview1, and matches none", one)
+			return s, fmt.Errorf("%q is no function or subsystem of preview1 or its extension, and matches none", one)
 		}
 	}
 	return s, nil

@@ -17,7 +17,7 @@ const maxContent = 1 << 24
 // stored is the size of what is stored at the pointer of a kind, where that is fixed, else 0.
 func stored(k abi.Kind) uint32 {
 	switch k {
-	case abi.KindOutSize, abi.KindOutFd:
+	case abi.KindOutSize, abi.KindOutFd, abi.KindOutNumber:
 		return 4
 	case abi.KindOutFilesize, abi.KindOutTimestamp:
 		return 8

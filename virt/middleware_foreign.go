@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -100,6 +101,9 @@ func (h *Host) resolveFallbacks() error {
 			}
 			f := row(i)
 			d := definitions[f.Name]
+			if d == nil && f.Subsystem == abi.SubsystemSockets {
+				continue // an extension, which the Host goes on to answer
+			}
 			if d == nil {
 				return fmt.Errorf("WithFallback: module %q has no function %s", m.Name(), f.Name)
 			}

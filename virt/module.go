@@ -20,8 +20,10 @@ type Module struct {
 	*compilation
 	host    *Host
 	adopted bool // wazero instantiates it
-	uses    gate // by guests
-	closed  sync.Once
+	// preview1 is the Host's module, if the module imports other signatures than the first; else nil.
+	preview1 api.Module
+	uses     gate // by guests
+	closed   sync.Once
 }
 
 // Name is the module's name from its name section, or "".
@@ -87,11 +89,16 @@ func exports(m api.Module, name string) bool {
 	return ok
 }
 
-// functionNamed finds a function of preview1.
+// functionNamed finds a function of preview1 or its extension, the first one of the name.
 func functionNamed(name string) *function {
 	for i := range preview1 {
 		if preview1[i].Name == name {
 			return &preview1[i]
+		}
+	}
+	for i := range extension {
+		if extension[i].Name == name {
+			return &extension[i]
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/sockets"
 	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -90,6 +91,7 @@ type config struct {
 	threads int
 	guests  int
 	control control
+	network sockets.Network // nil for none
 
 	forGuest bool // the options that are being applied are one guest's own
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -119,10 +120,14 @@ func failure(err error, t *thread) *Result {
 // instantiateThread makes the WebAssembly instance of thread t.
 func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 	resolve := g.host.resolve
-	if s := g.shared; s != nil && s.module != nil {
+	s, preview1 := g.shared, g.module.preview1
+	if s != nil && s.module != nil || preview1 != nil {
 		resolve = func(name string) api.Module {
-			if name == memoryModuleName {
+			switch {
+			case name == memoryModuleName && s != nil && s.module != nil:
 				return s.module
+			case name == abi.ModuleName && preview1 != nil:
+				return preview1
 			}
 			return g.host.resolve(name)
 		}

@@ -26,7 +26,7 @@ func u(p []uint64, i int) uint32 { return uint32(p[i]) }
 
 // preview1 is all of wasi_snapshot_preview1: package abi describes the functions, answers has what they do. Registration, tracing,
 // recording, replay, faults and the import audit read it.
-var preview1 = func() (all [rows - 1]function) {
+var preview1 = func() (all [spawnRow]function) {
 	for i, f := range abi.Functions() {
 		all[i] = function{f, answers[f.Name]}
 	}

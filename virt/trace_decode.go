@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/vfs/sockets"
 	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -65,6 +66,15 @@ func (d *decoder) decode(k abi.Kind, i int) (string, any) {
 		if s, ok := d.path(i); ok {
 			return strconv.Quote(s), s
 		}
+	case abi.KindBytes:
+		n := uint32(d.p[i+1])
+		if b, errno := d.view.Read(ptr, min(n, uint32(d.bytes))); errno == wasip1.ESUCCESS {
+			return content(b, uint64(n))
+		}
+	case abi.KindSockaddr:
+		if a, errno := sockets.LoadAddress(&d.view, ptr); errno == wasip1.ESUCCESS {
+			return a.String(), a.String()
+		}
 	case abi.KindCiovs:
 		if text, value, ok := d.buffers(i, memory.MaxIovecTotal, false); ok {
 			return text, value
@@ -103,6 +113,8 @@ func (d *decoder) stored(k abi.Kind, i int) (string, any) {
 		if events, ok := d.events(ptr, n); ok {
 			return array(events)
 		}
+	case abi.KindOutSockaddr:
+		return d.decode(abi.KindSockaddr, i)
 	case abi.KindOutFdstat, abi.KindOutFilestat, abi.KindOutPrestat:
 		if b, errno := d.view.Read(ptr, stored(k)); errno == wasip1.ESUCCESS {
 			return structure(fields(k, b))

@@ -15,6 +15,7 @@ const (
 	SubsystemPoll    Subsystem = "poll"
 	SubsystemSched   Subsystem = "sched"
 	SubsystemRandom  Subsystem = "random"
+	SubsystemSockets Subsystem = "sockets"
 )
 
 // Function describes a function.
@@ -104,6 +105,9 @@ const (
 	// The kinds that point to what the guest gives.
 
 	KindPath          // a pointer and a length: a path
+	KindBytes         // a pointer and a length: bytes
+	KindSockaddr      // a pointer to a pointer and a length: an address, see package vfs/sockets
+	KindAddrinfo      // a pointer to a structure of sock_getaddrinfo
 	KindCiovs         // a pointer and a count: buffers to write from
 	KindSubscriptions // a pointer to wasip1.Subscription, as many as the KindSize parameter says
 
@@ -117,16 +121,18 @@ const (
 	KindOutFd        // 4 bytes
 	KindOutFilesize  // 8 bytes
 	KindOutTimestamp // 8 bytes
+	KindOutNumber    // 4 bytes
 	KindOutRoflags   // 2 bytes
 	KindOutFdstat    // wasip1.Fdstat
 	KindOutFilestat  // wasip1.Filestat
 	KindOutPrestat   // wasip1.Prestat
 	KindOutEvents    // wasip1.Event, as many as the call returned
+	KindOutSockaddr  // a pointer to a pointer and a length: where an address goes, see package vfs/sockets
 )
 
 // Pair reports whether the parameter is a pointer and a length or count: two WebAssembly parameters.
 func (k Kind) Pair() bool {
-	return k == KindPath || k == KindCiovs || k == KindIovs || k == KindOutBuffer
+	return k == KindPath || k == KindBytes || k == KindCiovs || k == KindIovs || k == KindOutBuffer
 }
 
 // Wide reports whether the parameter is an i64.

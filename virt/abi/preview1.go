@@ -23,6 +23,11 @@ func SubsystemOf(module, name string) Subsystem {
 				return preview1[i].Subsystem
 			}
 		}
+		for i := range extensions {
+			if extensions[i].Name == name {
+				return extensions[i].Subsystem
+			}
+		}
 	case ThreadsModule:
 		if name == "thread-spawn" {
 			return SubsystemSched

@@ -211,7 +211,9 @@ func (d *Reader) rest(e *Event, o Op) (err error) {
 }
 
 func (d *Reader) begin(e *Event) (err error) {
-	e.Row = int(e.Op &^ Begin)
+	if e.Row = int(e.Op); e.Op >= Begin {
+		e.Row -= int(Begin)
+	}
 	if e.Row >= len(d.table.Widths) || d.table.Widths[e.Row] < 0 {
 		return d.Damaged(fmt.Sprintf("there is no function %d", e.Row))
 	}

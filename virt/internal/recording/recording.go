@@ -10,7 +10,7 @@
 // The stream is a sequence of events; the first byte of each is an [Op]:
 //
 //	0..           call of the function in that row of the table: arguments, answer
-//	Begin|row     its arguments alone, if something came before its answer
+//	Begin+row     its arguments alone, if something came before its answer
 //	End           its answer
 //	Switch        thread to, position of the thread that stopped
 //	Export        name, parameters          Returned   results
@@ -40,7 +40,7 @@ import (
 
 const (
 	magic     = "wasivrec"
-	version   = 3
+	version   = 4
 	frameSize = 64 << 10
 	frameHead = 4 + 4 + 8
 )
@@ -50,18 +50,18 @@ type Op uint8
 
 // The events besides calls.
 const (
-	Begin    Op = 0x40
-	End      Op = 0x80
-	Switch   Op = 0x81
-	Export   Op = 0x82
-	Returned Op = 0x83
-	Wrote    Op = 0x84
-	Refused  Op = 0x85
-	Finish   Op = 0x86
-	Function Op = 0x87
-	Hosted   Op = 0x88
-	Fuel     Op = 0x89
-	Output   Op = 0x8a
+	Begin    Op = 0x60
+	End      Op = 0xc0
+	Switch   Op = 0xc1
+	Export   Op = 0xc2
+	Returned Op = 0xc3
+	Wrote    Op = 0xc4
+	Refused  Op = 0xc5
+	Finish   Op = 0xc6
+	Function Op = 0xc7
+	Hosted   Op = 0xc8
+	Fuel     Op = 0xc9
+	Output   Op = 0xca
 )
 
 // HostedRow stands for all functions of the embedder's.

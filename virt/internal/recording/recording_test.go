@@ -138,7 +138,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	sum := Digest(0, mem, memory.Range{Ptr: 0, Len: 4})
 	want := read{
 		Header: header,
-		Ops:    []Op{Export, 0, Begin | 1, Switch, End, Hosted, End, Wrote, Refused, Fuel, Returned, Finish},
+		Ops:    []Op{Export, 0, Begin + 1, Switch, End, Hosted, End, Wrote, Refused, Fuel, Returned, Finish},
 		Answers: []Answer{{Reads: []memory.Range{{Ptr: 0, Len: 4}}, Sum: sum, Writes: []memory.Range{{Ptr: 8, Len: 2}, {Ptr: 4, Len: 1}}},
 			{Spawned: 1}, {Values: []uint64{9}}},
 		Printed: map[int]string{0: "hello\n", 1: "bye"},

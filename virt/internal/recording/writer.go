@@ -37,7 +37,7 @@ func (e *Writer) Size() uint64 { return e.size }
 
 // Begin writes the beginning of a call.
 func (e *Writer) Begin(row int, args []uint64) {
-	e.call(Begin|Op(row), args)
+	e.call(Begin+Op(row), args)
 	e.emit()
 }
 
