@@ -1,22 +1,16 @@
 package virt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/tetratelabs/wazero"
-)
 
-// DefaultCacheBytes is the bound of a compilation cache for which 0 was given.
-const DefaultCacheBytes = 1 << 30
+	"github.com/wasivirt/wasivirt/virt/internal/cachedir"
+)
 
 // compilationCache is a directory where compiled code is kept.
 type compilationCache struct {
@@ -29,7 +23,7 @@ type compilationCache struct {
 // processes. Code is found by the hash of the module as it was rewritten, so that another module, other
 // options and another version never find it.
 //
-// When code has been added, the oldest is removed until the directory holds at most bytes; 0 means [DefaultCacheBytes], a
+// When code has been added, the oldest is removed until the directory holds at most bytes; 0 means 1 GiB, a
 // negative number sets no bound. Any number of processes may use the directory at once. Damaged entries are removed and compiled
 // again. Whoever may write to the directory decides what machine code runs in this process: it must belong
 // to the embedder alone. The interpreter keeps nothing.
@@ -41,7 +35,7 @@ func WithCompilationCache(dir string, bytes int64) HostOption {
 			return errors.New("the directory has no name")
 		}
 		if bytes == 0 {
-			bytes = DefaultCacheBytes
+			bytes = cachedir.DefaultBytes
 		}
 		c.cache = &compilationCache{dir: dir, bytes: bytes}
 		return nil
@@ -80,65 +74,14 @@ func (h *Host) compileCached(ctx context.Context, wasm []byte) (wazero.CompiledM
 	}
 	if err != nil && strings.Contains(err.Error(), "compilationcache:") {
 		// wazero says so of an entry that is damaged, and does not tell which.
-		if removed := c.trim(0); removed != nil {
+		if removed := cachedir.Trim(c.dir, 0); removed != nil {
 			return nil, errors.Join(err, removed)
 		}
 		compiled, err = engineCompile(ctx, h.runtime, wasm)
 	}
 	if err == nil && c.bytes >= 0 {
 		// That the cache is larger than it should be is no reason not to run the module.
-		_ = c.trim(c.bytes)
+		_ = cachedir.Trim(c.dir, c.bytes)
 	}
 	return compiled, err
 }
-
-// cacheEntry is one file of a cache.
-type cacheEntry struct {
-	path string
-	size int64
-	at   time.Time
-}
-
-// entries lists what wazero keeps: files in a directory for its version and the machine.
-func (c *compilationCache) entries() (all []cacheEntry, total int64, err error) {
-	paths, err := filepath.Glob(filepath.Join(c.dir, "wazero-*", "*"))
-	for _, path := range paths {
-		info, e := os.Stat(path)
-		if errors.Is(e, fs.ErrNotExist) {
-			continue // another process has removed it
-		}
-		if e != nil {
-			err = errors.Join(err, e)
-			continue
-		}
-		if info.Mode().IsRegular() {
-			all, total = append(all, cacheEntry{path, info.Size(), info.ModTime()}), total+info.Size()
-		}
-	}
-	return all, total, err
-}
-
-// trim removes the oldest entries until at most so many bytes are left, all of them where that is 0.
-func (c *compilationCache) trim(most int64) error {
-	all, total, err := c.entries()
-	slices.SortFunc(all, func(a, b cacheEntry) int { return a.at.Compare(b.at) })
-	for _, e := range all {
-		if total <= most && most > 0 {
-			break
-		}
-		if e := os.Remove(e.path); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = cmp.Or(err, e)
-		}
-		total -= e.size
-	}
-	return err
-}
-
-// CacheSize returns how many bytes a directory of [WithCompilationCache] holds, and in how many entries.
-func CacheSize(dir string) (bytes int64, entries int, err error) {
-	all, total, err := (&compilationCache{dir: dir}).entries()
-	return total, len(all), err
-}
-
-// ClearCache removes all entries of a directory of [WithCompilationCache].
-func ClearCache(dir string) error { return (&compilationCache{dir: dir}).trim(0) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -94,7 +95,7 @@ func TestReplayOfTheEndOfCPUTime(t *testing.T) {
 		if err != nil || r.Budget != virt.BudgetCPUTime {
 			t.Fatalf("%s: %v, %v", name, r, err)
 		}
-		again, err := virt.Replay(t.Context(), wasm, &tape)
+		again, err := replay.Run(t.Context(), wasm, &tape)
 		if err != nil || again.Outcome != virt.Exhausted || again.Budget != virt.BudgetCPUTime {
 			t.Errorf("%s: replayed to %v, %v", name, again, err)
 		}

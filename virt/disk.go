@@ -6,10 +6,10 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
-// DefaultDiskBytes is how many bytes of contents the file system in memory holds that a guest gets without a mount,
+// defaultDiskBytes is how many bytes of contents the file system in memory holds that a guest gets without a mount,
 // unless [WithDiskLimit] or [WithSharedLimits] says how much it may hold. A write beyond it is ENOSPC. Names and inodes have a
 // budget of as many bytes again; see [memfs.WithMaxBytes].
-const DefaultDiskBytes = 256 << 20
+const defaultDiskBytes = 256 << 20
 
 // defaultFiles makes what the default world begins with: an empty /tmp. It is a fork, which costs less than making
 // it, of one of several, so that guests made at once do not wait for each other.
@@ -21,7 +21,7 @@ func (g *Guest) defaultFiles() (*memfs.FS, error) {
 	files, ok := h.blanks.Get().(*memfs.FS)
 	if !ok {
 		var err error
-		if files, err = blank(DefaultDiskBytes); err != nil {
+		if files, err = blank(defaultDiskBytes); err != nil {
 			return nil, err
 		}
 	}

@@ -44,8 +44,8 @@
 //	see calls                                 [WithTrace]; count them: [WithUsage]
 //	make calls fail                           [WithFaults]; operations of a file system: package vfs/faultfs
 //	repeat a run exactly                      [Deterministic]; find races: package virt/explore; test: package virt/virttest
-//	record a run and replay it                [WithRecording], [Replay]; compare two: [CompareRecordings]
-//	use it from code written for wazero       [Instantiate]
+//	record a run and replay it                [WithRecording], package virt/replay
+//	use it from code written for wazero       package virt/dropin
 //
 // # Errors
 //

@@ -17,37 +17,46 @@ import (
 	"github.com/wasivirt/wasivirt/internal/goroutine"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
 
-// Instantiate makes [abi.ModuleName] importable in a runtime, for code that instantiates its modules with wazero itself. It
-// takes the place of wazero's wasi_snapshot_preview1.Instantiate:
-//
-//	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)   // before
-//	virt.Instantiate(ctx, runtime, virt.WithMount("/", files)) // after
-//
-// Each module that is instantiated afterwards gets a world of its own at its first call, made by opts and by
-// what [WithOptions] put into the context it is instantiated with. It is let go of when the module has
-// been closed.
-//
-// What is different from wazero's:
-//   - arguments and environment of the wazero.ModuleConfig are used unless options give others; where it has mounts, the first
-//     call says so and names the option to use, [WithMount]; its streams, clocks and randomness are not used;
-//   - modules run as they are: a loop in them is stopped only by a runtime with WithCloseOnContextDone, memory.atomic.wait by
-//     nothing, and there is no thread-spawn;
-//   - options that need more than that are refused by name: [WithFuel], [WithMaxCallDepth], [WithMemoryLimit], …
-//
-// proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does. The end of a call's context, [WithTimeout]
-// and the other budgets do the same with sys.ExitCodeContextCanceled or sys.ExitCodeDeadlineExceeded. Sleeps, reads and waits
-// end with the call's context, with the module, with the closer and with the runtime. Writers are called directly, as wazero does.
-//
-// Closing the returned closer, or the runtime, ends it.
-func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Closer, error) {
-	e, err := NewFunctionExporter(ctx, r, opts...)
+func init() {
+	link.NewExporter = func(ctx context.Context, r wazero.Runtime, opts any) (link.Exporter, error) {
+		e, err := newExporter(ctx, r, opts.([]Option))
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
+	}
+	link.WithOptions = func(ctx context.Context, opts any) context.Context { return withOptions(ctx, opts.([]GuestOption)) }
+}
+
+// exporter implements [link.Exporter].
+type exporter struct {
+	host *Host
+}
+
+func newExporter(ctx context.Context, r wazero.Runtime, opts []Option) (*exporter, error) {
+	c, err := NewBuilder(opts...).With(WithRuntime(r)).configFor(true)
 	if err != nil {
 		return nil, err
 	}
-	b := r.NewHostModuleBuilder(abi.ModuleName)
-	e.ExportFunctions(b)
+	h := prepareHost(ctx, c)
+	if err := h.resolveFallbacks(); err != nil {
+		return nil, err
+	}
+	return &exporter{host: h}, nil
+}
+
+// ExportFunctions implements [link.Exporter].
+func (e *exporter) ExportFunctions(b wazero.HostModuleBuilder) { e.host.export(b, 0) }
+
+// Close implements [link.Exporter].
+func (e *exporter) Close(ctx context.Context) error { return e.host.Close(ctx) }
+
+// Instantiate implements [link.Exporter].
+func (e *exporter) Instantiate(ctx context.Context, b wazero.HostModuleBuilder) error {
+	e.host.export(b, 0)
 	h := e.host
 	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) {
 		// The runtime is being closed, or the closer has closed everything else. The runtime's lock is held: what waits for calls to
@@ -59,41 +68,16 @@ func Instantiate(ctx context.Context, r wazero.Runtime, opts ...Option) (api.Clo
 	}))
 	mod, err := b.Instantiate(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("instantiate %s: %w", abi.ModuleName, err)
+		return fmt.Errorf("instantiate %s: %w", abi.ModuleName, err)
 	}
-	e.host.modules[abi.ModuleName] = mod
-	return e, nil
+	h.modules[abi.ModuleName] = mod
+	return nil
 }
-
-// FunctionExporter exports the Host's functions into a host module that the embedder builds.
-type FunctionExporter struct {
-	host *Host
-}
-
-// NewFunctionExporter returns an exporter for a runtime. See [Instantiate].
-func NewFunctionExporter(ctx context.Context, r wazero.Runtime, opts ...Option) (*FunctionExporter, error) {
-	c, err := NewBuilder(opts...).With(WithRuntime(r)).configFor(true)
-	if err != nil {
-		return nil, err
-	}
-	h := prepareHost(ctx, c)
-	if err := h.resolveFallbacks(); err != nil {
-		return nil, err
-	}
-	return &FunctionExporter{host: h}, nil
-}
-
-// ExportFunctions adds the functions of preview1. What the embedder exports afterwards under one of their names wins.
-func (e *FunctionExporter) ExportFunctions(b wazero.HostModuleBuilder) { e.host.export(b, 0) }
-
-// Close closes the worlds of all modules that called the functions, and the module that [Instantiate] made.
-func (e *FunctionExporter) Close(ctx context.Context) error { return e.host.Close(ctx) }
 
 type optionsKey struct{}
 
-// WithOptions returns a context that carries options for the modules that wazero instantiates with it, whenever they call the
-// Host first. It takes the context's place for a close notifier of [experimental.WithCloseNotifier]. See [Instantiate].
-func WithOptions(ctx context.Context, opts ...GuestOption) context.Context {
+// withOptions returns a context that carries options for the modules that wazero instantiates with it.
+func withOptions(ctx context.Context, opts []GuestOption) context.Context {
 	ctx = experimental.WithCloseNotifier(ctx, instanceOptions{opts})
 	return context.WithValue(ctx, optionsKey{}, opts)
 }

@@ -23,14 +23,14 @@ func seenBy(mod api.Module, opts []GuestOption) (all []GuestOption, given module
 	if !sys.IsValid() || sys.Kind() != reflect.Pointer || sys.IsNil() {
 		return opts, given
 	}
-	if args := texts(sys, "Args"); len(args) > 0 {
+	if args := texts(sys.MethodByName("Args")); len(args) > 0 {
 		all = append(all, configured("wazero.ModuleConfig.WithArgs", func(c *config) {
 			if c.argv0 == "" && c.args == nil && c.argsFn == nil {
 				c.argv0, c.args = args[0], args[1:]
 			}
 		}))
 	}
-	if env := texts(sys, "Environ"); len(env) > 0 {
+	if env := texts(sys.MethodByName("Environ")); len(env) > 0 {
 		all = append(all, configured("wazero.ModuleConfig.WithEnv", func(c *config) {
 			if reflect.ValueOf(c.env).IsZero() {
 				c.env = c.env.WithVars(env...)
@@ -45,9 +45,9 @@ func configured(name string, set func(*config)) GuestOption {
 	return guestOption(name, func(c *config) error { set(c); return nil })
 }
 
-// method calls a method without parameters, and returns its result.
-func method(v reflect.Value, name string) (reflect.Value, bool) {
-	m := v.MethodByName(name)
+// result calls a method without parameters, and returns its result. Methods are looked up by constant names: any other lookup makes
+// the linker keep all exported methods of a program.
+func result(m reflect.Value) (reflect.Value, bool) {
 	if !m.IsValid() || m.Type().NumIn() != 0 || m.Type().NumOut() != 1 {
 		return reflect.Value{}, false
 	}
@@ -55,8 +55,8 @@ func method(v reflect.Value, name string) (reflect.Value, bool) {
 }
 
 // texts are the results of a method that returns a [][]byte.
-func texts(v reflect.Value, name string) (all []string) {
-	r, _ := method(v, name)
+func texts(m reflect.Value) (all []string) {
+	r, _ := result(m)
 	if !r.IsValid() || !r.CanInterface() {
 		return nil
 	}
@@ -72,7 +72,7 @@ const firstMount = 3
 
 // mountsOf are the paths of a configuration's mounts.
 func mountsOf(sys reflect.Value) (paths []string) {
-	files, ok := method(sys, "FS")
+	files, ok := result(sys.MethodByName("FS"))
 	if !ok || files.Kind() != reflect.Pointer || files.IsNil() {
 		return nil
 	}
@@ -98,5 +98,5 @@ func (m moduleConfig) conflict(c *config) error {
 	if len(m.mounts) == 0 || c.mounts != nil {
 		return nil
 	}
-	return fmt.Errorf("its wazero.ModuleConfig mounts %q, which the Host does not see: mount a file system with virt.WithMount(%q, …) in virt.Instantiate or virt.WithOptions, or say virt.WithoutFiles", m.mounts, m.mounts[0])
+	return fmt.Errorf("its wazero.ModuleConfig mounts %q, which the Host does not see: mount a file system with virt.WithMount(%q, …) in dropin.Instantiate or dropin.WithOptions, or say virt.WithoutFiles", m.mounts, m.mounts[0])
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/dropin"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -29,7 +30,7 @@ func newDropIn(t *testing.T, instantiate context.Context, opts ...virt.Option) d
 	t.Helper()
 	d := dropIn{runtime: newRuntime(t)}
 	var err error
-	if d.closer, err = virt.Instantiate(t.Context(), d.runtime, opts...); err != nil {
+	if d.closer, err = dropin.Instantiate(t.Context(), d.runtime, opts...); err != nil {
 		t.Fatal(err)
 	}
 	if d.mod, err = d.runtime.InstantiateWithConfig(instantiate, passing(), anonymous()); err != nil {
@@ -105,7 +106,7 @@ func TestDropInTimeout(t *testing.T) {
 // TestDropInOptionsOfAReactor come from the context that the module was instantiated with.
 func TestDropInOptionsOfAReactor(t *testing.T) {
 	var everybody, own bytes.Buffer
-	ctx := virt.WithOptions(t.Context(), virt.WithStdout(&own), virt.WithPolicy(virt.Deny("random_get")))
+	ctx := dropin.WithOptions(t.Context(), virt.WithStdout(&own), virt.WithPolicy(virt.Deny("random_get")))
 	d := newDropIn(t, ctx, virt.WithStdout(&everybody))
 	mem := d.mod.Memory()
 	mem.WriteUint32Le(0x800, 0x700)
@@ -133,7 +134,7 @@ func TestDropInRefusesOptions(t *testing.T) {
 		"WithCallsAfterTrap": virt.WithCallsAfterTrap(),
 		"WithMaxThreads":     virt.WithMaxThreads(1),
 	} {
-		if _, err := virt.Instantiate(t.Context(), newRuntime(t), o); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := dropin.Instantiate(t.Context(), newRuntime(t), o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error that names it", name, err)
 		}
 	}
@@ -143,7 +144,7 @@ func TestDropInRefusesOptions(t *testing.T) {
 func TestDropInSeesTheModuleConfig(t *testing.T) {
 	r := newRuntime(t)
 	var out bytes.Buffer
-	if _, err := virt.Instantiate(t.Context(), r, virt.WithStdout(&out)); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r, virt.WithStdout(&out)); err != nil {
 		t.Fatal(err)
 	}
 	config := anonymous().WithArgs("name", "one")
@@ -183,7 +184,7 @@ func TestDropInOptionThatRunsAModule(t *testing.T) {
 		}
 		return memfs.New(), nil
 	})
-	if _, err := virt.Instantiate(t.Context(), r, files); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r, files); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/dropin"
 )
 
 func newRuntime(t *testing.T) wazero.Runtime {
@@ -46,7 +47,7 @@ func TestInstantiateTakesThePlaceOfWazeros(t *testing.T) {
 	r := newRuntime(t)
 	var out bytes.Buffer
 	files := filesOf(t, map[string]string{"test.txt": "greet filesystem\n"})
-	closer, err := virt.Instantiate(t.Context(), r, virt.WithMount("/", files), virt.WithStdout(&out), virt.WithName("cat"), virt.WithArgs("test.txt"))
+	closer, err := dropin.Instantiate(t.Context(), r, virt.WithMount("/", files), virt.WithStdout(&out), virt.WithName("cat"), virt.WithArgs("test.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestInstantiateTakesThePlaceOfWazeros(t *testing.T) {
 
 func TestInstantiateExitsAsWazeros(t *testing.T) {
 	r := newRuntime(t)
-	if _, err := virt.Instantiate(t.Context(), r); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Instantiate(t.Context(), wazeroGuest(t, "testdata/exit_on_start.wasm"))
@@ -79,23 +80,23 @@ func TestInstantiateExitsAsWazeros(t *testing.T) {
 // TestInstantiateTwiceIsRefused: the name can be there once, as with wazero's.
 func TestInstantiateTwiceIsRefused(t *testing.T) {
 	r := newRuntime(t)
-	closer, err := virt.Instantiate(t.Context(), r)
+	closer, err := dropin.Instantiate(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := virt.Instantiate(t.Context(), r); err == nil {
+	if _, err := dropin.Instantiate(t.Context(), r); err == nil {
 		t.Error("the name was given a second time")
 	}
 	if err := closer.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := virt.Instantiate(t.Context(), r); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r); err != nil {
 		t.Errorf("after the first was closed: %v", err)
 	}
 }
 
 func TestInstantiateReportsMistakes(t *testing.T) {
-	_, err := virt.Instantiate(t.Context(), newRuntime(t), virt.WithTimeout(-1), virt.WithMaxThreads(-1))
+	_, err := dropin.Instantiate(t.Context(), newRuntime(t), virt.WithTimeout(-1), virt.WithMaxThreads(-1))
 	if err == nil || !strings.Contains(err.Error(), "WithTimeout") || !strings.Contains(err.Error(), "WithMaxThreads") {
 		t.Errorf("error %v", err)
 	}
@@ -104,7 +105,7 @@ func TestInstantiateReportsMistakes(t *testing.T) {
 // TestOptionsOfTheInstantiatingContext gives each module of a runtime a world of its own.
 func TestOptionsOfTheInstantiatingContext(t *testing.T) {
 	r := newRuntime(t)
-	if _, err := virt.Instantiate(t.Context(), r, virt.WithName("all")); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r, virt.WithName("all")); err != nil {
 		t.Fatal(err)
 	}
 	compiled, err := r.CompileModule(t.Context(), wazeroGuest(t, "testdata/print_args.wasm"))
@@ -113,7 +114,7 @@ func TestOptionsOfTheInstantiatingContext(t *testing.T) {
 	}
 	for _, arg := range []string{"one", "two"} {
 		var out bytes.Buffer
-		ctx := virt.WithOptions(t.Context(), virt.WithArgs(arg), virt.WithStdout(&out))
+		ctx := dropin.WithOptions(t.Context(), virt.WithArgs(arg), virt.WithStdout(&out))
 		if _, err := r.InstantiateModule(ctx, compiled, anonymous()); err != nil {
 			t.Fatal(err)
 		}
@@ -126,10 +127,10 @@ func TestOptionsOfTheInstantiatingContext(t *testing.T) {
 // TestOptionsThatAreWrong are told to whoever calls the module.
 func TestOptionsThatAreWrong(t *testing.T) {
 	r := newRuntime(t)
-	if _, err := virt.Instantiate(t.Context(), r); err != nil {
+	if _, err := dropin.Instantiate(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	ctx := virt.WithOptions(t.Context(), virt.WithArgs("a\x00b"))
+	ctx := dropin.WithOptions(t.Context(), virt.WithArgs("a\x00b"))
 	_, err := r.Instantiate(ctx, wazeroGuest(t, "testdata/print_args.wasm"))
 	if err == nil || !strings.Contains(err.Error(), "NUL") {
 		t.Errorf("error %v", err)
@@ -139,7 +140,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 func TestFunctionExporterWithAReplacedFunction(t *testing.T) {
 	r := newRuntime(t)
 	var out bytes.Buffer
-	e, err := virt.NewFunctionExporter(t.Context(), r, virt.WithStdout(&out), virt.WithName("guest"))
+	e, err := dropin.NewFunctionExporter(t.Context(), r, virt.WithStdout(&out), virt.WithName("guest"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestWorldsOfClosedModulesAreLetGo(t *testing.T) {
 		f := memfs.New()
 		return f, f.WriteFile("big", make([]byte, 1<<20))
 	})
-	closer, err := virt.Instantiate(t.Context(), r, world, virt.WithSeed(1))
+	closer, err := dropin.Instantiate(t.Context(), r, world, virt.WithSeed(1))
 	if err != nil {
 		t.Fatal(err)
 	}

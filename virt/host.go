@@ -62,8 +62,8 @@ func (b *Builder) configFor(dropIn bool) (config, error) {
 	if c.cache != nil && c.runtime != nil {
 		errs = append(errs, errors.New("WithRuntime and WithCompilationCache exclude each other: give the cache to the runtime"))
 	}
-	if c.process != nil && (c.cache == nil || c.runtimeConfig != nil && !c.interpreted) {
-		errs = append(errs, errors.New("WithCompilationProcess: it needs WithCompilationCache, and excludes WithRuntime and WithRuntimeConfig"))
+	if c.elsewhere != nil && (c.cache == nil || c.runtimeConfig != nil && !c.interpreted) {
+		errs = append(errs, errors.New("compile.WithProcess: it needs WithCompilationCache, and excludes WithRuntime and WithRuntimeConfig"))
 	}
 	if errors.Join(errs...) == nil && c.cache != nil {
 		errs = append(errs, c.openCache())

@@ -13,6 +13,7 @@ import (
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // HostFunction is a function of the embedder's that guests import. See [WithFunctions].
@@ -27,7 +28,7 @@ type HostFunction struct {
 
 // WithFunctions has guests import functions of the embedder's from module, which [WithRecording] and [WithHash] see: each call
 // with its parameters, what it reads from and writes to the guest's memory, its results, and the exports of
-// the guest that it calls. [Replay] answers in their place: it needs no such functions. Functions of [WithModules] are seen by
+// the guest that it calls. package virt/replay answers in their place: it needs no such functions. Functions of [WithModules] are seen by
 // nobody.
 //
 // What a function does to the guest it does by its [HostCall], until it returns. Where threads take turns, the turn goes
@@ -106,7 +107,7 @@ func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	return c.t.guest.Call(c.t, name, params...)
 }
 
-// Trap stops the guest. The Result says [Trapped], of kind [TrapHost], with err's text and, as Trap.Err, err itself. Trap
+// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as Trap.Err, err itself. Trap
 // does not return.
 func (c *HostCall) Trap(err error) { panic(hostTrap(err)) }
 
@@ -115,7 +116,7 @@ func hostTrap(err error) *Trap {
 	if err == nil {
 		err = errors.New("a host function trapped without saying why")
 	}
-	return &Trap{Kind: TrapHost, Message: err.Error(), Err: err}
+	return &Trap{Kind: trap.Host, Message: err.Error(), Err: err}
 }
 
 // hostFunction is a HostFunction of a module. In a replay it has no Call.

@@ -14,6 +14,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // nothing is a command that does nothing.
@@ -165,9 +166,9 @@ func TestHostThatIsClosed(t *testing.T) {
 
 func TestStartFunctionThatEndsTheGuest(t *testing.T) {
 	host := newHost(t)
-	trap := handModule{funcs: []handFunc{{name: "_start"}, {name: "early", body: []byte{opUnreachable}}}, memory: 1, start: 1}.encode()
-	result, err := host.Run(t.Context(), trap)
-	if err != nil || result.Outcome != virt.Trapped || result.Trap.Kind != virt.TrapUnreachable {
+	wasm := handModule{funcs: []handFunc{{name: "_start"}, {name: "early", body: []byte{opUnreachable}}}, memory: 1, start: 1}.encode()
+	result, err := host.Run(t.Context(), wasm)
+	if err != nil || result.Outcome != virt.Trapped || result.Trap.Kind != trap.Unreachable {
 		t.Errorf("a trap: %v, %v", result, err)
 	}
 	exit := handModule{funcs: []handFunc{

@@ -101,7 +101,7 @@ func (h *Host) dismiss() {
 //	guests at once        16              more wait for their turn
 //	modules               see [inspect.Limits]: stricter than the defaults; real engines such as Ruby need the interpreter
 //
-// A recording has a budget of its own; see [RecordLimit].
+// A recording has a budget of its own; see [WithRecordingLimit].
 func Untrusted() HostOption {
 	opts := []Option{
 		WithLimits(Limits{

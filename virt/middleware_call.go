@@ -165,7 +165,7 @@ func (c *Call) View() *memory.View {
 	return &c.t.view
 }
 
-// Trap stops the guest. The Result says [Trapped], of kind [TrapHost], with err's text and, as Trap.Err, err itself. Trap
+// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as Trap.Err, err itself. Trap
 // does not return.
 func (c *Call) Trap(err error) { panic(hostTrap(err)) }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/trace"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -328,7 +329,7 @@ func TestNextMayBeCalledAgain(t *testing.T) {
 func TestAHandlerTraps(t *testing.T) {
 	r := runCommand(t, newHost(t), command(nil, call{"sched_yield", nil}), 0,
 		virt.WithMiddleware("*", func(c *virt.Call) wasip1.Errno { c.Trap(errTest); return 0 }))
-	if r.result.Outcome != virt.Trapped || r.result.Trap.Kind != virt.TrapHost || r.result.Trap.Message != errTest.Error() {
+	if r.result.Outcome != virt.Trapped || r.result.Trap.Kind != trap.Host || r.result.Trap.Message != errTest.Error() {
 		t.Errorf("%v: %v", r.result, r.result.Trap)
 	}
 	r = runCommand(t, newHost(t), command(nil, call{"sched_yield", nil}), 0,

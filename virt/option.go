@@ -20,6 +20,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/sockets"
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -47,27 +48,28 @@ type setting struct {
 
 // config is all decisions about a Host, or, as a changed copy, about one guest.
 type config struct {
-	dropIn        bool // wazero instantiates the modules
-	runtime       wazero.Runtime
-	runtimeConfig wazero.RuntimeConfig
-	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
-	interpreted   bool   // wazero's interpreter was asked for
-	moduleLimits  *inspect.Limits
-	cache         *compilationCache
-	process       *ProcessLimits // of those that compile; nil for none
-	modules       []func(wazero.Runtime) (api.Module, error)
-	clock         clock.Clock
-	scheduler     sched.Scheduler
-	seed          *uint64
-	serialize     bool
-	noPreempt     bool
-	deterministic *deterministic
-	recording     *recordTo
-	hash          bool
-	replay        *replayer
-	hosted        hostFunctions
-	access        bool
-	resume        bool
+	dropIn         bool // wazero instantiates the modules
+	runtime        wazero.Runtime
+	runtimeConfig  wazero.RuntimeConfig
+	period         uint32 // what code weighs between two checks; 0 is the rewriter's own
+	interpreted    bool   // wazero's interpreter was asked for
+	moduleLimits   *inspect.Limits
+	cache          *compilationCache
+	elsewhere      link.Compiler // compiles in another process; nil for none
+	modules        []func(wazero.Runtime) (api.Module, error)
+	clock          clock.Clock
+	scheduler      sched.Scheduler
+	seed           *uint64
+	serialize      bool
+	noPreempt      bool
+	deterministic  *deterministic
+	recording      *recordTo
+	recordingLimit *uint64 // nil is the default
+	hash           bool
+	replay         *replayer
+	hosted         hostFunctions
+	access         bool
+	resume         bool
 
 	argv0   string
 	args    []string
@@ -451,7 +453,7 @@ func WithFuel(instructions uint64) GuestOption {
 
 // WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
 // call more ends the guest, with a Result that says [Exhausted] and [BudgetCallDepth]. Without it, a recursion without
-// end is a trap, [TrapStackOverflow], after the engine has taken 50 to 100 MB for the guest's stack; [WithMaxStack] bounds that
+// end is a trap, [trap.StackOverflow], after the engine has taken 50 to 100 MB for the guest's stack; [WithMaxStack] bounds that
 // memory. 0 is no limit. Host functions may call the guest's exports 1000 deep in any case; one call more ends the guest alike.
 func WithMaxCallDepth(calls uint32) HostOption {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })

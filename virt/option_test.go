@@ -6,6 +6,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/dropin"
 )
 
 // The compiler tells options of a Host from options of a guest: what NewBuilder and Run take accepts both, what Instantiate,
@@ -24,7 +25,7 @@ func TestKindsOfOptions(t *testing.T) {
 		"Host.Instantiate": {(*virt.Host).Instantiate, false, true},
 		"Snapshot.Start":   {(*virt.Snapshot).Start, false, true},
 		"NewPool":          {virt.NewPool, false, true},
-		"WithOptions":      {virt.WithOptions, false, true},
+		"WithOptions":      {dropin.WithOptions, false, true},
 	} {
 		f := reflect.TypeOf(tc.f)
 		opts := f.In(f.NumIn() - 1).Elem()

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wasivirt/wasivirt/virt/inspect"
-
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // WithAllowedImports makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which

@@ -14,6 +14,7 @@ import (
 	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // embedder is host code that guests call as env.callback.
@@ -239,11 +240,11 @@ func TestReactorEndsWithATrap(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = g.Call(t.Context(), "trap")
-	trap, ok := errors.AsType[*virt.Trap](err)
-	if !ok || trap.Kind != virt.TrapUnreachable {
+	trapped, ok := errors.AsType[*virt.Trap](err)
+	if !ok || trapped.Kind != trap.Unreachable {
 		t.Errorf("trap: %v", err)
 	}
-	if _, err := g.Call(t.Context(), "fine"); !errors.As(err, &trap) {
+	if _, err := g.Call(t.Context(), "fine"); !errors.As(err, &trapped) {
 		t.Errorf("a call after the trap: %v, want the trap again", err)
 	}
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// WithRecording writes to w everything that passes between one guest and its Host, for [Replay]: each call
+// WithRecording writes to w everything that passes between one guest and its Host, for package replay: each call
 // with its arguments, what it read from the guest's memory (as a checksum), its result and what it wrote there; each
 // call of an export; what [Guest.WriteMemory] wrote; growth of memory that was refused; and where threads gave
 // the turn to each other. It is written as the guest runs, in pieces of 64 KiB with a checksum each and bounded memory,
@@ -32,13 +33,10 @@ import (
 // answered through [WithFallback] and [Foreign], are refused by name: nobody would record what they do. What host code does to
 // the guest's memory in other ways than by [Call.View], [HostCall.View] and [Guest.WriteMemory] is not seen.
 //
-// A recording has a budget of bytes: see [RecordLimit]. What a call read or wrote several times, through vectors that
+// A recording has a budget of bytes: see [WithRecordingLimit]. What a call read or wrote several times, through vectors that
 // overlap, is recorded once, so that a call adds at most the size of the guest's memory.
-func WithRecording(w io.Writer, opts ...RecordOption) GuestOption {
-	r := &recordTo{w: w, limit: DefaultRecordLimit}
-	for _, o := range opts {
-		o(r)
-	}
+func WithRecording(w io.Writer) GuestOption {
+	r := &recordTo{w: w}
 	return guestOption("WithRecording", func(c *config) error {
 		if w == nil {
 			return errors.New("the writer is nil")
@@ -48,16 +46,15 @@ func WithRecording(w io.Writer, opts ...RecordOption) GuestOption {
 	})
 }
 
-// RecordOption is an option of [WithRecording].
-type RecordOption func(*recordTo)
+// defaultRecordingLimit is the budget of a recording unless WithRecordingLimit says otherwise.
+const defaultRecordingLimit = 4 << 30
 
-// DefaultRecordLimit is the budget of a recording unless RecordLimit says otherwise: 4 GiB.
-const DefaultRecordLimit = 4 << 30
-
-// RecordLimit sets how many bytes of events a recording may have; 0 is no limit. A guest whose recording would grow
-// larger ends with outcome [Exhausted], budget [BudgetRecording], before the call that does not fit returns to it. The
-// recording has its end and can be replayed. Default: [DefaultRecordLimit].
-func RecordLimit(bytes uint64) RecordOption { return func(r *recordTo) { r.limit = bytes } }
+// WithRecordingLimit bounds the bytes of events in a guest's recording. Default: 4 GiB; 0 is no limit. A guest whose recording would
+// grow larger ends with outcome [Exhausted], budget [BudgetRecording], before the call that does not fit returns to it. The recording
+// has its end and can be replayed.
+func WithRecordingLimit(bytes uint64) GuestOption {
+	return guestOption("WithRecordingLimit", func(c *config) error { c.recordingLimit = &bytes; return nil })
+}
 
 // WithHash has [Result.Hash] tell apart runs that differ in anything that passed between guest and Host: the
 // calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
@@ -68,9 +65,8 @@ func WithHash() GuestOption {
 
 // recordTo is one WithRecording.
 type recordTo struct {
-	w     io.Writer
-	limit uint64
-	used  atomic.Bool
+	w    io.Writer
+	used atomic.Bool
 }
 
 // observer sees what passes between one guest and its Host: it records, or replays. As one thread runs at a time, and
@@ -180,7 +176,10 @@ func (g *Guest) checkRecording() error {
 		if c.recording.used.Swap(true) {
 			return fmt.Errorf("%s: the writer has another guest's recording already", name)
 		}
-		w, t.limit = c.recording.w, c.recording.limit
+		w, t.limit = c.recording.w, defaultRecordingLimit
+		if c.recordingLimit != nil {
+			t.limit = *c.recordingLimit
+		}
 	}
 	t.Writer = recording.NewWriter(w, t.hash, g.host.header(g.module, c), recordingTable, g.host.clock.Realtime)
 	g.observer = t
@@ -483,7 +482,7 @@ func resultOfEnding(e *recording.Ending) *Result {
 	r := &Result{Outcome: Outcome(e.Outcome), ExitCode: e.ExitCode, Signal: wasip1.Signal(e.Signal), Budget: Budget(e.Budget), Thread: e.Thread}
 	switch {
 	case r.Outcome == Trapped:
-		r.Trap = &Trap{Kind: TrapKind(e.Trap), Message: e.Text}
+		r.Trap = &Trap{Kind: trap.Kind(e.Trap), Message: e.Text}
 		if e.Text == "" {
 			r.Trap.Message = r.Trap.Kind.String()
 		}

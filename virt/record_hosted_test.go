@@ -13,6 +13,8 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -85,7 +87,7 @@ func TestReplayWithoutTheEmbeddersFunctions(t *testing.T) {
 	}
 	replayed(t, wasm, tape, result, "HELLO", virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)))
 
-	p, err := virt.CompareRecordings(bytes.NewReader(tape), bytes.NewReader(tape[:len(tape)-16]), 1000)
+	p, err := replay.Compare(bytes.NewReader(tape), bytes.NewReader(tape[:len(tape)-16]), 1000)
 	if err != nil || p != nil && !strings.Contains(strings.Join(p.Before, "\n"), "env.callback(12) of the embedder") {
 		t.Errorf("%v, %v, want the names of functions", p, err)
 	}
@@ -136,7 +138,7 @@ func TestReplayOfEndsInCalls(t *testing.T) {
 		wasm := bareGuest(t, "do")
 		tape, result, out := recorded(t, wasm, virt.WithArgs("write", "/tmp/a", "text", "cat", "/tmp/a"),
 			virt.WithMiddleware("fd_read", func(c *virt.Call) wasip1.Errno { c.Trap(errors.New("no")); return 0 }))
-		if result.Outcome != virt.Trapped || result.Trap.Kind != virt.TrapHost {
+		if result.Outcome != virt.Trapped || result.Trap.Kind != trap.Host {
 			t.Fatal(result)
 		}
 		replayed(t, wasm, tape, result, out)
@@ -234,7 +236,7 @@ func TestReplayOfCallsWithinCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	replayed(t, wasm, tape.Bytes(), g.Result(), "")
-	p, err := virt.CompareRecordings(bytes.NewReader(tape.Bytes()), bytes.NewReader(nil), 0)
+	p, err := replay.Compare(bytes.NewReader(tape.Bytes()), bytes.NewReader(nil), 0)
 	if err == nil {
 		t.Errorf("%v, want an error", p)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
 // endless is input that never ends.
@@ -55,9 +56,9 @@ func TestReplayOfAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again bytes.Buffer
-	result, err := virt.Replay(t.Context(), wasm, bytes.NewReader(tape), virt.WithStdout(&again))
-	if !errors.Is(err, virt.ErrRecordingCut) {
-		t.Errorf("replayed to %v, %v, want %v", result, err, virt.ErrRecordingCut)
+	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(tape), virt.WithStdout(&again))
+	if !errors.Is(err, replay.ErrCut) {
+		t.Errorf("replayed to %v, %v, want %v", result, err, replay.ErrCut)
 	}
 	if again.Len() < 10_000 || !bytes.HasPrefix(out.Bytes(), again.Bytes()) {
 		t.Errorf("the replay of %d bytes printed %d bytes, of the %d that were printed", len(tape), again.Len(), out.Len())

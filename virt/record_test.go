@@ -14,6 +14,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
 // A server on the machine's clock, network and directory is replayed without any of them.
@@ -66,7 +67,7 @@ func TestReplayServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again bytes.Buffer
-	player, err := virt.NewPlayer(t.Context(), wasm, bytes.NewReader(tape.Bytes()), virt.WithStdout(&again), virt.WithStderr(&again), cache)
+	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tape.Bytes()), virt.WithStdout(&again), virt.WithStderr(&again), cache)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func BenchmarkRecording(b *testing.B) {
 		}
 	})
 	b.Run("replayed", func(b *testing.B) {
-		player, err := virt.NewPlayer(b.Context(), wasm, bytes.NewReader(tape.Bytes()))
+		player, err := replay.NewPlayer(b.Context(), wasm, bytes.NewReader(tape.Bytes()))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/dropin"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -25,7 +26,7 @@ func TestAnswersReachAMemoryThatGrew(t *testing.T) {
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)
 	var mod api.Module
-	c, err := virt.Instantiate(ctx, r, virt.WithPoller(growing{&mod}))
+	c, err := dropin.Instantiate(ctx, r, virt.WithPoller(growing{&mod}))
 	if err != nil {
 		t.Fatal(err)
 	}

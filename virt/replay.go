@@ -12,40 +12,28 @@ import (
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// ErrRecordingCut says that a recording has no end: it was cut, or the process that wrote it died. All events before
-// that are good.
-var ErrRecordingCut = recording.ErrCut
-
-// RecordingError says that a recording is none, is of another version, or was damaged.
-type RecordingError = recording.Error
-
-// DivergenceError says where a run that is replayed does something else than the recorded one.
-type DivergenceError struct {
-	// Event is how many events of the recording were the same.
-	Event uint64
-	// Thread is the thread of the guest that is different.
-	Thread uint32
-	// Recorded and Replayed tell what each did.
-	Recorded, Replayed string
+func init() {
+	link.Replay = func(ctx context.Context, wasm []byte, from io.Reader, opts any) (any, error) {
+		return replay(ctx, wasm, from, opts.([]Option))
+	}
+	link.NewPlayer = func(ctx context.Context, wasm []byte, from io.Reader, opts any) (link.Player, error) {
+		p, _, err := newPlayer(ctx, wasm, from, opts.([]Option))
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+	link.Table, link.Describe, link.Name, link.Spawn, link.Kernel = recordingTable, describe, describeName, spawnRow, rows
 }
 
-func (d *DivergenceError) Error() string {
-	return fmt.Sprintf("the replay parts from the recording after %d events, in thread %d:\n  recorded: %s\n  replayed: %s", d.Event, d.Thread, d.Recorded, d.Replayed)
-}
-
-// Replay runs a module again as [WithRecording] recorded it, without the world that it ran in: what the Host
-// answered comes from the recording. The module has to be the recorded one, byte for byte. Options say which engine runs
-// it (WithInterpreter, WithRuntimeConfig) and where its standard output goes (WithStdout, WithStderr); others have no effect.
-//
-// The Result is the recorded one. The error is a [*DivergenceError] where the run did anything else, the cause of ctx if that
-// ended first, [ErrRecordingCut] where the
-// recording has no end, after all of it was replayed, and a [*RecordingError] where it is damaged.
-func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (_ *Result, err error) {
-	p, r, err := newPlayer(ctx, wasm, recording, opts)
+// replay replays one recording.
+func replay(ctx context.Context, wasm []byte, from io.Reader, opts []Option) (_ *Result, err error) {
+	p, r, err := newPlayer(ctx, wasm, from, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -53,23 +41,16 @@ func Replay(ctx context.Context, wasm []byte, recording io.Reader, opts ...Optio
 	return p.play(ctx, r)
 }
 
-// Player replays recordings of one module, which is compiled once.
-type Player struct {
+// player replays recordings of one module, which is compiled once.
+type player struct {
 	host    *Host
 	module  *Module
 	header  recording.Header
 	outputs [2]io.Writer
 }
 
-// NewPlayer returns a Player for the recordings that have the same beginning as one of them, of which it reads no more than
-// that: of the same module, compiled in the same way. See [Replay] for the options.
-func NewPlayer(ctx context.Context, wasm []byte, recording io.Reader, opts ...Option) (*Player, error) {
-	p, _, err := newPlayer(ctx, wasm, recording, opts)
-	return p, err
-}
-
 // newPlayer also returns what goes on reading the recording.
-func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) (_ *Player, _ *replayer, err error) {
+func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) (_ *player, _ *replayer, err error) {
 	r, err := newReplayer(from)
 	if err != nil {
 		return nil, nil, err
@@ -81,14 +62,14 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
-	p := &Player{header: r.header, outputs: given.writers}
+	p := &player{header: r.header, outputs: given.writers}
 	info, err := readModule(wasm, given.limitsOf())
 	if err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
 	c := p.config(r)
 	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, standIns(info)
-	c.interpreted, c.moduleLimits, c.cache, c.process = given.interpreted, given.moduleLimits, given.cache, given.process
+	c.interpreted, c.moduleLimits, c.cache, c.elsewhere = given.interpreted, given.moduleLimits, given.cache, given.elsewhere
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
@@ -99,7 +80,7 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 }
 
 // config is that of a Host which replays.
-func (p *Player) config(r *replayer) config {
+func (p *player) config(r *replayer) config {
 	h := &p.header
 	return config{
 		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
@@ -108,14 +89,13 @@ func (p *Player) config(r *replayer) config {
 	}
 }
 
-// Close lets go of the module.
-func (p *Player) Close(ctx context.Context) error {
+// Close implements [link.Player].
+func (p *player) Close(ctx context.Context) error {
 	return errors.Join(p.module.Close(ctx), p.host.Close(ctx))
 }
 
-// Play replays a recording. See [Replay] for what it answers. It may be called by several goroutines, where no option
-// says where the output goes.
-func (p *Player) Play(ctx context.Context, from io.Reader) (*Result, error) {
+// Play implements [link.Player].
+func (p *player) Play(ctx context.Context, from io.Reader) (any, error) {
 	r, err := newReplayer(from)
 	if err != nil {
 		return nil, err
@@ -126,7 +106,7 @@ func (p *Player) Play(ctx context.Context, from io.Reader) (*Result, error) {
 	return p.play(ctx, r)
 }
 
-func (p *Player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
+func (p *player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	r.outputs = p.outputs
 	c := p.config(r)
 	c.runtime = p.host.runtime
@@ -259,10 +239,10 @@ func (r *replayer) check(g *Guest) error {
 		return err
 	}
 	if e.Op != recording.Finish {
-		return &DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: describe(e), Replayed: "the end: " + got.String()}
+		return &recording.DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: describe(e), Replayed: "the end: " + got.String()}
 	}
 	if want := resultOfEnding(&e.Ending); !sameEnd(got, want) {
-		return &DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
+		return &recording.DivergenceError{Event: r.Count(), Thread: got.Thread, Recorded: "the end: " + want.String(), Replayed: "the end: " + got.String()}
 	}
 	r.Take()
 	if err := r.Err(); err != nil {
@@ -288,7 +268,7 @@ func (r *replayer) fail(err error) {
 
 // part stops the replay because thread t does something else than what comes next.
 func (r *replayer) part(t *thread, does string) {
-	d := &DivergenceError{Event: r.Count(), Thread: t.id(), Replayed: does}
+	d := &recording.DivergenceError{Event: r.Count(), Thread: t.id(), Replayed: does}
 	if e, err := r.Peek(); err != nil {
 		d.Recorded = err.Error()
 	} else {

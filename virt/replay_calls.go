@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -99,7 +100,7 @@ func (r *replayer) answered(t *thread, row int, describe func() string) (a recor
 		sum = recording.Digest(sum, mem, rg)
 	}
 	if len(a.Reads) > 0 && sum != a.Sum {
-		r.fail(&DivergenceError{Event: r.Count(), Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.Sum),
+		r.fail(&recording.DivergenceError{Event: r.Count(), Thread: t.id(), Recorded: fmt.Sprintf("%s, with bytes of checksum %08x", describe(), a.Sum),
 			Replayed: fmt.Sprintf("the same call with bytes of checksum %08x", sum)})
 		return a, false
 	}
@@ -135,7 +136,7 @@ func (r *replayer) during(t *thread, row int, args []uint64) bool {
 			r.apply(t.guest, e)
 		case e.Op == recording.Returned && r.header.Resumes:
 			// The call has trapped, and the export with it.
-			panic(&Trap{Kind: TrapHost, Message: "the recorded call has trapped"})
+			panic(&Trap{Kind: trap.Host, Message: "the recorded call has trapped"})
 		case e.Op == recording.Finish:
 			if r.stop(t, e, true); !t.guest.ended.Load() {
 				r.part(t, "a call that does not end")

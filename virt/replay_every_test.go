@@ -11,6 +11,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -21,7 +22,7 @@ func TestReplayOfEveryFunction(t *testing.T) {
 	traceEveryCall(t, virt.WithRecording(&tape))
 	for name, opts := range map[string][]virt.Option{"compiler": nil, "interpreter": {virt.WithInterpreter()}} {
 		again.Reset()
-		result, err := virt.Replay(t.Context(), everyCall(), bytes.NewReader(tape.Bytes()), append(opts, virt.WithStdout(&again), virt.WithStderr(&again))...)
+		result, err := replay.Run(t.Context(), everyCall(), bytes.NewReader(tape.Bytes()), append(opts, virt.WithStdout(&again), virt.WithStderr(&again))...)
 		if err != nil || result.Outcome != virt.Exited || result.ExitCode != 3 || again.String() != out {
 			t.Errorf("%s: replayed to %v, %v with output %q, want exit 3 with %q", name, result, err, again.String(), out)
 		}
@@ -97,7 +98,7 @@ func TestReplayTellsWhyARunWasCanceled(t *testing.T) {
 	if err != nil || result.Outcome != virt.Canceled || !errors.Is(result.Err, cause) {
 		t.Fatalf("%v, %v", result, err)
 	}
-	again, err := virt.Replay(t.Context(), wasm, &tape)
+	again, err := replay.Run(t.Context(), wasm, &tape)
 	if err != nil || again.Outcome != virt.Canceled || again.Err == nil || again.Err.Error() != result.Err.Error() {
 		t.Errorf("replayed to %v, %v, want %v", again, err, result)
 	}
@@ -134,7 +135,7 @@ func TestARecordingHasABudget(t *testing.T) {
 	read := call{"random_get", []any{bufferAt, 1000}}
 	wasm := command(texts("hello"), writeText(1, 0), read, read, read, read, read)
 	var tape, out bytes.Buffer
-	result, err := newHost(t).Run(t.Context(), wasm, virt.WithRecording(&tape, virt.RecordLimit(3500)), virt.WithStdout(&out))
+	result, err := newHost(t).Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithRecordingLimit(3500), virt.WithStdout(&out))
 	if err != nil || result.Outcome != virt.Exhausted || result.Budget != virt.BudgetRecording {
 		t.Fatalf("%v, %v, want an end by the budget of the recording", result, err)
 	}
@@ -157,7 +158,7 @@ func TestTrapKeepsItsError(t *testing.T) {
 	if err := g.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again, err := virt.Replay(t.Context(), wasm, &tape)
+	again, err := replay.Run(t.Context(), wasm, &tape)
 	if err != nil || again.Outcome != virt.Trapped || again.String() != g.Result().String() {
 		t.Errorf("replayed to %v, %v, want %v", again, err, g.Result())
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
 // FuzzReplay replays damaged recordings: whatever they hold, the answer is a Result or an error.
@@ -17,7 +18,7 @@ func FuzzReplay(f *testing.F) {
 		f.Add(virt.Events(tape))
 	}
 	first, _, _ := recorded(f, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
-	player, err := virt.NewPlayer(f.Context(), wasm, bytes.NewReader(first))
+	player, err := replay.NewPlayer(f.Context(), wasm, bytes.NewReader(first))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -25,6 +26,6 @@ func FuzzReplay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, tape []byte) {
 		_, _ = player.Play(t.Context(), bytes.NewReader(tape))
 		_, _ = player.Play(t.Context(), bytes.NewReader(virt.Framed(tape, first)))
-		_, _ = virt.CompareRecordings(bytes.NewReader(tape), bytes.NewReader(first), 2)
+		_, _ = replay.Compare(bytes.NewReader(tape), bytes.NewReader(first), 2)
 	})
 }

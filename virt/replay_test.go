@@ -15,6 +15,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
 // compiledOnce makes all Hosts that get it compile each module once.
@@ -44,7 +45,7 @@ func recorded(tb testing.TB, wasm []byte, opts ...virt.Option) ([]byte, *virt.Re
 func replayed(tb testing.TB, wasm, tape []byte, want *virt.Result, wantOut string, opts ...virt.Option) {
 	tb.Helper()
 	var out bytes.Buffer
-	result, err := virt.Replay(tb.Context(), wasm, bytes.NewReader(tape), append(opts, virt.WithStdout(&out), virt.WithStderr(&out))...)
+	result, err := replay.Run(tb.Context(), wasm, bytes.NewReader(tape), append(opts, virt.WithStdout(&out), virt.WithStderr(&out))...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -92,10 +93,10 @@ func TestRecordingsThatDiffer(t *testing.T) {
 	a, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
 	b, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
 	c, _, _ := recorded(t, wasm, cache, virt.Deterministic(2))
-	if p, err := virt.CompareRecordings(bytes.NewReader(a), bytes.NewReader(b), 3); p != nil || err != nil {
+	if p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(b), 3); p != nil || err != nil {
 		t.Errorf("two runs of one seed part: %v, %v", p, err)
 	}
-	p, err := virt.CompareRecordings(bytes.NewReader(a), bytes.NewReader(c), 3)
+	p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(c), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,20 +155,20 @@ func TestReplayOfDamagedRecordings(t *testing.T) {
 	tape, want, _ := recorded(t, wasm, virt.Deterministic(3), virt.WithAccessSwitches())
 	step := sized(7, 1)
 	for at := 0; at < len(tape); at += step {
-		if _, err := virt.Replay(t.Context(), wasm, bytes.NewReader(tape[:at])); err == nil {
+		if _, err := replay.Run(t.Context(), wasm, bytes.NewReader(tape[:at])); err == nil {
 			t.Errorf("cut after %d of %d bytes: no error", at, len(tape))
 		}
 		damaged := bytes.Clone(tape)
 		damaged[at] ^= 0x10
-		result, err := virt.Replay(t.Context(), wasm, bytes.NewReader(damaged))
+		result, err := replay.Run(t.Context(), wasm, bytes.NewReader(damaged))
 		if err == nil && (at < 8 || result.String() != want.String()) {
 			t.Errorf("byte %d changed: replayed to %v without an error", at, result)
 		}
 	}
-	if _, err := virt.Replay(t.Context(), wasm, bytes.NewReader(tape[:len(tape)-1])); !errors.Is(err, virt.ErrRecordingCut) {
+	if _, err := replay.Run(t.Context(), wasm, bytes.NewReader(tape[:len(tape)-1])); !errors.Is(err, replay.ErrCut) {
 		t.Errorf("without the last byte: %v", err)
 	}
-	if _, err := virt.Replay(t.Context(), bareGuest(t, "missed_wakeup"), bytes.NewReader(tape)); err == nil || !strings.Contains(err.Error(), "another module") {
+	if _, err := replay.Run(t.Context(), bareGuest(t, "missed_wakeup"), bytes.NewReader(tape)); err == nil || !strings.Contains(err.Error(), "another module") {
 		t.Errorf("another module: %v", err)
 	}
 }
@@ -177,7 +178,7 @@ func TestReplayOfDamagedRecordings(t *testing.T) {
 func TestReplayOfChangedEventsEnds(t *testing.T) {
 	wasm := bareGuest(t, "race_counter")
 	tape, _, _ := recorded(t, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
-	player, err := virt.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
+	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func (r *trickle) Read(p []byte) (int, error) {
 func TestReplayHonoursItsContext(t *testing.T) {
 	wasm := bareGuest(t, "race_counter")
 	tape, _, _ := recorded(t, wasm, virt.Deterministic(1), virt.WithAccessSwitches())
-	player, err := virt.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
+	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tape))
 	if err != nil {
 		t.Fatal(err)
 	}

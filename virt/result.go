@@ -13,6 +13,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -118,7 +119,7 @@ func (r *Result) String() string {
 	case Signaled:
 		return "signal " + r.Signal.String()
 	case Trapped:
-		if r.Trap.Kind == TrapHost && r.Trap.Message != "" {
+		if r.Trap.Kind == trap.Host && r.Trap.Message != "" {
 			message, _, _ := strings.Cut(r.Trap.Message, "\n")
 			return "trap: " + message
 		}
@@ -145,7 +146,7 @@ const (
 	BudgetHostCalls Budget = "host calls"
 	BudgetCallDepth Budget = "call depth"
 	BudgetOutput    Budget = "output bytes"
-	// RecordingBytes is the budget of [RecordLimit].
+	// RecordingBytes is the budget of [WithRecordingLimit].
 	BudgetRecording Budget = "recording bytes"
 )
 
@@ -167,55 +168,9 @@ func (e *ExitError) Unwrap() error {
 	return e.Result.Err
 }
 
-// TrapKind is the reason for which WebAssembly stopped a guest.
-type TrapKind uint8
-
-// The kinds of traps.
-const (
-	TrapUnknown TrapKind = iota
-	TrapUnreachable
-	TrapMemoryOutOfBounds
-	TrapDivideByZero
-	TrapIntegerOverflow
-	TrapInvalidConversion
-	TrapTableOutOfBounds
-	TrapIndirectCall
-	TrapStackOverflow
-	TrapUnalignedAtomic
-	TrapNotShared
-	TrapException
-	TrapNullReference
-	TrapHost // by a Handler, see [Call.Trap]
-)
-
-var trapKinds = [...]struct{ name, text string }{
-	TrapUnknown:           {"unknown trap", ""},
-	TrapUnreachable:       {"unreachable", "unreachable"},
-	TrapMemoryOutOfBounds: {"out of bounds memory access", "out of bounds memory access"},
-	TrapDivideByZero:      {"integer divide by zero", "integer divide by zero"},
-	TrapIntegerOverflow:   {"integer overflow", "integer overflow"},
-	TrapInvalidConversion: {"invalid conversion to integer", "invalid conversion to integer"},
-	TrapTableOutOfBounds:  {"invalid table access", "invalid table access"},
-	TrapIndirectCall:      {"indirect call type mismatch", "indirect call type mismatch"},
-	TrapStackOverflow:     {"stack overflow", "stack overflow"},
-	TrapUnalignedAtomic:   {"unaligned atomic", "unaligned atomic"},
-	TrapNotShared:         {"expected shared memory", "expected shared memory"},
-	TrapException:         {"uncaught exception", "uncaught exception"},
-	TrapNullReference:     {"null reference", "null reference"},
-	TrapHost:              {"host trap", ""},
-}
-
-// String returns the kind in the words of the WebAssembly specification's tests.
-func (k TrapKind) String() string {
-	if int(k) < len(trapKinds) {
-		return trapKinds[k].name
-	}
-	return trapKinds[TrapUnknown].name
-}
-
 // Trap says where and why WebAssembly stopped a guest.
 type Trap struct {
-	Kind TrapKind
+	Kind trap.Kind
 	// Message is the engine's own.
 	Message string
 	// Stack holds the WebAssembly functions that were active, innermost first, one a line. "at file:line:column" follows a function
@@ -262,13 +217,13 @@ func (c *compilation) parseTrap(err error) *Trap {
 	message = strings.TrimSpace(message)
 	message, prefixed := strings.CutPrefix(message, wasmErrorPrefix)
 	// The compiler answers a stack overflow with the bare reason, and no stack.
-	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trapKinds[TrapStackOverflow].text {
+	if strings.HasSuffix(message, goPanicMark) || !prefixed && message != trap.StackOverflow.String() {
 		return nil
 	}
 	t := &Trap{Message: safetext.Line(message), Stack: c.stack(stack)}
-	for k, kind := range trapKinds {
-		if kind.text != "" && strings.Contains(message, kind.text) {
-			t.Kind = TrapKind(k)
+	for k := trap.Unreachable; k < trap.Host; k++ {
+		if strings.Contains(message, k.String()) {
+			t.Kind = k
 			break
 		}
 	}
@@ -283,9 +238,9 @@ func (c *compilation) waitTrap(err error) *Trap {
 		return nil
 	}
 	_, stack, _ := strings.Cut(err.Error(), stackHeader)
-	kind := TrapMemoryOutOfBounds
+	kind := trap.MemoryOutOfBounds
 	if reason == sched.TrapUnaligned {
-		kind = TrapUnalignedAtomic
+		kind = trap.UnalignedAtomic
 	}
 	return &Trap{Kind: kind, Message: kind.String(), Stack: c.stack(stack)}
 }

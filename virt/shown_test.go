@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // hostileName is a name that a terminal and a log would obey.
@@ -35,7 +36,7 @@ func TestTrapsShowNamesSafely(t *testing.T) {
 			}
 			for _, name := range []string{hostileName, strings.Repeat("x", 1<<20)} {
 				r, err := host.Run(ctx, commandNamed(name, "\x00"))
-				if err != nil || r.Outcome != Trapped || r.Trap.Kind != TrapUnreachable {
+				if err != nil || r.Outcome != Trapped || r.Trap.Kind != trap.Unreachable {
 					t.Fatalf("%v, %v", r, err)
 				}
 				text := r.Trap.Error()

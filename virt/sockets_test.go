@@ -18,6 +18,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -81,7 +82,7 @@ func TestSocketsInMemory(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	result, err := virt.Replay(t.Context(), wasm, bytes.NewReader(recording), virt.WithStdout(&out))
+	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(recording), virt.WithStdout(&out))
 	if err != nil {
 		t.Fatal(err)
 	}

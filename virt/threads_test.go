@@ -16,6 +16,7 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -241,7 +242,7 @@ func TestTheFirstEndDecides(t *testing.T) {
 						t.Errorf("exit code %d, want 42", r.ExitCode)
 					}
 				case virt.Trapped:
-					if r.Trap.Kind != virt.TrapUnreachable || !strings.Contains(r.Trap.Stack, "fail_in_thread") || !strings.Contains(r.Trap.Stack, "wasi_thread_start") {
+					if r.Trap.Kind != trap.Unreachable || !strings.Contains(r.Trap.Stack, "fail_in_thread") || !strings.Contains(r.Trap.Stack, "wasi_thread_start") {
 						t.Errorf("trap %v at\n%s", r.Trap.Kind, r.Trap.Stack)
 					}
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // toolchainGuest returns a guest that .ci/guests built into the directory WASIVIRT_GUESTS.
@@ -190,9 +191,9 @@ func TestToolchainProcess(t *testing.T) {
 		})
 	}
 
-	traps := map[string]virt.TrapKind{
-		"abort":  virt.TrapUnreachable,
-		"divide": virt.TrapDivideByZero,
+	traps := map[string]trap.Kind{
+		"abort":  trap.Unreachable,
+		"divide": trap.DivideByZero,
 	}
 	for what, kind := range traps {
 		t.Run(what, func(t *testing.T) {
@@ -244,7 +245,7 @@ func TestToolchainProcess(t *testing.T) {
 	})
 	t.Run("deep", func(t *testing.T) {
 		got := runModule(t, host, m, virt.WithArgs("deep"))
-		overflow := got.Outcome == virt.Trapped && (got.Trap.Kind == virt.TrapStackOverflow || got.Trap.Kind == virt.TrapMemoryOutOfBounds)
+		overflow := got.Outcome == virt.Trapped && (got.Trap.Kind == trap.StackOverflow || got.Trap.Kind == trap.MemoryOutOfBounds)
 		if !overflow && (got.Outcome != virt.Exhausted || got.Budget != virt.BudgetCallDepth) {
 			t.Errorf("%v, want an overflow", got.Result)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
 // throwing is a module whose export "uncaught_exception" calls inner_throw, which throws what nobody catches.
@@ -35,22 +36,22 @@ func TestTraps(t *testing.T) {
 		export string
 		wasm   []byte
 		params int
-		kind   virt.TrapKind
+		kind   trap.Kind
 		inner  string
 	}{
-		{"unreachable", traps, 0, virt.TrapUnreachable, "inner_unreachable"},
-		{"out_of_bounds", traps, 0, virt.TrapMemoryOutOfBounds, "inner_load"},
-		{"divide_by_zero", traps, 1, virt.TrapDivideByZero, "inner_divide"},
-		{"remainder_by_zero", traps, 1, virt.TrapDivideByZero, "inner_remainder"},
-		{"integer_overflow", traps, 1, virt.TrapIntegerOverflow, "inner_divide"},
-		{"invalid_conversion", traps, 1, virt.TrapInvalidConversion, "inner_convert"},
-		{"conversion_overflow", traps, 1, virt.TrapIntegerOverflow, "inner_convert"},
-		{"call_null", traps, 1, virt.TrapTableOutOfBounds, "inner_call"},
-		{"call_mismatch", traps, 1, virt.TrapIndirectCall, "inner_call"},
-		{"call_out_of_table", traps, 1, virt.TrapTableOutOfBounds, "inner_call"},
-		{"unaligned_atomic", traps, 1, virt.TrapUnalignedAtomic, "inner_atomic"},
-		{"stack_overflow", traps, 0, virt.TrapStackOverflow, "inner_deep"},
-		{"uncaught_exception", throwing(), 0, virt.TrapException, "inner_throw"},
+		{"unreachable", traps, 0, trap.Unreachable, "inner_unreachable"},
+		{"out_of_bounds", traps, 0, trap.MemoryOutOfBounds, "inner_load"},
+		{"divide_by_zero", traps, 1, trap.DivideByZero, "inner_divide"},
+		{"remainder_by_zero", traps, 1, trap.DivideByZero, "inner_remainder"},
+		{"integer_overflow", traps, 1, trap.IntegerOverflow, "inner_divide"},
+		{"invalid_conversion", traps, 1, trap.InvalidConversion, "inner_convert"},
+		{"conversion_overflow", traps, 1, trap.IntegerOverflow, "inner_convert"},
+		{"call_null", traps, 1, trap.TableOutOfBounds, "inner_call"},
+		{"call_mismatch", traps, 1, trap.IndirectCall, "inner_call"},
+		{"call_out_of_table", traps, 1, trap.TableOutOfBounds, "inner_call"},
+		{"unaligned_atomic", traps, 1, trap.UnalignedAtomic, "inner_atomic"},
+		{"stack_overflow", traps, 0, trap.StackOverflow, "inner_deep"},
+		{"uncaught_exception", throwing(), 0, trap.Exception, "inner_throw"},
 	}
 	engines := map[string]virt.Option{"compiler": virt.Options(), "interpreter": virt.WithInterpreter()}
 	for name, engine := range engines {
@@ -62,31 +63,31 @@ func TestTraps(t *testing.T) {
 				call := func(g *virt.Guest) *virt.Trap {
 					t.Helper()
 					_, err := g.Call(t.Context(), tc.export, make([]uint64, tc.params)...)
-					trap, ok := errors.AsType[*virt.Trap](err)
-					if !ok || trap.Kind != tc.kind {
+					trapped, ok := errors.AsType[*virt.Trap](err)
+					if !ok || trapped.Kind != tc.kind {
 						t.Fatalf("%v, want the trap %v", err, tc.kind)
 					}
-					return trap
+					return trapped
 				}
 				g := newGuest(t, host, m)
-				trap := call(g)
-				lines := strings.Split(trap.Stack, "\n")
+				trapped := call(g)
+				lines := strings.Split(trapped.Stack, "\n")
 				// The engine tells nothing of a stack that has overflowed in the compiler, but the Host knows where it began.
-				if inner := tc.inner; name == "interpreter" || tc.kind != virt.TrapStackOverflow {
+				if inner := tc.inner; name == "interpreter" || tc.kind != trap.StackOverflow {
 					if !strings.HasPrefix(lines[0], "."+inner+"(") {
-						t.Errorf("the stack does not begin in %s:\n%s", inner, trap.Stack)
+						t.Errorf("the stack does not begin in %s:\n%s", inner, trapped.Stack)
 					}
 				}
-				if tc.kind != virt.TrapStackOverflow || name == "compiler" {
-					if !strings.Contains(trap.Stack, "."+tc.export) {
-						t.Errorf("the stack does not show %s:\n%s", tc.export, trap.Stack)
+				if tc.kind != trap.StackOverflow || name == "compiler" {
+					if !strings.Contains(trapped.Stack, "."+tc.export) {
+						t.Errorf("the stack does not show %s:\n%s", tc.export, trapped.Stack)
 					}
 				}
-				if r := g.Result(); r.Outcome != virt.Trapped || r.Trap != trap {
+				if r := g.Result(); r.Outcome != virt.Trapped || r.Trap != trapped {
 					t.Errorf("the guest's result is %v", r)
 				}
 				// It cannot be asked again, unless its embedder says so.
-				if _, err := g.Call(t.Context(), "fine", make([]uint64, min(1, len(tc.wasm)/len(traps)))...); !errors.As(err, &trap) {
+				if _, err := g.Call(t.Context(), "fine", make([]uint64, min(1, len(tc.wasm)/len(traps)))...); !errors.As(err, &trapped) {
 					t.Errorf("the next call: %v, want the trap again", err)
 				}
 				g = newGuest(t, host, m, virt.WithCallsAfterTrap())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/compile"
 )
 
 const (
@@ -39,7 +40,7 @@ func cacheDir() string {
 func cacheBytes() (int64, error) {
 	text := os.Getenv(cacheSizeVariable)
 	if text == "" {
-		return virt.DefaultCacheBytes, nil
+		return compile.DefaultCacheBytes, nil
 	}
 	var s size
 	if err := s.Set(text); err != nil || s > 1<<62 {
@@ -67,7 +68,7 @@ func (w *world) engine() virt.Option {
 	}
 	bytes, err := cacheBytes()
 	if err != nil {
-		bytes = virt.DefaultCacheBytes
+		bytes = compile.DefaultCacheBytes
 	}
 	return virt.WithCompilationCache(dir, bytes)
 }
@@ -141,11 +142,11 @@ func cacheCommand(_ context.Context, args []string, _ io.Reader, stdout, _ io.Wr
 		return exitHost, err
 	}
 	if len(args) == 1 {
-		if err := virt.ClearCache(dir); err != nil {
+		if err := compile.ClearCache(dir); err != nil {
 			return exitHost, fmt.Errorf("%s: %w", dir, err)
 		}
 	}
-	held, entries, err := virt.CacheSize(dir)
+	held, entries, err := compile.CacheSize(dir)
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", dir, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
 // diff is the command of that name: it tells where two recordings part. Its status is 0 where they do not, else 1.
@@ -32,7 +32,7 @@ func diff(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (c
 		defer f.Close() // it was only read
 		tapes[i] = bufio.NewReaderSize(f, 1<<20)
 	}
-	parting, err := virt.CompareRecordings(tapes[0], tapes[1], *lines)
+	parting, err := replay.Compare(tapes[0], tapes[1], *lines)
 	if err != nil {
 		return exitHost, err
 	}

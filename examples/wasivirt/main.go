@@ -51,7 +51,7 @@ func commands() map[string]command {
 		"inspect":      inspectModule,
 		"explore":      exploreGuest,
 		"snapshot":     snapshotGuest,
-		"replay":       replay,
+		"replay":       replayFile,
 		"diff":         diff,
 		"rewrite":      rewrite,
 		"exec-wrapper": execWrapper,

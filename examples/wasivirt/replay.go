@@ -12,10 +12,11 @@ import (
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
-// replay is the command of that name: it runs a recording again.
-func replay(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) (code int, err error) {
+// replayFile is the command of that name: it runs a recording again.
+func replayFile(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	var s settings
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -37,7 +38,7 @@ func replay(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := &world{settings: &s}
 	defer func() { err = errors.Join(err, w.close()) }()
-	result, err := virt.Replay(ctx, wasm, bufio.NewReaderSize(f, 1<<20), w.engine(), virt.WithStdout(stdout), virt.WithStderr(stderr))
+	result, err := replay.Run(ctx, wasm, bufio.NewReaderSize(f, 1<<20), w.engine(), virt.WithStdout(stdout), virt.WithStderr(stderr))
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", flags.Arg(0), err)
 	}

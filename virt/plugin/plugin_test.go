@@ -18,6 +18,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/plugin"
+	"github.com/wasivirt/wasivirt/virt/replay"
+	"github.com/wasivirt/wasivirt/virt/trap"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -163,7 +165,7 @@ func TestCallsInEveryLanguage(t *testing.T) {
 			}
 			_, err = ask(ctx, "")
 			if name == "AssemblyScript" { // its import returns a string, which carries no error
-				if trap, ok := errors.AsType[*virt.Trap](err); !ok || trap.Kind != virt.TrapHost {
+				if trapped, ok := errors.AsType[*virt.Trap](err); !ok || trapped.Kind != trap.Host {
 					t.Errorf("ask for nothing: %v", err)
 				}
 			} else if failed, ok := errors.AsType[*plugin.Error](err); !ok || failed.Message != "no key" {
@@ -498,7 +500,7 @@ func TestCallsAreRecorded(t *testing.T) {
 		if err := g.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		result, err := virt.Replay(t.Context(), wasm, &tape)
+		result, err := replay.Run(t.Context(), wasm, &tape)
 		if err != nil || result.Outcome != virt.Canceled {
 			t.Errorf("%s: the replay: %v, %v", name, result, err)
 		}

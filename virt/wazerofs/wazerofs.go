@@ -4,7 +4,7 @@
 //	config := wazero.NewFSConfig().(sysfs.FSConfig).WithSysFSMount(wazerofs.New(files), "/")
 //	runtime.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithFSConfig(config))
 //
-// Code that can choose its WASI uses [github.com/wasivirt/wasivirt/virt.Instantiate] instead, because the functions of wazero's
+// Code that can choose its WASI uses [github.com/wasivirt/wasivirt/virt/dropin.Instantiate] instead, because the functions of wazero's
 // keep the limits of wazero's: no rights, no poll of descriptors other than standard input, directories named by joined paths.
 //
 // The walker of package vfs resolves every path. A symbolic link, a ".." and a rename lead no further than to the root of the

@@ -1,4 +1,4 @@
-package virt
+package replay
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -35,10 +36,10 @@ func (p *Divergence) String() string {
 	return b.String()
 }
 
-// CompareRecordings reads two recordings of [WithRecording] and returns where they part, with up to context events before
+// Compare reads two recordings of virt.WithRecording and returns where they part, with up to context events before
 // and after, or nil if they are the same to the end. Times, which are not part of a run, are not compared. Errors are
 // those of [Replay] for damaged recordings; one that was cut is compared as far as it goes.
-func CompareRecordings(a, b io.Reader, context int) (*Divergence, error) {
+func Compare(a, b io.Reader, context int) (*Divergence, error) {
 	ra, err := newLineReader(a)
 	if err != nil {
 		return nil, fmt.Errorf("recording a: %w", err)
@@ -94,7 +95,7 @@ type lineReader struct {
 func newLineReader(r io.Reader) (*lineReader, error) {
 	l := &lineReader{calls: map[uint32][]int{}}
 	var err error
-	l.Reader, l.header, err = recording.NewReader(r, recordingTable)
+	l.Reader, l.header, err = recording.NewReader(r, link.Table)
 	return l, err
 }
 
@@ -105,7 +106,7 @@ func (l *lineReader) rest(line string, err error, context int) (lines []string, 
 		line, err = l.next()
 	}
 	if err != nil && len(lines) == 0 {
-		if !errors.Is(err, io.EOF) && !errors.Is(err, ErrRecordingCut) {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, ErrCut) {
 			return nil, err
 		}
 		lines = append(lines, "nothing more")
@@ -126,7 +127,7 @@ func (l *lineReader) next() (string, error) {
 		return "", err
 	}
 	l.Take()
-	line := fmt.Sprintf("thread %d: %s", l.thread, describe(e))
+	line := fmt.Sprintf("thread %d: %s", l.thread, link.Describe(e))
 	switch {
 	case e.Call() && e.Op >= recording.Begin:
 		l.calls[l.thread] = append(l.calls[l.thread], e.Row)
@@ -145,7 +146,7 @@ func (l *lineReader) next() (string, error) {
 		r := open[len(open)-1]
 		l.calls[l.thread] = open[:len(open)-1]
 		text, err := l.answered(r)
-		return fmt.Sprintf("thread %d: … %s%s", l.thread, describeName(r), text), err
+		return fmt.Sprintf("thread %d: … %s%s", l.thread, link.Name(r), text), err
 	case e.Op == recording.Switch:
 		l.thread = e.To
 	case e.Op == recording.Wrote:
@@ -167,9 +168,9 @@ func (l *lineReader) answered(row int) (string, error) {
 	switch {
 	case row == recording.HostedRow:
 		fmt.Fprintf(&b, " = %v", a.Values)
-	case row >= rows:
+	case row >= link.Kernel:
 		fmt.Fprintf(&b, " = %d", int32(a.Result))
-	case row == spawnRow && a.Result == 0:
+	case row == link.Spawn && a.Result == 0:
 		fmt.Fprintf(&b, " = thread %d", a.Spawned)
 	default:
 		fmt.Fprintf(&b, " = %v", wasip1.Errno(a.Result))

@@ -1,0 +1,52 @@
+// Package link gives packages beside virt what virt alone can do, and no user of virt needs. Package virt sets the functions when it is
+// initialized.
+package link
+
+import (
+	"context"
+	"io"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/wasivirt/wasivirt/virt/internal/recording"
+)
+
+var (
+	// Replay replays one recording with opts, a []virt.Option, and returns a *virt.Result.
+	Replay func(ctx context.Context, wasm []byte, from io.Reader, opts any) (any, error)
+	// NewPlayer returns a player for recordings like the one that from begins.
+	NewPlayer func(ctx context.Context, wasm []byte, from io.Reader, opts any) (Player, error)
+	// Table describes the functions in recordings.
+	Table recording.Table
+	// Describe tells of an event in one line, without what a call answered, and Name names the function in a row.
+	Describe func(e *recording.Event) string
+	Name     func(row int) string
+	// Spawn is the row of thread-spawn, and Kernel the first row of the Host's own functions.
+	Spawn, Kernel int
+
+	// CompileElsewhere returns a virt.HostOption that has compile put the code of each module into the cache in dir.
+	CompileElsewhere func(name string, compile Compiler) any
+	// NewExporter returns what exports a Host's functions into the modules of r, with opts, a []virt.Option.
+	NewExporter func(ctx context.Context, r wazero.Runtime, opts any) (Exporter, error)
+	// WithOptions returns a context with opts, a []virt.GuestOption, for the modules that wazero instantiates with it.
+	WithOptions func(ctx context.Context, opts any) context.Context
+
+	// Compile puts a module's code into the cache in dir.
+	Compile func(ctx context.Context, wasm []byte, dir string) error
+)
+
+// Compiler compiles a module into the cache in dir.
+type Compiler func(ctx context.Context, wasm []byte, dir string) error
+
+// Player replays recordings and returns a *virt.Result.
+type Player interface {
+	Play(ctx context.Context, from io.Reader) (any, error)
+	Close(ctx context.Context) error
+}
+
+// Exporter exports a Host's functions.
+type Exporter interface {
+	ExportFunctions(b wazero.HostModuleBuilder)
+	Instantiate(ctx context.Context, b wazero.HostModuleBuilder) error
+	Close(ctx context.Context) error
+}
