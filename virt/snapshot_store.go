@@ -497,7 +497,7 @@ func (l *snapshotReader) mount(stored map[string]*memfs.FS, nodes map[string]fun
 	case storedDevices:
 		m.fs = devfs.New(devfs.WithStreams(stdio.Discard{}, stdio.Discard{}, stdio.Discard{}))
 	default:
-		fsys, err := memfs.Load(l.Source(), memfs.WithMaxBytes(DefaultDiskBytes))
+		fsys, err := memfs.Load(l.Source(), memfs.WithMaxBytes(defaultDiskBytes))
 		if err != nil {
 			l.Fail("mount %.200q: %w", m.path, err)
 			return
