@@ -100,13 +100,12 @@ func (r *bodyReader) read() {
 	b.code = c.pos
 	r.labels = append(r.labels[:0], opener{op: opBlock}) // the function's own
 	r.dead = false
-	if r.merge {
-		b.instrs = slices.Grow(b.instrs, size/8)
-	}
+	b.instrs = slices.Grow(b.instrs, size/32)
 	for len(r.labels) > 0 && c.err == nil {
-		if !r.readShort() {
-			r.readInstr()
+		if r.merge {
+			r.readRun()
 		}
+		r.readInstr()
 	}
 	if c.err == nil && c.pos != b.end {
 		c.fail(c.pos, "%d bytes after the end of function %d", b.end-c.pos, b.fn)
@@ -132,47 +131,98 @@ func (r *bodyReader) readLocals() {
 	b.nlocals = uint32(n) + uint32(len(r.m.Types[b.typ].Params))
 }
 
-// readShort reads the instructions that most of a body consists of, those with
-// at most one immediate of one byte and no meaning for labels. It answers false,
-// and has read nothing, before any other and before any that is wrong.
-func (r *bodyReader) readShort() bool {
-	c := r.c
-	if c.pos+2 >= c.end {
-		return false
+// short is what readRun has to know of an opcode of one byte.
+type short struct {
+	immediate    immediate // immInvalid where readInstr has to read it
+	weight, cost uint8
+}
+
+var shorts = func() (t [256]short) {
+	for first := range t {
+		op, imm := opcode(first), immediates[first]
+		switch imm {
+		case immNone, immLocal, immGlobal, immI32, immI64, immMemArg:
+			if op.isPlain() {
+				t[first] = short{imm, uint8(op.weight()), uint8(op.cost())}
+			}
+		}
 	}
-	first, second := c.data[c.pos], c.data[c.pos+1]
-	in := instr{at: uint32(c.pos), end: uint32(c.pos) + 2, op: opcode(first), index: uint32(second)}
-	switch immediates[first] {
-	case immNone:
-		if in.op == opElse || in.op == opEnd {
-			return false
-		}
-		in.end, in.index = in.at+1, 0
-	case immLocal:
-		if second >= 0x80 || in.index >= r.body.nlocals {
-			return false
-		}
-	case immLabel:
-		if second >= 0x80 || int(second) >= len(r.labels) {
-			return false
-		}
-	case immI32, immI64:
-		if second >= 0x80 {
-			return false
-		}
-		in.index = 0
-	case immMemArg:
-		offset := c.data[c.pos+2]
-		if second >= 32 || offset >= 0x80 || !r.hasMemory {
-			return false
-		}
-		in.end, in.index = in.at+3, uint32(offset)
-	default:
-		return false
+	return t
+}()
+
+// readRun reads what is plain, as most of a body is, until an instruction that is not, or has an immediate of more than two bytes,
+// or is wrong. It is readInstr for these, only faster.
+func (r *bodyReader) readRun() {
+	c, b := r.c, &r.body
+	data, pos, end := c.data, c.pos, c.end-4
+	in := instr{at: uint32(pos), end: uint32(pos), op: opRun}
+	n := len(b.instrs) - 1
+	if n >= 0 && b.instrs[n].op == opRun { // it goes on
+		in = b.instrs[n]
+		b.instrs = b.instrs[:n]
 	}
-	c.pos = int(in.end)
-	r.add(in)
-	return true
+	for pos < end {
+		s := &shorts[data[pos]]
+		next := pos + 2
+		index := uint32(data[pos+1])
+		if index >= 0x80 {
+			index = index&0x7f | uint32(data[pos+2])<<7
+			next++
+		}
+		switch s.immediate {
+		case immNone:
+			next = pos + 1
+		case immLocal:
+			if index >= b.nlocals || data[next-1] >= 0x80 {
+				s = nil
+			}
+		case immGlobal:
+			if int(index) >= len(r.m.globals) || data[next-1] >= 0x80 {
+				s = nil
+			}
+		case immI32, immI64:
+			if data[next-1] >= 0x80 {
+				s = nil
+			}
+		case immMemArg:
+			next = pos + 3 // one byte of alignment, one or two of the offset
+			if data[pos+2] >= 0x80 {
+				next++
+			}
+			if data[pos+1] >= 32 || data[next-1] >= 0x80 || !r.hasMemory || r.accesses {
+				s = nil
+			}
+		default:
+			s = nil
+		}
+		if s == nil {
+			break
+		}
+		weight, cost := uint32(s.weight), uint16(s.cost)
+		if r.dead {
+			weight, cost = 0, 0
+		}
+		if in.index+weight > maxRun {
+			b.append(in)
+			in = instr{at: uint32(pos), op: opRun}
+		}
+		in.index, in.cost, in.end = in.index+weight, in.cost+cost, uint32(next)
+		pos = next
+	}
+	c.pos = pos
+	if in.end > in.at {
+		b.append(in)
+	}
+}
+
+// append appends an instruction.
+func (b *body) append(in instr) {
+	if n := len(b.instrs); n == cap(b.instrs) {
+		// As many as there will be if the rest is like what was read.
+		more := uint64(n) * uint64(b.end-int(in.at)) / uint64(max(int(in.at)-b.code, 1))
+		b.instrs = slices.Grow(b.instrs, max(int(more+more/32), n/8, 32))
+	}
+	b.instrs = append(b.instrs, in)
 }
 
 // add appends an instruction to the body.
@@ -182,16 +232,13 @@ func (r *bodyReader) add(in instr) {
 	weight := in.op.weight()
 	switch op := in.op; {
 	case !r.merge:
-		b.instrs = append(b.instrs, in)
+		b.append(in)
 		return
 	case r.dead && (op.isPlain() || op == opUnreachable || op == opReturn || op == opThrow || op == opThrowRef):
 		in.cost, weight = 0, 0
 	case !op.isPlain() || r.accesses && op.isAccess():
 		r.dead = op.endsPath() || r.dead && op != opEnd && op != opElse
-		if len(b.instrs) == cap(b.instrs) { // by half, for large bodies
-			b.instrs = slices.Grow(b.instrs, max(cap(b.instrs)/2, 64))
-		}
-		b.instrs = append(b.instrs, in)
+		b.append(in)
 		return
 	}
 	if n := len(b.instrs); n > 0 && b.instrs[n-1].op == opRun && b.instrs[n-1].index+weight <= maxRun {
@@ -200,7 +247,7 @@ func (r *bodyReader) add(in instr) {
 		return
 	}
 	in.op, in.index = opRun, weight
-	b.instrs = append(b.instrs, in)
+	b.append(in)
 }
 
 func (r *bodyReader) readInstr() {

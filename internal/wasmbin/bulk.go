@@ -401,7 +401,7 @@ func (e *emitter) bulk(in *instr) {
 		index = e.rewriter.bulk.index[k]
 	}
 	if in.op == opMemoryGrow && e.opts.Grow {
-		e.report.Grows++
+		e.counts.Grows++
 	}
 	e.p.copyTo(int(in.at))
 	e.asm(func(a *asm) {

@@ -89,15 +89,43 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 			return nil, err
 		}
 	}
-	bodies := r.reader()
-	var edges []uint32
-	for {
-		b, ok, err := bodies.next()
-		if err != nil {
-			return nil, err
+	all, wrong := r.batches()
+	batches := make([]batchCalls, len(all))
+	err := r.eachBatch(all, func(w *worker, i int) error { return r.findCallsOf(w, all[i], g, &batches[i]) })
+	if err == nil {
+		err = wrong
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range batches {
+		b := &batches[i]
+		for _, index := range b.references {
+			find(index)
 		}
-		if !ok {
-			break
+		for k := range b.bulk {
+			r.noteBulk(&b.bulk[k])
+		}
+		r.noteCapture(&b.capture)
+	}
+	return g, nil
+}
+
+// batchCalls is what bodies of a batch do that concerns the whole module.
+type batchCalls struct {
+	references []uint32 // of ref.func
+	bulk       []instr  // bulk instructions and memory.grow
+	capture    codeChanges
+}
+
+// findCallsOf reads the bodies of a batch.
+func (r *rewriter) findCallsOf(w *worker, bodies batch, g *callGraph, found *batchCalls) error {
+	indirect := uint32(len(r.funcs))
+	var edges []uint32
+	for range bodies.n {
+		b, _, err := w.bodies.next()
+		if err != nil {
+			return err
 		}
 		g.bodies[b.fn] = uint32(b.at)
 		edges = edges[:0]
@@ -108,24 +136,38 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 			case in.op == opRun:
 				continue
 			case in.op == opRefFunc:
-				find(in.index)
+				if n := len(found.references); n == 0 || found.references[n-1] != in.index {
+					found.references = append(roomFor(found.references, 1), in.index)
+				}
 				continue
 			case in.op == opCall || in.op == opReturnCall:
 			case in.op.isCall():
 				to = indirect
-			case in.op.isBulk() || in.op == opMemoryGrow:
-				r.noteBulk(in)
-				continue
 			default:
+				if in.op.isBulk() || in.op == opMemoryGrow {
+					found.noteBulk(in)
+				}
+				found.capture.note(r.data, b.fn, in)
 				continue
 			}
 			if len(edges) == 0 || edges[len(edges)-1] != to {
-				edges = append(edges, to)
+				edges = append(roomFor(edges, 1), to)
 			}
 		}
 		g.edges[b.fn] = slices.Clone(edges)
 	}
-	return g, nil
+	return nil
+}
+
+// noteBulk keeps a bulk instruction, unless it is as the one before, which stands for all that need the same function.
+func (c *batchCalls) noteBulk(in *instr) {
+	if n := len(c.bulk); n > 0 && c.bulk[n-1].op == in.op {
+		switch in.op {
+		case opMemoryCopy, opMemoryFill, opMemoryGrow:
+			return
+		}
+	}
+	c.bulk = append(roomFor(c.bulk, 1), *in)
 }
 
 // isHost reports whether an import module's functions never call back.
@@ -145,9 +187,12 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1),
 		stacked: make([]bool, n+1), chain: make([]int32, n+1)}
 	r.calls = c
-	e := &r.emitter
-	e.rewriter = r
-	bodies := r.reader()
+	if len(r.workers) == 0 {
+		r.addWorkers(1)
+	}
+	// The one that has read the largest body has the room for it.
+	w := slices.MaxFunc(r.workers, func(a, b *worker) int { return cap(a.bodies.body.instrs) - cap(b.bodies.body.instrs) })
+	e, bodies := &w.emitter, w.bodies
 	components := uint32(0)
 	var err error
 	g.visit(func(component []uint32, cyclic bool) bool {

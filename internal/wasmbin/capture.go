@@ -73,12 +73,23 @@ type funcExport struct {
 // can.
 func (m *Module) Refusals() ([]string, error) {
 	refused := m.refusals()
-	changed, _, err := m.scanCode()
-	if err != nil {
-		return nil, err
+	var changes codeChanges
+	bodies := newBodyReader(m)
+	bodies.merge = true
+	for {
+		b, ok, err := bodies.next()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		for i := range b.instrs {
+			changes.note(m.data, b.fn, &b.instrs[i])
+		}
 	}
-	if changed != "" {
-		refused = append(refused, changed)
+	if text := changes.refusal(); text != "" {
+		refused = append(refused, text)
 	}
 	return refused, nil
 }
@@ -115,45 +126,64 @@ func (m *Module) refusals() (refused []string) {
 	return refused
 }
 
-// scanCode looks for what changes tables, and for the data segments that are
-// dropped.
-func (m *Module) scanCode() (changed string, drops []uint32, err error) {
-	bodies := newBodyReader(m)
-	for {
-		b, ok, err := bodies.next()
-		if err != nil {
-			return "", nil, err
-		}
-		if !ok {
-			break
-		}
-		for i := range b.instrs {
-			name := ""
-			switch in := &b.instrs[i]; in.op {
-			case opDataDrop:
-				if segment := in.segment(m.data); !slices.Contains(drops, segment) {
-					drops = append(drops, segment)
-				}
-			case opTableSetTo:
-				name = "table.set"
-			case opTableInit:
-				name = "table.init"
-			case opTableCopy:
-				name = "table.copy"
-			case opTableGrow:
-				name = "table.grow"
-			case opTableFill:
-				name = "table.fill"
-			}
-			if name != "" && changed == "" {
-				changed = fmt.Sprintf("function %d changes a table (%s)", b.fn, name)
-			}
-		}
+// codeChanges is what code does that a capture has to know.
+type codeChanges struct {
+	table   string   // "function 1 changes a table (table.set)"
+	drops   []uint32 // the data segments that are dropped, by when they are first
+	dropped map[uint32]bool
+}
+
+// note notes an instruction.
+func (c *codeChanges) note(data []byte, fn uint32, in *instr) {
+	name := ""
+	switch in.op {
+	case opDataDrop:
+		c.drop(in.segment(data))
+		return
+	case opTableSetTo:
+		name = "table.set"
+	case opTableInit:
+		name = "table.init"
+	case opTableCopy:
+		name = "table.copy"
+	case opTableGrow:
+		name = "table.grow"
+	case opTableFill:
+		name = "table.fill"
 	}
-	if len(drops) > maxCapturedDrops && changed == "" {
-		changed = fmt.Sprintf("it drops %d data segments, more than %d", len(drops), maxCapturedDrops)
+	if name != "" && c.table == "" {
+		c.table = fmt.Sprintf("function %d changes a table (%s)", fn, name)
 	}
-	return changed, drops, nil
+}
+
+func (c *codeChanges) drop(segment uint32) {
+	if c.dropped[segment] {
+		return
+	}
+	if c.dropped == nil {
+		c.dropped = map[uint32]bool{}
+	}
+	c.dropped[segment] = true
+	c.drops = append(c.drops, segment)
+}
+
+// refusal says why what code does cannot be captured, "" if it can.
+func (c *codeChanges) refusal() string {
+	if len(c.drops) > maxCapturedDrops && c.table == "" {
+		return fmt.Sprintf("it drops %d data segments, more than %d", len(c.drops), maxCapturedDrops)
+	}
+	return c.table
+}
+
+// noteCapture adds what the next bodies do.
+func (r *rewriter) noteCapture(c *codeChanges) {
+	all := &r.changes
+	if all.table == "" {
+		all.table = c.table
+	}
+	for _, segment := range c.drops {
+		all.drop(segment)
+	}
 }
 
 // segment is the data segment that a data.drop names.
@@ -167,12 +197,8 @@ func (in *instr) segment(data []byte) uint32 {
 func (r *rewriter) planCapture() error {
 	c := &Capture{Refused: r.refusals()}
 	r.report.Capture = c
-	changed, drops, err := r.scanCode()
-	if err != nil {
-		return err
-	}
-	if changed != "" {
-		c.Refused = append(c.Refused, changed)
+	if text := r.changes.refusal(); text != "" {
+		c.Refused = append(c.Refused, text)
 	}
 	if len(c.Refused) > 0 {
 		return nil
@@ -189,7 +215,7 @@ func (r *rewriter) planCapture() error {
 			r.captureVector(c, uint32(i))
 		}
 	}
-	for _, segment := range drops {
+	for _, segment := range r.changes.drops {
 		cell, export := r.addGlobal(ValueI32, 0, "dropped."+strconv.Itoa(int(segment)))
 		r.captured.dropCells[segment] = cell
 		var a asm

@@ -9,7 +9,9 @@ import (
 type emitter struct {
 	*rewriter
 	p      patcher
+	a      asm // writes to p.out
 	body   *body
+	counts Report   // Loops and the like, of the bodies that it wrote
 	labels []label  // those that are open
 	costs  []uint32 // what each point costs in fuel; point i stands before instruction i
 
@@ -45,7 +47,7 @@ type label struct {
 
 func (e *emitter) emit(b *body) []byte {
 	e.body = b
-	e.p = patcher{data: e.data, last: b.locals, out: e.p.out[:0], trace: e.tune.trace}
+	e.p = patcher{data: e.data, last: b.locals, out: slices.Grow(e.p.out[:0], (b.end-b.locals)*9/8), trace: e.tune.trace}
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
 	e.labels = append(e.labels[:0], label{op: opBlock})
 	e.wrapped, e.fuelLocal, e.stopLocal = false, -1, -1
@@ -71,6 +73,7 @@ func (e *emitter) emit(b *body) []byte {
 	e.p.out = append(e.p.out, entry...)
 	next := len(e.points) - 1
 	for i := 0; i < len(b.instrs); i++ {
+		e.p.out = roomFor(e.p.out, 256)
 		if next >= 0 && e.points[next].before == uint32(i) {
 			if e.opts.Stop || e.opts.Fuel {
 				e.writePoint(i, e.points[next].weight)
@@ -86,6 +89,15 @@ func (e *emitter) emit(b *body) []byte {
 	}
 	e.p.copyTo(b.end)
 	return e.p.out
+}
+
+// roomFor returns s with room for n more. What does not fit doubles it: append grows large slices by a quarter, and what it
+// leaves behind is five times as much.
+func roomFor[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return slices.Grow(s, max(n, len(s)))
 }
 
 // findTry is all that planBody finds where nothing is checked.
@@ -128,9 +140,9 @@ func (e *emitter) pointBefore(i int) bool {
 
 // asm appends code at the place that the patcher has reached.
 func (e *emitter) asm(f func(a *asm)) {
-	a := asm{code: e.p.out}
-	f(&a)
-	e.p.out = a.code
+	e.a.code = e.p.out
+	f(&e.a)
+	e.p.out = e.a.code
 }
 
 func (e *emitter) addLocal(t ValueType) uint32 {
@@ -177,7 +189,7 @@ func (e *emitter) prologue() []byte {
 	}
 	checked = checked && !e.atLoop
 	if checked && (e.opts.Stop || e.opts.Fuel) {
-		e.report.Entries++
+		e.counts.Entries++
 	}
 	switch {
 	case e.opts.Fuel:
@@ -472,7 +484,7 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opBrTable:
 		e.eachLabel(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 	case e.opts.SharedAccess && op.isAccess():
-		e.report.Accesses++
+		e.counts.Accesses++
 		e.p.copyTo(int(in.at))
 		e.asm(func(a *asm) { a.op(opCall, e.callAccess) })
 	}
@@ -497,7 +509,7 @@ func (e *emitter) after(i int, in *instr) {
 	var a asm
 	switch {
 	case in.op == opLoop:
-		e.report.Loops++
+		e.counts.Loops++
 		if e.hasTry {
 			e.restoreCounters(&a)
 		}
@@ -563,7 +575,7 @@ func (e *emitter) beforeCall(in *instr) {
 
 // wait makes a wait or notify a call: its offset becomes the last operand.
 func (e *emitter) wait(in *instr) {
-	e.report.Waits++
+	e.counts.Waits++
 	f := e.callNotify
 	switch in.op {
 	case opWait32:
@@ -582,7 +594,7 @@ func (e *emitter) wait(in *instr) {
 
 // grow makes memory.grow a call.
 func (e *emitter) grow(in *instr) {
-	e.report.Grows++
+	e.counts.Grows++
 	e.p.skip(int(in.at), int(in.end))
 	e.asm(func(a *asm) {
 		e.storeFuel(a)

@@ -59,6 +59,7 @@ type movedFunction struct{ at, end, moves uint32 }
 type tracing struct {
 	m        OffsetMap
 	new, old int // the last move of the function
+	base     int // of the batch in the rewritten section
 }
 
 // Offsets returns the map of what [Rewrite] makes of the module with the same options. It takes as long as Rewrite does, and a few
@@ -82,7 +83,7 @@ func (t *tracing) move(new, old, n int) {
 	t.new, t.old = new, old
 }
 
-// begin begins a body, end notes where it lies in the rewritten section.
+// begin begins a body, end notes where it lies in its batch.
 func (t *tracing) begin() {
 	t.new, t.old = 0, 0
 	t.m.functions = append(t.m.functions, movedFunction{moves: uint32(len(t.m.moves))})
@@ -90,7 +91,7 @@ func (t *tracing) begin() {
 
 func (t *tracing) end(at, end int) {
 	f := &t.m.functions[len(t.m.functions)-1]
-	f.at, f.end = uint32(at), uint32(end)
+	f.at, f.end = uint32(t.base+at), uint32(t.base+end)
 }
 
 // Original returns the place in the original module of the instruction at an offset in the contents of the rewritten module's code

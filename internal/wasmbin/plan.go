@@ -113,7 +113,7 @@ func (e *emitter) plan(once bool) {
 }
 
 func (e *emitter) point(before int, weight uint32) {
-	e.points = append(e.points, point{uint32(before), max(weight, 1)})
+	e.points = append(roomFor(e.points, 1), point{uint32(before), max(weight, 1)})
 }
 
 func (e *emitter) closeMark() mark {
@@ -162,12 +162,13 @@ func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	return body
 }
 
-// affordable is how often a loop may be written: code becomes only a few times as long by copies, but in small functions,
-// if there are not very many of them.
+// affordable is how often a loop may be written: code becomes at most a few times as long by copies, large code at most twice,
+// but in small functions, if there are not very many of them.
 func (e *emitter) affordable(l *loop) uint32 {
 	ins := e.body.instrs
 	size := int(ins[l.end].end-ins[l.start].at) + 10
-	room := 8*(e.body.end-e.body.code) + min(1024, 4*len(e.data)/(e.bodies+1)) - e.copied
+	code := e.body.end - e.body.code
+	room := min(8*code, code+1<<14) + min(1024, 4*len(e.data)/(e.bodies+1)) - e.copied
 	n := min(l.copies, uint32(max(room/size, 1)))
 	e.copied += int(n-1) * size
 	return n

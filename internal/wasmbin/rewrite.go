@@ -125,6 +125,8 @@ type tuning struct {
 	force bool                              // write every section anew, even if nothing changes
 	emit  func(r *rewriter, b *body) []byte // writes the bodies instead of the emitter
 	trace *tracing                          // is told where code goes
+
+	workers, batch int // how many there are at once, and how large a batch is, unless 0
 }
 
 // rewriter holds one rewriting.
@@ -137,8 +139,10 @@ type rewriter struct {
 	imports []Signature
 	types   []newType
 	globals []newGlobal
-	helpers []helper
-	shift   uint32 // how many functions were put before the defined ones
+
+	typeIndex map[newType]uint32
+	helpers   []helper
+	shift     uint32 // how many functions were put before the defined ones
 
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
 	callCheck, callFuel, callDepth, callStack, callLook      uint32
@@ -146,10 +150,10 @@ type rewriter struct {
 	stackGlobal, stackEndGlobal                              uint32
 	calls                                                    *calls
 	bulk                                                     bulkHelpers
-	decoder                                                  *bodyReader
-	emitter                                                  emitter
+	workers                                                  []*worker
 
 	captured *capture // nil where nothing is captured
+	changes  codeChanges
 
 	looksByCall bool // a function has many points
 
@@ -207,12 +211,19 @@ func rewrite(module []byte, opts Options, tune tuning) ([]byte, *Report, error) 
 
 // checkBodies reads the bodies for their errors alone.
 func (r *rewriter) checkBodies() error {
-	bodies := newBodyReader(r.Module)
-	for {
-		if _, ok, err := bodies.next(); err != nil || !ok {
-			return err
+	all, wrong := r.batches()
+	err := r.eachBatch(all, func(w *worker, i int) error {
+		for range all[i].n {
+			if _, _, err := w.bodies.next(); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	return wrong
 }
 
 func (r *rewriter) checkReserved() error {
@@ -316,21 +327,25 @@ func (r *rewriter) plan() error {
 			r.callLook = r.addLookHelper()
 		}
 	}
+	r.addResultTypes()
 	if o.Capture && (o.Stop || o.Fuel) {
 		return r.planCapture()
 	}
 	return nil
 }
 
-// reader decodes bodies as the emitter wants them. There is one, because its memory is used again.
-func (r *rewriter) reader() *bodyReader {
-	if r.decoder == nil {
-		r.decoder = newBodyReader(r.Module)
-		r.decoder.merge, r.decoder.accesses = r.tune.emit == nil, r.opts.SharedAccess
-	} else if s := r.section(secCode); s != nil {
-		r.decoder.seek(uint32(r.importedFuncs), s.vector)
+// addResultTypes adds the types of the blocks that bodies with several results may get, before several bodies are written at once.
+func (r *rewriter) addResultTypes() {
+	if !r.opts.Stop && !r.opts.Fuel && r.opts.CallDepth == 0 && r.opts.Stack == 0 {
+		return
 	}
-	return r.decoder
+	added := make([]bool, len(r.Types))
+	for _, t := range r.funcs[r.importedFuncs:] {
+		if !added[t] && len(r.Types[t].Results) > 1 {
+			added[t] = true
+			r.typeOf("\x00", string(r.Types[t].rawResults))
+		}
+	}
 }
 
 func (r *rewriter) addGlobal(t ValueType, init int64, name string) (index uint32, export string) {
@@ -396,12 +411,15 @@ func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {
 // has.
 func (r *rewriter) typeOf(params, results string) uint32 {
 	t := newType{params, results}
-	i := slices.Index(r.types, t)
-	if i < 0 {
-		i = len(r.types)
-		r.types = append(r.types, t)
+	i, ok := r.typeIndex[t]
+	if !ok {
+		if r.typeIndex == nil {
+			r.typeIndex = map[newType]uint32{}
+		}
+		i = uint32(len(r.Types) + len(r.types))
+		r.types, r.typeIndex[t] = append(r.types, t), i
 	}
-	return uint32(len(r.Types) + i)
+	return i
 }
 
 func encodeTypes(types []ValueType) string {

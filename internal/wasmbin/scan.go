@@ -48,7 +48,7 @@ func (e *emitter) scan() (tight, calls bool) {
 			e.notTight()
 			e.open = append(e.open, len(e.loops))
 			e.targets = append(e.targets, len(e.loops))
-			e.loops = append(e.loops, loop{start: uint32(i), size: size, tight: true, copies: 1})
+			e.loops = append(roomFor(e.loops, 1), loop{start: uint32(i), size: size, tight: true, copies: 1})
 		case op == opBlock || op == opIf || op == opTryTable:
 			e.targets = append(e.targets, -1)
 			if op == opTryTable {

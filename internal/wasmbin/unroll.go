@@ -51,7 +51,7 @@ func (e *emitter) loopAt(i int) *loop {
 // unroll writes a whole loop.
 func (e *emitter) unroll(l *loop) {
 	in := &e.body.instrs[l.start]
-	e.report.Loops++
+	e.counts.Loops++
 	e.p.copyTo(int(in.at))
 	if e.opts.Fuel {
 		e.unrollPaid(l, e.data[in.at+1])
@@ -139,6 +139,7 @@ func (e *emitter) turn(l *loop, to label) {
 	e.labels = append(e.labels, to)
 	e.p.last = int(ins[l.start].end)
 	for j := l.start + 1; j < l.end; j++ {
+		e.p.out = roomFor(e.p.out, 256)
 		e.instr(int(j), &ins[j])
 	}
 	e.p.copyTo(int(ins[l.end].at))

@@ -73,7 +73,7 @@ func (op opcode) isPlain() bool {
 	case op >= opRefFunc && op < 0x100:
 		return op == 0xd4
 	case op < 0x100:
-		return op == opNop || op > opTryTable && op != opMemoryGrow || 0x1a <= op && op <= 0x1c
+		return op == opNop || op > opTryTable && op != opMemoryGrow && op != opTableSetTo || 0x1a <= op && op <= 0x1c
 	}
 	return !op.isBulk() && op != opDataDrop && op != opWait32 && op != opWait64 && op != opNotify
 }

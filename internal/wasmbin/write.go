@@ -9,7 +9,7 @@ import (
 // change written anew, and those that it had not but now needs in their places.
 func (r *rewriter) write() error {
 	codeChanges := r.shift > 0
-	var code []byte
+	var code [][]byte
 	if s := r.section(secCode); s != nil && (codeChanges || r.tune.force) {
 		// First, because it adds types.
 		var err error
@@ -20,7 +20,7 @@ func (r *rewriter) write() error {
 		return err
 	}
 	missing := r.missing()
-	r.out = make([]byte, 0, len(r.data)+len(r.data)/8+256)
+	r.out = make([]byte, 0, len(r.data)+size(code)+1024)
 	r.out = append(r.out, r.data[:8]...)
 	for i := range r.sections {
 		s := &r.sections[i]
@@ -28,14 +28,16 @@ func (r *rewriter) write() error {
 			r.create(missing[0])
 			missing = missing[1:]
 		}
-		payload := code
-		if s.id != secCode {
-			var err error
-			if payload, err = r.rewriteSection(s, codeChanges); err != nil {
-				return err
-			}
+		payload, err := r.rewriteSection(s, codeChanges)
+		if err != nil {
+			return err
 		}
 		switch {
+		case s.id == secCode && code != nil:
+			r.out = appendU32(append(r.out, s.id), uint32(size(code)), s.pos-s.size)
+			for _, part := range code {
+				r.out = append(r.out, part...)
+			}
 		case s.id == secStart && r.captured != nil: // the host calls it
 		case codeChanges && s.id == secCustom && (s.pos == s.end || payload != nil && len(payload) == 0):
 			// wazero does not read an empty one at the end of the file, where
@@ -65,6 +67,13 @@ func (r *rewriter) write() error {
 		r.writeDebug()
 	}
 	return nil
+}
+
+func size(parts [][]byte) (n int) {
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
 }
 
 // namesOffsets reports whether a custom section speaks of the code by offsets
@@ -259,41 +268,68 @@ func (r *rewriter) visitRefs(s *section, refs *refs) error {
 	return nil
 }
 
-// code returns the new contents of the code section.
-func (r *rewriter) code(s *section) ([]byte, error) {
-	n, entries := r.added(secCode)
-	p := &patcher{data: r.data, last: s.pos, out: make([]byte, 0, (s.end-s.pos)*9/8)}
-	p.u32(s.pos, s.vector, uint32(r.bodies+n))
-	bodies := r.reader()
-	e := &r.emitter
-	e.rewriter = r
+// code returns the new contents of the code section, in parts.
+func (r *rewriter) code(s *section) ([][]byte, error) {
+	n, added := r.added(secCode)
+	all, wrong := r.batches()
+	parts := make([][]byte, 1, len(all)+2)
+	parts[0] = appendU32(nil, uint32(r.bodies+n), s.vector-s.pos)
 	if t := r.tune.trace; t != nil {
-		t.m.section, t.m.imported = s.pos, uint32(r.importedFuncs)
+		t.m.section, t.m.imported, t.base = s.pos, uint32(r.importedFuncs), len(parts[0])
 	}
-	for {
-		b, ok, err := bodies.next()
+	parts = parts[:len(all)+1]
+	err := r.eachBatch(all, func(w *worker, i int) (err error) {
+		parts[i+1], err = r.writeBatch(w, all[i])
+		return err
+	})
+	if err == nil {
+		err = wrong
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range r.workers {
+		r.report.count(&w.emitter.counts)
+	}
+	return append(parts, added), nil
+}
+
+// count adds what was counted in some bodies.
+func (r *Report) count(c *Report) {
+	r.Loops += c.Loops
+	r.Entries += c.Entries
+	r.Waits += c.Waits
+	r.Grows += c.Grows
+	r.Accesses += c.Accesses
+}
+
+// writeBatch writes the bodies of a batch.
+func (r *rewriter) writeBatch(w *worker, bodies batch) ([]byte, error) {
+	p := &patcher{data: r.data, last: bodies.at, out: make([]byte, 0, bodies.bytes*9/8+64)}
+	for range bodies.n {
+		b, _, err := w.bodies.next()
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			break
-		}
-		if r.tune.trace != nil {
-			r.tune.trace.begin()
+		t := r.tune.trace
+		if t != nil {
+			t.begin()
 		}
 		var code []byte
 		if r.tune.emit != nil {
 			code = r.tune.emit(r, b)
 		} else {
-			code = e.emit(b)
+			code = w.emitter.emit(b)
 		}
 		p.u32(b.at, b.locals, uint32(len(code)))
-		if r.tune.trace != nil {
-			r.tune.trace.end(len(p.out), len(p.out)+len(code))
+		if t != nil {
+			t.end(len(p.out), len(p.out)+len(code))
 		}
 		p.out = append(p.out, code...)
 		p.last = b.end
 	}
-	p.copyTo(s.end)
-	return append(p.out, entries...), nil
+	if t := r.tune.trace; t != nil {
+		t.base += len(p.out)
+	}
+	return p.out, nil
 }
