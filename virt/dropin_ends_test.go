@@ -140,6 +140,54 @@ func TestDropInRefusesOptions(t *testing.T) {
 	}
 }
 
+// TestDropInUsesStreamsOfTheModuleConfig, and its randomness, unless options give others.
+func TestDropInUsesStreamsOfTheModuleConfig(t *testing.T) {
+	wasm := command(texts("hello"), readFd(0), call{"fd_write", []any{1, iovecAt(15), 1, resultAt}}, writeText(2, 0), call{"random_get", []any{bufferAt, 4}})
+	var given bytes.Buffer
+	for name, tc := range map[string]struct {
+		opts []virt.Option
+		want string
+	}{
+		"the configuration's": {nil, "typed"},
+		"an option's":         {[]virt.Option{virt.WithStdout(&given)}, ""},
+	} {
+		r := newRuntime(t)
+		if _, err := dropin.Instantiate(t.Context(), r, tc.opts...); err != nil {
+			t.Fatal(err)
+		}
+		var out, diagnostics bytes.Buffer
+		// The memory has 64 bytes for what is read, all of which are written.
+		config := anonymous().WithStdin(strings.NewReader("typed")).WithStdout(&out).WithStderr(&diagnostics).WithRandSource(strings.NewReader("dice"))
+		mod, err := r.InstantiateWithConfig(t.Context(), wasm, config)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		random, _ := mod.Memory().Read(bufferAt, 4)
+		if got := strings.TrimRight(out.String(), "\x00"); got != tc.want || diagnostics.String() != "hello" || string(random) != "dice" {
+			t.Errorf("%s: %q, %q, random %q", name, got, diagnostics.String(), random)
+		}
+	}
+	if got := strings.TrimRight(given.String(), "\x00"); got != "typed" {
+		t.Errorf("the option's writer got %q", got)
+	}
+}
+
+// TestDropInAsksForClocks in other words than the module's configuration.
+func TestDropInAsksForClocks(t *testing.T) {
+	wasm := command(texts(), call{"sched_yield", nil})
+	r := newRuntime(t)
+	if _, err := dropin.Instantiate(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.InstantiateWithConfig(t.Context(), wasm, anonymous().WithSysWalltime().WithSysNanotime().WithSysNanosleep()); err != nil {
+		t.Errorf("the system's: %v", err)
+	}
+	_, err := r.InstantiateWithConfig(t.Context(), wasm, anonymous().WithNanotime(func() int64 { return 1 }, 1))
+	if err == nil || !strings.Contains(err.Error(), "virt.WithClock") || !strings.Contains(err.Error(), "WithNanotime") {
+		t.Errorf("its own: %v, want an error that names virt.WithClock", err)
+	}
+}
+
 // TestDropInSeesTheModuleConfig, but for mounts, which the first call asks for in other words.
 func TestDropInSeesTheModuleConfig(t *testing.T) {
 	r := newRuntime(t)

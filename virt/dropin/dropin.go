@@ -23,8 +23,9 @@ import (
 //
 // Differences from wazero's:
 //
-//   - arguments and environment of the wazero.ModuleConfig are used unless options give others; if it has mounts, the first
-//     call fails and names the option to use, virt.WithMount; its streams, clocks and randomness are not used;
+//   - arguments, environment, streams and source of randomness of the wazero.ModuleConfig are used unless options give
+//     others; a *rand.Rand is taken for wazero's default, which repeats, and the system's randomness is used. If it has
+//     mounts or clocks, the first call fails and names the option to use, virt.WithMount or virt.WithClock;
 //   - modules run as they are: a loop in them is stopped only by a runtime with WithCloseOnContextDone, memory.atomic.wait by
 //     nothing, and there is no thread-spawn;
 //   - options that need more than that are refused by name: virt.WithFuel, virt.WithMaxCallDepth, virt.WithMemoryLimit, …
