@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/bits"
 	"reflect"
+	"slices"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -154,10 +155,12 @@ func (ns *Namespace) syntheticMount() *mount {
 }
 
 // Restore makes the Table's descriptors those of states. Streams are taken from streams, by the number in OpenState.Fd of the
-// description's first descriptor; nodes, which are those of the file systems mounted in ns, from node. What the Table has open is closed.
+// description's first descriptor, which may give what the Table has open; nodes, which are those of the file systems mounted in ns, from
+// node. What else the Table has open is closed.
 func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState) Node, stream func(*OpenState) *OpenFile) error {
 	made := make(map[uint32]*OpenFile, len(states))
 	old := t.List()
+	restored := make(map[uint32]bool, len(states))
 	for i := range states {
 		s := &states[i]
 		f := made[s.Same]
@@ -169,14 +172,18 @@ func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState)
 				return fmt.Errorf("descriptor %d (%s): %w", s.Fd, s.Path, err)
 			}
 			made[s.Fd] = f
+			if slices.ContainsFunc(old, func(d Descriptor) bool { return d.File == f }) {
+				f.acquire() // it takes its own place
+			}
 		}
+		restored[s.Fd] = true
 		if err := t.InsertAt(s.Fd, f); err != nil {
 			f.release()
 			return fmt.Errorf("descriptor %d (%s): %w", s.Fd, s.Path, err)
 		}
 	}
 	for _, d := range old {
-		if t.get(d.Fd) == d.File {
+		if !restored[d.Fd] {
 			_ = t.Remove(d.Fd) // it was never used
 		}
 	}

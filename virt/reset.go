@@ -109,6 +109,7 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	g.draw()
 	g.random = g.limited(g.random)
 	g.ran.Store(false)
+	_, _ = g.flushWithin(ctx) // what was written before is written before what comes
 	ns, err := g.namespace()
 	if err != nil {
 		return err

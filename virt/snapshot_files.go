@@ -37,8 +37,8 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 		if f.Stream == nil {
 			continue
 		}
-		n := slices.Index(g.streams[:], f.Stream)
-		if n < 0 || f.Node != nil {
+		n := slices.Index(streamNames[:], f.Path) // by name, since one stream may stand for several: discarded output does
+		if n < 0 || g.streams[n] != f.Stream || f.Node != nil {
 			return fmt.Errorf("descriptor %d (%s) is a stream or device that is open: close it before", f.Fd, f.Path)
 		}
 		f.Offset = int64(n) // which of the three it is
@@ -184,12 +184,11 @@ func (s *Snapshot) restoreFiles(g *Guest) error {
 		}
 		states = append(states, f)
 	}
-	names := [...]string{"<stdin>", "<stdout>", "<stderr>"}
-	modes := [...]vfs.OpenMode{vfs.OpenRead, vfs.OpenWrite, vfs.OpenWrite}
+	standard := g.openStandard()
 	err := g.files.Restore(states, g.ns,
 		func(f *vfs.OpenState) vfs.Node { return g.forks.nodes[f.Mount](f.Node) },
 		func(f *vfs.OpenState) *vfs.OpenFile {
-			return vfs.NewStream(names[f.Offset], g.streams[f.Offset], modes[f.Offset])
+			return standard[f.Offset]
 		})
 	for _, settle := range g.forks.settle {
 		settle()

@@ -127,6 +127,53 @@ func TestResetIsAFreshGuest(t *testing.T) {
 	})
 }
 
+// TestForksOfAGuestWithoutStreamsHaveTheirOwn takes a snapshot of a guest all of whose standard streams are the same: nothing.
+func TestForksOfAGuestWithoutStreamsHaveTheirOwn(t *testing.T) {
+	host := newHost(t)
+	s := snapshotOf(t, newGuest(t, host, compiled(t, host, warmWasm)))
+	var out, errs strings.Builder
+	fork := started(t, s, virt.WithStdin(strings.NewReader("in")), virt.WithStdout(&out), virt.WithStderr(&errs))
+	in := make([]byte, 10)
+	n, err := fork.Files().Get(0).Read(in)
+	if err != nil {
+		t.Error(err)
+	}
+	for fd, text := range map[uint32]string{1: "out", 2: "err"} {
+		if _, err := fork.Files().Get(fd).Write([]byte(text)); err != nil {
+			t.Errorf("descriptor %d: %v", fd, err)
+		}
+	}
+	if _, err := fork.Call(t.Context(), "size"); err != nil { // what was written is written when it returns
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{"in", "out", "err"}, []string{string(in[:n]), out.String(), errs.String()}); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestResetOpensClosedStreams resets a guest that has closed its standard output, and one that has not.
+func TestResetOpensClosedStreams(t *testing.T) {
+	host := newHost(t)
+	var out strings.Builder
+	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithStdout(&out))
+	for i, text := range []string{"a", "b", "c"} {
+		if _, err := g.Files().Get(1).Write([]byte(text)); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if i == 1 {
+			if err := g.Files().Remove(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := g.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out.String() != "abc" {
+		t.Errorf("output %q", out.String())
+	}
+}
+
 func TestForksHaveFilesOfTheirOwn(t *testing.T) {
 	host := newHost(t)
 	files, err := memfs.FromMap(map[string]string{"a": "original"})

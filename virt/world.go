@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/process"
@@ -14,6 +15,9 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
+
+// streamNames are the paths of the standard streams, by descriptor.
+var streamNames = [...]string{"<stdin>", "<stdout>", "<stderr>"}
 
 // maxDescriptors is how many descriptors a guest has at most unless told otherwise.
 const maxDescriptors = 1024
@@ -144,32 +148,13 @@ func (c *config) arguments(name string) (*process.Strings, error) {
 // open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
 // hands over.
 func (g *Guest) open() error {
-	streams := g.config.streams
-	if streams[0] == nil && g.config.stdin != nil {
-		streams[0] = stdio.Reader(g.config.stdin, stdio.WithAround(g.mark))
-	} else if streams[0] == nil {
-		streams[0] = stdio.Discard{}
-	}
-	g.outputs(&streams)
-	for _, s := range streams {
-		g.note(s)
-	}
-	for _, given := range g.config.given {
-		g.note(given.stream)
-	}
-	g.limitOutput(&streams)
-	g.streams = streams
 	ns, err := g.namespace()
 	if err != nil {
 		return err
 	}
 	g.ns = ns
-	p := vfs.Preopens{
-		Stdin:     vfs.NewStream("<stdin>", streams[0], vfs.OpenRead),
-		Stdout:    vfs.NewStream("<stdout>", streams[1], vfs.OpenWrite),
-		Stderr:    vfs.NewStream("<stderr>", streams[2], vfs.OpenWrite),
-		Namespace: ns,
-	}
+	standard := g.openStandard()
+	p := vfs.Preopens{Stdin: standard[0], Stdout: standard[1], Stderr: standard[2], Namespace: ns}
 	for i, given := range g.config.given {
 		p.Files = append(p.Files, given.open(fmt.Sprintf("<preopened %d>", i)))
 	}
@@ -181,6 +166,53 @@ func (g *Guest) open() error {
 		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.EMFILE, Reason: "it begins with more descriptors than WithMaxDescriptors allows"}
 	}
 	return nil
+}
+
+// makeStreams makes the guest's standard streams.
+func (g *Guest) makeStreams() (streams [3]vfs.Stream) {
+	streams = g.config.streams
+	if streams[0] == nil && g.config.stdin != nil {
+		streams[0] = stdio.Reader(g.config.stdin, stdio.WithAround(g.mark))
+	} else if streams[0] == nil {
+		streams[0] = stdio.Discard{}
+	}
+	g.outputs(&streams)
+	g.lent = nil
+	for _, s := range streams {
+		g.note(s)
+	}
+	for _, given := range g.config.given {
+		g.note(given.stream)
+	}
+	g.limitOutput(&streams)
+	return streams
+}
+
+// standardFiles are the open files of the standard streams that the guest has not closed.
+func (g *Guest) standardFiles() (files [3]*vfs.OpenFile) {
+	for _, d := range g.files.List() {
+		if i := slices.Index(streamNames[:], d.Path); i >= 0 && d.File.Stream() != nil {
+			files[i] = d.File
+		}
+	}
+	return files
+}
+
+// openStandard returns open files for all three standard streams. What was made for the Host's writers and reader, and the guest has
+// closed since, is made again; a stream of the embedder's that is closed stays so.
+func (g *Guest) openStandard() [3]*vfs.OpenFile {
+	files := g.standardFiles()
+	if !slices.Contains(files[:], nil) {
+		return files
+	}
+	made := g.makeStreams()
+	for i, mode := range [...]vfs.OpenMode{vfs.OpenRead, vfs.OpenWrite, vfs.OpenWrite} {
+		if files[i] == nil {
+			g.streams[i] = made[i]
+			files[i] = vfs.NewStream(streamNames[i], made[i], mode)
+		}
+	}
+	return files
 }
 
 // outputs makes the streams of descriptors 1 and 2.
