@@ -106,7 +106,7 @@ type Output struct {
 	End string `json:"end"`
 	// Files are the contents of what it left, by path.
 	Files map[string]string `json:"files"`
-	// Trace has its calls of the system, one a line.
+	// Trace has its calls that open, read, write and change files, one a line.
 	Trace string `json:"trace,omitempty"`
 	// Took is the time from the request to the end, in microseconds.
 	Took int64 `json:"took"`
@@ -117,7 +117,7 @@ type Output struct {
 func (e *Engine) Run(ctx context.Context, script string, files map[string]string) (*Output, error) {
 	begun := time.Now()
 	var stdout, stderr, calls bytes.Buffer
-	guest, err := e.snapshot.Start(ctx, virt.WithStdout(&stdout), virt.WithStderr(&stderr), virt.WithTrace(trace.Text(&calls)))
+	guest, err := e.snapshot.Start(ctx, virt.WithStdout(&stdout), virt.WithStderr(&stderr), virt.WithTrace(trace.Text(&calls), virt.TraceCalls("path_*,fd_read,fd_write")))
 	if err != nil {
 		return nil, err
 	}

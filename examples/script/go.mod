@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/wasivirt/wasivirt => ../..
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/wasivirt/wasivirt v0.0.0-00010101000000-000000000000
 	go.starlark.net v0.0.0-20260908191801-89a6a09411d5
 )
