@@ -1,10 +1,10 @@
-// Command script runs Starlark scripts that nobody vouches for. The engine is a Go program, compiled to WebAssembly and started
+// Command starlark runs Starlark scripts that nobody vouches for. The engine is a Go program, compiled to WebAssembly and started
 // once; each script gets a fork of it, with files, memory and time of its own.
 //
-//	script FILE           run a script ("-": standard input)
-//	script -e EXPRESSION  run an expression
-//	script -http ADDR     serve a page where scripts are typed and run
-//	script                an interactive session
+//	starlark FILE           run a script ("-": standard input)
+//	starlark -e EXPRESSION  run an expression
+//	starlark -http ADDR     serve a page where scripts are typed and run
+//	starlark                an interactive session
 package main
 
 import (

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // root is the repository.
@@ -373,6 +374,7 @@ func (d document) run(t *testing.T, bash, bin string) {
 	}
 	cmd := exec.CommandContext(t.Context(), bash, "-x", "-c", script.String())
 	cmd.Dir = tree
+	cmd.WaitDelay = 10 * time.Second // a process that was left behind keeps the pipe
 	cmd.Env = append(os.Environ(), "GOBIN="+bin, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "WASIVIRT_FULL=", "WASIVIRT_CACHE="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("the commands of %s: %v\n%s", d.path, err, out)
