@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/view"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
@@ -41,7 +42,7 @@ func NewEngine(ctx context.Context) (_ *Engine, err error) {
 	}
 	options := []virt.Option{
 		virt.Untrusted(),
-		virt.WithModuleLimits(virt.DefaultModuleLimits()), // the engine is our own; its scripts are not
+		virt.WithModuleLimits(inspect.DefaultLimits()), // the engine is our own; its scripts are not
 		virt.WithMaxGuests(maxScripts + 1),                // and the one that the snapshot is taken of
 	}
 	// The code that was compiled for the last start is used again.
@@ -117,7 +118,7 @@ type Output struct {
 func (e *Engine) Run(ctx context.Context, script string, files map[string]string) (*Output, error) {
 	begun := time.Now()
 	var stdout, stderr, calls bytes.Buffer
-	guest, err := e.snapshot.Start(ctx, virt.WithStdout(&stdout), virt.WithStderr(&stderr), virt.WithTrace(trace.Text(&calls), virt.TraceCalls("path_*,fd_read,fd_write")))
+	guest, err := e.snapshot.Start(ctx, virt.WithStdout(&stdout), virt.WithStderr(&stderr), virt.WithTrace(trace.Text(&calls), trace.WithCalls("path_*,fd_read,fd_write")))
 	if err != nil {
 		return nil, err
 	}
