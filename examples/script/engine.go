@@ -43,7 +43,7 @@ func NewEngine(ctx context.Context) (_ *Engine, err error) {
 	options := []virt.Option{
 		virt.Untrusted(),
 		virt.WithModuleLimits(inspect.DefaultLimits()), // the engine is our own; its scripts are not
-		virt.WithMaxGuests(maxScripts + 1),                // and the one that the snapshot is taken of
+		virt.WithMaxGuests(maxScripts + 1),             // and the one that the snapshot is taken of
 	}
 	// The code that was compiled for the last start is used again.
 	if dir, err := os.UserCacheDir(); err == nil {
