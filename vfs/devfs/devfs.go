@@ -206,6 +206,12 @@ func (f *FS) AddStream(path string, s vfs.Stream) error {
 	return f.add(path, func(h header) vfs.Node { return &streamNode{header: h, stream: s} })
 }
 
+// AddOpener adds a file of type t that open makes a stream for each time that it is opened; it is closed with the descriptor. What
+// open answers is the answer to path_open. Errors: as AddFunc.
+func (f *FS) AddOpener(path string, t wasip1.Filetype, open func(vfs.OpenMode) (vfs.Stream, error)) error {
+	return f.add(path, func(h header) vfs.Node { return &opener{h, t, open} })
+}
+
 // AddLink adds a symbolic link. Errors: as AddFunc.
 func (f *FS) AddLink(path, target string) error {
 	return f.add(path, func(h header) vfs.Node { return &link{header: h, target: target} })

@@ -122,3 +122,27 @@ func (s sharedStream) UsesMachine() bool { return vfs.UsesMachine(s.Stream) }
 
 // Close leaves the stream open.
 func (sharedStream) Close() error { return nil }
+
+// opener makes a stream for each opening.
+type opener struct {
+	header
+	kind wasip1.Filetype
+	open func(vfs.OpenMode) (vfs.Stream, error)
+}
+
+// Type implements [vfs.Node].
+func (n *opener) Type() wasip1.Filetype { return n.kind }
+
+// Attr implements [vfs.Node].
+func (n *opener) Attr() (vfs.Attr, error) { return n.attr(n.kind, 0o666), nil }
+
+// SetAttr implements [vfs.Node].
+func (n *opener) SetAttr(set vfs.SetAttr) error {
+	if set.Mask&vfs.SetSize != 0 {
+		return wasip1.EINVAL
+	}
+	return nil
+}
+
+// OpenStream implements [vfs.StreamNode].
+func (n *opener) OpenStream(mode vfs.OpenMode) (vfs.Stream, error) { return n.open(mode) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,6 +119,17 @@ func (f *FS) Add(rules ...Rule) error {
 		f.rules = append(f.rules, &active{Rule: r, ev: eventOf(r.Op), src: src, rng: rand.New(src)})
 	}
 	return nil
+}
+
+// Remove takes rules away that were added as they are. Rules that are not there are ignored.
+func (f *FS) Remove(rules ...Rule) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range rules {
+		if i := slices.IndexFunc(f.rules, func(a *active) bool { return a.Rule == r }); i >= 0 {
+			f.rules = slices.Delete(slices.Clone(f.rules), i, i+1)
+		}
+	}
 }
 
 // Clear takes all rules away.

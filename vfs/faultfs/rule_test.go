@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/faultfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -73,4 +75,34 @@ func FuzzParseRule(f *testing.F) {
 			t.Errorf("%q is %+v, then %+v, %v", s, r, again, err)
 		}
 	})
+}
+
+// A rule that was removed does not act any more; others keep their counts.
+func TestRemove(t *testing.T) {
+	parse := func(text string) faultfs.Rule {
+		r, err := faultfs.ParseRule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	fails, second := parse("create:*:EIO"), parse("mkdir:*:nth=2:EIO")
+	disk, err := faultfs.New(memfs.New(), []faultfs.Rule{fails, second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := vfs.NewRoot(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root.WriteFile("f", nil, 0o666) == nil || root.Mkdir("a", 0o777) != nil {
+		t.Error("the rules do not act as they say")
+	}
+	disk.Remove(fails, parse("open:*:EIO"))
+	if err := root.WriteFile("f", nil, 0o666); err != nil {
+		t.Errorf("after the rule was removed: %v", err)
+	}
+	if root.Mkdir("b", 0o777) == nil {
+		t.Error("the other rule has lost its count")
+	}
 }

@@ -37,6 +37,7 @@ package netmem
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -53,6 +54,7 @@ type Network struct {
 	holder clock.Holder // nil where the clock is none
 	link   Link         // unless set otherwise
 	refuse bool
+	rng    *rand.Rand // for jitter and loss; under mu
 
 	mu        sync.Mutex
 	listeners map[string]*Listener
@@ -73,6 +75,11 @@ func WithLink(l Link) Option { return func(n *Network) { n.link = l } }
 // that connect wait, as they do on Linux.
 func WithRefusal() Option { return func(n *Network) { n.refuse = true } }
 
+// WithSeed sets the seed that jitter and losses are drawn from. The default is 0.
+func WithSeed(seed uint64) Option {
+	return func(n *Network) { n.rng = rand.New(rand.NewPCG(seed, 0x6e6574)) }
+}
+
 // New makes a network. A nil clock stands for real time.
 func New(c clock.Clock, opts ...Option) *Network {
 	if c == nil {
@@ -86,6 +93,7 @@ func New(c clock.Clock, opts ...Option) *Network {
 		port:      firstPort,
 	}
 	n.holder, _ = c.(clock.Holder)
+	WithSeed(0)(n)
 	for _, o := range opts {
 		o(n)
 	}
@@ -177,6 +185,13 @@ func (n *Network) Listen(address string, backlog int) (*Listener, error) {
 	return l, nil
 }
 
+// LinkOf returns the link from one site to another.
+func (n *Network) LinkOf(from, to string) Link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.wireLocked(route{from, to}).link
+}
+
 // SetLink sets the link between two sites, in both directions. What is on its way already is not changed.
 func (n *Network) SetLink(a, b string, l Link) {
 	n.mu.Lock()
@@ -186,21 +201,33 @@ func (n *Network) SetLink(a, b string, l Link) {
 }
 
 // Partition parts two sites: what one sends, and what is on its way, does not arrive until [Network.Heal].
-func (n *Network) Partition(a, b string) {
+func (n *Network) Partition(a, b string) { n.part(route{a, b}, route{b, a}) }
+
+// PartitionOneWay keeps what is sent in one direction: nothing arrives at to that from sends, until [Network.HealOneWay]. The
+// other direction works.
+func (n *Network) PartitionOneWay(from, to string) { n.part(route{from, to}) }
+
+// Heal ends a partition, in both directions.
+func (n *Network) Heal(a, b string) { n.heal(route{a, b}, route{b, a}) }
+
+// HealOneWay ends a partition of one direction.
+func (n *Network) HealOneWay(from, to string) { n.heal(route{from, to}) }
+
+func (n *Network) part(routes ...route) {
 	n.enter()
 	defer n.leave()
-	n.wireLocked(route{a, b}).cut()
-	n.wireLocked(route{b, a}).cut()
+	for _, r := range routes {
+		n.wireLocked(r).cut()
+	}
 }
 
-// Heal ends a partition.
-func (n *Network) Heal(a, b string) {
+func (n *Network) heal(routes ...route) {
 	n.enter()
 	defer n.leave()
-	for _, r := range []route{{a, b}, {b, a}} {
+	for _, r := range routes {
 		n.wireLocked(r).heal()
 	}
-	for _, c := range n.betweenLocked(a, b) {
+	for _, c := range n.betweenLocked(routes[0].from, routes[0].to) {
 		c.retryLocked()
 	}
 }

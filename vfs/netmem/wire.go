@@ -16,6 +16,35 @@ type Link struct {
 	// Buffer is how many bytes of a connection may be on their way or unread, in each
 	// direction; 0 stands for 64 KiB.
 	Buffer int
+	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one connection stay in order;
+	// those of others may overtake them.
+	Jitter time.Duration
+	// Loss is the probability, below 1, that a packet is lost and sent again: 200 ms later, then 400 ms after that, and so on, up to
+	// 8 times. Connections carry bytes in order, so that a guest sees loss as delay.
+	Loss float64
+}
+
+// retransmission is when a lost packet is sent again; each further loss doubles it.
+const (
+	retransmission     = int64(200 * time.Millisecond)
+	mostRetransmission = 8
+)
+
+// uneven reports whether packets take different times.
+func (l *Link) uneven() bool { return l.Jitter > 0 || l.Loss > 0 }
+
+// extraLocked draws what a packet takes besides the latency.
+func (n *Network) extraLocked(l *Link) (extra int64) {
+	if l.Jitter > 0 {
+		extra = n.rng.Int64N(int64(l.Jitter) + 1)
+	}
+	for i := range mostRetransmission {
+		if l.Loss <= 0 || n.rng.Float64() >= l.Loss {
+			break
+		}
+		extra += retransmission << i
+	}
+	return extra
 }
 
 // route is a direction.
@@ -76,7 +105,7 @@ func (w *wire) send(c *connection, to int, kind packetKind, n int) {
 		}
 	}
 	now := w.network.clock.Monotonic()
-	if len(w.packets) == 0 && !w.down && w.link.Latency <= 0 && w.link.Bandwidth <= 0 {
+	if len(w.packets) == 0 && !w.down && w.link.Latency <= 0 && w.link.Bandwidth <= 0 && !w.link.uneven() {
 		c.arriveLocked(to, kind, n)
 		return
 	}
@@ -107,11 +136,11 @@ func (w *wire) schedule(p *packet) {
 	}
 	w.free = leave
 	p.at = leave + int64(w.link.Latency)
-	for i := len(w.packets) - 1; i > 0; i-- {
-		if w.packets[i] == p {
-			p.at = max(p.at, w.packets[i-1].at)
-			break
-		}
+	if w.link.uneven() {
+		p.at += w.network.extraLocked(&w.link)
+		w.place(p)
+	} else if i := slices.Index(w.packets, p); i > 0 {
+		p.at = max(p.at, w.packets[i-1].at)
 	}
 	if p.kind == packetConnect {
 		back := w.network.wireLocked(route{p.conn.ends[1].local.Site(), p.conn.ends[0].local.Site()})
@@ -119,6 +148,22 @@ func (w *wire) schedule(p *packet) {
 	}
 	p.gone = false
 	w.network.arm = append(w.network.arm, p)
+}
+
+// place moves p to where its arrival is in the order of all, which is not before what its connection sent earlier.
+func (w *wire) place(p *packet) {
+	i := slices.Index(w.packets, p)
+	w.packets = slices.Delete(w.packets, i, i+1)
+	after := 0
+	for i, q := range w.packets {
+		if q.conn == p.conn && q.to == p.to {
+			p.at = max(p.at, q.at)
+		}
+		if q.at <= p.at {
+			after = i + 1
+		}
+	}
+	w.packets = slices.Insert(w.packets, after, p)
 }
 
 // deliverDue is called by the clock: it sets no timers.

@@ -1,0 +1,147 @@
+// Command simulate finds two bugs in a replicated key-value store that nobody finds by trying: it runs three replicas, two clients, and
+// whatever goes wrong with machines, clocks, disks and networks, over many seeds, until one run is not linearizable, and tells the story of
+// that run. Then it runs the corrected store.
+//
+//	go run ./examples/simulate                       # both bugs, then the corrected store over 50 seeds
+//	go run ./examples/simulate -bug local-reads      # one of them
+//	go run ./examples/simulate -bug "" -seeds 2000   # the corrected store
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/simulate"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	bug := flag.String("bug", "all", "`BUG` to look for: ack-before-sync, local-reads, all, or none if empty")
+	seeds := flag.Uint64("seeds", 0, "how many seeds to run (default: 1000 with a bug, 50 without)")
+	first := flag.Uint64("first", 1, "the first seed")
+	flag.Parse()
+	bugs := []string{*bug}
+	if *bug == "all" {
+		bugs = []string{"ack-before-sync", "local-reads", ""}
+	}
+	for _, b := range bugs {
+		n := *seeds
+		if n == 0 {
+			if n = 1000; b == "" {
+				n = 50
+			}
+		}
+		if err := run(ctx, os.Stdout, b, *first, n); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// run looks for a bug and tells what it found.
+func run(ctx context.Context, out io.Writer, bug string, first, n uint64) error {
+	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/simulate/node")
+	if err != nil {
+		return err
+	}
+	r, err := simulate.New(ctx, store(wasm, bug))
+	if err != nil {
+		return err
+	}
+	defer r.Close(context.WithoutCancel(ctx))
+	begun := time.Now()
+	failed, runs, err := r.Find(ctx, first, first+n-1, 0)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "bug %q: %d runs in %v\n", bug, runs, time.Since(begun).Round(time.Millisecond))
+	if failed == nil {
+		fmt.Fprintf(out, "no run of the seeds %d to %d fails\n\n", first, first+n-1)
+		return nil
+	}
+	shrunk, err := r.Shrink(ctx, failed)
+	if err != nil {
+		return err
+	}
+	command := fmt.Sprintf("go run ./examples/simulate -bug %q -first %d -seeds 1", bug, failed.Seed)
+	_, err = fmt.Fprintln(out, shrunk.Story(command))
+	return err
+}
+
+// store is three replicas, two clients that write and read two keys, and everything that goes wrong.
+func store(wasm []byte, bug string) simulate.Simulation {
+	s := simulate.Simulation{
+		Clients: []simulate.Client{{Name: "alice", Run: client}, {Name: "bob", Run: client}},
+		Length:  3 * time.Second,
+		Nemesis: simulate.Nemesis{Kinds: simulate.Kinds(), Faults: 8, Longest: time.Second},
+		Check:   func(w *simulate.World) error { return simulate.CheckRegisters(w.History()) },
+	}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		s.Nodes = append(s.Nodes, simulate.Node{
+			Name: name, Wasm: wasm, Ports: []string{"7000"}, Options: []virt.GuestOption{virt.WithEnv("BUG", bug), virt.WithEnv("GOGC", "off")},
+		})
+	}
+	return s
+}
+
+// client writes and reads until the run is over.
+func client(a *simulate.Actor) error {
+	for n := 1; ; n++ {
+		if err := a.Sleep(time.Duration(a.Rand.IntN(150)) * time.Millisecond); err != nil {
+			return err
+		}
+		o := simulate.Operation{Key: []string{"x", "y"}[a.Rand.IntN(2)], Write: a.Rand.IntN(2) == 0}
+		request := "get " + o.Key
+		if o.Write {
+			o.Value = fmt.Sprint(a.Name()[:1], n)
+			request = "put " + o.Key + "=" + o.Value
+		}
+		for tries := 0; tries < 20; tries++ {
+			node := []string{"n1", "n2", "n3"}[a.Rand.IntN(3)]
+			call := a.Now()
+			answer := ask(a, node, request)
+			if value, ok := strings.CutPrefix(answer, "ok"); ok {
+				if !o.Write {
+					o.Value = strings.TrimSpace(value)
+				}
+				a.Record(o, call)
+				break
+			}
+			if answer != "no" && o.Write { // it may have happened
+				o.Unknown = true
+				a.Record(o, call)
+				break
+			}
+			if err := a.Sleep(20 * time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ask sends a request to a replica and returns its answer: "no" where it was not sent.
+func ask(a *simulate.Actor, node, request string) string {
+	c, err := a.Dial(node+":7000", 300*time.Millisecond)
+	if err != nil {
+		return "no"
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintln(c, request); err != nil {
+		return "unknown"
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(answer)
+}

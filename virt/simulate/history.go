@@ -1,0 +1,122 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// Operation is one operation of a client on the system: when it was called, when it returned, and what it answered.
+type Operation struct {
+	// Client and Key say who did it on what. Keys do not know each other.
+	Client, Key string
+	// Write says that the operation sets Key to Value; else it has read Value.
+	Write bool
+	Value string
+	// Call and Return are times since the start of the run, to the nanosecond.
+	Call, Return time.Duration
+	// Unknown says that nobody knows whether it had an effect: it got no answer. Such a read means nothing; such a write may take
+	// effect at any time after Call, or never.
+	Unknown bool
+}
+
+// String tells the operation.
+func (o Operation) String() string { return o.Client + " " + o.what() }
+
+func (o Operation) what() string {
+	what := fmt.Sprintf("reads %s: %q", o.Key, o.Value)
+	if o.Write {
+		what = fmt.Sprintf("writes %s = %q", o.Key, o.Value)
+	}
+	if o.Unknown {
+		what += ", and gets no answer"
+	}
+	return fmt.Sprintf("%s (called at %.4fs)", what, o.Call.Seconds())
+}
+
+// CheckRegisters reports whether operations are linearizable, where each key is a register that is "" at the start: whether for
+// each key there is an order, in which every operation lies between its call and its return, such that each read
+// returns what was written last. The error names the key and tells its operations.
+//
+// It searches with memory of the states it has been in (Wing and Gong, Lowe). Its time grows with how many operations overlap:
+// a thousand operations of a handful of clients take milliseconds.
+func CheckRegisters(history []Operation) error {
+	keys := map[string][]Operation{}
+	for _, o := range history {
+		if !o.Unknown || o.Write {
+			keys[o.Key] = append(keys[o.Key], o)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		ops := keys[key]
+		slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
+		r := register{ops: ops, done: make([]byte, (len(ops)+7)/8), seen: map[string]bool{}}
+		for _, o := range ops {
+			if !o.Unknown {
+				r.left++
+			}
+		}
+		if !r.search(0, "") {
+			return fmt.Errorf("not linearizable: no order of the operations on %s explains what was read", key)
+		}
+	}
+	return nil
+}
+
+// register is the search for an order of the operations on one.
+type register struct {
+	ops  []Operation // by Call
+	done []byte      // a bit for each that has taken effect
+	left int         // how many have to, and have not
+	seen map[string]bool
+}
+
+func (r *register) has(i int) bool { return r.done[i/8]&(1<<(i%8)) != 0 }
+func (r *register) flip(i int)     { r.done[i/8] ^= 1 << (i % 8) }
+
+// search reports whether the operations that have not taken effect, of which first is the first, can do so from a value on.
+func (r *register) search(first int, value string) bool {
+	if r.left == 0 {
+		return true
+	}
+	for r.has(first) {
+		first++
+	}
+	state := string(r.done) + value
+	if r.seen[state] {
+		return false
+	}
+	r.seen[state] = true
+	// What takes effect next was called before any that has not taken effect returned.
+	limit := time.Duration(math.MaxInt64)
+	for i := first; i < len(r.ops) && r.ops[i].Call <= limit; i++ {
+		if !r.has(i) && !r.ops[i].Unknown {
+			limit = min(limit, r.ops[i].Return)
+		}
+	}
+	for i := first; i < len(r.ops) && r.ops[i].Call <= limit; i++ {
+		o := r.ops[i]
+		if r.has(i) || !o.Write && o.Value != value {
+			continue
+		}
+		next := value
+		if o.Write {
+			next = o.Value
+		}
+		known := 0
+		if !o.Unknown {
+			known = 1
+		}
+		r.flip(i)
+		r.left -= known
+		if r.search(first, next) {
+			return true
+		}
+		r.left += known
+		r.flip(i)
+	}
+	return false
+}

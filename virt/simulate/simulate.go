@@ -1,0 +1,243 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs/netmem"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// Simulation describes a world: what is in it, what goes wrong, and what has to hold.
+type Simulation struct {
+	// Nodes start first, in this order. Nodes with the same Wasm are compiled once.
+	Nodes []Node
+	// Clients run beside them. When all have ended, the run is over.
+	Clients []Client
+	// Length is the virtual time after which the run is over in any case; 0 is 10 s.
+	Length time.Duration
+	// Link is what lies between any two; the zero value stands for a latency of 1 ms.
+	Link netmem.Link
+	// Nemesis draws what goes wrong. The zero value draws nothing.
+	Nemesis Nemesis
+	// Invariant, where not nil, is called after each event: a line that a node prints, an operation, a fault. It must not wait.
+	// An error ends the run and fails it.
+	Invariant func(w *World) error
+	// Check, where not nil, is called at the end, before the nodes are stopped. An error fails the run.
+	Check func(w *World) error
+	// Strategy is how the next thread is chosen; nil is sched.RunToBlock(1/8).
+	Strategy sched.Strategy
+	// Host has options for what all runs share, the engine for one.
+	Host []virt.Option
+}
+
+// Result is how one run ended.
+type Result struct {
+	Seed uint64
+	// Plan is what went wrong.
+	Plan Plan
+	// Failure is why the run failed; nil if it did not.
+	Failure error
+	// Events are what happened, History the operations of clients.
+	Events  []Event
+	History []Operation
+	// Elapsed is how much virtual time the run took.
+	Elapsed time.Duration
+	// Hash is that of the events.
+	Hash [32]byte
+}
+
+// Runner runs a Simulation over and over. It may be used by any number of goroutines.
+type Runner struct{ runner }
+
+type runner struct {
+	sim     *Simulation
+	base    *virt.Host
+	modules []*virt.Module
+	names   []string
+}
+
+// New compiles the nodes of a simulation.
+func New(ctx context.Context, s Simulation) (_ *Runner, err error) {
+	if s.Length == 0 {
+		s.Length = 10 * time.Second
+	}
+	if s.Link == (netmem.Link{}) {
+		s.Link.Latency = time.Millisecond
+	}
+	if s.Strategy == nil {
+		s.Strategy = sched.RunToBlock(1.0 / 8)
+	}
+	r := &Runner{runner{sim: &s}}
+	for _, n := range s.Nodes {
+		if n.Name == "" || strings.ContainsAny(n.Name, " :->,/") || slices.Contains(r.names, n.Name) {
+			return nil, fmt.Errorf("simulate: node %q: want names that differ, without spaces and any of :->,/", n.Name)
+		}
+		r.names = append(r.names, n.Name)
+	}
+	r.base, err = virt.NewBuilder(append([]virt.Option{virt.Deterministic(0)}, s.Host...)...).Build(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("simulate: %w", err)
+	}
+	for _, n := range s.Nodes {
+		m, err := r.base.Compile(ctx, n.Wasm)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("simulate: node %s: %w", n.Name, err), r.base.Close(ctx))
+		}
+		r.modules = append(r.modules, m)
+	}
+	return r, nil
+}
+
+// Close frees what New made.
+func (r *Runner) Close(ctx context.Context) error { return r.base.Close(ctx) }
+
+// Plan returns what goes wrong in the run of a seed.
+func (r *Runner) Plan(seed uint64) Plan { return r.sim.Nemesis.Draw(seed, r.sim.Length, r.names) }
+
+// Run makes the run of a seed. The error says that it could not be made.
+func (r *Runner) Run(ctx context.Context, seed uint64) (*Result, error) {
+	return r.RunPlan(ctx, seed, r.Plan(seed))
+}
+
+// RunPlan makes the run of a seed with other faults than are drawn for it.
+func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, error) {
+	if err := plan.check(r.names); err != nil {
+		return nil, fmt.Errorf("simulate: %w", err)
+	}
+	w, err := r.newWorld(seed, plan)
+	if err == nil {
+		err = w.run(ctx)
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("simulate: seed %d: %w", seed, err)
+	}
+	result := &Result{Seed: seed, Plan: plan, Failure: w.failure, Events: w.events, History: w.history, Elapsed: w.Now()}
+	w.hash.Sum(result.Hash[:0])
+	return result, nil
+}
+
+// Find runs the seeds from first to last on workers goroutines (0: one a processor) and returns the result of the lowest
+// that fails, or nil, and how many were run. Seeds above one that fails may not be run.
+func (r *Runner) Find(ctx context.Context, first, last uint64, workers int) (failed *Result, runs int, err error) {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next, count atomic.Uint64
+	var lowest atomic.Uint64
+	lowest.Store(last + 1)
+	results := make([]*Result, workers)
+	g, within := errgroup.WithContext(ctx)
+	for i := range workers {
+		g.Go(func() error {
+			for {
+				seed := first + next.Add(1) - 1
+				if seed > last || seed > lowest.Load() {
+					return nil
+				}
+				result, err := r.Run(within, seed)
+				if err != nil {
+					return err
+				}
+				count.Add(1)
+				if result.Failure == nil {
+					continue
+				}
+				results[i] = result
+				for {
+					low := lowest.Load()
+					if seed >= low || lowest.CompareAndSwap(low, seed) {
+						break
+					}
+				}
+				return nil
+			}
+		})
+	}
+	err = g.Wait()
+	for _, result := range results {
+		if result != nil && (failed == nil || result.Seed < failed.Seed) {
+			failed = result
+		}
+	}
+	return failed, int(count.Load()), err
+}
+
+// Shrunk is a run that fails, with the faults that it needs.
+type Shrunk struct {
+	*Result
+	// Before is how many faults the run had that was found.
+	Before int
+	// Runs is how many runs it took.
+	Runs int
+}
+
+// Shrink looks for the fewest faults with which the seed of a run that failed fails alike: as long as the run fails without
+// one of them, it is left out; then those that last are made shorter. Without any of those that are left the run does not fail in this way.
+// Failures are alike if their texts are, up to the first colon.
+func (r *Runner) Shrink(ctx context.Context, failed *Result) (*Shrunk, error) {
+	s := &Shrunk{Result: failed, Before: len(failed.Plan)}
+	try := func(plan Plan) (bool, error) {
+		result, err := r.RunPlan(ctx, failed.Seed, plan)
+		s.Runs++
+		if err != nil || result.Failure == nil || class(result.Failure) != class(failed.Failure) {
+			return false, err
+		}
+		s.Result = result
+		return true, nil
+	}
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(s.Plan); {
+			ok, err := try(slices.Delete(slices.Clone(s.Plan), i, i+1))
+			if err != nil {
+				return nil, err
+			}
+			if again = again || ok; !ok {
+				i++
+			}
+		}
+	}
+	return s, nil
+}
+
+// class is how failures are compared.
+func class(err error) string {
+	text, _, _ := strings.Cut(err.Error(), ":")
+	return text
+}
+
+// Story tells a run that failed to people: what, which faults matter, what happened, and how to repeat it.
+func (s *Shrunk) Story(command string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d fails: %v\n", s.Seed, s.Failure)
+	switch {
+	case len(s.Plan) == 0:
+		fmt.Fprintf(&b, "No fault is needed (the run had %d).\n", s.Before)
+	default:
+		fmt.Fprintf(&b, "It takes %d of %d faults (found in %d runs); without any one of them it does not fail so:\n", len(s.Plan), s.Before, s.Runs)
+	}
+	for _, f := range s.Plan {
+		fmt.Fprintf(&b, "  %v\n", f)
+	}
+	b.WriteString("What happened:\n")
+	for _, e := range s.Events {
+		fmt.Fprintf(&b, "  %v\n", e)
+	}
+	if command != "" {
+		fmt.Fprintf(&b, "Run it again: %s\n", command)
+	}
+	return b.String()
+}
