@@ -37,6 +37,8 @@ func (d *directory) fork(g *FS, s *vfs.Forking) *directory {
 			c.names[name] = &streamNode{n.copied(g), stream, n.standard, n.number}
 		case *hostFile:
 			c.names[name] = &hostFile{n.copied(g), n.File}
+		case *opener:
+			c.names[name] = &opener{n.copied(g), n.kind, n.open}
 		case *funcFile:
 			copied := &funcFile{header: n.copied(g), content: n.content}
 			copied.size.Store(n.size.Load())
