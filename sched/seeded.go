@@ -18,8 +18,9 @@ import (
 // Whenever every thread waits for others without a deadline, the guests are ended with a
 // [DeadlockError], unless host code may help; see poll.Reach and [Group.External].
 type Seeded struct {
-	config SeededConfig
-	picker Picker
+	config   SeededConfig
+	picker   Picker
+	observer Observer // the picker, where it is one
 
 	mu       sync.Mutex
 	waits    waitTable
@@ -70,12 +71,27 @@ type Switch struct {
 	Choice uint32  // the number of the choice; 0 keeps the turn where From can
 }
 
+// Observer is implemented by a [Picker] that wants to know all that the threads of a [Seeded] do, and not only where there
+// is a choice: which one has the turn, from when to when, and which can run. The methods are called one at a time, and must
+// not call the scheduler, threads or groups but for their accessors.
+type Observer interface {
+	// Stop says that t, which had the turn, is at a switch point.
+	Stop(t *Thread, p Point)
+	// Ready says that t, new or woken, can run. by is the thread that has the turn, nil if there is none: then time, or
+	// host code, has woken it.
+	Ready(t, by *Thread)
+	// Turn says that t has the turn from now on, or keeps it.
+	Turn(t *Thread)
+}
+
 // NewSeeded returns a Seeded.
 func NewSeeded(c SeededConfig) *Seeded {
 	if c.Strategy == nil {
 		c.Strategy = Uniform()
 	}
-	return &Seeded{config: c, picker: c.Strategy.New(c.Seed), last: PointIdle}
+	s := &Seeded{config: c, picker: c.Strategy.New(c.Seed), last: PointIdle}
+	s.observer, _ = s.picker.(Observer)
+	return s
 }
 
 // Pause makes no thread get the turn any more until resume is called; who has it goes on until its
@@ -166,6 +182,9 @@ func (s *Seeded) Ready(t *Thread) {
 	defer s.mu.Unlock()
 	s.waits.ready(t)
 	s.push(t)
+	if o := s.observer; o != nil {
+		o.Ready(t, s.current)
+	}
 	s.dispatch()
 }
 
@@ -174,6 +193,7 @@ func (s *Seeded) Block(t *Thread, w *poll.Wait) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waits.block(t, w)
+	s.stopped(t, PointWait)
 	s.leave(t, PointWait)
 }
 
@@ -185,7 +205,15 @@ func (s *Seeded) End(t *Thread) {
 	if !t.main {
 		s.spawned--
 	}
+	s.stopped(t, PointEnd)
 	s.leave(t, PointEnd)
+}
+
+// stopped tells the observer.
+func (s *Seeded) stopped(t *Thread, p Point) {
+	if o := s.observer; o != nil {
+		o.Stop(t, p)
+	}
 }
 
 func (s *Seeded) leave(t *Thread, p Point) {
@@ -215,12 +243,14 @@ func (s *Seeded) Next(t *Thread) {
 
 // Yield implements Scheduler. Every point is a switch point.
 func (s *Seeded) Yield(t *Thread, p Point) bool {
-	if s.queued.Load() == 0 {
+	if s.queued.Load() == 0 && s.observer == nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped(t, p)
 	if len(s.ready) == 0 {
+		s.turn(t)
 		return false
 	}
 	if s.paused > 0 {
@@ -231,6 +261,7 @@ func (s *Seeded) Yield(t *Thread, p Point) bool {
 	s.threads = append(append(s.threads[:0], t), s.ready...)
 	i := s.choose(p, t, true)
 	if i == 0 {
+		s.turn(t)
 		return false
 	}
 	next := s.take(i - 1)
@@ -258,7 +289,15 @@ func (s *Seeded) take(i int) *Thread {
 
 func (s *Seeded) give(t *Thread) {
 	s.current = t
+	s.turn(t)
 	t.Resume()
+}
+
+// turn tells the observer.
+func (s *Seeded) turn(t *Thread) {
+	if o := s.observer; o != nil {
+		o.Turn(t)
+	}
 }
 
 // dispatch gives the turn to one of those ready if nobody has it.

@@ -58,6 +58,7 @@ type deterministic struct {
 	strategy sched.Strategy
 	machine  bool
 	late     bool
+	model    MemoryModel
 }
 
 // WithLateTimers makes time an adversary: at switch points, as the seed decides, the clock moves on to the next deadline while
@@ -68,8 +69,21 @@ func WithLateTimers() DeterministicOption { return func(d *deterministic) { d.la
 
 // lateness moves the clock at switch points. As threads take turns it needs no lock.
 type lateness struct {
-	rng  *rand.Rand
+	seed uint64
 	rate float64
+}
+
+// chance is a number from 0 to below 1 that depends on all that is given. What happens at a thread's n-th switch point, by
+// such a number, is the same whatever other threads have done before.
+func chance(of ...uint64) float64 {
+	h := uint64(0x9e37_79b9_7f4a_7c15)
+	for _, v := range of {
+		h = (h ^ v) * 0xbf58_476d_1ce4_e5b9
+		h ^= h >> 29
+		h *= 0x94d0_49bb_1331_11eb
+		h ^= h >> 32
+	}
+	return float64(h>>11) / (1 << 53)
 }
 
 // maxLate is how far ahead a deadline may be that is jumped to.
@@ -80,14 +94,14 @@ func newLateness(d *deterministic) *lateness {
 	if d == nil || !d.late {
 		return nil
 	}
-	l := &lateness{rng: rand.New(rand.NewPCG(d.seed, 0x1a7e))}
-	l.rate = [...]float64{0, 1.0 / 64, 1.0 / 16, 1.0 / 4}[l.rng.IntN(4)]
+	l := &lateness{seed: d.seed ^ 0x1a7e}
+	l.rate = [...]float64{0, 1.0 / 64, 1.0 / 16, 1.0 / 4}[rand.New(rand.NewPCG(d.seed, 0x1a7e)).IntN(4)]
 	return l
 }
 
-// at is called at each switch point.
-func (l *lateness) at(k clock.Clock) {
-	if l.rate == 0 || l.rng.Float64() >= l.rate {
+// at is called at each switch point of a thread.
+func (l *lateness) at(k clock.Clock, thread uint32, point uint64) {
+	if l.rate == 0 || chance(l.seed, uint64(thread), point) >= l.rate {
 		return
 	}
 	if v, ok := clock.As[clock.Mover](k); ok {

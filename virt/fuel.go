@@ -78,6 +78,7 @@ func (t *thread) refuel() {
 		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond,
 		// also where the limit has less than a slice left: time does not depend on limits.
 		v.Advance(fuelSlice)
+		t.tell(&Access{Op: AccessTick})
 	}
 	if !t.fueled {
 		t.fueled = true // it has only begun

@@ -39,7 +39,8 @@ type Guest struct {
 	lent        []lender // of the streams that it was given
 	ns          *vfs.Namespace
 	chains      *chains
-	observer    observer // nil where nothing is recorded or replayed
+	observer    observer      // nil where nothing is recorded or replayed
+	stores      *storeBuffers // nil where threads see stores at once
 	finished    sync.Once
 	observerErr error // of finishing observer
 	left        sync.Once

@@ -166,7 +166,9 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 			t.attach()
 			b := t.guest.observer
 			if b == nil {
+				t.drain()
 				f.Call(&HostCall{t: t}, stack)
+				t.tellAll(f.Name)
 			} else {
 				b.enter(t)
 				b.hosted(t, f, stack)

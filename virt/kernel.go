@@ -53,9 +53,10 @@ var kernel = []kernelFunction{
 	}},
 	{"notify", []api.ValueType{i32, i32, i32}, []api.ValueType{i32}, (*thread).notify},
 	{"grow", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).grow},
-	{"access", nil, nil, func(t *thread, _ []uint64) { t.yield(sched.PointAccess) }},
+	{"access", []api.ValueType{i32, i32, i64}, nil, (*thread).access},
 	{checkpointName, []api.ValueType{i32, i32}, []api.ValueType{i32}, (*thread).checkpoint},
 	{"stack", nil, nil, func(t *thread, _ []uint64) { t.growStack() }},
+	{noteName, []api.ValueType{i32, i32, i32, i32, i64}, nil, (*thread).note},
 }
 
 // kernelModule makes the host module of a table other than preview1's.
@@ -63,6 +64,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 	b := h.runtime.NewHostModuleBuilder(name)
 	for i, f := range table {
 		call := f.call
+		quiet := f.name == noteName // recordings do not count it: it decides nothing
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 			t, ok := ctx.(*thread)
 			if !ok || !same(t.mod, mod) {
@@ -70,7 +72,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 			}
 			if !t.guest.ended.Load() {
 				t.attach()
-				if b := t.guest.observer; b != nil {
+				if b := t.guest.observer; b != nil && !quiet {
 					b.enter(t)
 					if name == reservedModule {
 						b.kernel(t, i, stack)
@@ -110,11 +112,14 @@ func (t *thread) heed() {
 // turn to give.
 func (t *thread) yield(p sched.Point) {
 	if t.task != nil {
+		t.points++
 		if l := t.guest.host.late; l != nil {
-			l.at(t.guest.host.clock)
+			l.at(t.guest.host.clock, t.id(), t.points)
 		}
 		defer t.pause()()
+		t.loseTurn()
 		_ = t.task.Yield(p) // the end of the group is the end of the guest, which the caller looks at
+		t.haveTurn()
 	}
 }
 

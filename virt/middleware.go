@@ -161,6 +161,8 @@ var layers = [...]struct {
 	{func(g *Guest) bool { return g.observer != nil }, recordedCalls},
 	{func(g *Guest) bool { return g.config.control.traces != nil }, traced},
 	{(*Guest).metered, meteredCalls},
+	{func(g *Guest) bool { return g.config.accesses != nil }, watched},
+	{func(g *Guest) bool { return g.stores != nil }, drained},
 	{func(g *Guest) bool { return g.host.takesTurns() }, turns},
 }
 

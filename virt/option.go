@@ -69,6 +69,7 @@ type config struct {
 	replay         *replayer
 	hosted         hostFunctions
 	access         bool
+	accesses       func(*Access) // nil for nobody
 	resume         bool
 
 	argv0   string

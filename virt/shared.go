@@ -54,6 +54,7 @@ func (t *thread) grow(p []uint64) {
 	if s.Reallocate(size) == nil {
 		return
 	}
+	t.tellAll("memory.grow")
 	if old, ok := t.mod.Memory().Grow(uint32(pages)); ok {
 		p[0] = uint64(old)
 	}

@@ -50,6 +50,8 @@ func (t *thread) spawn(p []uint64) {
 		return
 	}
 	g.usage.spawned.Add(1)
+	t.drain()
+	t.tellCall("thread-spawn")
 	p[0] = uint64(id)
 	t.yield(sched.PointSpawn)
 }
@@ -101,6 +103,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		g.mark(func() { _, err = start.Call(t, uint64(task.ID()), arg) })
 	})
 	returned = true
+	t.drain()
 	if g.observer != nil {
 		g.observer.end(t)
 	}

@@ -51,7 +51,9 @@ type thread struct {
 	judged        *judgement // what policy is about to decide
 	spawned       uint32     // the thread that thread-spawn has started
 	record        recordState
-	exports       idleExports // of the instance, by host code
+	exports       idleExports  // of the instance, by host code
+	stores        *storeBuffer // nil until it is needed
+	points        uint64       // switch points that it has come to
 }
 
 // descriptors is a table as poll_oneoff looks into it.
@@ -161,12 +163,14 @@ func (t *thread) trap(err error) { panic(err) }
 
 // schedYield is sched_yield.
 func (t *thread) schedYield() wasip1.Errno {
+	t.drain()
+	t.points++
 	if t.task == nil {
 		runtime.Gosched()
 		return wasip1.ESUCCESS
 	}
 	if l := t.guest.host.late; l != nil {
-		l.at(t.guest.host.clock)
+		l.at(t.guest.host.clock, t.id(), t.points)
 	}
 	return sched.SchedYield(t.task)
 }

@@ -89,7 +89,8 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		threads.Pool = p
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)
-	if err := g.checkRecording(); err != nil {
+	g.stores = newStoreBuffers(c)
+	if err := errors.Join(g.checkModel(), g.checkRecording()); err != nil {
 		return nil, err
 	}
 	g.chains = g.compose()

@@ -17,6 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/examples/fleet/fleet"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 func cutLast(s, sep string) (before, after string, ok bool) {
@@ -210,7 +211,10 @@ func exploreSeeds(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	again := func(seed uint64) string {
+	again := func(seed uint64, s *explore.Schedule) string {
+		if s != nil {
+			return "" // jobs are seeds
+		}
 		return fmt.Sprintf("fleet explore -seeds %d..%d %s", seed, seed, strings.Join(a.flags.Args(), " "))
 	}
 	if err := found.Report.Write(a.stdout, again); err != nil {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ type exploration struct {
 	time       time.Duration
 	systematic bool
 	schedules  int
+	state      string
 	flags      *flag.FlagSet
 	shared     mounted
 }
@@ -46,8 +48,9 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	e.flags.SetOutput(io.Discard)
 	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
 	e.flags.DurationVar(&e.time, "time", 0, "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
-	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds: all without a preemption, then all with one, and so on, up to -schedules; says whether these were all that there are")
+	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
 	e.flags.IntVar(&e.schedules, "schedules", 0, "schedules that -systematic runs at most (0: 100000)")
+	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
 	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
 	if help, err := parse(e.flags, args, stdout); help || err != nil {
 		return exitHost, err
@@ -74,6 +77,17 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	}
 	c.Fuel, c.Threads, c.CallsOnly, c.PunctualTimers = uint64(e.fuel), e.threads, e.switches == "calls", !e.lateTimers
 	c.Time, c.Systematic, c.MaxSchedules = e.time, e.systematic, e.schedules
+	if c.MemoryModel, err = parseModel(e.model); err != nil {
+		return exitHost, err
+	}
+	if e.state != "" && !e.systematic {
+		return exitHost, errors.New("-state is for -systematic")
+	}
+	if e.state != "" {
+		if c.State, err = os.ReadFile(e.state); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return exitHost, err
+		}
+	}
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
 	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
@@ -87,6 +101,11 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "wasivirt: %v\n", err)
+	}
+	if e.state != "" && report.State != nil {
+		if err := os.WriteFile(e.state, report.State, 0o666); err != nil {
+			return exitHost, err
+		}
 	}
 	e.fuel = count(report.Fuel)
 	if err := report.Write(stdout, e.command); err != nil {
@@ -134,14 +153,15 @@ func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
 	return append(opts, virt.WithName(name), virt.WithArgs(e.flags.Args()[1:]...)), err
 }
 
-// command is the command line that runs one seed again, with the same limits and input.
-func (e *exploration) command(seed uint64) string {
+// command is the command line that runs one seed again, or a schedule of it, with the same limits and input.
+func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 	words := []string{"wasivirt", "run", "-deterministic", strconv.FormatUint(seed, 10)}
 	given := map[string]bool{}
 	e.flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch list, many := f.Value.(*repeated); {
-		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules"}, f.Name):
+		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "state"}, f.Name):
+		case s != nil && (f.Name == "strategy" || f.Name == "late-timers"):
 		case many:
 			for _, v := range *list {
 				words = append(words, "-"+f.Name, v)
@@ -150,6 +170,12 @@ func (e *exploration) command(seed uint64) string {
 			words = append(words, "-"+f.Name+"="+f.Value.String())
 		}
 	})
+	if s != nil {
+		words = append(words, "-strategy", "plan:"+s.Plan.String())
+		if s.Punctual {
+			words = append(words, "-late-timers=false")
+		}
+	}
 	if !given["threads"] {
 		words = append(words, "-threads", strconv.Itoa(e.threads))
 	}

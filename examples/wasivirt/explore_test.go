@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,7 +84,7 @@ func TestExploredCommandRepeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.threads, e.fuel = 64, 10
-	if got, want := e.command(3), `wasivirt run -deterministic 3 -env 'A=b c' -threads 64 -fuel 10 'it'\''s.wasm' '#1' </dev/null`; got != want {
+	if got, want := e.command(3, nil), `wasivirt run -deterministic 3 -env 'A=b c' -threads 64 -fuel 10 'it'\''s.wasm' '#1' </dev/null`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -156,6 +157,31 @@ func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
 	for _, flags := range [][]string{{"-sched", "seeded:3"}, {"-deterministic", "3"}} {
 		if said, err := recorded(flags...); err != nil || said != "" {
 			t.Errorf("%v: %v, said %q", flags, err, said)
+		}
+	}
+}
+
+// The schedule that a report shows is a run of its own, which can be recorded and replayed.
+func TestExploreShowsASchedule(t *testing.T) {
+	t.Setenv(cacheVariable, "off")
+	for _, flags := range [][]string{{"-seeds", "1..50"}, {"-systematic", "-schedules", "300"}, {"-seeds", "1..100", "-memory-model", "tso"}} {
+		got := wasivirt(t, append(append([]string{"explore"}, flags...), bareGuest("race_counter"))...)
+		_, command, ok := strings.Cut(got.stdout, "run this schedule: wasivirt run ")
+		command, _, _ = strings.Cut(command, " </dev/null")
+		if got.status != 1 || !ok {
+			t.Fatalf("%v: %+v", flags, got)
+		}
+		words := strings.Split(strings.ReplaceAll(command, "'", ""), " ")
+		if again := wasivirt(t, append([]string{"run"}, words...)...); again.status != 1 {
+			t.Errorf("%s: %+v", command, again)
+		}
+		if slices.Contains(flags, "tso") {
+			continue
+		}
+		tape := filepath.Join(t.TempDir(), "tape")
+		invoked(t, append([]string{"run", "-record", tape}, words...)...)
+		if code, out := invoked(t, "replay", tape, bareGuest("race_counter")); code != 1 {
+			t.Errorf("replay: status %d\n%s", code, out)
 		}
 	}
 }

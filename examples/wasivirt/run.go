@@ -61,6 +61,7 @@ type settings struct {
 	untrusted                                     bool
 	lateTimers                                    bool
 	from, store                                   string
+	model                                         string
 }
 
 // optional is a number that may be left out.
@@ -145,9 +146,10 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
 	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
 	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
-	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
+	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices), plan:1@5>2,… (when thread 1 comes to its fifth switch point, thread 2 goes on) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
 	f.StringVar(&s.from, "from", "", "`FILE` of wasivirt snapshot: begin where that was taken. Mounts that are given take the place of those in it")
 	f.BoolVar(&s.lateTimers, "late-timers", true, "with -deterministic and explore, let timers of up to a second fire while threads could run, as if the machine had stopped them")
+	f.StringVar(&s.model, "memory-model", "sc", "with -deterministic and explore, when threads see each other's stores: at once, sc, or later, `tso`: stores that are not atomic wait in a buffer for each thread, as on x86")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")

@@ -24,6 +24,11 @@ func (w *world) schedule() ([]virt.Option, error) {
 			strategy = explore.DefaultStrategy()
 		}
 		how := []virt.DeterministicOption{virt.WithStrategy(strategy), virt.WithMachineAccess()}
+		model, err := parseModel(w.model)
+		if err != nil {
+			return nil, err
+		}
+		how = append(how, virt.WithMemoryModel(model))
 		if w.lateTimers {
 			how = append(how, virt.WithLateTimers())
 		}
@@ -42,6 +47,17 @@ func (w *world) schedule() ([]virt.Option, error) {
 	return []virt.Option{virt.WithScheduler(sched.NewSeeded(sched.SeededConfig{Seed: w.turns.value, Strategy: strategy}))}, nil
 }
 
+// parseModel reads the value of -memory-model.
+func parseModel(s string) (virt.MemoryModel, error) {
+	switch s {
+	case "sc":
+		return virt.SequentialConsistency, nil
+	case "tso":
+		return virt.TotalStoreOrder, nil
+	}
+	return 0, fmt.Errorf("-memory-model %q: want sc or tso", s)
+}
+
 // parseStrategy reads the value of -strategy; "" is nil.
 func parseStrategy(s string) (sched.Strategy, error) {
 	kind, arg, _ := strings.Cut(s, ":")
@@ -58,6 +74,8 @@ func parseStrategy(s string) (sched.Strategy, error) {
 		}
 	case "uniform":
 		return sched.Uniform(), nil
+	case "plan":
+		return sched.ParsePlan(arg)
 	case "round-robin":
 		return sched.RoundRobin(), nil
 	case "block":
@@ -71,7 +89,7 @@ func parseStrategy(s string) (sched.Strategy, error) {
 			return sched.PCT(int(depth), steps), nil
 		}
 	}
-	return nil, fmt.Errorf("-strategy %q: want portfolio, uniform, block:0.25, pct:3,1000, pos, delayed:1000 or round-robin", s)
+	return nil, fmt.Errorf("-strategy %q: want portfolio, uniform, block:0.25, pct:3,1000, pos, delayed:1000, plan:1@5>2 or round-robin", s)
 }
 
 // parseClock reads the value of -clock.

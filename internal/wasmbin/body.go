@@ -236,7 +236,7 @@ func (r *bodyReader) add(in instr) {
 		return
 	case r.dead && (op.isPlain() || op == opUnreachable || op == opReturn || op == opThrow || op == opThrowRef):
 		in.cost, weight = 0, 0
-	case !op.isPlain() || r.accesses && op.isAccess():
+	case !op.isPlain() || r.accesses && op.isHooked():
 		r.dead = op.endsPath() || r.dead && op != opEnd && op != opElse
 		b.append(in)
 		return

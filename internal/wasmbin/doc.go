@@ -13,7 +13,9 @@
 //	fuel()                         Fuel: the cell "fuel" (i64) is below zero
 //	depth()                        CallDepth: too many calls are under way
 //	stack()                        Stack: calls may take more of the engine's stack than was said
-//	access()                       SharedAccess: memory will be accessed now
+//	access(addr, at i32, what i64) SharedAccess: memory will be accessed now, by the instruction at
+//	                               an offset of the module; AccessOf explains what
+//	note(a, b, c, at i32, what i64) the same of a bulk operation, with its operands, and of a fence
 //	wait32(addr, expected i32, timeout i64, offset i32) i32
 //	wait64(addr i32, expected, timeout i64, offset i32) i32
 //	notify(addr, count, offset i32) i32

@@ -36,6 +36,7 @@ type emitter struct {
 	fuelLocal int64 // the local that holds the fuel, -1: the global is used
 	stopLocal int64 // the same for the stop counter
 	counters  []counter
+	spares    spares
 }
 
 // label is a label that is open.
@@ -67,6 +68,9 @@ func (e *emitter) emit(b *body) []byte {
 	case e.opts.Stop && e.inStopLocal:
 		e.stopLocal = int64(e.addLocal(ValueI32))
 		e.wrapped = true
+	}
+	if e.opts.SharedAccess {
+		e.addSpares(b)
 	}
 	entry := e.prologue()
 	e.writeLocals()
@@ -439,6 +443,11 @@ func (e *emitter) instr(i int, in *instr) {
 			e.asm(e.loadFuel)
 		}
 		return
+	}
+	if e.opts.SharedAccess && op.isHooked() {
+		e.tellAccess(in)
+	}
+	switch {
 	case counts && (op.isBulk() || op == opMemoryGrow && e.opts.Fuel):
 		e.bulk(in)
 		return
@@ -483,10 +492,6 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 	case op == opBrTable:
 		e.eachLabel(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
-	case e.opts.SharedAccess && op.isAccess():
-		e.counts.Accesses++
-		e.p.copyTo(int(in.at))
-		e.asm(func(a *asm) { a.op(opCall, e.callAccess) })
 	}
 	if e.opts.Waits && (op == opWait32 || op == opWait64 || op == opNotify) {
 		e.wait(in)

@@ -36,7 +36,8 @@ type Options struct {
 	// host's own even if the guest imports functions from there as well.
 	MemoryModule string
 	// SharedAccess has the host function access called before every load,
-	// store and atomic instruction, if a memory is shared.
+	// store and atomic instruction, and note before every fence and bulk
+	// operation of memory, if a memory is shared.
 	SharedAccess bool
 	// ExportGlobals exports the mutable globals.
 	ExportGlobals bool
@@ -145,6 +146,7 @@ type rewriter struct {
 	shift     uint32 // how many functions were put before the defined ones
 
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
+	callNote                                                 uint32
 	callCheck, callFuel, callDepth, callStack, callLook      uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	stackGlobal, stackEndGlobal                              uint32
@@ -286,7 +288,8 @@ func (r *rewriter) plan() error {
 		add(&r.callGrow, "grow", []ValueType{i32}, i32)
 	}
 	if o.SharedAccess {
-		add(&r.callAccess, "access", nil)
+		add(&r.callAccess, "access", []ValueType{i32, i32, i64})
+		add(&r.callNote, "note", []ValueType{i32, i32, i32, i32, i64})
 	}
 	r.shift = uint32(len(r.imports))
 	r.report.Imports = r.imports

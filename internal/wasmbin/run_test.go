@@ -55,7 +55,7 @@ func (h *host) instantiate(ctx context.Context, r wazero.Runtime, name string, r
 					h.onStack(m)
 				}
 			}
-		case "access":
+		case "access", "note":
 			f = func(context.Context, api.Module, []uint64) { h.accesses++ }
 		case "wait32":
 			f = h.wait32

@@ -18,6 +18,8 @@ package explore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
@@ -71,12 +73,17 @@ type Config struct {
 	Workers int
 	// Time, where not 0, is how long runs are begun; those that are under way are finished.
 	Time time.Duration
-	// Systematic explores schedules in place of seeds: all with no preemption, then all with one, and so on, each once, in
-	// the world of the seed First, with punctual timers. If the program has no more schedules than MaxSchedules, the
-	// report's Proof says that all were explored.
+	// MemoryModel says when threads see what others have stored.
+	MemoryModel virt.MemoryModel
+	// Systematic explores schedules in place of seeds, those with few preemptions first, one of each class of equivalent
+	// ones, in the world of the seed First, with punctual timers and sequential consistency. If that are no more than
+	// MaxSchedules, the report's Proof says that all were explored; else it says how far the search came.
 	Systematic bool
 	// MaxSchedules is how many schedules a systematic exploration runs at most; 0 is 100,000.
 	MaxSchedules int
+	// State is the State of the Report of a systematic exploration of the same module, which is gone on with: MaxSchedules
+	// more are run. The world and the limits must be as before.
+	State []byte
 	// ShrinkRuns is how many runs may be spent on the schedule of one outcome, of which [MaxShrunk] at most are shrunk; 0 is
 	// 1000, below 0 is none.
 	ShrinkRuns int
@@ -102,17 +109,37 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 		return nil, err
 	}
 	report := e.report()
+	if e.tree != nil {
+		if report.State, err = e.save(); err != nil {
+			return nil, fmt.Errorf("explore: %w", err)
+		}
+	}
 	if c.ShrinkRuns >= 0 {
-		for _, o := range worthShrinking(report.Outcomes) {
-			if o.Schedule, err = e.shrink(ctx, o); err != nil && ctx.Err() == nil {
-				return nil, err
-			}
+		if err := e.shrinkAll(ctx, report); err != nil {
+			return nil, err
 		}
 	}
 	if ctx.Err() != nil {
 		return report, fmt.Errorf("explore: stopped after %d runs: %w", report.Runs, context.Cause(ctx))
 	}
 	return report, nil
+}
+
+// shrinkAll looks for the shortest schedules of a report's outcomes.
+func (e *explorer) shrinkAll(ctx context.Context, r *Report) error {
+	workers, within := errgroup.WithContext(ctx)
+	workers.SetLimit(e.Workers)
+	for _, o := range worthShrinking(r.Outcomes) {
+		workers.Go(func() error {
+			s, err := e.shrink(within, o)
+			if err != nil && within.Err() == nil {
+				return err
+			}
+			o.Schedule = s
+			return nil
+		})
+	}
+	return workers.Wait()
 }
 
 // explorer is one Run.
@@ -125,7 +152,8 @@ type explorer struct {
 	outcomes map[key]*Outcome
 	texts    int       // how many outcomes have their text
 	until    time.Time // when no more runs are begun; zero for never
-	proof    *Proof    // of a systematic exploration
+	proof    *Proof    // of a systematic exploration, as tree
+	tree     *tree
 }
 
 func newExplorer(ctx context.Context, c Config) (*explorer, error) {
@@ -146,6 +174,9 @@ func newExplorer(ctx context.Context, c Config) (*explorer, error) {
 	}
 	if c.Systematic {
 		c.PunctualTimers = true
+		if c.MemoryModel != virt.SequentialConsistency || c.CallsOnly {
+			return nil, errors.New("explore: Systematic knows sequential consistency only, and needs switches at accesses: leave out MemoryModel and CallsOnly")
+		}
 	}
 	if c.ShrinkRuns == 0 {
 		c.ShrinkRuns = 1000
@@ -231,6 +262,12 @@ func (e *explorer) sweep(ctx context.Context) error {
 	return workers.Wait()
 }
 
+// sum identifies the module.
+func (e *explorer) sum() string {
+	sum := sha256.Sum256(e.Wasm)
+	return hex.EncodeToString(sum[:])
+}
+
 // seed returns the n-th of the seeds.
 func (e *explorer) seed(n uint64) (seed uint64, ok bool) {
 	if e.Seeds != nil {
@@ -243,7 +280,12 @@ func (e *explorer) seed(n uint64) (seed uint64, ok bool) {
 }
 
 // run makes one run in a world of its own.
-func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (_ *ran, err error) {
+func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig, guest ...virt.GuestOption) (*ran, error) {
+	return e.runTimed(ctx, seed, c, e.PunctualTimers, guest...)
+}
+
+// runTimed is run with timers that are punctual or not.
+func (e *explorer) runTimed(ctx context.Context, seed uint64, c sched.SeededConfig, punctual bool, guest ...virt.GuestOption) (_ *ran, err error) {
 	var opts []virt.Option
 	if e.World != nil {
 		if opts, err = e.World(seed); err != nil {
@@ -251,30 +293,30 @@ func (e *explorer) run(ctx context.Context, seed uint64, c sched.SeededConfig) (
 		}
 	}
 	c.Seed = seed
-	scheduler := sched.NewSeeded(c)
 	opts = append([]virt.Option{virt.WithMaxThreads(e.Threads), virt.WithFuel(e.Fuel)}, opts...)
-	var how []virt.DeterministicOption
-	if !e.PunctualTimers {
+	how := []virt.DeterministicOption{virt.WithMemoryModel(e.MemoryModel)}
+	if !punctual {
 		how = append(how, virt.WithLateTimers())
 	}
 	if e.AllowMachine {
 		how = append(how, virt.WithMachineAccess())
 	}
-	opts = append(opts, virt.Deterministic(seed, how...), virt.WithScheduler(scheduler))
+	opts = append(opts, virt.Deterministic(seed, how...), virt.WithScheduler(sched.NewSeeded(c)))
 	host, err := e.host.Sibling(opts...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
 	out := newOutput()
-	result, err := host.RunModule(ctx, e.module, virt.WithStdout(out.stream(1)), virt.WithStderr(out.stream(2)))
+	guest = append(guest, virt.WithStdout(out.stream(1)), virt.WithStderr(out.stream(2)))
+	result, err := host.RunModule(ctx, e.module, guest...)
 	if err != nil {
 		return nil, err
 	}
 	if result.Outcome == virt.Canceled {
 		return nil, fmt.Errorf("the run did not end: %w", result.Err)
 	}
-	return &ran{key: key{describe(result), out.sum()}, result: result, text: out.text, scheduler: scheduler, fuel: host.Usage().Fuel}, nil
+	return &ran{key: key{describe(result), out.sum()}, result: result, text: out.text, fuel: host.Usage().Fuel}, nil
 }
 
 // note counts a run.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
@@ -54,15 +56,73 @@ func TestThePortfolioFindsWhatOneStrategyMisses(t *testing.T) {
 }
 
 func TestSystematicExploration(t *testing.T) {
+	var reports []string
 	for _, workers := range []int{1, 2} {
-		proved := explored(t, explore.Config{Wasm: bare(t, "sleep_sync_fixed"), Systematic: true, Workers: workers})
+		proved := explored(t, explore.Config{Wasm: bare(t, "depth_four_fixed"), Systematic: true, Workers: workers})
 		if p := proved.Proof; p == nil || !p.Complete || p.Schedules < 2 || !proved.Clean() {
 			t.Errorf("%d workers: %v of a small guest, want a proof", workers, p)
 		}
+		found := explored(t, explore.Config{Wasm: bare(t, "depth_four"), Systematic: true, Workers: workers})
+		if p := found.Proof; !p.Complete || found.Clean() || p.Schedules > 500 {
+			t.Errorf("%v of a guest with a bug of depth four", p)
+		}
+		var text strings.Builder
+		if err := found.Write(&text, nil); err != nil {
+			t.Fatal(err)
+		}
+		reports = append(reports, text.String())
 	}
-	found := explored(t, explore.Config{Wasm: bare(t, "depth_four"), Systematic: true, MaxSchedules: 20_000, ShrinkRuns: -1})
-	if p := found.Proof; p.Complete || p.Preemptions < 2 || found.Clean() {
-		t.Errorf("%v of a guest with a bug of depth four, which was not found", p)
+	if diff := cmp.Diff(reports[0], reports[1]); diff != "" {
+		t.Errorf("two workers report something else (-one +two):\n%s", diff)
+	}
+	far := explored(t, explore.Config{Wasm: bare(t, "race_counter"), Systematic: true, MaxSchedules: 500, ShrinkRuns: -1})
+	if p := far.Proof; p.Complete || p.Known == 0 || far.Clean() {
+		t.Errorf("%v of a guest with more schedules", p)
+	}
+}
+
+// A search that is stopped and gone on with finds what one finds that is not.
+func TestSystematicExplorationGoesOn(t *testing.T) {
+	at := explore.Config{Wasm: bare(t, "depth_four"), Systematic: true, ShrinkRuns: -1}
+	want := explored(t, at)
+	at.MaxSchedules = 50
+	var got *explore.Report
+	for range 10 {
+		if got = explored(t, at); got.Proof.Complete {
+			break
+		}
+		at.State = got.State
+	}
+	if !got.Proof.Complete || got.Proof.Schedules != want.Proof.Schedules || len(got.Outcomes) != len(want.Outcomes) {
+		t.Errorf("%v and %d outcomes, want %v and %d", got.Proof, len(got.Outcomes), want.Proof, len(want.Outcomes))
+	}
+	for i, o := range got.Outcomes {
+		if w := want.Outcomes[i]; o.What != w.What || o.Seeds != w.Seeds {
+			t.Errorf("%v, want %v", o, w)
+		}
+	}
+	at.Wasm = bare(t, "race_counter")
+	if _, err := explore.Run(t.Context(), at); err == nil {
+		t.Error("the state of another module was taken")
+	}
+}
+
+// Two threads that look before either sees the other's store: only store buffers let that happen, and atomics prevent it.
+func TestStoreBuffers(t *testing.T) {
+	found := explored(t, explore.Config{Wasm: bare(t, "store_buffer"), First: 1, Last: 1000, MemoryModel: virt.TotalStoreOrder})
+	if found.Clean() || found.Outcomes[len(found.Outcomes)-1].What != "exit 1" {
+		t.Error("no seed found what store buffers do")
+	}
+	for name, model := range map[string]virt.MemoryModel{"store_buffer": virt.SequentialConsistency, "store_buffer_fixed": virt.TotalStoreOrder} {
+		clean := explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: seeds(500, 10_000), ShrinkRuns: -1, MemoryModel: model})
+		if !clean.Clean() {
+			t.Errorf("%s: not every seed exits with 0", name)
+		}
+	}
+	for _, name := range []string{"race_counter_fixed", "deadlock_mutexes_fixed", "missed_wakeup_fixed", "check_act_fixed", "depth_four_fixed"} {
+		if !explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: seeds(100, 10_000), ShrinkRuns: -1, MemoryModel: virt.TotalStoreOrder}).Clean() {
+			t.Errorf("%s: not every seed exits with 0", name)
+		}
 	}
 }
 
@@ -119,6 +179,9 @@ func TestFindsPlantedBugs(t *testing.T) {
 			}
 			if found.Seeds == report.Runs {
 				t.Error("every seed finds it: one fixed seed would do")
+			}
+			if plan := found.Schedule.Plan; len(plan) > 2 || !found.Schedule.Minimal {
+				t.Errorf("the plan is %v, want two decisions at most, none of which can be taken away", plan)
 			}
 			if n := len(found.Schedule.Switches); 2*n > found.Schedule.Before {
 				t.Errorf("%d of %d switches are left, want at most half", n, found.Schedule.Before)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -25,6 +24,8 @@ type Report struct {
 	Fuel uint64
 	// Proof tells how far a systematic exploration came; else nil.
 	Proof *Proof
+	// State is that of a systematic exploration, to go on with: see [Config.State].
+	State []byte
 }
 
 // Clean reports whether every seed ended alike, and with exit code 0.
@@ -41,9 +42,9 @@ type Outcome struct {
 	Seed  uint64
 	// By says how many of them each strategy of the [Portfolio] had.
 	By map[string]int
-	// Choices is the schedule of a systematic exploration that ended so, the one with the fewest preemptions; see
-	// sched.SeededConfig. Seed is then the seed of all schedules.
-	Choices []uint32
+	// Order is a schedule of a systematic exploration that ended so, one of those with the fewest preemptions: the thread
+	// of each step. Seed is then the seed of all schedules.
+	Order []uint32
 	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run. Where there are very many outcomes, not
 	// all have their Text.
 	Result *virt.Result
@@ -70,10 +71,9 @@ type key struct {
 // ran is how one run ended.
 type ran struct {
 	key
-	result    *virt.Result
-	text      []byte
-	scheduler *sched.Seeded
-	fuel      uint64
+	result *virt.Result
+	text   []byte
+	fuel   uint64
 }
 
 // describe is how a result counts: addresses, stacks and texts of errors are left out, because they differ
@@ -162,8 +162,8 @@ func (o *output) sum() (sum [8]byte) {
 }
 
 // Write prints the report: a line an outcome, and how the rare ones come about. command returns the command that runs
-// a seed again; nil leaves it out.
-func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
+// a seed again or, where it is given one, a schedule of that seed; "" where there is none. A nil command leaves them out.
+func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) string) error {
 	var b strings.Builder
 	if r.Proof != nil {
 		fmt.Fprintf(&b, "%v\n", r.Proof)
@@ -187,8 +187,8 @@ func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 		if o.By != nil {
 			fmt.Fprintf(&b, "  found by %s\n", o.by())
 		}
-		if command != nil && o.Choices == nil {
-			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed))
+		if command != nil && o.Order == nil {
+			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, nil))
 		}
 		o.writeText(&b)
 		for _, s := range o.Result.Stacks {
@@ -200,6 +200,11 @@ func (r *Report) Write(w io.Writer, command func(seed uint64) string) error {
 		if o.Schedule != nil {
 			for _, line := range o.Schedule.lines() {
 				fmt.Fprintf(&b, "  %s\n", line)
+			}
+			if command != nil {
+				if again := command(o.Seed, o.Schedule); again != "" {
+					fmt.Fprintf(&b, "  run this schedule: %s\n", again)
+				}
 			}
 		}
 	}

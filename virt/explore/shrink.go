@@ -6,18 +6,22 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
 )
 
 // Schedule is a way to give threads their turns.
 type Schedule struct {
-	// Seed and Choices bring it about: a scheduler of that seed that runs threads until they wait
-	// (sched.RunToBlock(0)) and whose first choices are these.
-	Seed    uint64
-	Choices []uint32
+	// Seed and Plan bring it about: a run of that seed whose strategy is the Plan.
+	Seed uint64
+	Plan sched.Plan
+	// Punctual is set if the run needs no late timers.
+	Punctual bool
 	// Switches are those that happen, of the run's main thread to its last, in order.
 	Switches []Switch
-	// Before is how many switches the run had that was shrunk.
-	Before int
+	// Before is how many switches the run had that was shrunk, and Runs how many runs that took.
+	Before, Runs int
+	// Minimal is set if the run has another outcome without any one of the Plan's decisions.
+	Minimal bool
 }
 
 // Switch is a moment at which the turn went from one thread to another.
@@ -33,12 +37,30 @@ type Switch struct {
 
 // String returns "thread 1 stops before an access, thread 2 goes on".
 func (s Switch) String() string {
-	why := map[sched.Point]string{
-		sched.PointCall: "is stopped after a call", sched.PointYield: "yields", sched.PointFuel: "is stopped while it computes",
-		sched.PointNotify: "is stopped after a notify", sched.PointSpawn: "is stopped after a spawn",
-		sched.PointAccess: "is stopped before an access to memory", sched.PointWait: "waits", sched.PointEnd: "ends",
-	}[s.Point]
-	return fmt.Sprintf("thread %d %s, thread %d goes on", s.From, why, s.To)
+	return fmt.Sprintf("thread %d %s, thread %d goes on", s.From, stopped(s.Point), s.To)
+}
+
+// stopped says where a thread stops.
+func stopped(p sched.Point) string {
+	switch p {
+	case sched.PointCall:
+		return "is stopped after a call"
+	case sched.PointYield:
+		return "yields"
+	case sched.PointFuel:
+		return "is stopped while it computes"
+	case sched.PointNotify:
+		return "is stopped after a notify"
+	case sched.PointSpawn:
+		return "is stopped after a spawn"
+	case sched.PointAccess:
+		return "is stopped before an access to memory"
+	case sched.PointWait:
+		return "waits"
+	case sched.PointEnd:
+		return "ends"
+	}
+	return "has not begun"
 }
 
 // lines tells the schedule for people.
@@ -57,167 +79,157 @@ func (s *Schedule) lines() []string {
 // shrinker looks for a shorter schedule of one outcome.
 type shrinker struct {
 	*explorer
-	ctx  context.Context
-	of   *Outcome
-	left int
-	err  error
+	ctx      context.Context
+	of       *Outcome
+	punctual bool
+	runs     int
+	left     int
+	err      error
 }
 
 // fuelOfRun is how much fuel a run of the budget of shrinking pays for: one that takes more counts as several.
 const fuelOfRun = 2_000_000
 
-// try makes a run and takes it from the budget.
-func (s *shrinker) try(c sched.SeededConfig) *ran {
+// leads reports whether a plan leads to the outcome, and takes the run from the budget.
+func (s *shrinker) leads(plan sched.Plan, punctual bool) bool {
 	if s.left <= 0 || s.err != nil {
-		return nil
+		return false
 	}
-	r, err := s.run(s.ctx, s.of.Seed, c)
+	r, err := s.runTimed(s.ctx, s.of.Seed, sched.SeededConfig{Strategy: plan}, punctual)
 	if err != nil {
 		s.err = err
-		return nil
+		return false
 	}
+	s.runs++
 	s.left -= 1 + int(r.fuel/fuelOfRun)
-	return r
+	return r.what == s.of.What && r.output == s.of.Output
 }
 
-// shrink looks for the schedule with the fewest choices that leads to the outcome when after them threads run until
-// they wait. It tries no choice, one, and two, in order; with what is left of the runs it shortens the
-// schedule that the lowest seed had. A few choices tell more than many, however they were found.
+// shrink looks for the fewest decisions that lead to the outcome when else threads run until they wait. Decisions are
+// named by a thread and how far it is, so that taking some away leaves the others what they are.
 func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
+	var plan sched.Plan
 	found := sched.SeededConfig{Strategy: e.Strategy}
-	if o.Choices != nil {
-		found = sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: o.Choices}
+	var how []virt.GuestOption
+	if o.Order != nil {
+		d := newDirector(o.Order, nil)
+		found.Strategy = d
+		how = append(how, virt.WithAccessObserver(d.access))
 	}
-	before, choices, err := e.trace(ctx, o, found)
+	found.Strategy = sched.Noted(found.Strategy, func(n sched.Note) {
+		if n.Needed {
+			plan = append(plan, n.Decision)
+		}
+	})
+	before, err := e.trace(ctx, o, found, e.PunctualTimers, how...)
 	if err != nil {
 		return nil, err
 	}
-	s := &shrinker{explorer: e, ctx: ctx, of: o, left: e.ShrinkRuns / 2}
-	few, short := s.few()
-	if !short {
-		s.left += e.ShrinkRuns / 2
-		// The choices are complete, so that what follows them decides nothing: they all lead to the outcome.
-		few = s.withoutSome(s.prefix(choices))
+	s := &shrinker{explorer: e, ctx: ctx, of: o, left: e.ShrinkRuns, punctual: e.PunctualTimers}
+	if !s.punctual && s.leads(plan, true) {
+		s.punctual = true
+	}
+	minimal := false
+	if s.leads(nil, s.punctual) {
+		plan, minimal = nil, true
+	} else {
+		if plan, minimal = s.fewer(plan); len(plan) > 1 {
+			if few := s.few(len(plan) > 2); few != nil {
+				plan, minimal = few, true
+			}
+		}
 	}
 	if s.err != nil {
 		return nil, s.err
 	}
-	after, _, err := e.trace(ctx, o, sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: few})
+	after, err := e.trace(ctx, o, sched.SeededConfig{Strategy: plan}, s.punctual)
 	if err != nil {
 		return nil, err
 	}
-	return &Schedule{Seed: o.Seed, Choices: few, Switches: after, Before: len(before)}, nil
+	return &Schedule{Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
 }
 
-// few tries schedules with at most two choices that are not 0, the early ones first.
-func (s *shrinker) few() (choices []uint32, found bool) {
-	if s.leads(nil) {
-		return nil, true
-	}
-	base := s.alternatives(nil)
-	var tried [][]uint32
-	for at, of := range base {
-		for k := uint32(1); k < of; k++ {
-			one := append(make([]uint32, at), k)
-			if s.leads(one) {
-				return one, true
-			}
-			tried = append(tried, one)
-		}
-	}
-	for _, one := range tried {
-		all := s.alternatives(one)
-		for at := len(one); at < len(all) && s.left > 0; at++ {
-			for k := uint32(1); k < all[at]; k++ {
-				two := append(append(slices.Clone(one), make([]uint32, at-len(one))...), k)
-				if s.leads(two) {
-					return two, true
-				}
+// fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the outcome (Zeller's ddmin). It
+// reports whether none of those left can be taken away.
+func (s *shrinker) fewer(plan sched.Plan) (_ sched.Plan, minimal bool) {
+	for parts := 2; len(plan) > 0; {
+		parts = min(parts, len(plan))
+		size := (len(plan) + parts - 1) / parts
+		smaller := sched.Plan(nil)
+		for at := 0; at < len(plan) && smaller == nil; at += size {
+			if part := plan[at:min(at+size, len(plan))]; parts > 1 && len(part) < len(plan) && s.leads(part, s.punctual) {
+				smaller, parts = slices.Clone(part), 2
 			}
 		}
-	}
-	return nil, false
-}
-
-// alternatives returns among how many threads each choice was, in a run that begins with choices and else has zeros.
-func (s *shrinker) alternatives(choices []uint32) (of []uint32) {
-	s.try(sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices, OnSwitch: func(w sched.Switch) {
-		if w.Of > 1 {
-			of = append(of, uint32(w.Of))
+		for at := 0; at < len(plan) && smaller == nil; at += size {
+			if rest := slices.Concat(plan[:at], plan[min(at+size, len(plan)):]); s.leads(rest, s.punctual) {
+				smaller, parts = rest, max(parts-1, 2)
+			}
 		}
-	}})
-	return of
+		switch {
+		case smaller != nil:
+			plan = smaller
+		case size == 1:
+			return plan, s.left > 0
+		case s.left <= 0:
+			return plan, false
+		default:
+			parts *= 2
+		}
+	}
+	return plan, true
 }
 
-// trace runs the outcome's seed and returns the switches and choices.
-func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig) ([]Switch, []uint32, error) {
+// few looks for a plan of one decision, or of two, those that come early first.
+func (s *shrinker) few(two bool) sched.Plan {
+	ones := s.alternatives(nil)
+	for _, d := range ones {
+		if plan := (sched.Plan{d}); s.leads(plan, s.punctual) {
+			return plan
+		}
+	}
+	for i := 0; two && i < len(ones) && s.left > 0; i++ {
+		for _, d := range s.alternatives(sched.Plan{ones[i]}) {
+			if plan := (sched.Plan{ones[i], d}); s.leads(plan, s.punctual) {
+				return plan
+			}
+		}
+	}
+	return nil
+}
+
+// alternatives are the decisions that a plan can be given more, behind its last.
+func (s *shrinker) alternatives(plan sched.Plan) (more []sched.Decision) {
+	behind := len(plan) == 0
+	strategy := sched.Noted(plan, func(n sched.Note) {
+		for _, to := range n.Others {
+			if behind {
+				more = append(more, sched.Decision{Thread: n.Thread, Stop: n.Stop, To: to})
+			}
+		}
+		behind = behind || n.Decision == plan[len(plan)-1]
+	})
+	if s.left <= 0 || s.err != nil {
+		return nil
+	}
+	_, s.err = s.runTimed(s.ctx, s.of.Seed, sched.SeededConfig{Strategy: strategy}, s.punctual)
+	s.runs++
+	s.left--
+	return more
+}
+
+// trace makes a run that has to end as the outcome did, and returns its switches.
+func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig, punctual bool, opts ...virt.GuestOption) ([]Switch, error) {
 	var switches []Switch
-	c.Keep = true
 	c.OnSwitch = func(s sched.Switch) {
 		if s.From != nil && s.From != s.To && s.To.Ended() == nil {
 			forced := s.Choice > 0 && s.Point != sched.PointWait && s.Point != sched.PointEnd && s.Point != sched.PointIdle
 			switches = append(switches, Switch{Step: s.Step, From: s.From.ID(), To: s.To.ID(), Point: s.Point, Forced: forced})
 		}
 	}
-	r, err := e.run(ctx, o.Seed, c)
+	r, err := e.runTimed(ctx, o.Seed, c, punctual, opts...)
 	if err == nil && (r.what != o.What || r.output != o.Output) {
 		err = fmt.Errorf("explore: seed %d ended with %s the first time and with %s the second: the guest's world is not deterministic", o.Seed, o.What, r.what)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return switches, r.scheduler.Choices(), nil
-}
-
-// leads reports whether choices lead to the outcome.
-func (s *shrinker) leads(choices []uint32) bool {
-	r := s.try(sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: choices})
-	return r != nil && r.what == s.of.What && r.output == s.of.Output
-}
-
-// prefix returns the shortest beginning that leads to the outcome. A longer one nearly always does as well, which
-// bisection takes for granted; all that it returns was tried.
-func (s *shrinker) prefix(choices []uint32) []uint32 {
-	low, high := 0, len(choices)
-	for low < high {
-		if mid := (low + high) / 2; s.leads(choices[:mid]) {
-			high = mid
-		} else {
-			low = mid + 1
-		}
-	}
-	return choices[:high]
-}
-
-// withoutSome makes choices keep the thread that has the turn, by halves, quarters and so on, as long as that leads to
-// the outcome.
-func (s *shrinker) withoutSome(choices []uint32) []uint32 {
-	best := slices.Clone(choices)
-	var set []int
-	for i, c := range best {
-		if c != 0 {
-			set = append(set, i)
-		}
-	}
-	for size := (len(set) + 1) / 2; size > 0 && len(set) > 0; {
-		removed := false
-		for at := 0; at < len(set); {
-			group := set[at:min(at+size, len(set))]
-			try := slices.Clone(best)
-			for _, i := range group {
-				try[i] = 0
-			}
-			if s.leads(try) {
-				best, removed = try, true
-				set = slices.Delete(set, at, at+len(group))
-			} else {
-				at += size
-			}
-		}
-		if size == 1 && !removed {
-			break
-		}
-		size = max(1, size/2)
-	}
-	return s.prefix(best)
+	return switches, err
 }

@@ -2,154 +2,501 @@ package explore
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
 )
 
 // Proof tells how far a systematic exploration came.
+//
+// Schedules that differ only in the order of steps that do not conflict end alike; one of each such class is run
+// (dynamic partial-order reduction with source sets and sleep sets: Abdulla and others, POPL 2014). Steps conflict where
+// they access the same bytes of shared memory and one writes, wait at or notify the same address, or both call the Host.
 type Proof struct {
-	// Complete is set if every schedule of the program was run: none has another outcome, in this world. A schedule
-	// says who is next at each switch point; a thread that yields, or has used up its slice of fuel, does not go on if
-	// another can.
+	// Complete is set if no other schedule of the program, in this world, has another outcome. A thread that yields twice, or
+	// looks at the same values 24 times, without changing anything is taken to wait for others: it goes on when another
+	// thread has taken a step.
 	Complete bool
-	// Schedules is how many were run.
-	Schedules int
-	// Preemptions is the bound up to which all schedules were run: all in which threads that could go on were stopped so
-	// often or less. -1 if not even those without preemptions were.
+	// Schedules is how many were run, Redundant how many more turned out on their way to be equivalent to others.
+	Schedules, Redundant int
+	// Preemptions is how many preemptions were explored: no schedule is known and left that stops threads that could go on
+	// so often or less. -1 if some without preemptions are left.
 	Preemptions int
+	// Known is how many schedules are known and were not run.
+	Known int
+	// Truncated is set where runs were longer than 100,000 steps: what follows was not explored.
+	Truncated bool
 }
 
 // String returns "all 32 schedules explored" or how far it came.
 func (p *Proof) String() string {
+	s := fmt.Sprintf("%d schedules explored, at least %d left", p.Schedules, p.Known)
 	switch {
 	case p.Complete:
 		return fmt.Sprintf("all %d schedules explored", p.Schedules)
-	case p.Preemptions < 0:
-		return fmt.Sprintf("%d schedules explored, not all of those without a preemption", p.Schedules)
+	case p.Truncated && p.Known == 0:
+		return fmt.Sprintf("%d schedules explored, up to %d steps of each", p.Schedules, maxSteps)
+	case p.Preemptions >= 0:
+		return s + fmt.Sprintf(", all of them with more than %d preemptions", p.Preemptions)
 	}
-	return fmt.Sprintf("%d schedules explored: all with up to %d preemptions, and some with more", p.Schedules, p.Preemptions)
+	return s
 }
 
-// schedule is the beginning of one: threads then run until they wait, and the first that can goes on.
-type schedule []uint32
+// state is what the program can do after some steps: a node of the tree of schedules.
+type state struct {
+	parent  *state
+	step    *move // that led here from parent; nil at the root
+	depth   int
+	enabled []uint32
+	sleep   sleepers
+	done    []branch // those that were explored or will be
+	stops   int      // preemptions on the way here
+	live    int      // states below that may get branches, and branches that are to be run
+}
 
-// turn is a choice that a run made.
-type turn struct {
-	choice uint32
-	of     int
-	keeps  bool // the thread that had the turn could go on, so that another choice than 0 preempts it
-	yields bool // it has nothing to do, or has run for long: it gives the turn away, whoever gets it
+// move is a step, as far as the states behind it need to know.
+type move struct {
+	thread uint32
+	stop   sched.Point
+}
+
+// branch is a step that can be taken at a state.
+type branch struct {
+	thread uint32
+	print  *footprint // nil until it was taken
+}
+
+// task is a branch that is to be run.
+type task struct {
+	at     *state
+	thread uint32
+	sleep  sleepers
+}
+
+// tree is the state of a search.
+type tree struct {
+	root   *state
+	levels [][]task // by preemptions
+	states int
+	proof  Proof
+	found  []savedOutcome // before it was saved
 }
 
 const (
-	maxQueued = 1 << 26 // choices that are kept in schedules to be run
-	batchSize = 64      // schedules that are run together; the report does not depend on how many workers there are
+	// manyStates is how many states are kept before the search goes on with the deepest, which frees most.
+	manyStates = 3_000_000
+	batchSize  = 64 // schedules that are run together; the report does not depend on how many workers there are
 )
 
-// search runs schedules in the order of their preemptions.
+// search explores the tree, schedules with few preemptions first.
 func (e *explorer) search(ctx context.Context) error {
-	e.proof = &Proof{Preemptions: -1}
-	levels, queued, dropped := [][]schedule{{nil}}, 0, math.MaxInt
-	for level := 0; level < len(levels); level++ {
-		for len(levels[level]) > 0 {
-			if e.over(ctx) || e.proof.Schedules >= e.MaxSchedules {
-				return nil
-			}
-			// The last first, so that few are kept.
-			queue := levels[level]
-			n := min(len(queue), batchSize, e.MaxSchedules-e.proof.Schedules)
-			batch := queue[len(queue)-n:]
-			levels[level] = queue[:len(queue)-n]
-			turns, err := e.batch(ctx, batch)
-			if err != nil || ctx.Err() != nil {
-				return err
-			}
-			for i, begun := range batch {
-				queued -= len(begun)
-				for cost, next := range branches(begun, turns[i]) {
-					if queued += len(next); queued > maxQueued {
-						queued -= len(next)
-						dropped = min(dropped, level+cost)
-						continue
-					}
-					for len(levels) <= level+cost {
-						levels = append(levels, nil)
-					}
-					levels[level+cost] = append(levels[level+cost], next)
-				}
-			}
-		}
-		if level < dropped {
-			e.proof.Preemptions = level
+	t := &tree{levels: [][]task{{{}}}, proof: Proof{Preemptions: -1}}
+	if len(e.State) > 0 {
+		if err := e.restore(t); err != nil {
+			return err
 		}
 	}
-	e.proof.Complete = dropped == math.MaxInt
+	e.tree, e.proof = t, &t.proof
+	for _, f := range t.found {
+		if err := e.again(ctx, f); err != nil {
+			return err
+		}
+	}
+	most := t.proof.Schedules + t.proof.Redundant + e.MaxSchedules
+	for !e.over(ctx) {
+		batch := t.take(min(batchSize, most-t.proof.Schedules-t.proof.Redundant))
+		if len(batch) == 0 {
+			break
+		}
+		if err := e.batch(ctx, t, batch); err != nil {
+			return err
+		}
+	}
+	t.measure()
 	return nil
 }
 
-// branches are the schedules that part from a run behind the beginning it was given, with the preemptions that each has
-// more. Each schedule of a program comes from exactly one run.
-func branches(begun schedule, turns []turn) func(yield func(cost int, s schedule) bool) {
-	return func(yield func(cost int, s schedule) bool) {
-		for at := len(begun); at < len(turns); at++ {
-			for k := range uint32(turns[at].of) {
-				if k == turns[at].choice || k == 0 && turns[at].yields {
-					continue
-				}
-				next := make(schedule, at+1)
-				for i, t := range turns[:at] {
-					next[i] = t.choice
-				}
-				next[at] = k
-				cost := 0
-				if turns[at].keeps && !turns[at].yields {
-					cost = 1
-				}
-				if !yield(cost, next) {
-					return
-				}
-			}
+// measure says how far the search came.
+func (t *tree) measure() {
+	p := &t.proof
+	p.Known, p.Preemptions = 0, -1
+	for level, tasks := range t.levels {
+		if p.Known += len(tasks); p.Known == 0 {
+			p.Preemptions = level
 		}
 	}
+	p.Complete = p.Known == 0 && !p.Truncated
 }
 
-// batch runs some schedules and notes their outcomes in their order.
-func (e *explorer) batch(ctx context.Context, batch []schedule) ([][]turn, error) {
+// take takes up to n tasks.
+func (t *tree) take(n int) []task {
+	for i := range t.levels {
+		level := i
+		if t.states > manyStates {
+			level = len(t.levels) - 1 - i
+		}
+		tasks := t.levels[level]
+		if len(tasks) == 0 {
+			continue
+		}
+		n = min(n, len(tasks))
+		t.levels[level] = tasks[:len(tasks)-n]
+		return slices.Clone(tasks[len(tasks)-n:])
+	}
+	return nil
+}
+
+// path are the threads of the steps to a branch.
+func (k task) path() []uint32 {
+	if k.at == nil {
+		return nil
+	}
+	threads := make([]uint32, k.at.depth+1)
+	threads[k.at.depth] = k.thread
+	for s := k.at; s.step != nil; s = s.parent {
+		threads[s.depth-1] = s.step.thread
+	}
+	return threads
+}
+
+// batch runs some tasks, and learns from them in their order.
+func (e *explorer) batch(ctx context.Context, t *tree, batch []task) error {
 	seed, _ := e.seed(0)
-	turns, runs := make([][]turn, len(batch)), make([]*ran, len(batch))
+	runs, directors := make([]*ran, len(batch)), make([]*director, len(batch))
 	workers, within := errgroup.WithContext(ctx)
 	workers.SetLimit(e.Workers)
-	for i, s := range batch {
+	for i, k := range batch {
 		workers.Go(func() (err error) {
-			runs[i], err = e.run(within, seed, sched.SeededConfig{Strategy: sched.RunToBlock(0), Choices: s, OnSwitch: func(w sched.Switch) {
-				if w.Of > 1 {
-					keeps := w.Point != sched.PointWait && w.Point != sched.PointEnd && w.Point != sched.PointIdle
-					turns[i] = append(turns[i], turn{w.Choice, w.Of, keeps, keeps && (w.Point == sched.PointYield || w.Point == sched.PointFuel)})
-				}
-			}})
+			d := newDirector(k.path(), k.sleep)
+			directors[i] = d
+			runs[i], err = e.run(within, seed, sched.SeededConfig{Strategy: d}, virt.WithAccessObserver(d.access))
+			d.end()
 			if err != nil && within.Err() == nil {
-				return fmt.Errorf("explore: a schedule of %d choices: %w", len(s), err)
+				return fmt.Errorf("explore: a schedule of %d steps: %w", len(d.begin), err)
 			}
 			return nil
 		})
 	}
-	if err := workers.Wait(); err != nil || ctx.Err() != nil {
-		return nil, err
+	if err := workers.Wait(); err != nil {
+		return err
 	}
-	for i, r := range runs {
-		e.note(seed, r)
-		o := e.outcomes[r.key]
-		if o.Choices == nil {
-			o.Choices = make([]uint32, len(turns[i])) // never nil
-			for n, t := range turns[i] {
-				o.Choices[n] = t.choice
+	if ctx.Err() != nil {
+		for _, k := range batch {
+			t.add(k)
+		}
+		return nil
+	}
+	for i, k := range batch {
+		if err := t.learn(k, directors[i], runs[i]); err != nil {
+			return fmt.Errorf("explore: seed %d: %w", seed, err)
+		}
+		e.note(seed, runs[i])
+		if o := e.outcomes[runs[i].key]; o.Order == nil {
+			o.Order = directors[i].order()
+		}
+	}
+	return nil
+}
+
+// again makes the run of an outcome that was found before the search was saved.
+func (e *explorer) again(ctx context.Context, f savedOutcome) error {
+	seed, _ := e.seed(0)
+	d := newDirector(f.Order, nil)
+	r, err := e.run(ctx, seed, sched.SeededConfig{Strategy: d}, virt.WithAccessObserver(d.access))
+	if err != nil {
+		return err
+	}
+	e.note(seed, r)
+	o := e.outcomes[r.key]
+	o.Order, o.Seeds = f.Order, f.Seeds
+	return nil
+}
+
+// order are the threads of all steps.
+func (d *director) order() []uint32 {
+	threads := make([]uint32, len(d.steps))
+	for i := range d.steps {
+		threads[i] = d.steps[i].thread
+	}
+	return threads
+}
+
+// add puts a task to those to be run.
+func (t *tree) add(k task) {
+	level := 0
+	if k.at != nil {
+		level = k.at.stops
+		if preempts(k.at.step, k.at.enabled, k.thread) {
+			level++
+		}
+	}
+	for len(t.levels) <= level {
+		t.levels = append(t.levels, nil)
+	}
+	t.levels[level] = append(t.levels[level], k)
+}
+
+// errChanged says that a schedule did not come about a second time.
+var errChanged = errors.New("the guest did other things in the same order of its threads: its world is not deterministic")
+
+// learn adds the states of a run to the tree, and the branches that its races ask for.
+func (t *tree) learn(k task, d *director, r *ran) error {
+	steps := d.steps
+	if d.lost || len(steps) < len(d.begin) {
+		return errChanged
+	}
+	for i, thread := range d.begin {
+		if steps[i].thread != thread {
+			return errChanged
+		}
+	}
+	redundant := d.cut >= 0 && d.cut < len(steps)
+	if redundant {
+		steps = steps[:d.cut]
+		t.proof.Redundant++
+	} else {
+		t.proof.Schedules++
+	}
+	t.proof.Truncated = t.proof.Truncated || len(d.steps) >= maxSteps
+	from := max(len(d.begin)-1, 0)
+	path := make([]*state, len(steps))
+	last := k.at
+	for s := k.at; s != nil; s = s.parent {
+		path[s.depth] = s
+	}
+	if k.at != nil {
+		for i := range k.at.done {
+			if b := &k.at.done[i]; b.thread == k.thread {
+				b.print = print(steps, from)
 			}
 		}
-		e.proof.Schedules++
 	}
-	return turns, nil
+	for i := from; i < len(steps); i++ {
+		if i == from && k.at != nil {
+			continue
+		}
+		s := &state{parent: last, depth: i, enabled: steps[i].enabled, sleep: steps[i].sleep, done: []branch{{steps[i].thread, print(steps, i)}}}
+		if i > 0 {
+			before := &steps[i-1]
+			s.step = &move{before.thread, before.stop}
+			s.stops = last.stops
+			if preempts(last.step, last.enabled, before.thread) {
+				s.stops++
+			}
+		} else {
+			t.root = s
+		}
+		s.live = 1 // this run, as long as it is looked at
+		if last != nil {
+			last.live++
+		}
+		t.states++
+		path[i], last = s, s
+	}
+	h, races := newHistory(steps, from)
+	for _, r := range races {
+		t.reverse(path[r.first], h, r)
+	}
+	if ends := r.result.Outcome; !redundant && (ends == virt.Exited || ends == virt.Signaled || ends == virt.Trapped) && len(steps) > 0 {
+		// What the others would have done next is not known: anything might have come before the end.
+		at := path[len(steps)-1]
+		for _, thread := range at.enabled {
+			t.branch(at, thread)
+		}
+	}
+	// Where nothing is left below, nothing comes back.
+	for i := len(steps) - 1; i >= from; i-- {
+		if i > from || k.at == nil {
+			t.release(path[i])
+		}
+	}
+	if k.at != nil {
+		t.release(k.at) // the branch has been run
+	}
+	return nil
+}
+
+// print keeps the footprint of a step.
+func print(steps []step, i int) *footprint {
+	f := steps[i].footprint
+	return &f
+}
+
+// reverse sees to it that a schedule is run in which the second step of a race comes before the first.
+func (t *tree) reverse(at *state, h *history, r race) {
+	initials := h.initials(r)
+	for _, thread := range initials {
+		if at.sleep[thread] != nil || at.has(thread) {
+			return
+		}
+	}
+	best := h.steps[r.second].thread
+	if !slices.Contains(initials, best) || !slices.Contains(at.enabled, best) {
+		i := slices.IndexFunc(initials, func(thread uint32) bool { return slices.Contains(at.enabled, thread) })
+		if i < 0 {
+			for _, thread := range at.enabled {
+				t.branch(at, thread)
+			}
+			return
+		}
+		best = initials[i]
+	}
+	t.branch(at, best)
+}
+
+func (s *state) has(thread uint32) bool {
+	return slices.ContainsFunc(s.done, func(b branch) bool { return b.thread == thread })
+}
+
+// branch adds a branch to a state unless it is explored already.
+func (t *tree) branch(at *state, thread uint32) {
+	if at.has(thread) || at.sleep[thread] != nil {
+		return
+	}
+	sleep := sleepers{}
+	for other, print := range at.sleep {
+		sleep[other] = print
+	}
+	for _, b := range at.done {
+		if b.print != nil {
+			sleep[b.thread] = b.print
+		}
+	}
+	at.done = append(at.done, branch{thread: thread})
+	at.live++
+	t.add(task{at, thread, sleep})
+}
+
+// release counts down what is left below a state, and frees it where nothing is.
+func (t *tree) release(s *state) {
+	for s != nil {
+		if s.live--; s.live > 0 {
+			return
+		}
+		t.states--
+		s.sleep, s.done, s.enabled = nil, nil, nil
+		s = s.parent
+	}
+}
+
+// saved is a tree as it is written: the states that are needed, parents first.
+type saved struct {
+	Version int
+	Seed    uint64
+	Wasm    string // SHA-256
+	Proof   Proof
+	States  []savedState
+	Tasks   []savedTask
+	Found   []savedOutcome
+}
+
+type savedState struct {
+	Parent  int // its place, from 1; 0 at the root
+	Thread  uint32
+	Stop    sched.Point
+	Enabled []uint32
+	Sleep   sleepers `json:",omitempty"`
+	Done    []savedBranch
+	Stops   int `json:",omitempty"`
+}
+
+type savedBranch struct {
+	Thread uint32
+	Print  *footprint `json:",omitempty"`
+}
+
+type savedTask struct {
+	State  int // its place, from 1; 0 is the beginning
+	Thread uint32
+	Sleep  sleepers `json:",omitempty"`
+}
+
+type savedOutcome struct {
+	Seeds int
+	Order []uint32
+}
+
+// save writes the state of a search.
+func (e *explorer) save() ([]byte, error) {
+	t := e.tree
+	out := saved{Version: 1, Wasm: e.sum(), Proof: t.proof}
+	out.Seed, _ = e.seed(0)
+	places := map[*state]int{}
+	var place func(s *state) int
+	place = func(s *state) int {
+		if s == nil {
+			return 0
+		}
+		if n := places[s]; n > 0 {
+			return n
+		}
+		v := savedState{Enabled: s.enabled, Sleep: s.sleep, Stops: s.stops}
+		if s.step != nil {
+			v.Parent, v.Thread, v.Stop = place(s.parent), s.step.thread, s.step.stop
+		}
+		for _, b := range s.done {
+			v.Done = append(v.Done, savedBranch{b.thread, b.print})
+		}
+		out.States = append(out.States, v)
+		places[s] = len(out.States)
+		return len(out.States)
+	}
+	for _, tasks := range t.levels {
+		for _, k := range tasks {
+			out.Tasks = append(out.Tasks, savedTask{place(k.at), k.thread, k.sleep})
+		}
+	}
+	for _, o := range e.outcomes {
+		out.Found = append(out.Found, savedOutcome{o.Seeds, o.Order})
+	}
+	slices.SortFunc(out.Found, func(a, b savedOutcome) int { return slices.Compare(a.Order, b.Order) })
+	return json.Marshal(&out)
+}
+
+// restore goes on with a search that was saved.
+func (e *explorer) restore(t *tree) error {
+	var in saved
+	if err := json.Unmarshal(e.State, &in); err != nil {
+		return fmt.Errorf("explore: the state of a search: %w", err)
+	}
+	seed, _ := e.seed(0)
+	if in.Version != 1 || in.Wasm != e.sum() || in.Seed != seed {
+		return errors.New("explore: the state is of another version, of another module or of another seed: begin without it")
+	}
+	states := make([]*state, len(in.States)+1)
+	for i, v := range in.States {
+		if v.Parent < 0 || v.Parent > i {
+			return fmt.Errorf("explore: the state of a search: state %d has parent %d", i+1, v.Parent)
+		}
+		s := &state{enabled: v.Enabled, sleep: v.Sleep, stops: v.Stops, parent: states[v.Parent]}
+		for _, b := range v.Done {
+			s.done = append(s.done, branch{b.Thread, b.Print})
+		}
+		if s.parent != nil {
+			s.step = &move{v.Thread, v.Stop}
+			s.depth = s.parent.depth + 1
+			s.parent.live++
+		} else {
+			t.root = s
+		}
+		states[i+1] = s
+	}
+	t.states, t.levels, t.proof = len(in.States), nil, in.Proof
+	for _, v := range in.Tasks {
+		if v.State < 0 || v.State >= len(states) {
+			return fmt.Errorf("explore: the state of a search: a task at state %d of %d", v.State, len(in.States))
+		}
+		if s := states[v.State]; s != nil {
+			s.live++
+		}
+		t.add(task{states[v.State], v.Thread, v.Sleep})
+	}
+	t.found = in.Found
+	return nil
 }

@@ -45,8 +45,14 @@ func Explore(t testing.TB, c explore.Config) {
 	if report.Clean() {
 		return
 	}
+	command := func(seed uint64, s *explore.Schedule) string {
+		if s != nil {
+			return "" // a test runs seeds
+		}
+		return Command(t.Name(), seed)
+	}
 	var text strings.Builder
-	if err := report.Write(&text, func(seed uint64) string { return Command(t.Name(), seed) }); err != nil {
+	if err := report.Write(&text, command); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range report.Outcomes {

@@ -1,0 +1,138 @@
+package virt
+
+import (
+	"github.com/wasivirt/wasivirt/internal/wasmbin"
+	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// AccessOp is a kind of [Access].
+type AccessOp uint8
+
+const (
+	AccessLoad   AccessOp = iota // a load that is not atomic
+	AccessStore                  // a store that is not atomic
+	AccessAtomic                 // an atomic load
+	AccessPut                    // an atomic store
+	AccessUpdate                 // an atomic read-modify-write
+	AccessWait                   // memory.atomic.wait: it loads, and may wait at the address
+	AccessNotify                 // memory.atomic.notify of the address; the memory is not accessed
+	AccessCall                   // a call of the Host. What it has read and written follows as loads and stores
+	AccessTick                   // the clock has moved on because the thread computes
+)
+
+var accessNames = [...]string{"load", "store", "atomic load", "atomic store", "atomic update", "wait", "notify", "call", "tick"}
+
+// String returns the kind's name in lower case.
+func (o AccessOp) String() string {
+	if int(o) < len(accessNames) {
+		return accessNames[o]
+	}
+	return "?"
+}
+
+// Writes reports whether the access may change memory.
+func (o AccessOp) Writes() bool {
+	return o == AccessStore || o == AccessPut || o == AccessUpdate
+}
+
+// Access is what a thread does to what it shares with other threads.
+type Access struct {
+	Thread     uint32
+	Op         AccessOp
+	Addr, Size uint64 // of an access to memory
+	Call       string // the function called, of AccessCall
+	// At is the offset of the instruction in the module as it was given; 0 of calls.
+	At uint32
+	// Memory is the guest's memory as the thread sees it, before an instruction and after a call. It must not be written.
+	Memory []byte
+}
+
+// WithAccessObserver calls observe each time that a thread of the guest is about to access shared memory, has called the
+// Host, or has computed long enough for the clock to move on. The thread has the turn: nothing else of the guest runs. It
+// needs threads that take turns, and [WithAccessSwitches] for what the guest's instructions do. observe must not keep a.
+func WithAccessObserver(observe func(a *Access)) GuestOption {
+	return guestOption("WithAccessObserver", func(c *config) error { c.accesses = observe; return nil })
+}
+
+// accessOps are the kinds as the rewriter knows them.
+var accessOps = [...]AccessOp{
+	wasmbin.AccessLoad: AccessLoad, wasmbin.AccessStore: AccessStore, wasmbin.AccessAtomicLoad: AccessAtomic,
+	wasmbin.AccessAtomicStore: AccessPut, wasmbin.AccessUpdate: AccessUpdate, wasmbin.AccessWait: AccessWait, wasmbin.AccessNotify: AccessNotify,
+}
+
+// access is the switch point before an instruction that accesses shared memory.
+func (t *thread) access(p []uint64) {
+	does, offset := wasmbin.AccessOf(p[2])
+	t.yield(sched.PointAccess)
+	a := Access{Op: accessOps[does.Kind], Addr: uint64(uint32(p[0])) + uint64(offset), Size: uint64(does.Size), At: uint32(p[1])}
+	t.tell(&a)
+	if a.Op == AccessStore {
+		t.delay(a.Addr, a.Size)
+	} else if a.Op != AccessLoad {
+		t.drain()
+	}
+}
+
+// noteName is the function that is told of what is no switch point.
+const noteName = "note"
+
+// note is told of memory.copy, fill and init, and of fences, which are no switch points.
+func (t *thread) note(p []uint64) {
+	does, _ := wasmbin.AccessOf(p[4])
+	t.drain()
+	if t.guest.config.accesses == nil || does.Kind == wasmbin.AccessFence {
+		return
+	}
+	n := uint64(uint32(p[2]))
+	if does.Kind == wasmbin.AccessCopy {
+		t.tell(&Access{Op: AccessLoad, Addr: uint64(uint32(p[1])), Size: n, At: uint32(p[3])})
+	}
+	t.tell(&Access{Op: AccessStore, Addr: uint64(uint32(p[0])), Size: n, At: uint32(p[3])})
+}
+
+// tell tells the embedder's observer of an access.
+func (t *thread) tell(a *Access) {
+	if observe := t.guest.config.accesses; observe != nil && !t.guest.ended.Load() {
+		a.Thread, a.Memory = t.id(), t.view.Bytes()
+		observe(a)
+	}
+}
+
+// tellCall tells it of a call that touches no memory.
+func (t *thread) tellCall(name string) { t.tell(&Access{Op: AccessCall, Call: name}) }
+
+// tellAll tells it of a call that may have touched any memory.
+func (t *thread) tellAll(name string) {
+	t.tellCall(name)
+	t.tell(&Access{Op: AccessStore, Size: t.view.Len()})
+}
+
+// watched tells it of calls.
+func watched(g *Guest, _ int, next callFunc) callFunc {
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
+		// A call may wait in its middle: the first part of it has to be known too.
+		t.tellCall(f.Name)
+		if t.view.Log() != nil || g.observer != nil {
+			errno := next(t, f, p)
+			t.tellAll(f.Name)
+			return errno
+		}
+		var log memory.Log
+		t.view.SetLog(&log)
+		errno := next(t, f, p)
+		t.view.SetLog(nil)
+		if g.ended.Load() { // by this call, of which the observer knows
+			return errno
+		}
+		t.tellCall(f.Name)
+		for _, r := range log.Reads {
+			t.tell(&Access{Op: AccessLoad, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
+		}
+		for _, r := range log.Writes {
+			t.tell(&Access{Op: AccessStore, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
+		}
+		return errno
+	}
+}
