@@ -177,8 +177,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	if g.main.mod != nil {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}
+	err = errors.Join(err, g.closeLibraries(ctx))
 	if g.copies.Load() > 0 {
-		g.dischargeInstance()
+		g.dischargeInstance(g.module)
 	}
 	if g.reserved {
 		g.releaseStack()

@@ -59,6 +59,12 @@ type compilationKey struct {
 //   - [ErrClosed]: the Host has been closed;
 //   - the cause of ctx.
 func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
+	return h.CompileLinked(ctx, wasm)
+}
+
+// CompileLinked is [Host.Compile] for a module that imports from libraries of these names, which [WithLibrary] gives to each guest that is
+// made of it.
+func (h *Host) CompileLinked(ctx context.Context, wasm []byte, libraries ...string) (*Module, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
 	}
@@ -67,7 +73,7 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkImports(info); err != nil {
+	if err := h.checkImports(info, libraries); err != nil {
 		return nil, err
 	}
 	options := h.rewriting(info)
@@ -93,7 +99,7 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 		_ = c.release(ctx) // there is no code that could not be freed
 		return nil, err
 	}
-	m := &Module{compilation: c, host: h}
+	m := &Module{compilation: c, host: h, linked: len(libraries) > 0}
 	if m.preview1, err = h.first().variants.get(values, h.first(), signaturesOf(info.Imports)); err != nil {
 		return nil, errors.Join(err, c.release(values))
 	}

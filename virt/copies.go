@@ -8,9 +8,9 @@ import "fmt"
 // leastCopies is what the instances of a guest may take in any case, in bytes: what the modules of toolchains take.
 const leastCopies = 1 << 20
 
-// chargeInstance takes what one more instance of the guest's module needs, before it is made.
-func (g *Guest) chargeInstance() error {
-	n := int64(g.module.info.InstanceBytes())
+// chargeInstance takes what one more instance of a module needs, before it is made.
+func (g *Guest) chargeInstance(m *Module) error {
+	n := int64(m.info.InstanceBytes())
 	if n == 0 {
 		return nil
 	}
@@ -26,8 +26,8 @@ func (g *Guest) chargeInstance() error {
 }
 
 // dischargeInstance gives back what an instance took.
-func (g *Guest) dischargeInstance() {
-	n := int64(g.module.info.InstanceBytes())
+func (g *Guest) dischargeInstance(m *Module) {
+	n := int64(m.info.InstanceBytes())
 	g.copies.Add(-n)
 	if n > leastCopies {
 		g.host.budgets.memory.giveBack(n)

@@ -29,7 +29,7 @@ func fuelCell(mod api.Module, m *Module) api.MutableGlobal {
 
 // resetDepth sets the call depth to 0, which a trap leaves as it was.
 func (t *thread) resetDepth() {
-	if r := t.guest.module.report; r != nil && r.DepthGlobal != "" {
+	if r := t.module.report; r != nil && r.DepthGlobal != "" {
 		t.mod.ExportedGlobal(r.DepthGlobal).(api.MutableGlobal).Set(0)
 	}
 }
@@ -39,7 +39,7 @@ func (t *thread) resetDepth() {
 func (t *thread) refuel() {
 	if t.fuel == nil {
 		// A start function runs before the instance is handed out.
-		t.fuel = fuelCell(t.mod, t.guest.module)
+		t.fuel = fuelCell(t.mod, t.module)
 	}
 	t.count(meterGrain)
 	left, slice := int64(t.fuel.Get()), int64(fuelSlice)
@@ -51,7 +51,7 @@ func (t *thread) refuel() {
 		}
 		t.reserve = 0
 	}
-	if own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel; own != nil || shared != nil {
+	if own, shared := t.fuelBudget(), t.guest.host.budgets.fuel; own != nil || shared != nil {
 		// Where threads take turns a slice ends at the same instruction with a limit as without, until the limit is
 		// reached: it decides who runs next and what time it is.
 		if own != nil && t.guest.usage.spawned.Load() > 0 && !t.guest.host.takesTurns() {
@@ -120,7 +120,7 @@ func (t *thread) settleFuel() (exhausted bool) {
 	t.record.handed -= uint64(left)
 	t.setFuel(0)
 	t.guest.usage.fuel.Add(-left)
-	own, shared := t.guest.budgets.fuel, t.guest.host.budgets.fuel
+	own, shared := t.fuelBudget(), t.guest.host.budgets.fuel
 	own.giveBack(left)
 	shared.giveBack(left)
 	if own.overdrawn() || shared.overdrawn() {

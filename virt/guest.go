@@ -12,6 +12,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
@@ -33,6 +34,7 @@ type Guest struct {
 	main        *thread
 	group       *sched.Group
 	base        context.Context // for what is not part of a call: its values are those of Instantiate's
+	libraries   []*library      // in the order in which they are made
 	shared      *shared         // nil where the module has no shared memory
 	adopted     bool            // the embedder instantiated the module itself
 	streams     [3]vfs.Stream
@@ -146,17 +148,17 @@ func (g *Guest) startTimer() {
 
 // instantiate makes the WebAssembly instance of the first thread.
 func (g *Guest) instantiate(ctx context.Context) error {
-	if err := g.checkMemory(); err != nil {
+	if err := g.checkMemory(g.module); err != nil {
 		return err
 	}
-	if err := g.chargeInstance(); err != nil {
+	if err := g.chargeInstance(g.module); err != nil {
 		return err
 	}
 	if err := g.reserveStack(); err != nil {
 		return err
 	}
 	g.reserved = true
-	if err := g.reserveLinear(); err != nil {
+	if err := g.reserveLinear(g.main); err != nil {
 		return err
 	}
 	if m := sharedMemory(g.module.info); m != nil {
@@ -177,7 +179,10 @@ func (g *Guest) instantiate(ctx context.Context) error {
 			defer g.observer.end(g.main)
 		}
 		g.mark(func() {
-			if err = g.instantiateThread(ctx, g.main); err == nil && g.origin != nil {
+			if err = g.instantiateLibraries(ctx, task); err == nil {
+				err = g.instantiateThread(ctx, g.main)
+			}
+			if err == nil && g.origin != nil {
 				err = g.origin.become(ctx, g)
 			}
 		})
@@ -320,20 +325,24 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 		run = func(fn func(*sched.Thread)) error { made.Run(fn); return nil }
 		main = nil
 	}
+	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.task != nil && t.guest != g {
+		run = t.waitingFor(g)
+	}
 	started := run(func(task *sched.Thread) {
 		g.main.bind(task)
+		defer g.bindLibraries(task)()
 		defer g.main.compute()()
 		g.lend(g.host)
 		defer g.lend(nil)
 		results, err = g.invokeExport(g.main, fn, name, params)
-		if last && err == nil && !g.main.settleFuel() {
+		if last && err == nil && !g.settleFuel() {
 			g.decide(&Result{Outcome: Exited})
 			g.noteEnd(0, nil)
 		}
 		if g.observer != nil {
 			g.observer.end(g.main)
 		}
-		if g.main.settleFuel() && err == nil {
+		if g.settleFuel() && err == nil {
 			results, err = nil, &ExitError{Result: g.Result()}
 		}
 		if g.ended.Load() && g.host.takesTurns() {
@@ -349,6 +358,20 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 		err = errors.Join(err, g.wrote(ctx))
 	}
 	return results, err
+}
+
+// waitingFor runs the first thread of another guest, for which this thread waits, in whose call it happens: where threads take turns, it
+// has none meanwhile, and what the other computes is not this one's time.
+func (t *thread) waitingFor(g *Guest) func(func(*sched.Thread)) error {
+	return func(f func(*sched.Thread)) error {
+		other, err := g.group.Main() // holds time before this thread lets go of it
+		if err != nil {
+			return err
+		}
+		defer t.pause()()
+		t.task.Outside(poll.Wait{Op: "call of another guest"}, func() { other.Run(f) })
+		return nil
+	}
 }
 
 // exported returns an export that takes params.
@@ -470,6 +493,9 @@ func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64)
 	})
 	t.exports.put(t.mod, name, fn)
 	t.showUsage()
+	for _, l := range g.libraries {
+		l.t.showUsage()
+	}
 	if c := g.atPoint; c != nil && c.reached && !g.ended.Load() {
 		return nil, errCheckpoint
 	}

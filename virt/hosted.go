@@ -189,10 +189,11 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 
 // unrecorded are the imports of a module that nobody records: functions of the embedder's that are not by WithFunctions, and
 // whatever else it shares with other modules.
-func (h *Host) unrecorded(info *wasmbin.Module) (names []string) {
+func (g *Guest) unrecorded(info *wasmbin.Module) (names []string) {
 	for _, im := range info.Imports {
 		switch {
-		case im.Kind == wasmbin.KindFunc && (reserved(im.Module) || h.config.hosted.find(im.Module, im.Name) != nil):
+		case im.Kind == wasmbin.KindFunc && (reserved(im.Module) || g.host.config.hosted.find(im.Module, im.Name) != nil):
+		case slices.ContainsFunc(g.config.libraries, func(l libraryConfig) bool { return l.name == im.Module }):
 		case im.Kind == wasmbin.KindMemory && im.Memory.Shared: // it is the Host's own
 		default:
 			names = append(names, importText(newImport(im)))
@@ -201,16 +202,14 @@ func (h *Host) unrecorded(info *wasmbin.Module) (names []string) {
 	return names
 }
 
-// standIns are functions for a replay: what a module imports from the embedder.
-func standIns(info *wasmbin.Module) hostFunctions {
-	h := hostFunctions{}
+// add adds functions for a replay: what a module imports from the embedder.
+func (h hostFunctions) add(info *wasmbin.Module) {
 	for _, im := range info.Imports {
 		if im.Kind == wasmbin.KindFunc && !reserved(im.Module) && h.find(im.Module, im.Name) == nil {
 			f := HostFunction{Name: im.Name, Params: valueTypes(im.Func.Params), Results: valueTypes(im.Func.Results)}
 			h[im.Module] = append(h[im.Module], &hostFunction{f, im.Module})
 		}
 	}
-	return h
 }
 
 func valueTypes[T ~byte](types []T) []api.ValueType {

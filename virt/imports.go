@@ -2,6 +2,7 @@ package virt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
@@ -53,7 +54,7 @@ func (h *Host) provides(im inspect.Import) bool {
 }
 
 // checkImports reports every import that the Host does not answer, as an [*ImportError].
-func (h *Host) checkImports(info *wasmbin.Module) error {
+func (h *Host) checkImports(info *wasmbin.Module, libraries []string) error {
 	var e ImportError
 	pointers := false
 	for _, each := range info.Imports {
@@ -61,6 +62,9 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 			continue
 		}
 		im := newImport(each)
+		if slices.Contains(libraries, im.Module) {
+			continue
+		}
 		switch h.classify(im) {
 		case importForeign:
 			e.Foreign = append(e.Foreign, im)
@@ -77,11 +81,18 @@ func (h *Host) checkImports(info *wasmbin.Module) error {
 		return &e
 	}
 	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
-	if pointers && !exportsMemory(info) && sharedMemory(info) == nil {
+	if pointers && !exportsMemory(info) && sharedMemory(info) == nil && !importsMemory(info, libraries) {
 		return &inspect.Error{Offset: -1, Reason: fmt.Sprintf(
 			`the module exports no memory named "memory", which %s needs for its pointers`, abi.ModuleName)}
 	}
 	return nil
+}
+
+// importsMemory reports whether the module's memory is that of a library.
+func importsMemory(info *wasmbin.Module, libraries []string) bool {
+	return slices.ContainsFunc(info.Imports, func(im wasmbin.Import) bool {
+		return im.Kind == wasmbin.KindMemory && slices.Contains(libraries, im.Module)
+	})
 }
 
 // denies says why a guest cannot have, or cannot use, an import, or "".

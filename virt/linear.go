@@ -11,7 +11,6 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/mapping"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
-	"github.com/wasivirt/wasivirt/memory"
 )
 
 // linear is the memory of an instance that is used by one thread at a time. It lets the Host reach the bytes without
@@ -22,16 +21,15 @@ import (
 type linear struct {
 	mapped *mapping.Mapping
 	moved  []*mapping.Mapping // where it was before: host code may still look there
-	limit  uint64
-	guest  *Guest
-	view   *memory.View // of the thread, which always shows mapped
+	limit  uint64             // of all memories of the guest together
+	t      *thread            // whose view always shows mapped
 }
 
 var _ experimental.LinearMemory = (*linear)(nil)
 
-// reserveLinear makes the memory of the guest's instance, none of it in use yet.
-func (g *Guest) reserveLinear() error {
-	m := linearMemory(g.module.info)
+// reserveLinear makes the memory of an instance, none of it in use yet.
+func (g *Guest) reserveLinear(t *thread) error {
+	m := linearMemory(t.module.info)
 	if m == nil {
 		return nil
 	}
@@ -43,11 +41,11 @@ func (g *Guest) reserveLinear() error {
 	if err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
-	g.main.lin = &linear{mapped: mapped, limit: g.limit(), guest: g, view: &g.main.view}
+	t.lin = &linear{mapped: mapped, limit: g.limit(), t: t}
 	if err := mapped.Grow(least); err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
-	if c := g.module.captured(); c != nil && g.origin == nil {
+	if c := t.module.captured(); c != nil && g.origin == nil {
 		for _, data := range c.Data {
 			copy(mapped.Bytes()[data.Offset:], data.Bytes)
 		}
@@ -67,22 +65,36 @@ func linearMemory(m *wasmbin.Module) *wasmbin.Memory {
 
 // Reallocate implements [experimental.LinearMemory]. It returns nil where size is over the limit.
 func (m *linear) Reallocate(size uint64) []byte {
-	charged := m.guest.charged
-	granted := size <= m.limit && m.guest.charge(size)
-	if b := m.guest.observer; b != nil {
+	g := m.t.guest
+	charged, all := g.charged, size+g.memoryBesides(m)
+	granted := all <= m.limit && g.charge(all)
+	if b := g.observer; b != nil {
 		granted = !b.refuses(size, granted)
 	}
 	if !granted {
 		return nil
 	}
 	if m.grow(size) != nil {
-		m.guest.discharge(charged)
+		g.discharge(charged)
 		return nil
 	}
-	m.guest.usage.memory.Store(size)
+	g.usage.memory.Store(all)
 	b := m.mapped.Bytes()
-	m.view.Reset(b)
+	m.t.view.Reset(b)
 	return b
+}
+
+// memoryBesides is how large the guest's other memories are.
+func (g *Guest) memoryBesides(m *linear) (size uint64) {
+	if lin := g.main.lin; lin != nil && lin != m {
+		size = uint64(len(lin.mapped.Bytes()))
+	}
+	for _, l := range g.libraries {
+		if lin := l.t.lin; lin != nil && lin != m {
+			size += uint64(len(lin.mapped.Bytes()))
+		}
+	}
+	return size
 }
 
 // grow makes the memory size bytes long.
@@ -90,7 +102,7 @@ func (m *linear) grow(size uint64) error {
 	if size <= m.mapped.Cap() {
 		return m.mapped.Grow(size)
 	}
-	next, err := m.guest.host.first().spares.get(size, min(2*size, m.limit))
+	next, err := m.t.guest.host.first().spares.get(size, min(2*size, m.limit))
 	if err != nil {
 		return err
 	}
@@ -111,11 +123,11 @@ func (m *linear) Free() {}
 // recycle gives the memory to the next guest. Nothing may run in the instance any more; what host code has of the instance finds
 // its memory empty.
 func (m *linear) recycle() error {
-	if mod := m.guest.main.mod; mod != nil {
+	if mod := m.t.mod; mod != nil {
 		empty(mod.Memory())
 	}
-	m.view.Reset(nil)
-	spares := &m.guest.host.first().spares
+	m.t.view.Reset(nil)
+	spares := &m.t.guest.host.first().spares
 	err := spares.put(m.mapped)
 	for _, old := range m.moved {
 		if e := spares.put(old); e != nil {

@@ -20,6 +20,7 @@ type Module struct {
 	*compilation
 	host    *Host
 	adopted bool // wazero instantiates it
+	linked  bool // it imports from libraries
 	// preview1 is the Host's module, if the module imports other signatures than the first; else nil.
 	preview1 api.Module
 	uses     gate // by guests

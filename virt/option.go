@@ -68,6 +68,8 @@ type config struct {
 	hash           bool
 	replay         *replayer
 	hosted         hostFunctions
+	libraries      []libraryConfig
+	played         []playedLibrary
 	access         bool
 	accesses       func(*Access) // nil for nobody
 	resume         bool

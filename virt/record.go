@@ -105,6 +105,7 @@ type recordState struct {
 
 // recorded is a call under way.
 type recorded struct {
+	t     *thread // that made it
 	row   int
 	args  [12]uint64
 	width int
@@ -115,10 +116,24 @@ type recorded struct {
 
 // spent is the fuel that the thread has used. It has no turn, or asks for itself.
 func (t *thread) spent() uint64 {
-	if t.fuel == nil {
+	t = t.first()
+	spent, counts := t.record.handed, false
+	each := func(t *thread) {
+		if t.fuel != nil {
+			counts = true
+			spent -= t.fuel.Get() + uint64(t.reserve)
+		}
+	}
+	each(t)
+	if t == t.guest.main {
+		for _, l := range t.guest.libraries {
+			each(l.t)
+		}
+	}
+	if !counts {
 		return 0
 	}
-	return t.record.handed - t.fuel.Get() - uint64(t.reserve)
+	return spent
 }
 
 // recorder is the recorder of a guest that is recorded or hashed.
@@ -164,7 +179,11 @@ func (g *Guest) checkRecording() error {
 	if c.control.fallbacks != nil {
 		return fmt.Errorf("%s: WithFallback: nobody records what the functions of another host do", name)
 	}
-	if missing := g.host.unrecorded(g.module.info); missing != nil {
+	missing := g.unrecorded(g.module.info)
+	for _, l := range c.libraries {
+		missing = append(missing, g.unrecorded(l.module.info)...)
+	}
+	if missing != nil {
 		return fmt.Errorf("%s: the module imports %s, which nobody records: give functions by WithFunctions", name, list(missing, 5))
 	}
 	t := &recorder{guest: g, types: newWideParams(), functions: map[*hostFunction]uint64{}}
@@ -320,12 +339,13 @@ func newWideParams() (b wideParams) {
 
 // begin notes a call. It goes into the recording together with its end, if nothing comes between.
 func (b *recorder) begin(t *thread, row int, args []uint64) *recorded {
-	x := &t.record
+	x := t.record
 	c := &x.spare
 	if x.call != nil {
 		b.flush(t)
 		c = new(recorded)
 	}
+	c.t = t
 	c.row, c.begun, c.outer, c.width = row, false, x.call, copy(c.args[:], args)
 	b.types.narrow(row, c.args[:c.width])
 	c.log.Reset()
@@ -343,7 +363,7 @@ func (b *recorder) flush(t *thread) {
 		c.begun = true
 		b.Begin(c.row, c.args[:c.width])
 	}
-	mem := t.view.Bytes()
+	mem := c.t.view.Bytes()
 	for _, r := range recording.Union(c.log.Writes) {
 		if end := uint64(r.Ptr) + uint64(r.Len); end <= uint64(len(mem)) && b.room(t, uint64(r.Len)) {
 			b.Wrote(r.Ptr, mem[r.Ptr:end])
@@ -369,6 +389,7 @@ func (b *recorder) end(t *thread) {
 
 // running notes that t's code is about to run: a switch, if another thread's ran last.
 func (b *recorder) running(t *thread) {
+	t = t.first()
 	last := b.last
 	if last == t {
 		return
@@ -385,7 +406,7 @@ func (b *recorder) running(t *thread) {
 
 // position is where a thread is: how often it has called the Host since its last switch, and its fuel.
 func (t *thread) position() (entries, fuel uint64) {
-	x := &t.record
+	x := t.record
 	entries, x.told = x.entries-x.told, x.entries
 	return entries, t.spent()
 }

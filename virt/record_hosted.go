@@ -13,7 +13,7 @@ import (
 
 // hosted records a call of a function of the embedder's.
 func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
-	x := &t.record
+	x := t.record
 	b.flush(t)
 	id, known := b.functions[f]
 	if !known {
@@ -22,7 +22,7 @@ func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
 		b.Function(f.module, f.Name)
 	}
 	b.Hosted(id, narrowed(stack, f.Params))
-	c := &recorded{row: recording.HostedRow, begun: true, outer: x.call}
+	c := &recorded{t: t, row: recording.HostedRow, begun: true, outer: x.call}
 	x.call = c
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)

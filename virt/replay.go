@@ -47,6 +47,9 @@ type player struct {
 	module  *Module
 	header  recording.Header
 	outputs [2]io.Writer
+	// libraries are closed with the module; options link guests to them.
+	libraries []*Module
+	options   []GuestOption
 }
 
 // newPlayer also returns what goes on reading the recording.
@@ -68,15 +71,57 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
 	c := p.config(r)
-	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, standIns(info)
+	c.runtime, c.runtimeConfig, c.hosted = given.runtime, given.runtimeConfig, hostFunctions{}
+	c.hosted.add(info)
+	for _, l := range given.played {
+		info, err := readModule(l.wasm, given.limitsOf())
+		if err != nil {
+			return nil, nil, fmt.Errorf("replay: the library %q: %w", l.name, err)
+		}
+		c.hosted.add(info)
+	}
 	c.interpreted, c.moduleLimits, c.cache, c.elsewhere = given.interpreted, given.moduleLimits, given.cache, given.elsewhere
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
-	if p.module, err = p.host.Compile(ctx, wasm); err != nil {
+	if err := p.compile(ctx, wasm, given.played); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", errors.Join(err, p.host.Close(ctx)))
 	}
 	return p, r, nil
+}
+
+// ReplayLibrary says for a replay which module was the library of a name. See [WithLibrary].
+func ReplayLibrary(name string, wasm []byte) HostOption {
+	return hostOption("ReplayLibrary", func(c *config) error {
+		c.played = append(c.played[:len(c.played):len(c.played)], playedLibrary{name, wasm})
+		return nil
+	})
+}
+
+// playedLibrary is one ReplayLibrary.
+type playedLibrary struct {
+	name string
+	wasm []byte
+}
+
+// compile compiles the module and its libraries.
+func (p *player) compile(ctx context.Context, wasm []byte, libraries []playedLibrary) (err error) {
+	var names []string
+	for _, l := range libraries {
+		names = append(names, l.name)
+	}
+	if p.module, err = p.host.CompileLinked(ctx, wasm, names...); err != nil {
+		return err
+	}
+	for _, l := range libraries {
+		m, err := p.host.CompileLinked(ctx, l.wasm, names...)
+		if err != nil {
+			return fmt.Errorf("ReplayLibrary %q: %w", l.name, err)
+		}
+		p.libraries = append(p.libraries, m)
+		p.options = append(p.options, WithLibrary(l.name, m))
+	}
+	return nil
 }
 
 // config is that of a Host which replays.
@@ -91,7 +136,11 @@ func (p *player) config(r *replayer) config {
 
 // Close implements [link.Player].
 func (p *player) Close(ctx context.Context) error {
-	return errors.Join(p.module.Close(ctx), p.host.Close(ctx))
+	errs := []error{p.module.Close(ctx)}
+	for _, m := range p.libraries {
+		errs = append(errs, m.Close(ctx))
+	}
+	return errors.Join(append(errs, p.host.Close(ctx))...)
 }
 
 // Play implements [link.Player].
@@ -115,7 +164,7 @@ func (p *player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
 	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 	defer stop()
-	g, err := h.Instantiate(ctx, p.module)
+	g, err := h.Instantiate(ctx, p.module, p.options...)
 	if exit, ok := errors.AsType[*ExitError](err); ok && r.attached() != nil {
 		return exit.Result, r.err
 	} else if err != nil {
@@ -199,7 +248,7 @@ func (r *replayer) drive(ctx context.Context, g *Guest) error {
 				}
 			}
 		case e.Op == recording.Wrote:
-			r.apply(g, e)
+			r.apply(g.main, e)
 		case e.Op == recording.Finish:
 			g.decide(resultOfEnding(&e.Ending))
 		default:
@@ -278,11 +327,11 @@ func (r *replayer) part(t *thread, does string) {
 }
 
 // apply makes what host code wrote.
-func (r *replayer) apply(g *Guest, e *recording.Event) {
+func (r *replayer) apply(t *thread, e *recording.Event) {
 	at := e.At
 	r.Take()
-	g.main.attach()
-	b, errno := g.main.view.Window(at.Ptr, at.Len)
+	t.attach()
+	b, errno := t.view.Window(at.Ptr, at.Len)
 	if errno != wasip1.ESUCCESS {
 		r.fail(r.outside(at))
 	} else if err := r.Bytes(b); err != nil {

@@ -133,7 +133,7 @@ func (r *replayer) during(t *thread, row int, args []uint64) bool {
 				return false
 			}
 		case e.Op == recording.Wrote:
-			r.apply(t.guest, e)
+			r.apply(t, e)
 		case e.Op == recording.Returned && r.header.Resumes:
 			// The call has trapped, and the export with it.
 			panic(&Trap{Kind: trap.Host, Message: "the recorded call has trapped"})
@@ -179,7 +179,7 @@ func (r *replayer) back(t *thread) {
 			r.fail(err)
 			return
 		case e.Op == recording.Switch:
-			x := &t.record
+			x := t.record
 			if e.Entries > x.entries-x.told {
 				return
 			}
@@ -218,7 +218,7 @@ func (r *replayer) handOver(t *thread, e *recording.Event) bool {
 
 // placed compares the place of thread t with that in the event.
 func (r *replayer) placed(t *thread, e *recording.Event) bool {
-	x := &t.record
+	x := t.record
 	if n, fuel := x.entries-x.told, t.spent(); n != e.Entries || fuel != e.Fuel {
 		r.part(t, fmt.Sprintf("is at its call %d with fuel %d", n, fuel))
 		return false
@@ -229,7 +229,7 @@ func (r *replayer) placed(t *thread, e *recording.Event) bool {
 // stop ends the guest where it was ended from outside of its code, by a limit of time or a deadlock, or by a call that it
 // has made.
 func (r *replayer) stop(t *thread, e *recording.Event, called bool) {
-	x := &t.record
+	x := t.record
 	if e.Entries != x.entries-x.told {
 		return
 	}

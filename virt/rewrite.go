@@ -12,7 +12,7 @@ func (h *Host) Rewrite(wasm []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkImports(info); err != nil {
+	if err := h.checkImports(info, nil); err != nil {
 		return nil, err
 	}
 	if wasm, _, err = wasmbin.Rewrite(wasm, h.rewriting(info)); err != nil {

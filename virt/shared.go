@@ -93,7 +93,7 @@ func (g *Guest) share(ctx context.Context, m *wasmbin.Memory) error {
 	if g.module.memory == nil {
 		return nil
 	}
-	g.shared.module, err = g.host.runtime.InstantiateModule(g.allocating(ctx), g.module.memory, g.host.plain)
+	g.shared.module, err = g.host.runtime.InstantiateModule(g.main.allocating(ctx), g.module.memory, g.host.plain)
 	if err != nil {
 		return fmt.Errorf("shared memory: %w", err)
 	}

@@ -29,22 +29,22 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
-	if g.chargeInstance() != nil {
+	if g.chargeInstance(g.module) != nil {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
 	if g.reserveStack() != nil {
-		g.dischargeInstance()
+		g.dischargeInstance(g.module)
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
 	id, err := g.group.Go(func(task *sched.Thread) {
-		defer g.dischargeInstance()
+		defer g.dischargeInstance(g.module)
 		defer g.releaseStack()
 		g.runThread(t, task, arg)
 	})
 	if err != nil {
-		g.dischargeInstance()
+		g.dischargeInstance(g.module)
 		g.releaseStack()
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
@@ -122,8 +122,8 @@ func failure(err error, t *thread) *Result {
 
 // instantiateThread makes the WebAssembly instance of thread t.
 func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
-	resolve := g.host.resolve
-	s, preview1 := g.shared, g.module.preview1
+	resolve := g.resolve
+	s, preview1 := g.shared, t.module.preview1
 	if s != nil && s.module != nil || preview1 != nil {
 		resolve = func(name string) api.Module {
 			switch {
@@ -132,17 +132,17 @@ func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 			case name == abi.ModuleName && preview1 != nil:
 				return preview1
 			}
-			return g.host.resolve(name)
+			return g.resolve(name)
 		}
 	}
-	t.Context = experimental.WithImportResolver(g.allocating(ctx), resolve)
-	mod, err := g.host.runtime.InstantiateModule(t, g.module.compiled, g.host.plain)
+	t.Context = experimental.WithImportResolver(t.allocating(ctx), resolve)
+	mod, err := g.host.runtime.InstantiateModule(t, t.module.compiled, g.host.plain)
 	if err != nil {
 		return err
 	}
 	t.mod = mod
-	t.fuel = fuelCell(mod, g.module)
-	if c := g.module.captured(); c != nil && c.Start != "" && (g.origin == nil || t != g.main) {
+	t.fuel = fuelCell(mod, t.module)
+	if c := t.module.captured(); c != nil && c.Start != "" && (g.origin == nil || t != g.main) {
 		start := mod.ExportedFunction(c.Start)
 		t.onStack(start, func() { _, err = start.Call(t) })
 		if err != nil {
@@ -152,21 +152,20 @@ func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 	return nil
 }
 
-// allocating makes instances take their memory from the guest's.
-func (g *Guest) allocating(ctx context.Context) context.Context {
-	return experimental.WithMemoryAllocator(ctx, (*allocator)(g))
+// allocating makes the thread's instance take its memory from the guest's.
+func (t *thread) allocating(ctx context.Context) context.Context {
+	return experimental.WithMemoryAllocator(ctx, (*allocator)(t))
 }
 
-// allocator is a Guest as wazero's instances ask it for memory.
-type allocator Guest
+// allocator is a thread as wazero's instances ask it for memory.
+type allocator thread
 
 // Allocate implements [experimental.MemoryAllocator].
 func (a *allocator) Allocate(_, _ uint64) experimental.LinearMemory {
-	g := (*Guest)(a)
-	if g.shared != nil {
-		return g.shared
+	if s := a.guest.shared; s != nil {
+		return s
 	}
-	return g.main.lin
+	return a.lin
 }
 
 // limit is how large the guest's memory may become, in bytes.
@@ -178,9 +177,12 @@ func (g *Guest) limit() uint64 {
 }
 
 // checkMemory refuses a module that starts with more than its limit, before anything is allocated.
-func (g *Guest) checkMemory() error {
-	for _, m := range g.module.info.Memories {
-		if min := m.Min * pageSize; min > g.limit() {
+func (g *Guest) checkMemory(module *Module) error {
+	for _, m := range module.info.Memories {
+		if m.Imported && !m.Shared {
+			continue // it is a library's
+		}
+		if min := m.Min*pageSize + g.memoryBesides(nil); min > g.limit() {
 			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf(
 				"the module starts with %d bytes of memory, and its limit is %d: raise WithMemoryLimit", min, g.limit())}
 		} else if !g.charge(min) {

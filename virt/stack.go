@@ -130,7 +130,7 @@ func (t *thread) giveStack(n int64) {
 
 // onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins with what every thread has.
 func (t *thread) onStack(fn api.Function, f func()) {
-	if t.mod == nil || !t.guest.module.stacked() {
+	if t.mod == nil || !t.module.stacked() {
 		f()
 		return
 	}
@@ -152,7 +152,7 @@ func (t *thread) onStack(fn api.Function, f func()) {
 
 // stackCells finds the cells of the thread's instance.
 func (t *thread) stackCells() {
-	if r := t.guest.module.report; t.stack.used == nil {
+	if r := t.module.report; t.stack.used == nil {
 		t.stack.used = t.mod.ExportedGlobal(r.StackGlobal).(api.MutableGlobal)
 		t.stack.end = t.mod.ExportedGlobal(r.StackEndGlobal).(api.MutableGlobal)
 	}
@@ -161,16 +161,16 @@ func (t *thread) stackCells() {
 // growStack is called where the thread's calls may take more than was taken of the budgets for them.
 func (t *thread) growStack() {
 	t.stackCells()
-	s := &t.stack
+	s, first := &t.stack, t.first()
 	size := int64(0)
-	if len(s.functions) == 0 { // a start function, whose stack the engine does not show
+	if len(first.stack.functions) == 0 { // a start function, whose stack the engine does not show
 		size = int64(s.used.Get())
 	}
-	for _, fn := range s.functions {
+	for _, fn := range first.stack.functions {
 		size += stackBytes(fn)
 	}
 	step := max(stackStep, size/2)
-	if !t.takeStack(2*(size+step) + stackAtStart) {
+	if !first.takeStack(2*(size+step) + stackAtStart) {
 		t.exhaust(BudgetStack)
 		return
 	}

@@ -132,7 +132,7 @@ var answers = map[string]handler{
 	},
 	"sched_yield": func(t *thread, _ []uint64) wasip1.Errno { return t.schedYield() },
 	"random_get": func(t *thread, p []uint64) wasip1.Errno {
-		return random.RandomGet(t.guest.random, &t.view, u(p, 0), u(p, 1))
+		return random.RandomGet(t.random(), &t.view, u(p, 0), u(p, 1))
 	},
 	"sock_accept": func(t *thread, p []uint64) wasip1.Errno {
 		return vfs.SockAccept(&t.files, u(p, 0), u(p, 1), u(p, 2))

@@ -12,6 +12,7 @@ import (
 	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -23,9 +24,12 @@ import (
 type thread struct {
 	context.Context
 
-	mod   api.Module
-	guest *Guest
-	task  *sched.Thread
+	mod    api.Module
+	module *Module // of mod
+	guest  *Guest
+	world  *Guest  // of a library with its own; else nil
+	root   *thread // that calls the instance of a library, which this one is for; else nil
+	task   *sched.Thread
 	// waiting is task as calls wait with it.
 	waiting poll.Task
 	lin     *linear // the instance's memory where the Host allocated it, else nil
@@ -37,6 +41,7 @@ type thread struct {
 	fueled bool              // it has got fuel
 	// reserve is fuel that the thread has beside what is in the cell.
 	reserve int64
+	ownFuel *allowance // of a library; nil for the guest's
 	stack   stackUse
 	nested  int    // calls of exports within others
 	meter   *meter // nil where computing time is not counted
@@ -50,7 +55,7 @@ type thread struct {
 	active, spare *Call
 	judged        *judgement // what policy is about to decide
 	spawned       uint32     // the thread that thread-spawn has started
-	record        recordState
+	record        *recordState
 	exports       idleExports  // of the instance, by host code
 	stores        *storeBuffer // nil until it is needed
 	points        uint64       // switch points that it has come to
@@ -65,7 +70,7 @@ func (d descriptors) LookupPoll(fd uint32, want poll.Events) (poll.Pollable, was
 
 // newThread makes a thread of the guest without an instance or a place in the scheduler.
 func (g *Guest) newThread(args, env *process.Strings) *thread {
-	t := &thread{guest: g, args: args, env: env, stack: stackUse{taken: stackAtStart}}
+	t := &thread{guest: g, module: g.module, args: args, env: env, stack: stackUse{taken: stackAtStart}, record: new(recordState)}
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
 	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
 	vfslink.Alone(&t.files, g.module.info != nil && sharedMemory(g.module.info) == nil)
@@ -81,6 +86,30 @@ func (g *Guest) newThread(args, env *process.Strings) *thread {
 		t.files.SetGuard(t.guard)
 	}
 	return t
+}
+
+// first returns the thread itself, or that which calls the library.
+func (t *thread) first() *thread {
+	if t.root != nil {
+		return t.root
+	}
+	return t
+}
+
+// random is where the thread's random numbers come from.
+func (t *thread) random() random.Source {
+	if t.world != nil {
+		return t.world.random
+	}
+	return t.guest.random
+}
+
+// fuelBudget is what the thread's code is charged to; nil is no limit.
+func (t *thread) fuelBudget() *allowance {
+	if t.ownFuel != nil {
+		return t.ownFuel
+	}
+	return t.guest.budgets.fuel
 }
 
 // bind makes task what the thread waits with.

@@ -95,6 +95,9 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	}
 	g.chains = g.compose()
 	g.main = g.newThread(args, env)
+	if err := g.prepareLibraries(ctx); err != nil {
+		return nil, errors.Join(err, g.closeLibraries(ctx))
+	}
 	return g, nil
 }
 

@@ -528,3 +528,55 @@ func TestCallsOfManyGoroutines(t *testing.T) {
 		t.Errorf("%d blocks are left", n)
 	}
 }
+
+// Guests call each other with strings: a function of one is what another imports. So they do where threads take turns.
+func TestGuestsCallEachOther(t *testing.T) {
+	wasm, err := goWasm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, world := range map[string]virt.HostOption{"parallel": virt.WithSeed(1), "deterministic": virt.Deterministic(1)} {
+		t.Run(name, func(t *testing.T) {
+			var next []textFunc
+			lookup, err := plugin.HostFunc("lookup", func(ctx context.Context, key string) (string, error) {
+				f := next[0]
+				next = next[1:]
+				return f(ctx, key)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			host, err := virt.NewBuilder(virt.WithFunctions("env", lookup), world).Build(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer host.Close(context.Background())
+			guest := func(wasm []byte) *virt.Guest {
+				m, err := host.Compile(t.Context(), wasm)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g, err := host.Instantiate(t.Context(), m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return g
+			}
+			first, second, third := guest(abiWasm), guest(wasm), guest(abiWasm)
+			next = []textFunc{fn[textFunc](t, second, "ask"), fn[textFunc](t, third, "upper")}
+			if got, err := fn[textFunc](t, first, "ask")(t.Context(), "through C and Go to C"); got != "THROUGH C AND GO TO C" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			// An error goes all the way back.
+			next = []textFunc{fn[textFunc](t, second, "ask"), fn[textFunc](t, third, "upper")}
+			if _, err := fn[textFunc](t, first, "ask")(t.Context(), ""); err == nil || err.Error() != "nothing to do" {
+				t.Error(err)
+			}
+			for _, g := range []*virt.Guest{first, third} {
+				if n := live(t, g); n != 0 {
+					t.Errorf("%d blocks are left", n)
+				}
+			}
+		})
+	}
+}
