@@ -110,7 +110,14 @@ func (t *thread) tellAll(name string) {
 }
 
 // watched tells it of calls.
-func watched(g *Guest, _ int, next callFunc) callFunc {
+func watched(g *Guest, _ int, f *function, next callFunc) callFunc {
+	if f.hosted != nil {
+		return func(t *thread, f *function, p []uint64) wasip1.Errno {
+			errno := next(t, f, p)
+			t.tellAll(f.Name)
+			return errno
+		}
+	}
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		// A call may wait in its middle: the first part of it has to be known too.
 		t.tellCall(f.Name)

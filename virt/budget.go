@@ -28,7 +28,7 @@ type Limits struct {
 	WallTime time.Duration
 	// CPUTime is the time that threads compute, all of them added up; see [WithMaxCPUTime].
 	CPUTime time.Duration
-	// HostCalls is calls of functions of preview1 and of thread-spawn. The call after the last one is not made: it ends the
+	// HostCalls is calls of functions of preview1, of thread-spawn and of [WithFunctions]. The call after the last one is not made: it ends the
 	// guest with a Result that says [Exhausted] and [BudgetHostCalls].
 	HostCalls uint64
 	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit is the guest's own.
@@ -60,7 +60,7 @@ func WithSharedLimits(l Limits) HostOption {
 	})
 }
 
-// WithMaxHostCalls bounds the calls that a guest makes of functions of preview1 and of thread-spawn, proc_exit included. n calls
+// WithMaxHostCalls bounds the calls that a guest makes of functions of preview1, of thread-spawn and of [WithFunctions], proc_exit included. n calls
 // are made; the next one ends the guest, with a Result that says [Exhausted] and [BudgetHostCalls]. 0 is no limit.
 func WithMaxHostCalls(n uint64) GuestOption {
 	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
@@ -141,7 +141,7 @@ func (t *thread) exhaust(b Budget) {
 }
 
 // countedCalls is the layer of the budget of host calls.
-func countedCalls(g *Guest, _ int, next callFunc) callFunc {
+func countedCalls(g *Guest, _ int, _ *function, next callFunc) callFunc {
 	own, shared := g.budgets.calls, g.host.budgets.calls
 	if own == nil && shared == nil {
 		return nil

@@ -87,7 +87,7 @@ func (t *thread) count(grain time.Duration) {
 }
 
 // meteredCalls is the layer that counts what long calls take.
-func meteredCalls(_ *Guest, _ int, next callFunc) callFunc {
+func meteredCalls(_ *Guest, _ int, _ *function, next callFunc) callFunc {
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		errno := next(t, f, p)
 		t.count(10 * meterGrain)

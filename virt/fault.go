@@ -193,15 +193,15 @@ func (f *Fault) check() (err error) {
 	}
 	// A pattern may well name more than what it makes sense for.
 	for i := range rows {
-		f.match[i] = f.match[i] && !row(i).NoResult
+		f.match.rows[i] = f.match.rows[i] && !row(i).NoResult
 	}
-	if f.match == (selection{}) {
+	if f.match.none() {
 		return fmt.Errorf("%s never returns, so that nothing can go wrong with it", f.Calls)
 	}
 	for i := range rows {
-		f.match[i] = f.match[i] && (!f.Shortens || row(i).transfers())
+		f.match.rows[i] = f.match.rows[i] && (!f.Shortens || row(i).transfers())
 	}
-	if f.match == (selection{}) {
+	if f.match.none() {
 		return fmt.Errorf("%s transfers no buffers that could be short", f.Calls)
 	}
 	return nil

@@ -41,6 +41,7 @@ type Guest struct {
 	lent        []lender // of the streams that it was given
 	ns          *vfs.Namespace
 	chains      *chains
+	hosted      []callFunc
 	observer    observer      // nil where nothing is recorded or replayed
 	stores      *storeBuffers // nil where threads see stores at once
 	finished    sync.Once

@@ -11,9 +11,10 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
-	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/virt/trap"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // HostFunction is a function of the embedder's that guests import. See [WithFunctions].
@@ -24,12 +25,18 @@ type HostFunction struct {
 	// Call is the function. It finds its parameters in stack, and leaves its results there. Both are encoded as in
 	// wazero's [api.GoModuleFunc].
 	Call func(c *HostCall, stack []uint64)
+	// Errno says that the one result, an i32, is a [wasip1.Errno]. Then the guest gets the errno of a call that a fault, a policy or
+	// middleware refuses. If Errno is false, such a call traps; the errno is Trap.Err.
+	Errno bool
 }
 
 // WithFunctions has guests import functions of the embedder's from module, which [WithRecording] and [WithHash] see: each call
 // with its parameters, what it reads from and writes to the guest's memory, its results, and the exports of
 // the guest that it calls. package virt/replay answers in their place: it needs no such functions. Functions of [WithModules] are seen by
 // nobody.
+//
+// Calls go through the layers that those of preview1 go through: traces, usage, [WithMaxHostCalls], faults, policies and middleware. They
+// know the function as "module.name". Its parameters are named "p0", "p1" and so on; see also [Call.Raw].
 //
 // What a function does to the guest it does by its [HostCall], until it returns. Where threads take turns, the turn goes
 // on after each call, as after the Host's own functions.
@@ -51,8 +58,10 @@ func WithFunctions(module string, functions ...HostFunction) HostOption {
 				errs = append(errs, fmt.Errorf("%s.%s: want numbers: references mean nothing in a replay", module, f.Name))
 			case hosted.find(module, f.Name) != nil:
 				errs = append(errs, fmt.Errorf("%s.%s is there twice", module, f.Name))
+			case f.Errno && !slices.Equal(f.Results, []api.ValueType{i32}):
+				errs = append(errs, fmt.Errorf("%s.%s: Errno wants one result, an i32", module, f.Name))
 			}
-			hosted[module] = append(hosted[module], &hostFunction{f, module})
+			hosted.register(module, f)
 		}
 		c.hosted = hosted
 		return errors.Join(errs...)
@@ -123,12 +132,81 @@ func hostTrap(err error) *Trap {
 type hostFunction struct {
 	HostFunction
 	module string
+	at     int // among those of the Host
+	row    function
 }
 
-func (f *hostFunction) String() string { return f.module + "." + f.Name }
+func (f *hostFunction) String() string { return f.row.Name }
+
+// kindOf is the kind of a parameter of a type.
+func kindOf(t api.ValueType) abi.Kind {
+	switch t {
+	case i64:
+		return abi.KindI64
+	case api.ValueTypeF32:
+		return abi.KindF32
+	case api.ValueTypeF64:
+		return abi.KindF64
+	}
+	return abi.KindI32
+}
+
+// call calls the function.
+func (f *hostFunction) call(t *thread, stack []uint64) wasip1.Errno {
+	f.Call(&HostCall{t: t}, stack)
+	if f.Errno {
+		return wasip1.Errno(stack[0])
+	}
+	return wasip1.ESUCCESS
+}
+
+// results are what a trace shows of a call's results.
+func (f *hostFunction) results(stack []uint64) (all []trace.Value) {
+	d := decoder{}
+	for i, t := range f.Results {
+		text, value := d.value(kindOf(t), stack[i])
+		all = append(all, trace.Value{Name: fmt.Sprintf("r%d", i), Text: text, Value: value})
+	}
+	return all
+}
+
+// refusable is the layer that answers a function of the embedder's with the errno of the layers below.
+func refusable(_ *Guest, _ int, f *function, next callFunc) callFunc {
+	if f.hosted == nil {
+		return nil
+	}
+	return func(t *thread, f *function, p []uint64) wasip1.Errno {
+		errno := next(t, f, p)
+		switch {
+		case f.hosted.Errno:
+			p[0] = uint64(errno)
+		case errno != wasip1.ESUCCESS && !t.gone():
+			panic(hostTrap(errno))
+		}
+		return errno
+	}
+}
 
 // hostFunctions are those of one Host, by module.
 type hostFunctions map[string][]*hostFunction
+
+// count is how many there are.
+func (h hostFunctions) count() (n int) {
+	for _, functions := range h {
+		n += len(functions)
+	}
+	return n
+}
+
+// register adds a function.
+func (h hostFunctions) register(module string, hf HostFunction) {
+	f := &hostFunction{HostFunction: hf, module: module, at: h.count()}
+	f.row = function{Function: abi.Function{Name: module + "." + hf.Name}, call: f.call, hosted: f}
+	for i, t := range hf.Params {
+		f.row.Params = append(f.row.Params, abi.Param{Name: fmt.Sprintf("p%d", i), Kind: kindOf(t)})
+	}
+	h[module] = append(h[module], f)
+}
 
 // find returns what answers an import, or nil.
 func (h hostFunctions) find(module, name string) *hostFunction {
@@ -164,26 +242,37 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 		}
 		if !t.guest.ended.Load() {
 			t.attach()
-			b := t.guest.observer
-			if b == nil {
-				t.drain()
-				f.Call(&HostCall{t: t}, stack)
-				t.tellAll(f.Name)
+			if t.calls == nil {
+				f.call(t, stack)
 			} else {
-				b.enter(t)
-				b.hosted(t, f, stack)
-			}
-			t.count(10 * meterGrain)
-			if t.guest.host.takesTurns() && !t.guest.ended.Load() {
-				t.yield(sched.PointCall)
-			}
-			if b != nil {
-				b.back(t)
+				t.calls.hostedCall(t, f, stack)
 			}
 		}
 		if t.gone() {
 			t.unwind(ctx)
 		}
+	}
+}
+
+// hostedCall makes a call of the embedder's function with what surrounds it.
+func (s *threadCalls) hostedCall(t *thread, f *hostFunction, stack []uint64) {
+	call := plain
+	if s.hosted != nil && s.hosted[f.at] != nil {
+		call = s.hosted[f.at]
+	}
+	if s.observer != nil {
+		s.observer.enter(t)
+	}
+	counts := (*hostedUsage)(nil)
+	if s.usage != nil {
+		counts = t.guest.usage.hostedUsage(f)
+		counts.calls.Add(1)
+	}
+	if errno := call(t, &f.row, stack); errno != wasip1.ESUCCESS && counts != nil {
+		counts.errors.Add(1)
+	}
+	if s.observer != nil {
+		s.observer.back(t)
 	}
 }
 
@@ -207,7 +296,7 @@ func (h hostFunctions) add(info *wasmbin.Module) {
 	for _, im := range info.Imports {
 		if im.Kind == wasmbin.KindFunc && !reserved(im.Module) && h.find(im.Module, im.Name) == nil {
 			f := HostFunction{Name: im.Name, Params: valueTypes(im.Func.Params), Results: valueTypes(im.Func.Results)}
-			h[im.Module] = append(h[im.Module], &hostFunction{f, im.Module})
+			h.register(im.Module, f)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (h *Host) denies(im inspect.Import) string {
 	}
 	for i := range rows {
 		if f := row(i); im.Subsystem != "" && f.Name == im.Name {
-			rules := rulesFor(h.config.control.policy, i)
+			rules := rulesFor(h.config.control.policy, i, f)
 			if len(rules) == 1 && rules[0].deny && len(rules[0].paths) == 0 {
 				return fmt.Sprintf("policy answers %v: %v", rules[0].errno, rules[0])
 			}

@@ -3,6 +3,7 @@ package virt
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -40,7 +41,8 @@ type control struct {
 
 // WithMiddleware has handle called around each call of a function that match names: by its name, by a pattern as
 // in [path.Match] ("fd_*"), by its subsystem ("vfs"), by "*" for all, or by several of these with commas between
-// them. "thread-spawn" is among the functions.
+// them. "thread-spawn" is among the functions. A name with a dot, such as "env.log" or "env.*", stands for functions of
+// [WithFunctions].
 //
 // Middleware that was given first is outermost; a Builder's is outside of a guest's. A function that no
 // middleware is for is called as if there were none.
@@ -114,21 +116,55 @@ func row(i int) *function {
 	return &extension[i-firstSocketRow]
 }
 
-// selection says of each row whether it is meant.
-type selection [rows]bool
+// selection says which functions are meant.
+type selection struct {
+	rows   [rows]bool
+	hosted []string // patterns of functions of the embedder's, as module.name
+}
+
+// has reports whether f, which is row i if it is the Host's own, is meant.
+func (s *selection) has(i int, f *function) bool {
+	if f.hosted == nil {
+		return s.rows[i]
+	}
+	return slices.ContainsFunc(s.hosted, func(pattern string) bool {
+		ok, _ := path.Match(pattern, f.Name)
+		return ok
+	})
+}
+
+// none reports whether no function is meant.
+func (s *selection) none() bool { return s.rows == [rows]bool{} && s.hosted == nil }
+
+// unknown returns a name of a function of the embedder's that is meant and does not exist, or "".
+func (s *selection) unknown(hosted hostFunctions) string {
+	for _, name := range s.hosted {
+		module, function, _ := strings.Cut(name, ".")
+		if !strings.ContainsAny(name, `*?[\`) && hosted.find(module, function) == nil {
+			return name
+		}
+	}
+	return ""
+}
 
 // selects reads what WithMiddleware describes.
 func selects(match string) (s selection, err error) {
 	for _, one := range strings.Split(match, ",") {
-		found := false
-		for i := range s {
+		found := strings.Contains(one, ".")
+		if found {
+			s.hosted = append(s.hosted, one)
+			if _, err := path.Match(one, ""); err != nil {
+				return s, fmt.Errorf("%q: %w", one, err)
+			}
+		}
+		for i := range s.rows {
 			f := row(i)
 			ok, err := path.Match(one, f.Name)
 			if err != nil {
 				return s, fmt.Errorf("%q: %w", one, err)
 			}
 			if ok || one == string(f.Subsystem) {
-				s[i], found = true, true
+				s.rows[i], found = true, true
 			}
 		}
 		if !found {
@@ -138,14 +174,48 @@ func selects(match string) (s selection, err error) {
 	return s, nil
 }
 
+// selections are those of all options about calls.
+func (c *control) selections() (all []*selection) {
+	for i := range c.middleware {
+		all = append(all, &c.middleware[i].match)
+	}
+	for i := range c.replaced {
+		all = append(all, &c.replaced[i].match)
+	}
+	for i := range c.policy {
+		all = append(all, &c.policy[i].match)
+	}
+	for i := range c.faults {
+		all = append(all, &c.faults[i].match)
+	}
+	for _, tr := range c.traces {
+		all = append(all, &tr.match)
+	}
+	return all
+}
+
+// checkSelections reports options about functions of the embedder's that do not exist.
+func (h *Host) checkSelections(c *config) error {
+	if h.replay != nil {
+		return nil
+	}
+	for _, s := range c.control.selections() {
+		if name := s.unknown(h.config.hosted); name != "" {
+			return fmt.Errorf("%q is no function of WithFunctions", name)
+		}
+	}
+	return nil
+}
+
 // callFunc is a call of f with all that surrounds it.
 type callFunc func(t *thread, f *function, p []uint64) wasip1.Errno
 
 // plain is a call that nothing surrounds.
 func plain(t *thread, f *function, p []uint64) wasip1.Errno { return f.call(t, p) }
 
-// layer puts something around the calls of row i. It returns nil where it has nothing to do with the function.
-type layer func(g *Guest, i int, next callFunc) callFunc
+// layer puts something around the calls of f, which is row i if it is the Host's own. It returns nil if it has nothing to do with the
+// function.
+type layer func(g *Guest, i int, f *function, next callFunc) callFunc
 
 // layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
 // a trace shows what they show.
@@ -158,6 +228,7 @@ var layers = [...]struct {
 	{func(g *Guest) bool { return g.config.control.fallbacks != nil }, foreign},
 	{func(g *Guest) bool { return g.config.control.handled() }, chained},
 	{func(g *Guest) bool { return g.budgets.calls != nil || g.host.budgets.calls != nil }, countedCalls},
+	{func(g *Guest) bool { return g.host.config.hosted != nil }, refusable},
 	{func(g *Guest) bool { return g.observer != nil }, recordedCalls},
 	{func(g *Guest) bool { return g.config.control.traces != nil }, traced},
 	{(*Guest).metered, meteredCalls},
@@ -174,8 +245,9 @@ func (c *control) handled() bool {
 // chains are what the calls of a guest go through, by row; nil is the function itself.
 type chains [rows]callFunc
 
-// compose makes what the guest's calls go through, once; nil where that is the functions themselves.
-func (g *Guest) compose() *chains {
+// compose makes what the guest's calls go through, once: nil if that is the functions themselves. hosted is the same for functions of
+// the embedder's, by hostFunction.at.
+func (g *Guest) compose() (all *chains, hosted []callFunc) {
 	var wanted [len(layers)]layer
 	n := 0
 	for _, l := range layers {
@@ -185,26 +257,40 @@ func (g *Guest) compose() *chains {
 		}
 	}
 	if n == 0 {
-		return nil
+		return nil, nil
 	}
-	all, some := new(chains), false
-	for i := range all {
+	around := func(i int, f *function) (all callFunc) {
 		next := callFunc(plain)
 		for _, put := range wanted[:n] {
-			if a := put(g, i, next); a != nil {
-				next, all[i], some = a, a, true
+			if a := put(g, i, f, next); a != nil {
+				next, all = a, a
 			}
+		}
+		return all
+	}
+	all = new(chains)
+	some := false
+	for i := range all {
+		all[i] = around(i, row(i))
+		some = some || all[i] != nil
+	}
+	hosted = make([]callFunc, g.host.config.hosted.count())
+	for _, functions := range g.host.config.hosted {
+		for _, f := range functions {
+			hosted[f.at] = around(rows, &f.row)
+			some = some || hosted[f.at] != nil
 		}
 	}
 	if !some {
-		return nil
+		return nil, nil
 	}
-	return all
+	return all, hosted
 }
 
 // threadCalls are what the calls of one thread go through, where they go through anything.
 type threadCalls struct {
 	calls    *chains      // nil: the functions themselves
+	hosted   []callFunc   // the embedder's functions, by hostFunction.at
 	usage    *threadUsage // nil: nothing is counted
 	observer observer     // the guest's
 }
@@ -214,7 +300,7 @@ func (g *Guest) threadCalls() *threadCalls {
 	if g.chains == nil && !g.config.control.usage {
 		return nil
 	}
-	s := &threadCalls{calls: g.chains, observer: g.observer}
+	s := &threadCalls{calls: g.chains, hosted: g.hosted, observer: g.observer}
 	if g.config.control.usage {
 		s.usage = g.usage.thread()
 	}
@@ -249,8 +335,8 @@ func (t *thread) spawnThrough(p []uint64) {
 }
 
 // turns gives the turn to others after a call, where threads take turns.
-func turns(g *Guest, i int, next callFunc) callFunc {
-	if !g.host.takesTurns() || row(i).Subsystem == abi.SubsystemSched {
+func turns(g *Guest, _ int, f *function, next callFunc) callFunc {
+	if !g.host.takesTurns() || f.Subsystem == abi.SubsystemSched {
 		return nil
 	}
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
@@ -261,24 +347,24 @@ func turns(g *Guest, i int, next callFunc) callFunc {
 }
 
 // chained is the layer of what works on the decoded call: faults, then policy, then middleware, then replacements.
-func chained(g *Guest, i int, next callFunc) callFunc {
+func chained(g *Guest, i int, f *function, next callFunc) callFunc {
 	c := &g.config.control
 	var chain []Handler
 	for n := range c.faults {
-		if f := &c.faults[n]; f.match[i] {
-			chain = append(chain, f.handler(g, n))
+		if fault := &c.faults[n]; fault.match.has(i, f) {
+			chain = append(chain, fault.handler(g, n))
 		}
 	}
-	if rules := rulesFor(c.policy, i); rules != nil {
+	if rules := rulesFor(c.policy, i, f); rules != nil {
 		chain = append(chain, judge(rules))
 	}
 	for _, m := range c.middleware {
-		if m.match[i] {
+		if m.match.has(i, f) {
 			chain = append(chain, m.handle)
 		}
 	}
 	for n := len(c.replaced) - 1; n >= 0; n-- {
-		if m := c.replaced[n]; m.match[i] {
+		if m := c.replaced[n]; m.match.has(i, f) {
 			chain = append(chain, m.handle)
 		}
 	}

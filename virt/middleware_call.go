@@ -27,6 +27,7 @@ type Call struct {
 	outer *Call // the call during which the guest made this one
 
 	at      int  // in chain
+	inside  bool // the function itself runs
 	changed bool // what the function is given differs from what the guest gave
 	full    int  // what the guest is told where all of given.Data was written
 	given   memlink.Given
@@ -46,7 +47,7 @@ func (e *ReentryError) Error() string {
 // enter begins a call with middleware around it. It returns nil where that is a call of f below another.
 func (t *thread) enter(f *function, p []uint64, chain []Handler, next callFunc) *Call {
 	for a := t.active; a != nil; a = a.outer {
-		if a.f == f {
+		if a.f == f && !(f.hosted != nil && a.inside) {
 			t.reentered(f)
 			return nil
 		}
@@ -58,7 +59,7 @@ func (t *thread) enter(f *function, p []uint64, chain []Handler, next callFunc) 
 		t.spare = nil
 	}
 	c.t, c.f, c.p, c.chain, c.next, c.outer = t, f, p, chain, next, t.active
-	c.at, c.changed, c.given = 0, false, memlink.Given{}
+	c.at, c.inside, c.changed, c.given = 0, false, false, memlink.Given{}
 	t.active = c
 	return c
 }
@@ -117,7 +118,9 @@ func (c *Call) innermost() wasip1.Errno {
 	t := c.t
 	t.attach()
 	memlink.SetGiven(&t.view, &c.given)
+	c.inside = true
 	errno := c.next(t, c.f, c.p)
+	c.inside = false
 	memlink.SetGiven(&t.view, nil)
 	if c.given.Data != nil && len(c.given.Data) != c.full && errno == wasip1.ESUCCESS {
 		c.tellLength()
@@ -156,8 +159,14 @@ func (c *Call) Thread() uint32 { return c.t.id() }
 // Context is that of the export's call, and knows the thread: an export that is called with it runs within this call.
 func (c *Call) Context() context.Context { return c.t }
 
-// Raw are the WebAssembly parameters, which may be changed.
-func (c *Call) Raw() []uint64 { return c.p[:c.f.Width()] }
+// Raw are the WebAssembly parameters, which may be changed. Those of a [HostFunction] are followed by room for its results, which
+// take the parameters' place.
+func (c *Call) Raw() []uint64 {
+	if c.f.hosted != nil {
+		return c.p
+	}
+	return c.p[:c.f.Width()]
+}
 
 // View is the guest's memory at the moment.
 func (c *Call) View() *memory.View {

@@ -69,7 +69,10 @@ func (t *thread) callForeign(fn api.GoModuleFunction, f *function, p []uint64) w
 }
 
 // foreign is the layer of functions that another host answers.
-func foreign(g *Guest, i int, _ callFunc) callFunc {
+func foreign(g *Guest, i int, f *function, _ callFunc) callFunc {
+	if f.hosted != nil {
+		return nil
+	}
 	for _, fb := range g.config.control.fallbacks {
 		if fb.functions == nil || fb.functions[i] == nil {
 			continue
@@ -95,7 +98,7 @@ func (h *Host) resolveFallbacks() error {
 		}
 		fb.functions = new([rows]api.GoModuleFunction)
 		definitions := m.ExportedFunctionDefinitions()
-		for i, meant := range fb.match {
+		for i, meant := range fb.match.rows {
 			if !meant {
 				continue
 			}

@@ -83,10 +83,10 @@ func WithPolicy(rules ...Rule) GuestOption {
 }
 
 // rulesFor are the rules that row i can meet, without the first ones if they allow everything.
-func rulesFor(policy []Rule, i int) (rules []Rule) {
+func rulesFor(policy []Rule, i int, f *function) (rules []Rule) {
 	denies := false
 	for _, r := range policy {
-		if !r.match[i] {
+		if !r.match.has(i, f) {
 			continue
 		}
 		rules = append(rules, r)

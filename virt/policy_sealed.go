@@ -44,8 +44,8 @@ func (c *control) granted(module, name string) bool {
 			return false
 		}
 		s, _ := selects(grant)
-		for i := range s {
-			if s[i] && row(i).Name == name {
+		for i := range s.rows {
+			if s.rows[i] && row(i).Name == name {
 				return true
 			}
 		}

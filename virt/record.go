@@ -82,8 +82,8 @@ type observer interface {
 	// export tells of the call of an export, and returned of what it returned.
 	export(t *thread, name string, params []uint64)
 	returned(t *thread, results []uint64)
-	// hosted makes a call of a function of the embedder's, which leaves its results in stack.
-	hosted(t *thread, f *hostFunction, stack []uint64)
+	// hosted makes a call of a function of the embedder's, which leaves its results in stack. call makes it in the world.
+	hosted(t *thread, f *hostFunction, stack []uint64, call func())
 	// refueled tells of the fuel that a thread gets, and decides how much that is.
 	refueled(slice int64) int64
 	// wrote tells that host code has written memory.
@@ -228,7 +228,13 @@ var recordingTable = func() recording.Table {
 }()
 
 // recordedCalls is the layer of the recorder, of guests that have one.
-func recordedCalls(g *Guest, i int, next callFunc) callFunc {
+func recordedCalls(g *Guest, i int, f *function, next callFunc) callFunc {
+	if f.hosted != nil {
+		return func(t *thread, f *function, p []uint64) (errno wasip1.Errno) {
+			g.observer.hosted(t, f.hosted, p, func() { errno = next(t, f, p) })
+			return errno
+		}
+	}
 	switch b := g.observer.(type) {
 	case *recorder:
 		return func(t *thread, f *function, p []uint64) wasip1.Errno { return b.around(t, i, f, p, next) }

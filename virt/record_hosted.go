@@ -12,7 +12,7 @@ import (
 )
 
 // hosted records a call of a function of the embedder's.
-func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
+func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64, call func()) {
 	x := t.record
 	b.flush(t)
 	id, known := b.functions[f]
@@ -27,7 +27,7 @@ func (b *recorder) hosted(t *thread, f *hostFunction, stack []uint64) {
 	outer := t.view.Log()
 	t.view.SetLog(&c.log)
 	defer t.view.SetLog(outer)
-	f.Call(&HostCall{t: t}, stack)
+	call()
 	b.tellPrinted(t)
 	if t.gone() {
 		return
@@ -49,7 +49,7 @@ func narrowed(stack []uint64, types []api.ValueType) []uint64 {
 }
 
 // hosted answers a call as the embedder's function did.
-func (r *replayer) hosted(t *thread, f *hostFunction, stack []uint64) {
+func (r *replayer) hosted(t *thread, f *hostFunction, stack []uint64, _ func()) {
 	params := narrowed(stack, f.Params)
 	e, err := r.Peek()
 	switch {

@@ -158,7 +158,7 @@ func (p *player) Play(ctx context.Context, from io.Reader) (any, error) {
 func (p *player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	r.outputs = p.outputs
 	c := p.config(r)
-	c.runtime = p.host.runtime
+	c.runtime, c.hosted = p.host.runtime, p.host.config.hosted
 	h := prepareHost(ctx, c)
 	h.elder, h.modules = p.host, p.host.modules
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()

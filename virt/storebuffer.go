@@ -163,7 +163,7 @@ func (t *thread) haveTurn() {
 }
 
 // drained makes the thread's stores seen before a call.
-func drained(_ *Guest, _ int, next callFunc) callFunc {
+func drained(_ *Guest, _ int, _ *function, next callFunc) callFunc {
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		t.drain()
 		return next(t, f, p)

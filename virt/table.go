@@ -15,7 +15,8 @@ import (
 // function is one row of the table of what a Host answers.
 type function struct {
 	abi.Function
-	call handler
+	call   handler
+	hosted *hostFunction // nil for the Host's own
 }
 
 // handler answers a call of a guest thread, whose WebAssembly parameters are in p.
@@ -28,7 +29,7 @@ func u(p []uint64, i int) uint32 { return uint32(p[i]) }
 // recording, replay, faults and the import audit read it.
 var preview1 = func() (all [spawnRow]function) {
 	for i, f := range abi.Functions() {
-		all[i] = function{f, answers[f.Name]}
+		all[i] = function{Function: f, call: answers[f.Name]}
 	}
 	return all
 }()

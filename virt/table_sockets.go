@@ -22,7 +22,7 @@ const socketRows = 15
 // are two rows of one name: all that is said of a function by its name is said of both.
 var extension = func() (all [socketRows]function) {
 	for i, f := range abi.Extensions() {
-		all[i] = function{f, socketAnswers[i]}
+		all[i] = function{Function: f, call: socketAnswers[i]}
 	}
 	return all
 }()

@@ -33,7 +33,7 @@ type tracing struct {
 // WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. Options
 // say which calls, and how much of them: [trace.WithCalls] and others. WithTrace may be given several times.
 func WithTrace(t trace.Tracer, opts ...trace.Option) GuestOption {
-	show := trace.Show{Calls: "*", Bytes: 32}
+	show := trace.Show{Calls: "*,*.*", Bytes: 32}
 	for _, o := range opts {
 		o(&show)
 	}
@@ -83,9 +83,9 @@ func (tr *tracing) shows(errno wasip1.Errno) bool {
 }
 
 // traced is the layer of traces.
-func traced(g *Guest, i int, next callFunc) (outer callFunc) {
+func traced(g *Guest, i int, f *function, next callFunc) (outer callFunc) {
 	for _, tr := range g.config.control.traces {
-		if tr.match[i] {
+		if tr.match.has(i, f) {
 			next = tr.wrap(g, next)
 			outer = next
 		}
@@ -114,6 +114,9 @@ func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
 			}
 			if tr.shows(e.Errno) {
 				d.answered(e)
+				if f.hosted != nil && !e.Left {
+					e.Results = f.hosted.results(p)
+				}
 				tr.tracer.End(e)
 			}
 		}()

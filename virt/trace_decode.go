@@ -2,6 +2,7 @@ package virt
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,7 +46,7 @@ func (d *decoder) answered(e *trace.Event) {
 			}
 			continue
 		}
-		if p.Kind >= abi.KindIovs {
+		if p.Kind >= abi.KindIovs && !p.Kind.Value() {
 			e.Args[n].Text, e.Args[n].Value = d.stored(p.Kind, i)
 		}
 		n++
@@ -167,6 +168,18 @@ func (d *decoder) value(k abi.Kind, v uint64) (string, any) {
 		return name(wasip1.Sdflags(v))
 	case abi.KindSignal:
 		return name(wasip1.Signal(v))
+	}
+	switch k {
+	case abi.KindI32:
+		return strconv.FormatInt(int64(int32(v)), 10), int64(int32(v))
+	case abi.KindI64:
+		return strconv.FormatInt(int64(v), 10), int64(v)
+	case abi.KindF32:
+		f := math.Float32frombits(uint32(v))
+		return strconv.FormatFloat(float64(f), 'g', -1, 32), strconv.FormatFloat(float64(f), 'g', -1, 32)
+	case abi.KindF64:
+		f := math.Float64frombits(v)
+		return strconv.FormatFloat(f, 'g', -1, 64), strconv.FormatFloat(f, 'g', -1, 64)
 	}
 	if !k.Wide() {
 		v = uint64(uint32(v))

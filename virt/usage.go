@@ -1,6 +1,9 @@
 package virt
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +17,7 @@ import (
 // What concerns calls is counted where [WithUsage] asks for it. While a thread computes, it shows that thread's calls but
 // the last few, 255 at most of each function; after a call of an export, and when the guest has ended, it is exact.
 type Usage struct {
-	// Functions are those that were called, in the order of the table.
+	// Functions are those that were called: those of the Host in the order of the table, then those of [WithFunctions] by name.
 	Functions []FunctionUsage
 	// Calls and Errors are over all functions.
 	Calls, Errors uint64
@@ -112,6 +115,24 @@ var flows = func() (all [rows]flow) {
 	return all
 }()
 
+// hostedUsage counts the calls of a function of the embedder's.
+type hostedUsage struct{ calls, errors atomic.Uint64 }
+
+// hostedUsage returns what counts the calls of f.
+func (u *guestUsage) hostedUsage(f *hostFunction) *hostedUsage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.hosted == nil {
+		u.hosted = map[*hostFunction]*hostedUsage{}
+	}
+	c := u.hosted[f]
+	if c == nil {
+		c = new(hostedUsage)
+		u.hosted[f] = c
+	}
+	return c
+}
+
 // failed counts a call that answered an errno. proc_exit, which does not return, answers nobody.
 func (u *threadUsage) failed(i int) {
 	if !row(i).NoResult {
@@ -141,6 +162,7 @@ type guestUsage struct {
 	mu            sync.Mutex
 	threads       map[*threadUsage]struct{}
 	gone          tally // of threads that ended
+	hosted        map[*hostFunction]*hostedUsage
 	died          bool
 	real, virtual time.Duration // at the end
 	open          int           // descriptors, at the end
@@ -221,6 +243,7 @@ func (g *Guest) Usage() Usage {
 	u := &g.usage
 	var all tally
 	var r Usage
+	var hosted []FunctionUsage
 	u.mu.Lock()
 	all.add(&u.gone)
 	for t := range u.threads {
@@ -228,6 +251,10 @@ func (g *Guest) Usage() Usage {
 		all.add(&t.shown)
 		t.mu.Unlock()
 	}
+	for f, c := range u.hosted {
+		hosted = append(hosted, FunctionUsage{Name: f.String(), Calls: c.calls.Load(), Errors: c.errors.Load()})
+	}
+	slices.SortFunc(hosted, func(a, b FunctionUsage) int { return cmp.Compare(a.Name, b.Name) })
 	r.Real, r.Virtual, r.Descriptors = u.real, u.virtual, u.open
 	if !u.died {
 		r.Real, r.Virtual = u.ages(g)
@@ -244,6 +271,11 @@ func (g *Guest) Usage() Usage {
 		r.Calls += f.calls
 		r.Errors += f.errors
 	}
+	for _, f := range hosted {
+		r.Calls += f.Calls
+		r.Errors += f.Errors
+	}
+	r.Functions = append(r.Functions, hosted...)
 	r.Waited += time.Duration(u.waited[rows].Load())
 	r.BytesIn, r.BytesOut = all.bytes[in], all.bytes[out]
 	r.PeakMemory = u.memory.Load()
@@ -312,23 +344,28 @@ func (u *Usage) add(b *Usage) {
 	u.Virtual += b.Virtual
 }
 
-// sumFunctions adds up what concerns the same functions, in the order of the table.
+// sumFunctions adds up what concerns the same functions, in the order of [Usage].
 func sumFunctions(a, b []FunctionUsage) []FunctionUsage {
-	sum := make([]FunctionUsage, 0, max(len(a), len(b)))
+	all := map[string]*FunctionUsage{}
+	for _, one := range slices.Concat(a, b) {
+		f := all[one.Name]
+		if f == nil {
+			f = &FunctionUsage{Name: one.Name}
+			all[one.Name] = f
+		}
+		f.Calls += one.Calls
+		f.Errors += one.Errors
+		f.Waited += one.Waited
+	}
+	sum := make([]FunctionUsage, 0, len(all))
 	for i := range rows {
-		f := FunctionUsage{Name: row(i).Name}
-		for _, each := range [][]FunctionUsage{a, b} {
-			for _, one := range each {
-				if one.Name == f.Name {
-					f.Calls += one.Calls
-					f.Errors += one.Errors
-					f.Waited += one.Waited
-				}
-			}
+		if f := all[row(i).Name]; f != nil {
+			sum = append(sum, *f)
+			delete(all, f.Name)
 		}
-		if f.Calls > 0 {
-			sum = append(sum, f)
-		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		sum = append(sum, *all[name])
 	}
 	return sum
 }

@@ -45,7 +45,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		}
 	}
 	c = g.config
-	if err := c.checkGuest(); err != nil {
+	if err := errors.Join(c.checkGuest(), h.checkSelections(c)); err != nil {
 		return nil, err
 	}
 	name := c.name(m)
@@ -93,7 +93,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	if err := errors.Join(g.checkModel(), g.checkRecording()); err != nil {
 		return nil, err
 	}
-	g.chains = g.compose()
+	g.chains, g.hosted = g.compose()
 	g.main = g.newThread(args, env)
 	if err := g.prepareLibraries(ctx); err != nil {
 		return nil, errors.Join(err, g.closeLibraries(ctx))

@@ -127,7 +127,14 @@ const (
 	KindOutFilestat  // wasip1.Filestat
 	KindOutPrestat   // wasip1.Prestat
 	KindOutEvents    // wasip1.Event, as many as the call returned
-	KindOutSockaddr  // a pointer to a pointer and a length: where an address goes, see package vfs/sockets
+
+	// The kinds of functions that are not of preview1, whose parameters are numbers.
+
+	KindI32
+	KindI64
+	KindF32
+	KindF64
+	KindOutSockaddr // a pointer to a pointer and a length: where an address goes, see package vfs/sockets
 )
 
 // Pair reports whether the parameter is a pointer and a length or count: two WebAssembly parameters.
@@ -135,11 +142,13 @@ func (k Kind) Pair() bool {
 	return k == KindPath || k == KindBytes || k == KindCiovs || k == KindIovs || k == KindOutBuffer
 }
 
-// Wide reports whether the parameter is an i64.
-func (k Kind) Wide() bool { return k >= KindFilesize && k <= KindRights }
+// Wide reports whether the parameter has 64 bits.
+func (k Kind) Wide() bool {
+	return k >= KindFilesize && k <= KindRights || k == KindI64 || k == KindF64
+}
 
 // Value reports whether the parameter is a value and not a pointer.
-func (k Kind) Value() bool { return k < KindPath }
+func (k Kind) Value() bool { return k < KindPath || k >= KindI32 }
 
 // Number reports whether the parameter points to where the function stores a number.
 func (k Kind) Number() bool { return k >= KindOutSize && k <= KindOutRoflags }
