@@ -111,7 +111,8 @@ func (g *Group) Clock() clock.Clock { return g.clock }
 func (g *Group) Scheduler() Scheduler { return g.sched }
 
 // now is the time that threads are charged by. Whoever asks may be in the middle of a change that has to be
-// finished, so that a clock that panics is taken to say 0 here: it will panic for the guest as well, which ends by it.
+// finished, so that a clock that panics is taken to say 0 here: it will panic for the guest as well, which ends by it. One that ends
+// the goroutine cannot be held up: it is asked where nothing is half done, or where the rest is deferred.
 func (g *Group) now() (now int64) {
 	defer func() { _ = recover() }()
 	return g.clock.Monotonic()
@@ -162,6 +163,7 @@ func (g *Group) Go(fn func(t *Thread)) (uint32, error) {
 
 // start adds a thread, which is ready when it returns.
 func (g *Group) start(main bool) (*Thread, error) {
+	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended.Load() || g.ctx.Err() != nil {
@@ -195,7 +197,7 @@ func (g *Group) start(main bool) (*Thread, error) {
 		g.spawned++
 	}
 	g.threads.add(t, inGroup)
-	t.start()
+	t.start(now)
 	return t, nil
 }
 
@@ -204,7 +206,6 @@ func (g *Group) leave(t *Thread) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.threads.remove(t, inGroup)
-	g.cpu += t.CPUTime()
 	if !t.main {
 		g.spawned--
 		if g.pool != nil {
@@ -212,6 +213,7 @@ func (g *Group) leave(t *Thread) {
 		}
 	}
 	g.ending++
+	g.cpu += t.CPUTime()
 }
 
 // finish is the last that t, which has ended, does.

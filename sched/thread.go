@@ -39,10 +39,9 @@ func newThread(g *Group) *Thread {
 }
 
 // start makes a thread that the scheduler has admitted ready. It holds time from now on.
-func (t *Thread) start() {
+func (t *Thread) start(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.group.now()
 	t.began, t.waited, t.idle = now, 0, now
 	t.permit, t.woken = false, false
 	t.state = Ready
@@ -62,13 +61,14 @@ func (t *Thread) end() {
 	t.mu.Lock()
 	t.state = Ended
 	t.mu.Unlock()
-	// All that others can see of the end happens before they get the turn.
-	t.group.leave(t)
+	// All that others can see of the end happens before they get the turn. Each step follows whatever a clock of the embedder's
+	// does to the one before.
 	s := t.sched
-	s.End(t)
-	t.letGo()
-	s.Next(t)
-	t.group.finish(t)
+	defer t.group.finish(t)
+	defer s.Next(t)
+	defer t.letGo()
+	defer s.End(t)
+	t.group.leave(t)
 }
 
 // ID returns the thread's number: 0 for main threads, else 1 to MaxThreadID, not used again in
@@ -117,6 +117,7 @@ func (t *Thread) Park(w poll.Wait) error {
 		// holds time, so that no deadline is passed by.
 		defer w.Clock.AfterFunc(w.Deadline, t.wake).Stop()
 	}
+	now := t.group.now()
 	t.mu.Lock()
 	if t.permit {
 		t.permit = false
@@ -128,7 +129,7 @@ func (t *Thread) Park(w poll.Wait) error {
 		t.mu.Unlock()
 		return err
 	}
-	t.block(Waiting, w)
+	t.block(Waiting, w, now)
 	t.mu.Unlock()
 	t.rest()
 	t.takeTurn()
@@ -155,8 +156,9 @@ func (t *Thread) Wake() {
 // counts as waiting for host code, as w says.
 func (t *Thread) Outside(w poll.Wait, fn func()) {
 	w.Deadline, w.By = poll.NoDeadline, poll.ByAnyone
+	now := t.group.now()
 	t.mu.Lock()
-	t.block(Outside, w)
+	t.block(Outside, w, now)
 	t.mu.Unlock()
 	t.rest()
 	defer func() {
@@ -168,9 +170,9 @@ func (t *Thread) Outside(w poll.Wait, fn func()) {
 	fn()
 }
 
-// block ends the thread's turn. mu is held.
-func (t *Thread) block(s State, w poll.Wait) {
-	t.idle = t.group.now()
+// block ends the thread's turn at the time now. mu is held.
+func (t *Thread) block(s State, w poll.Wait, now int64) {
+	t.idle = now
 	t.state, t.wait = s, w
 	t.sched.Block(t, &t.wait)
 }

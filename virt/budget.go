@@ -55,6 +55,11 @@ func WithSharedLimits(l Limits) HostOption {
 		if err := l.check(); err != nil {
 			return err
 		}
+		if c.dropIn {
+			if err := l.checkDropIn(); err != nil {
+				return err
+			}
+		}
 		c.control.shared = l
 		return nil
 	})

@@ -9,12 +9,17 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/memory/wazeromem"
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
@@ -27,18 +32,15 @@ type seam struct {
 	name   string
 	export string
 	params []uint64
-	opts   func(call func()) virt.GuestOption
+	opts   func(call func()) virt.Option
 }
 
-// embedded is what is given at a seam: it calls f once.
-type embedded struct {
-	once *sync.Once
-	f    func()
-}
+// embedded is what is given at a seam: it calls f.
+type embedded struct{ f func() }
 
-func (h embedded) Read(p []byte) (int, error)  { h.once.Do(h.f); return 0, io.EOF }
-func (h embedded) Write(p []byte) (int, error) { h.once.Do(h.f); return len(p), nil }
-func (h embedded) Begin(*trace.Event)          { h.once.Do(h.f) }
+func (h embedded) Read(p []byte) (int, error)  { h.f(); return 0, io.EOF }
+func (h embedded) Write(p []byte) (int, error) { h.f(); return len(p), nil }
+func (h embedded) Begin(*trace.Event)          { h.f() }
 func (h embedded) End(*trace.Event)            {}
 
 type hookedFS struct {
@@ -54,48 +56,112 @@ type hookedDir struct {
 }
 
 func (d hookedDir) Lookup(name string) (vfs.Node, error) {
-	d.once.Do(d.f)
+	d.f()
 	return d.Directory.Lookup(name)
 }
 
+type hookedMonotonic struct {
+	clock.Clock
+	f func()
+}
+
+func (c hookedMonotonic) Monotonic() int64 {
+	c.f()
+	return c.Clock.Monotonic()
+}
+
+type hookedRealtime struct {
+	clock.Clock
+	f func()
+}
+
+func (c hookedRealtime) Realtime() int64 {
+	c.f()
+	return c.Clock.Realtime()
+}
+
+type hookedScheduler struct {
+	*sched.Parallel
+	f func()
+}
+
+func (s hookedScheduler) Yield(t *sched.Thread, p sched.Point) bool {
+	s.f()
+	return s.Parallel.Yield(t, p)
+}
+
+type hookedPoller struct{ embedded }
+
+func (p hookedPoller) Poll(s *poll.Set, subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno) {
+	p.f()
+	return s.Poll(subs, events)
+}
+
 func seams() []seam {
-	const iov, buf, n = 0x800, 0x700, 0x100
+	const iov, buf, n, sub = 0x800, 0x700, 0x100, 0xa00
 	return []seam{
-		{"Handler", "sched_yield", nil, func(f func()) virt.GuestOption {
+		{"Handler", "sched_yield", nil, func(f func()) virt.Option {
 			return virt.WithMiddleware("sched_yield", func(c *virt.Call) wasip1.Errno { f(); return c.Next() })
 		}},
-		{"Tracer", "sched_yield", nil, func(f func()) virt.GuestOption { return virt.WithTrace(embedded{new(sync.Once), f}) }},
-		{"Writer", "fd_write", []uint64{1, iov, 1, n}, func(f func()) virt.GuestOption {
-			return virt.WithStdout(embedded{new(sync.Once), f})
+		{"Tracer", "sched_yield", nil, func(f func()) virt.Option { return virt.WithTrace(embedded{f}) }},
+		{"Writer", "fd_write", []uint64{1, iov, 1, n}, func(f func()) virt.Option { return virt.WithStdout(embedded{f}) }},
+		{"Reader", "fd_read", []uint64{0, iov, 1, n}, func(f func()) virt.Option { return virt.WithStdin(embedded{f}) }},
+		{"exit hook", "proc_exit", []uint64{3}, func(f func()) virt.Option { return virt.WithExitHook(func(uint32) { f() }) }},
+		{"signal hook", "proc_raise", []uint64{uint64(wasip1.SIGTERM)}, func(f func()) virt.Option {
+			return virt.WithSignalHook(func(wasip1.Signal) process.Action { f(); return process.ActionIgnore })
 		}},
-		{"Reader", "fd_read", []uint64{0, iov, 1, n}, func(f func()) virt.GuestOption {
-			return virt.WithStdin(embedded{new(sync.Once), f})
+		{"random source", "random_get", []uint64{buf, 8}, func(f func()) virt.Option { return virt.WithRandom(embedded{f}) }},
+		{"file system", "path_open", []uint64{3, 0, buf, 1, 0, 2, 0, 0, n}, func(f func()) virt.Option {
+			return virt.WithMount("/", hookedFS{memfs.New(), embedded{f}})
 		}},
-		{"exit hook", "proc_exit", []uint64{3}, func(f func()) virt.GuestOption { return virt.WithExitHook(func(uint32) { f() }) }},
-		{"random source", "random_get", []uint64{buf, 8}, func(f func()) virt.GuestOption {
-			return virt.WithRandom(embedded{new(sync.Once), f})
+		{"HostFunction", "call", nil, func(f func()) virt.Option {
+			return virt.WithFunctions("env", virt.HostFunction{Name: "f", Call: func(*virt.HostCall, []uint64) { f() }})
 		}},
-		{"file system", "path_open", []uint64{3, 0, buf, 1, 0, 2, 0, 0, n}, func(f func()) virt.GuestOption {
-			return virt.WithMount("/", hookedFS{memfs.New(), embedded{new(sync.Once), f}})
+		{"monotonic clock", "clock_time_get", []uint64{uint64(wasip1.ClockMonotonic), 0, buf}, func(f func()) virt.Option {
+			return virt.WithClock(hookedMonotonic{clock.Real(), f})
+		}},
+		{"realtime clock", "clock_time_get", []uint64{uint64(wasip1.ClockRealtime), 0, buf}, func(f func()) virt.Option {
+			return virt.WithClock(hookedRealtime{clock.Real(), f})
+		}},
+		{"scheduler", "sched_yield", nil, func(f func()) virt.Option {
+			return virt.WithScheduler(hookedScheduler{sched.NewParallel(sched.Limits{}), f})
+		}},
+		{"poller", "poll_oneoff", []uint64{sub, buf, 1, n}, func(f func()) virt.Option {
+			return virt.WithPoller(hookedPoller{embedded{f}})
 		}},
 	}
 }
 
-// TestSeams lets code of the embedder's, wherever a guest calls some, end its goroutine, close what it runs in, or stop the
-// guest. Nothing hangs, the guest ends with a Result that says why, and the Host goes on.
+// module is the guest's, which calls what is at the seam.
+func (s *seam) module() []byte {
+	if s.name != "HostFunction" {
+		return passing()
+	}
+	return handModule{memory: 1, funcs: []handFunc{{module: "env", name: "f"}, {name: s.export, body: []byte{opCall, 0}}}}.encode()
+}
+
+// TestSeams lets code of the embedder's, wherever a guest calls some, panic, end its goroutine, close what it runs in, stop the
+// guest, or return after the guest has been ended. Nothing hangs, the guest ends with a Result that says why, and the Host goes on.
 func TestSeams(t *testing.T) {
 	cause := errors.New("enough")
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		for _, s := range seams() {
-			for _, does := range []string{"Goexit", "Guest.Close", "Host.Close", "Guest.Stop", "Instance.Close"} {
+			for _, does := range []string{"panic", "panic nil", "Goexit", "Guest.Close", "Host.Close", "Guest.Stop", "Instance.Close", "late"} {
 				t.Run(s.name+" "+does, func(t *testing.T) {
 					var host *virt.Host
 					var g *virt.Guest
 					var refused error
-					host = hostOf(t, engine)
-					m := compiled(t, host, passing())
-					g, err := host.Instantiate(t.Context(), m, s.opts(func() {
+					var armed atomic.Bool // what happens once, in the call
+					entered, release := make(chan struct{}), make(chan struct{})
+					host = hostOf(t, engine, s.opts(func() {
+						if !armed.CompareAndSwap(true, false) {
+							return
+						}
 						switch does {
+						case "panic":
+							panic(cause)
+						case "panic nil":
+							panic(nil)
 						case "Goexit":
 							runtime.Goexit()
 						case "Guest.Close":
@@ -106,8 +172,13 @@ func TestSeams(t *testing.T) {
 							g.Stop(cause)
 						case "Instance.Close":
 							_ = g.Instance().Close(context.Background())
+						case "late":
+							close(entered)
+							<-release
 						}
 					}))
+					m := compiled(t, host, s.module())
+					g, err := host.Instantiate(t.Context(), m)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -115,22 +186,35 @@ func TestSeams(t *testing.T) {
 					mem.WriteUint32Le(0x800, 0x700)
 					mem.WriteUint32Le(0x804, 1)
 					mem.WriteString(0x700, "a")
+					mem.WriteByte(0xa10, 1) // a subscription: the monotonic clock, now
 					ended := make(chan error, 1)
+					armed.Store(true)
 					go func() {
 						err := errors.New("its goroutine ended")
 						defer func() { ended <- err }()
 						_, err = g.Call(context.Background(), s.export, s.params...)
 					}()
+					if does == "late" {
+						<-entered
+						g.Stop(cause)
+						close(release)
+					}
 					told := <-ended
 					r := g.Result()
 					switch onItsOwn := s.name == "Writer" || s.name == "Reader"; {
-					case does == "Goexit" && onItsOwn:
+					case onItsOwn && (does == "Goexit" || strings.HasPrefix(does, "panic")):
 						// The guest sees an errno, or its caller the error, as of other readers and writers that fail.
+					case s.name == "monotonic clock" && strings.HasPrefix(does, "panic"):
+						// The scheduler asks first, and takes it to say 0.
+					case strings.HasPrefix(does, "panic"):
+						if r.Outcome != virt.Failed || r.Err == nil || does == "panic" && !errors.Is(r.Err, cause) {
+							t.Errorf("%v, %v; want failed, with what was panicked", r, told)
+						}
 					case does == "Goexit":
 						if _, ok := errors.AsType[*virt.GoexitError](r.Err); !ok || r.Outcome != virt.Failed {
 							t.Errorf("%v, %v; want a GoexitError", r, told)
 						}
-					case does == "Guest.Stop":
+					case does == "Guest.Stop", does == "late":
 						if r.Outcome != virt.Canceled || r.Err != cause {
 							t.Errorf("%v, want canceled: %v", r, cause)
 						}
@@ -142,12 +226,14 @@ func TestSeams(t *testing.T) {
 						t.Errorf("%s from inside: %v, want ErrInside", does, refused)
 					}
 					// An error of a writer that could not be told is one of Close's.
-					if err := g.Close(context.Background()); err != nil && does != "Goexit" {
+					if err := g.Close(context.Background()); err != nil && does != "Goexit" && !strings.HasPrefix(does, "panic") {
 						t.Errorf("Close: %v", err)
 					}
 					next := newGuest(t, host, m)
-					if _, err := next.Call(t.Context(), "sched_yield"); err != nil {
-						t.Errorf("the next guest: %v", err)
+					if s.name != "exit hook" {
+						if _, err := next.Call(t.Context(), s.export, s.params...); err != nil {
+							t.Errorf("the next guest: %v", err)
+						}
 					}
 				})
 			}

@@ -111,6 +111,7 @@ var notInDropIn = map[string]string{
 	"WithMaxCallDepth":     noRewriting,
 	"WithFuel":             noRewriting,
 	"WithMaxCPUTime":       noRewriting,
+	"WithMaxStack":         noRewriting,
 	"WithModuleLimits":     noCompiling,
 	"WithCompilationCache": noCompiling,
 	"WithAllowedImports":   noCompiling,
@@ -128,6 +129,26 @@ const (
 	noCompiling = "wazero compiles the modules"
 	noCalling   = "wazero calls the exports"
 )
+
+// checkDropIn reports limits that a module that wazero instantiates cannot have.
+func (l *Limits) checkDropIn() error {
+	var errs []error
+	for _, f := range []struct {
+		set        bool
+		field, why string
+	}{
+		{l.Memory != 0, "Memory", notInDropIn["WithMemoryLimit"]},
+		{l.Fuel != 0, "Fuel", noRewriting},
+		{l.CPUTime != 0, "CPUTime", noRewriting},
+		{l.Stack != 0, "Stack", noRewriting},
+		{l.Threads != 0, "Threads", noThreads},
+	} {
+		if f.set {
+			errs = append(errs, fmt.Errorf("Limits.%s has no effect on modules that wazero instantiates itself, because %s", f.field, f.why))
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // checkDropIn reports options that a module that wazero instantiates cannot have.
 func checkDropIn(name string) error {

@@ -329,7 +329,8 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.task != nil && t.guest != g {
 		run = t.waitingFor(g)
 	}
-	started := run(func(task *sched.Thread) {
+	var started error
+	body := func(task *sched.Thread) {
 		g.main.bind(task)
 		defer g.bindLibraries(task)()
 		defer g.main.compute()()
@@ -349,7 +350,8 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 		if g.ended.Load() && g.host.takesTurns() {
 			g.leaveInTurn()
 		}
-	})
+	}
+	g.mark(func() { started = run(body) }) // the scheduler asks the clock, which may be the embedder's
 	returned = true
 	if started != nil {
 		g.decide(endOf(started))

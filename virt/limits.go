@@ -36,6 +36,11 @@ func WithLimits(l Limits) GuestOption {
 		if err := l.check(); err != nil {
 			return err
 		}
+		if c.dropIn {
+			if err := l.checkDropIn(); err != nil {
+				return err
+			}
+		}
 		c.memory, c.fuel, c.timeout, c.output = l.Memory, l.Fuel, l.WallTime, l.OutputBytes
 		c.fds, c.threads = l.Descriptors, l.Threads
 		c.control.limits = l
