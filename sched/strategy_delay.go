@@ -1,6 +1,9 @@
 package sched
 
-import "math/rand/v2"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // POS is partial-order sampling in its basic form (Yuan and others, CAV 2018): each step that a thread is about to take
 // has a random priority, and the highest runs. A thread gets a new priority with each step, the others keep theirs. So
@@ -9,11 +12,14 @@ func POS() Strategy { return pos{} }
 
 type pos struct{}
 
-func (pos) New(seed uint64) Picker { return &posPicker{stream(seed), map[threadKey]uint64{}} }
+func (pos) New(seed uint64) Picker {
+	return &posPicker{rng: stream(seed), priority: map[threadKey]int64{}}
+}
 
 type posPicker struct {
 	rng      *rand.Rand
-	priority map[threadKey]uint64
+	priority map[threadKey]int64
+	lowest   int64 // the priority of the thread that yielded last: below that of those that did before
 }
 
 // threadKey names a thread for a Picker, which keeps no threads.
@@ -25,14 +31,15 @@ type threadKey struct {
 func keyOf(t *Thread) threadKey { return threadKey{t.Group(), t.ID()} }
 
 func (p *posPicker) Pick(c *Choice) int {
-	best, highest := 0, uint64(0)
+	best, highest := 0, int64(math.MinInt64)
 	for i, t := range c.Threads {
 		k := keyOf(t)
 		priority := p.priority[k]
 		if priority == 0 || i == 0 && c.Current {
-			priority = 1 + p.rng.Uint64N(1<<62)
+			priority = 1 + p.rng.Int64N(1<<62)
 			if i == 0 && c.Current && (c.Point == PointYield || c.Point == PointFuel) {
-				priority = 1 // it has nothing to do, or has run for long
+				p.lowest-- // it has nothing to do, or has run for long
+				priority = p.lowest
 			}
 			p.priority[k] = priority
 		}

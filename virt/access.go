@@ -4,6 +4,7 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -109,8 +110,11 @@ func (t *thread) tellAll(name string) {
 	t.tell(&Access{Op: AccessStore, Size: t.view.Len()})
 }
 
-// watched tells it of calls.
+// watched tells it of calls. A thread that yields does nothing to others.
 func watched(g *Guest, _ int, f *function, next callFunc) callFunc {
+	if f.Subsystem == abi.SubsystemSched {
+		return nil
+	}
 	if f.hosted != nil {
 		return func(t *thread, f *function, p []uint64) wasip1.Errno {
 			errno := next(t, f, p)

@@ -36,11 +36,28 @@ type spin struct {
 	seen    map[look]bool // loads since it last changed something
 	repeats int           // steps since then that looked at nothing new
 	yields  int           // of those, the ones that ended in a yield
+	stores  []stored      // of the step that is under way
 	idle    bool          // it has to let others run
 }
 
 // look is a load and what it found.
 type look struct{ at, addr, value uint64 }
+
+// stored is what memory held before a store.
+type stored struct {
+	virt.Access
+	value uint64
+}
+
+// silent reports whether none of the stores of a step has changed anything. The guest has not ended.
+func (s *spin) silent() bool {
+	for _, w := range s.stores {
+		if w.Size > 8 || valueOf(&w.Access) != w.value {
+			return false
+		}
+	}
+	return true
+}
 
 // A thread that has not changed anything lets others run when it has yielded twice, or looked at the same values so
 // often. A loop that waits for another thread would else have schedules without end.
@@ -235,12 +252,13 @@ func (d *director) finish(p sched.Point) {
 	}
 	state := d.spin(s.thread)
 	switch {
-	case s.writes() || p == sched.PointWait || p == sched.PointEnd:
+	case p == sched.PointWait || p == sched.PointEnd || s.Call || len(s.Queue) > 0 || !state.silent():
 		*state = spin{seen: map[look]bool{}}
 		return
 	case p == sched.PointYield || p == sched.PointFuel:
 		state.yields++
 	}
+	state.stores = state.stores[:0]
 	if state.yields >= maxYields || state.repeats >= maxRepeats {
 		state.idle = true
 	}
@@ -265,7 +283,11 @@ func (d *director) access(a *virt.Access) {
 		return
 	}
 	s.add(a)
-	if a.Op == virt.AccessLoad || a.Op == virt.AccessAtomic {
+	if a.Op.Writes() {
+		state := d.spin(a.Thread)
+		state.stores = append(state.stores, stored{*a, valueOf(a)})
+	}
+	if a.Op == virt.AccessLoad || a.Op == virt.AccessAtomic || a.Op == virt.AccessUpdate {
 		l := look{uint64(a.At), a.Addr, valueOf(a)}
 		if state := d.spin(a.Thread); state.seen[l] {
 			state.repeats++

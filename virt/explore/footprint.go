@@ -74,11 +74,6 @@ func (f *footprint) conflicts(o *footprint) bool {
 	return false
 }
 
-// writes reports whether the step did more than look.
-func (f *footprint) writes() bool {
-	return f.Call || len(f.Queue) > 0 || slices.ContainsFunc(f.Spans, func(s span) bool { return s.Write })
-}
-
 // step is what a thread did from one switch point to the next.
 type step struct {
 	footprint

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -85,6 +86,7 @@ type tree struct {
 	levels [][]task // by preemptions
 	states int
 	proof  Proof
+	rng    *rand.Rand     // draws what is run next
 	found  []savedOutcome // before it was saved
 }
 
@@ -96,7 +98,7 @@ const (
 
 // search explores the tree, schedules with few preemptions first.
 func (e *explorer) search(ctx context.Context) error {
-	t := &tree{levels: [][]task{{{}}}, proof: Proof{Preemptions: -1}}
+	t := &tree{levels: [][]task{{{}}}, proof: Proof{Preemptions: -1}, rng: rand.New(rand.NewPCG(1, 1))}
 	if len(e.State) > 0 {
 		if err := e.restore(t); err != nil {
 			return err
@@ -146,8 +148,16 @@ func (t *tree) take(n int) []task {
 			continue
 		}
 		n = min(n, len(tasks))
-		t.levels[level] = tasks[:len(tasks)-n]
-		return slices.Clone(tasks[len(tasks)-n:])
+		rest := len(tasks) - n
+		if t.states <= manyStates {
+			// Neighbours end alike: what is taken comes from all over the tree.
+			for i := len(tasks) - 1; i >= rest; i-- {
+				k := t.rng.IntN(i + 1)
+				tasks[i], tasks[k] = tasks[k], tasks[i]
+			}
+		}
+		t.levels[level] = tasks[:rest]
+		return slices.Clone(tasks[rest:])
 	}
 	return nil
 }
