@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -240,6 +241,25 @@ func (t *Table) Dup(fd uint32) (uint32, error) {
 	}
 	t.put(to, f)
 	return to, nil
+}
+
+// Share gives what fd stands for a number in another table too, and closes what had that before. Both are the same open file. Errors:
+// EBADF for fd, and for a number that is not below the other table's limit; ENFILE.
+func (t *Table) Share(fd uint32, to *Table, at uint32) error {
+	t.share()
+	to.share()
+	t.mu.Lock()
+	f := t.get(fd)
+	held := f != nil && f.acquire()
+	t.mu.Unlock()
+	if !held {
+		return wasip1.EBADF
+	}
+	err := to.InsertAt(at, f)
+	if err != nil && to.Get(at) != f {
+		return errors.Join(err, f.release())
+	}
+	return err
 }
 
 // Renumber moves what from stands for to the number to, which must be open and is closed. Errors: EBADF.

@@ -166,7 +166,12 @@ func (g *Guest) charge(size uint64) bool {
 	if size <= g.charged {
 		return true
 	}
-	if !g.host.budgets.memory.takeAll(int64(size - g.charged)) {
+	n := int64(size - g.charged)
+	if !g.family.budget.takeAll(n) {
+		return false
+	}
+	if !g.host.budgets.memory.takeAll(n) {
+		g.family.budget.giveBack(n)
 		return false
 	}
 	g.charged = size
@@ -176,6 +181,7 @@ func (g *Guest) charge(size uint64) bool {
 // discharge gives back to the Host's budget what the guest has taken of it beyond size bytes.
 func (g *Guest) discharge(size uint64) {
 	if g.charged > size {
+		g.family.budget.giveBack(int64(g.charged - size))
 		g.host.budgets.memory.giveBack(int64(g.charged - size))
 		g.charged = size
 	}

@@ -190,7 +190,7 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	if g.main.lin != nil {
 		err = errors.Join(err, g.main.lin.recycle())
 	}
-	g.host.budgets.memory.giveBack(int64(g.charged))
+	g.discharge(0)
 	if g.sharedDisk != nil {
 		g.sharedDisk.Return()
 	}
@@ -272,6 +272,7 @@ func (h *Host) finishClose(ctx context.Context) error {
 	h.uses.shutAndWait()
 	h.compiling.Wait()
 	ctx = context.WithoutCancel(ctx)
+	errs = append(errs, h.programs.close(ctx))
 	if h.elder == nil {
 		errs = append(errs, h.spares.close())
 	}

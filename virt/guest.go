@@ -51,7 +51,8 @@ type Guest struct {
 	faulted     faultCounts
 	budgets     budgets
 	sharedDisk  *quotafs.Quota // what its own file systems take of the Host's budget, nil where that has no end
-	charged     uint64         // bytes of memory taken from the Host's budget
+	family      family
+	charged     uint64 // bytes of memory taken from the Host's budget
 	usage       guestUsage
 	timer       *time.Timer
 	deadline    time.Time // of the budget of wall time; zero where there is none
@@ -147,8 +148,8 @@ func (g *Guest) startTimer() {
 	}
 }
 
-// instantiate makes the WebAssembly instance of the first thread.
-func (g *Guest) instantiate(ctx context.Context) error {
+// reserve takes what the guest's instance needs.
+func (g *Guest) reserve() error {
 	if err := g.checkMemory(g.module); err != nil {
 		return err
 	}
@@ -163,9 +164,15 @@ func (g *Guest) instantiate(ctx context.Context) error {
 		return err
 	}
 	if m := sharedMemory(g.module.info); m != nil {
-		if err := g.share(g.base, m); err != nil {
-			return err
-		}
+		return g.share(g.base, m)
+	}
+	return nil
+}
+
+// instantiate makes the WebAssembly instance of the first thread.
+func (g *Guest) instantiate(ctx context.Context) error {
+	if err := g.reserve(); err != nil {
+		return err
 	}
 	var err error
 	if ctx.Done() != nil {

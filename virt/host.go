@@ -82,6 +82,7 @@ type Host struct {
 	elder     *Host                 // whose runtime and modules these are, of a sibling
 	modules   map[string]api.Module // what guests import from the Host, by name
 	variants  variants
+	programs  programs
 	clock     clock.Clock
 	scheduler sched.Scheduler
 	movable   clock.Mover // the clock, where computing takes time on it; else nil

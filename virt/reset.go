@@ -78,7 +78,7 @@ func (g *Guest) beginning(ctx context.Context) (*Snapshot, error) {
 	if !m.uses.enter() {
 		return nil, fmt.Errorf("the module is %w", ErrClosed)
 	}
-	fresh, err := g.host.makeGuest(ctx, m, &quiet, nil)
+	fresh, err := g.host.makeGuest(ctx, m, &quiet, nil, nil)
 	if err != nil {
 		m.uses.leave()
 		return nil, err

@@ -220,7 +220,7 @@ func (s *Snapshot) Start(ctx context.Context, opts ...GuestOption) (*Guest, erro
 	if !s.module.uses.enter() {
 		return nil, fmt.Errorf("start a snapshot: the module is %w", ErrClosed)
 	}
-	g, err := h.makeGuest(ctx, s.module, c, nil)
+	g, err := h.makeGuest(ctx, s.module, c, nil, nil)
 	if err != nil {
 		s.module.uses.leave()
 		return nil, fmt.Errorf("start a snapshot: %w", err)

@@ -186,9 +186,12 @@ func (g *Guest) checkMemory(module *Module) error {
 			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf(
 				"the module starts with %d bytes of memory, and its limit is %d: raise WithMemoryLimit", min, g.limit())}
 		} else if !g.charge(min) {
-			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf("the module starts with %d bytes of memory, "+
-				"and the Host's budget has no more than %d: wait for other guests, or raise WithSharedLimits",
-				min, g.host.budgets.memory.left.Load())}
+			reason := "the budget that it shares with its parent has fewer left: end other children, or raise WithMemoryLimit"
+			if a := g.host.budgets.memory; a != nil && int64(min) > a.left.Load() {
+				reason = fmt.Sprintf("the Host's budget has no more than %d: wait for other guests, or raise WithSharedLimits", a.left.Load())
+			}
+			return &BudgetError{Budget: BudgetMemory, Err: wasip1.ENOMEM, Reason: fmt.Sprintf(
+				"the module starts with %d bytes of memory, and %s", min, reason)}
 		}
 	}
 	return nil

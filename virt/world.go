@@ -24,11 +24,12 @@ const maxDescriptors = 1024
 
 // newGuest makes the world of one guest, before its module is instantiated.
 func (h *Host) newGuest(ctx context.Context, m *Module, opts []GuestOption) (*Guest, error) {
-	return h.makeGuest(ctx, m, &h.config, opts)
+	return h.makeGuest(ctx, m, &h.config, opts, nil)
 }
 
-// makeGuest is newGuest with other options than the Host's to begin with, which nobody changes.
-func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []GuestOption) (_ *Guest, err error) {
+// makeGuest is newGuest with other options than the Host's to begin with, which nobody changes. parent is who starts it, if a
+// guest does.
+func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []GuestOption, parent *Guest) (_ *Guest, err error) {
 	g := &Guest{host: h, module: m, adopted: m.adopted, config: c, calls: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
@@ -61,9 +62,15 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	g.draw()
 	limits := c.control.limits
 	limits.Fuel, limits.OutputBytes = c.fuel, c.output
-	g.budgets = newBudgets(&limits)
-	g.shareDisk()
-	g.random = g.limited(g.random)
+	if parent != nil {
+		g.budgets, g.random, g.ns = parent.budgets, parent.random, parent.ns
+		g.family = family{depth: parent.family.depth + 1, budget: parent.family.budget}
+	} else {
+		g.budgets = newBudgets(&limits)
+		g.family.budget = newAllowance(c.memory)
+		g.shareDisk()
+		g.random = g.limited(g.random)
+	}
 	g.usage.start(g)
 	g.hooks = &c.hooks
 	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
@@ -152,17 +159,19 @@ func (c *config) arguments(name string) (*process.Strings, error) {
 // open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
 // hands over.
 func (g *Guest) open() error {
-	ns, err := g.namespace()
-	if err != nil {
-		return err
+	if g.ns == nil {
+		ns, err := g.namespace()
+		if err != nil {
+			return err
+		}
+		g.ns = ns
 	}
-	g.ns = ns
 	standard := g.openStandard()
-	p := vfs.Preopens{Stdin: standard[0], Stdout: standard[1], Stderr: standard[2], Namespace: ns}
+	p := vfs.Preopens{Stdin: standard[0], Stdout: standard[1], Stderr: standard[2], Namespace: g.ns}
 	for i, given := range g.config.given {
 		p.Files = append(p.Files, given.open(fmt.Sprintf("<preopened %d>", i)))
 	}
-	err = p.Install(g.files)
+	err := p.Install(g.files)
 	switch {
 	case errors.Is(err, wasip1.ENFILE):
 		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.ENFILE, Reason: "the descriptors that it begins with are more than the Host's budget has left (WithSharedLimits)"}

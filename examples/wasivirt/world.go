@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
+	"github.com/wasivirt/wasivirt/virt/spawn"
 )
 
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
@@ -77,6 +79,16 @@ func (w *world) options() ([]virt.Option, error) {
 	}
 	if w.absoluteLinks {
 		opts = append(opts, virt.WithAbsoluteLinks())
+	}
+	if w.spawn {
+		opts = append(opts, spawn.Functions(spawn.Config{}))
+	}
+	if w.connect != nil {
+		n, err := network(w.connect)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, virt.WithNetwork(n))
 	}
 	if w.shared == nil {
 		opts = append(opts, w.engine())
@@ -270,4 +282,25 @@ func (w *world) host(f *hostfs.FS, err error) (vfs.FS, error) {
 	}
 	w.closers = append(w.closers, f.Close)
 	return f, nil
+}
+
+// network is the machine's, as far as -connect grants it.
+func network(grants []string) (*hostnet.Network, error) {
+	var rules []hostnet.Rule
+	for _, g := range grants {
+		host, ports := g, []uint16(nil)
+		if h, p, err := net.SplitHostPort(g); err == nil {
+			n, err := strconv.ParseUint(p, 10, 16)
+			if err != nil {
+				return nil, fmt.Errorf("-connect %q: want HOST or HOST:PORT", g)
+			}
+			host, ports = h, []uint16{uint16(n)}
+		}
+		rules = append(rules, hostnet.Connect(host, ports...))
+	}
+	n, err := hostnet.NewNetwork(rules...)
+	if err != nil {
+		return nil, fmt.Errorf("-connect: %w", err)
+	}
+	return n, nil
 }

@@ -1,0 +1,340 @@
+package virt
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/process"
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// ChildConfig says how [Guest.StartChild] starts a guest.
+type ChildConfig struct {
+	// Args are the arguments, the name first, at least one.
+	Args []string
+	// Env is the environment, "K=V" each.
+	Env []string
+	// Descriptors are the child's first descriptors, by their numbers there, each with the number of one of the parent's, which it
+	// shares. Numbers of 0, 1 and 2 that are missing are empty streams. The preopened directories have the numbers that are
+	// free, in their order.
+	Descriptors map[uint32]uint32
+	// MaxChildren is how many children the parent may have that have not ended or been waited for. MaxDepth is how many guests,
+	// from the first one that was started by host code, may stand above the child.
+	MaxChildren, MaxDepth int
+}
+
+// Child is a guest that another one started. It is readable, as a [poll.Pollable], when it has ended.
+type Child struct {
+	poll.Queue
+	guest *Guest
+
+	mu     sync.Mutex
+	result *Result // nil until it has ended
+}
+
+// PID returns the child's number among all guests of the Host.
+func (c *Child) PID() uint32 { return uint32(c.guest.usage.number) }
+
+// Poll implements [poll.Pollable].
+func (c *Child) Poll(want poll.Events) poll.State {
+	if c.Result() == nil {
+		return poll.State{}
+	}
+	return poll.State{Ready: want}
+}
+
+// Reach implements [poll.Reacher].
+func (c *Child) Reach() poll.Reach { return poll.ByThreads }
+
+// Result returns how the child ended, or nil if it has not.
+func (c *Child) Result() *Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.result
+}
+
+// Kill ends the child as the default action of a signal does.
+func (c *Child) Kill(sig wasip1.Signal) {
+	c.guest.decide(&Result{Outcome: Signaled, Signal: sig})
+}
+
+// end tells those who wait. Where threads take turns, the caller has the turn.
+func (c *Child) end() {
+	c.mu.Lock()
+	if c.result == nil {
+		c.result = c.guest.Result()
+	}
+	c.mu.Unlock()
+	c.Wake()
+}
+
+// family is what a guest knows of the guests that it started and of its own place among guests.
+type family struct {
+	depth  int
+	budget *allowance // bytes of memory of the guest that host code made and all below it; nil without limit
+
+	mu       sync.Mutex
+	children []*Child // in the order in which they were started
+}
+
+// Children returns the guests that g has started and not forgotten, in the order in which they were started.
+func (g *Guest) Children() []*Child {
+	g.family.mu.Lock()
+	defer g.family.mu.Unlock()
+	return append([]*Child(nil), g.family.children...)
+}
+
+// Forget takes a child out of [Guest.Children].
+func (g *Guest) Forget(c *Child) {
+	g.family.mu.Lock()
+	defer g.family.mu.Unlock()
+	for i, other := range g.family.children {
+		if other == c {
+			g.family.children = append(g.family.children[:i:i], g.family.children[i+1:]...)
+			return
+		}
+	}
+}
+
+// StartChild starts a command as a guest beside g, and returns while it runs. The child sees the mounts of g, and has the options
+// of g but for arguments, environment, standard streams, preopened streams, libraries and recordings. It ends when g ends; [Guest.Close] of g waits for
+// it. The Host closes it. It is for host functions, which a guest calls to start others: see package spawn.
+//
+// What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep and processor time. The limits of
+// descriptors and threads are those of g for each child. Wall time is what g has left.
+//
+// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no place (WithMaxGuests); EBADF for a
+// descriptor that g does not have; ENOEXEC for a module that is no command; those of making a guest.
+func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
+	switch {
+	case m.host.first() != g.host.first():
+		return nil, fmt.Errorf("start a child: the module: %w", ErrOtherHost)
+	case !m.Command():
+		return nil, fmt.Errorf("start a child: %w: %w", ErrNotCommand, wasip1.ENOEXEC)
+	case len(cfg.Args) == 0:
+		return nil, fmt.Errorf("start a child: it has no arguments, not even a name: %w", wasip1.EINVAL)
+	case g.family.depth >= cfg.MaxDepth:
+		return nil, fmt.Errorf("start a child: there are %d guests above it: %w", g.family.depth+1, wasip1.EAGAIN)
+	case len(g.Children()) >= cfg.MaxChildren:
+		return nil, fmt.Errorf("start a child: there are %d already: %w", cfg.MaxChildren, wasip1.EAGAIN)
+	}
+	child, err := g.newChild(m, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start a child: %w", err)
+	}
+	if !g.uses.enter() { // Close waits for the child
+		return nil, errors.Join(fmt.Errorf("start a child: the guest is %w", ErrClosed), child.close(context.Background()))
+	}
+	main, err := child.group.Main()
+	if err != nil {
+		g.uses.leave()
+		return nil, errors.Join(err, child.close(context.Background()))
+	}
+	c := &Child{guest: child}
+	g.family.mu.Lock()
+	g.family.children = append(g.family.children, c)
+	g.family.mu.Unlock()
+	go func() {
+		defer g.uses.leave()
+		ctx := g.group.Context()
+		defer child.watch(ctx)()
+		child.runChild(main, c)
+		// Nobody is left who could be told of an error of closing; output that was lost was the parent's.
+		_ = child.close(context.Background())
+	}()
+	return c, nil
+}
+
+// newChild makes a child's world.
+func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
+	h := g.host
+	if h.slots != nil {
+		select {
+		case h.slots <- struct{}{}:
+		default:
+			return nil, fmt.Errorf("the Host has as many guests as WithMaxGuests allows: %w", wasip1.EAGAIN)
+		}
+		defer func() {
+			if err != nil {
+				h.dismiss()
+			}
+		}()
+	}
+	if !h.uses.enter() {
+		return nil, fmt.Errorf("the Host is %w", ErrClosed)
+	}
+	defer h.uses.leave()
+	if !m.uses.enter() {
+		return nil, fmt.Errorf("the module is %w", ErrClosed)
+	}
+	own := *g.config
+	own.argv0, own.args, own.argsFn, own.env = cfg.Args[0], cfg.Args[1:], nil, process.Env{}.WithVars(cfg.Env...)
+	own.stdin, own.writers, own.streams, own.given = nil, [2]io.Writer{}, [3]vfs.Stream{}, nil
+	own.recording, own.hash, own.libraries = nil, false, nil
+	if !g.deadline.IsZero() {
+		own.timeout = max(time.Until(g.deadline), 1)
+	}
+	child, err := h.makeGuest(g.base, m, &own, nil, g)
+	if err != nil {
+		m.uses.leave()
+		return nil, err
+	}
+	child.admitted = h.slots != nil
+	for _, at := range slices.Sorted(maps.Keys(cfg.Descriptors)) {
+		if err = g.files.Share(cfg.Descriptors[at], child.files, at); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = h.add(child)
+	}
+	if err == nil {
+		child.startTimer()
+		err = contained(child.reserve)
+	}
+	if err != nil {
+		return nil, errors.Join(err, child.close(context.Background()))
+	}
+	return child, nil
+}
+
+// runChild runs a child to its end, on a main thread that was made for it. All that others can see of it happens while that has the
+// turn.
+func (g *Guest) runChild(main *sched.Thread, c *Child) {
+	g.uses.enter()
+	defer g.uses.leave()
+	g.ran.Store(true)
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			_ = g.fail(v, 0) // the Result has it
+		} else if !returned {
+			g.decide(&Result{Outcome: Failed, Err: goexit(0)})
+		}
+		g.group.Wait()
+		_ = g.closeFiles()
+		c.end()
+	}()
+	main.Run(func(task *sched.Thread) {
+		g.main.bind(task)
+		defer g.main.compute()()
+		if err := g.startMain(); err != nil {
+			r := g.module.resultOf(err)
+			if r == nil {
+				r = failure(err, g.main)
+			}
+			g.decide(r)
+		}
+		g.main.settleFuel()
+		g.decide(&Result{Outcome: Exited})
+		// Now, and not when the thread has ended: others wait for its pipes and its end, and would seem to do so for ever.
+		_ = contained(func() error { g.leaveInTurn(); return nil })
+		c.end()
+	})
+	returned = true
+}
+
+// startMain makes the instance and calls _start, on the main thread.
+func (g *Guest) startMain() (err error) {
+	ctx := g.group.Context()
+	g.mark(func() { err = g.instantiateThread(ctx, g.main) })
+	if err != nil {
+		return err
+	}
+	g.instance.Module = g.main.mod
+	g.host.instantiated(g)
+	outer := g.main.Context
+	g.main.Context = ctx
+	defer func() { g.main.Context = outer }()
+	name, params := g.entry()
+	fn, err := g.main.exported(name, params)
+	if err != nil {
+		return err
+	}
+	if _, err = g.invokeExport(g.main, fn, name, params); err != nil {
+		return nil // the end has been decided
+	}
+	if !g.main.settleFuel() {
+		g.decide(&Result{Outcome: Exited})
+		g.noteEnd(0, nil)
+	}
+	return nil
+}
+
+// maxPrograms is how many modules a Host keeps compiled for [Guest.Program].
+const maxPrograms = 16
+
+// programs are the modules that guests have started last, the most recent one at the end.
+type programs struct {
+	mu  sync.Mutex
+	all []program
+}
+
+type program struct {
+	sum    [32]byte
+	module *Module
+}
+
+// Program compiles a module for a child of g. The Host keeps the 16 that were asked for last, and closes them with itself. Errors: those of
+// [Host.Compile].
+func (g *Guest) Program(ctx context.Context, wasm []byte) (*Module, error) {
+	p := &g.host.programs
+	sum := sha256.Sum256(wasm)
+	if m := p.find(sum); m != nil {
+		return m, nil
+	}
+	m, err := g.host.Compile(ctx, wasm)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, program{sum, m})
+	if len(p.all) > maxPrograms {
+		// The code is freed when no guest uses it any more: whose error that is nobody knows.
+		_ = p.all[0].module.Close(ctx)
+		p.all = slices.Delete(p.all, 0, 1)
+	}
+	return m, nil
+}
+
+// find returns the module with a sum, which is now the most recent one, or nil.
+func (p *programs) find(sum [32]byte) *Module {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.all, func(o program) bool { return o.sum == sum })
+	if i < 0 {
+		return nil
+	}
+	found := p.all[i]
+	p.all = append(slices.Delete(p.all, i, i+1), found)
+	return found.module
+}
+
+// close closes the modules.
+func (p *programs) close(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, o := range p.all {
+		errs = append(errs, o.module.Close(ctx))
+	}
+	p.all = nil
+	return errors.Join(errs...)
+}
+
+// Block waits until p is ready in a direction of want, the deadline of w, or the guest's end, and gives others the turn meanwhile. The
+// guest's memory may have moved then: ask for [HostCall.View] again. Errors: those of [poll.Block].
+func (c *HostCall) Block(p poll.Pollable, want poll.Events, w poll.Wait) (poll.State, error) {
+	return poll.Block(c.t.files.Task, p, want, w)
+}
