@@ -132,7 +132,10 @@ func (g *Guest) begin(ctx context.Context) error {
 	if err := contained(func() error { return g.instantiate(ctx) }); err != nil {
 		return err
 	}
-	if m := g.module; g.origin == nil && !m.Command() && m.exportsFunc("_initialize") {
+	if g.origin != nil {
+		return g.reseed(ctx)
+	}
+	if m := g.module; !m.Command() && m.exportsFunc("_initialize") {
 		if _, err := g.Call(ctx, "_initialize"); err != nil {
 			return fmt.Errorf("_initialize: %w", err)
 		}

@@ -26,6 +26,27 @@ func (g *Guest) Reset(ctx context.Context) error {
 
 // ResetTo puts the guest to where a snapshot of its module was taken. See [Guest.Reset].
 func (g *Guest) ResetTo(ctx context.Context, s *Snapshot) error {
+	if err := g.resetTo(ctx, s); err != nil {
+		return err
+	}
+	return g.reseed(ctx)
+}
+
+// reseedName is the export that a guest may have to draw again what it keeps of randomness.
+const reseedName = "wasivirt_reseed"
+
+// reseed tells the guest that it is a copy.
+func (g *Guest) reseed(ctx context.Context) error {
+	if !g.module.exportsFunc(reseedName) {
+		return nil
+	}
+	if _, err := g.Call(ctx, reseedName); err != nil {
+		return fmt.Errorf("%s: %w", reseedName, err)
+	}
+	return nil
+}
+
+func (g *Guest) resetTo(ctx context.Context, s *Snapshot) error {
 	if s.module.compilation != g.module.compilation {
 		return errors.New("reset: the snapshot is of another module")
 	}

@@ -53,6 +53,8 @@ var errFrames = errors.New("snapshot: a call of the guest is under way, and the 
 // Forks have the guest's options, but for standard input, which is empty, streams of [WithStream] and [WithPreopened], recordings and the
 // budget of time. Their randomness is fresh; what the guest keeps of it in memory (a seeded generator, hash seeds) is the same in all
 // of them until the guest seeds it again. They see the Host's clock.
+// A module that exports a function "wasivirt_reseed" without parameters has it called in each fork, and after each [Guest.Reset],
+// before anything else: there it draws its seeds and keys again.
 //
 // What cannot be taken whole is refused with its name: imported tables, globals and memories, tables that the module changes, mutable
 // references, threads that live, streams and devices that are open, file systems that can be changed and are no [vfs.Forker]. [Inspect]

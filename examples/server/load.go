@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+func sortedKeys(m map[string]uint64) []string { return slices.Sorted(maps.Keys(m)) }
+
+// hostile requests are what tenants send who mean harm.
+var hostile = []string{"plant secret", "loop", "memory", "disk", "print", "panic", "exit", "plant another", "nonsense"}
+
+// post sends a request to the server and returns its answer.
+func post(client *http.Client, url, body string) (status int, answer string, err error) {
+	r, err := client.Post(url, "text/plain", strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	return r.StatusCode, strings.TrimSpace(string(b)), err
+}
+
+// compare prints how many requests a second each mode answers, and how long they take, and whether anything leaks from hostile ones.
+func compare(ctx context.Context, w io.Writer, wasm []byte, limits Limits, each time.Duration) error {
+	fmt.Fprintf(w, "%-8s %10s %10s %10s %10s   %s\n", "mode", "requests/s", "p50", "p99", "p99.9", "what the next request finds of hostile ones")
+	for _, mode := range modes {
+		line, err := measure(ctx, wasm, limits, mode, each)
+		if err != nil {
+			return fmt.Errorf("%s: %w", mode, err)
+		}
+		fmt.Fprintln(w, line)
+	}
+	return nil
+}
+
+func measure(ctx context.Context, wasm []byte, limits Limits, mode string, each time.Duration) (_ string, err error) {
+	s, err := NewServer(ctx, wasm, limits, mode, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	defer s.Close(ctx)
+	front := httptest.NewServer(s.Handler())
+	defer front.Close()
+	took, err := load(ctx, front, each)
+	if err != nil {
+		return "", err
+	}
+	found, err := attack(front, mode)
+	if err != nil {
+		return "", err
+	}
+	at := func(p float64) time.Duration {
+		return took[min(int(p*float64(len(took))), len(took)-1)].Round(time.Microsecond)
+	}
+	return fmt.Sprintf("%-8s %10.0f %10v %10v %10v   %s", mode, float64(len(took))/each.Seconds(), at(0.5), at(0.99), at(0.999), found), nil
+}
+
+// load sends requests from four clients and returns how long each took, sorted.
+func load(ctx context.Context, front *httptest.Server, each time.Duration) ([]time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	var mu sync.Mutex
+	var all []time.Duration
+	var failed error
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			client := front.Client()
+			var took []time.Duration
+			for ctx.Err() == nil {
+				begun := time.Now()
+				status, answer, err := post(client, front.URL, "hello world")
+				took = append(took, time.Since(begun))
+				if err != nil || status != http.StatusOK {
+					mu.Lock()
+					failed = fmt.Errorf("status %d, %q: %v", status, answer, err)
+					mu.Unlock()
+					return
+				}
+			}
+			mu.Lock()
+			all = append(all, took...)
+			mu.Unlock()
+		})
+	}
+	clients.Wait()
+	slices.Sort(all)
+	return all, failed
+}
+
+// attack sends the hostile requests, and returns what one after each of them finds. A shared guest gets only those that it survives.
+func attack(front *httptest.Server, mode string) (found string, err error) {
+	for _, request := range hostile {
+		if mode == "shared" && !strings.HasPrefix(request, "plant") {
+			continue
+		}
+		if _, _, err := post(front.Client(), front.URL, request); err != nil {
+			return "", err
+		}
+		status, answer, err := post(front.Client(), front.URL, "look")
+		if err != nil || status != http.StatusOK {
+			return "", fmt.Errorf("after %q: status %d, %q: %v", request, status, answer, err)
+		}
+		if found == "" || answer != found && answer != clean {
+			found = answer
+		}
+	}
+	return found, nil
+}
+
+// clean is what a guest finds that nobody had before.
+const clean = "served=1 memory=0 files=0 env=0"
