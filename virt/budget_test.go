@@ -126,7 +126,7 @@ func TestBudgetsHold(t *testing.T) {
 
 // world is a Host for hostile guests, and their module.
 func (h *hostile) world(t *testing.T, opts ...virt.Option) (*virt.Host, *virt.Module) {
-	opts = append(opts, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithMountFunc("/", newMem))
+	opts = append(opts, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return newMem() }))
 	host := newHost(t, opts...)
 	data := h.data
 	if data == nil {

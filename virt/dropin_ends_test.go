@@ -228,7 +228,7 @@ func TestDropInOptionThatRunsAModule(t *testing.T) {
 		return err
 	}
 	depth := 0
-	files := virt.WithMountFunc("/", func() (vfs.FS, error) {
+	files := virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) {
 		if depth++; depth == 1 {
 			return memfs.New(), run()
 		}

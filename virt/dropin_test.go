@@ -170,7 +170,7 @@ func TestWorldsOfClosedModulesAreLetGo(t *testing.T) {
 	}
 	r := newRuntime(t)
 	// Each world holds a megabyte: if they stayed it would be seen.
-	world := virt.WithMountFunc("/", func() (vfs.FS, error) {
+	world := virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) {
 		f := memfs.New()
 		return f, f.WriteFile("big", make([]byte, 1<<20))
 	})

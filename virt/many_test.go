@@ -94,7 +94,7 @@ func TestManyGuestsLeaveNothing(t *testing.T) {
 		{tiny(0x03, 0x40, 0x0c, 0, opEnd), virt.Exhausted}, // a loop without an end
 	}
 	ctx := context.Background()
-	host := newHost(t, virt.WithMountFunc("/", func() (vfs.FS, error) { return memfs.New(), nil }), virt.WithSeed(1))
+	host := newHost(t, virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return memfs.New(), nil }), virt.WithSeed(1))
 	var modules []*virt.Module
 	for _, e := range ends {
 		modules = append(modules, compiled(t, host, e.wasm))

@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -348,9 +349,10 @@ func WithoutFiles() GuestOption {
 	return guestOption("WithoutFiles", func(c *config) error { c.mounts = []mount{}; return nil })
 }
 
-// WithMountFunc mounts a file system that is made anew for each guest.
-func WithMountFunc(path string, make func() (vfs.FS, error), opts ...vfs.MountOption) GuestOption {
-	return withMount("WithMountFunc", path, nil, func(*Guest) (vfs.FS, error) { return make() }, make == nil, opts)
+// WithMountFunc mounts a file system that make makes for each guest. ctx ends with the guest: a file system whose operations wait, for a
+// network or a slow disk, waits no longer than that, and answers ECANCELED or ctx's cause.
+func WithMountFunc(path string, make func(ctx context.Context) (vfs.FS, error), opts ...vfs.MountOption) GuestOption {
+	return withMount("WithMountFunc", path, nil, func(g *Guest) (vfs.FS, error) { return make(g.group.Context()) }, make == nil, opts)
 }
 
 // WithDevices mounts device files, usually at "/dev": null, zero, full, random and urandom, which give the guest's own

@@ -133,7 +133,7 @@ func TestPanicsAreContained(t *testing.T) {
 			return virt.WithEnvFunc(func() ([]string, error) { f.burn(); return nil, nil })
 		}},
 		{"mount", poller, true, func(f fuse) virt.Option {
-			return virt.WithMountFunc("/m", func() (vfs.FS, error) { f.burn(); return memfs.New(), nil })
+			return virt.WithMountFunc("/m", func(context.Context) (vfs.FS, error) { f.burn(); return memfs.New(), nil })
 		}},
 		{"file system", opens, false, func(f fuse) virt.Option { return virt.WithMount("/", burningFS{memfs.New(), f}) }},
 		{"random source", caller("random_get", "ii", 0, 8), false, func(f fuse) virt.Option { return virt.WithRandom(burning{f}) }},

@@ -2,12 +2,15 @@ package virt_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/poll"
@@ -353,3 +356,70 @@ func (s *textStream) Read(p []byte) (int, error) {
 
 func (s *textStream) Write([]byte) (int, error) { return 0, wasip1.EBADF }
 func (s *textStream) Close() error              { return nil }
+
+// waitingFS is a file system whose files are found after ages, unless its guest ends.
+type waitingFS struct {
+	*memfs.FS
+	ctx    context.Context
+	waits  chan<- struct{}
+	closed chan<- error // gets the cause of the end of a wait
+}
+
+type waitingDir struct {
+	vfs.Directory
+	fs *waitingFS
+}
+
+func (f *waitingFS) Root() vfs.Node { return waitingDir{f.FS.Root().(vfs.Directory), f} }
+
+func (d waitingDir) Lookup(string) (vfs.Node, error) {
+	d.fs.waits <- struct{}{}
+	<-d.fs.ctx.Done()
+	d.fs.closed <- context.Cause(d.fs.ctx)
+	return nil, context.Cause(d.fs.ctx)
+}
+
+// The guest's end ends the operations of its own file systems, whatever ends it.
+func TestTheEndOfAGuestEndsItsFileSystems(t *testing.T) {
+	enough := errors.New("enough")
+	for _, tc := range []struct {
+		name string
+		opts []virt.GuestOption
+		end  func(g *virt.Guest, cancel context.CancelCauseFunc)
+		want virt.Outcome
+	}{
+		{"context", nil, func(_ *virt.Guest, cancel context.CancelCauseFunc) { cancel(enough) }, virt.Canceled},
+		{"stop", nil, func(g *virt.Guest, _ context.CancelCauseFunc) { g.Stop(enough) }, virt.Canceled},
+		{"close", nil, func(g *virt.Guest, _ context.CancelCauseFunc) { g.Close(context.Background()) }, virt.Canceled},
+		{"time", []virt.GuestOption{virt.WithTimeout(time.Millisecond)}, func(*virt.Guest, context.CancelCauseFunc) {}, virt.Exhausted},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			waits, closed := make(chan struct{}, 1), make(chan error, 1)
+			host := newHost(t, virt.WithMountFunc("/", func(ctx context.Context) (vfs.FS, error) {
+				return &waitingFS{memfs.New(), ctx, waits, closed}, nil
+			}))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			g, err := host.Instantiate(ctx, compiled(t, host, bareGuest(t, "do")), append(tc.opts, virt.WithArgs("cat", "/in.txt"))...)
+			if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
+				t.Skip("the time ended before the guest had begun")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				select {
+				case <-waits:
+					tc.end(g, cancel)
+				case <-t.Context().Done():
+				}
+			}()
+			r, err := g.Run(ctx)
+			if err != nil || r.Outcome != tc.want {
+				t.Errorf("%v, %v, want %v", r, err, tc.want)
+			}
+			if err := g.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -87,15 +87,15 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	if p := h.budgets.descriptors; p != nil {
 		g.files.SetPool(p)
 	}
-	if err := g.open(); err != nil {
-		return nil, err
-	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
 	if p := h.budgets.threads; p != nil {
 		threads.Pool = p
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)
+	if err := g.open(); err != nil {
+		return nil, err
+	}
 	g.stores = newStoreBuffers(c)
 	if err := errors.Join(g.checkModel(), g.checkRecording()); err != nil {
 		return nil, err

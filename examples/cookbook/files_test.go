@@ -3,6 +3,7 @@ package cookbook
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -157,7 +158,7 @@ func Example_walk() {
 
 // Give each guest of a Host files of its own.
 func Example_filesForEach() {
-	host, err := virt.NewBuilder(virt.WithMountFunc("/", func() (vfs.FS, error) { return memfs.New(), nil }), virt.WithStdout(os.Stdout)).Build(ctx)
+	host, err := virt.NewBuilder(virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return memfs.New(), nil }), virt.WithStdout(os.Stdout)).Build(ctx)
 	check(err)
 	defer host.Close(ctx)
 	for range 2 {

@@ -51,7 +51,7 @@ func NewEngine(ctx context.Context) (_ *Engine, err error) {
 	}
 	b := virt.NewBuilder(options...).With(
 		virt.WithTimeout(scriptTime), virt.WithMemoryLimit(scriptMemory), virt.WithDiskLimit(scriptDisk), virt.WithMaxOutput(scriptOutput),
-		virt.WithMountFunc("/", func() (vfs.FS, error) { return memfs.New(), nil }))
+		virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return memfs.New(), nil }))
 	host, err := b.Build(ctx)
 	if err != nil {
 		return nil, err
