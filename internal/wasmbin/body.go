@@ -12,11 +12,30 @@ const MaxLocals = 50_000
 type instr struct {
 	at, end uint32
 	// index is the function, label, local, global, type, tag, table, element or data segment; for a memory access its
-	// offset; for an opRun its weight; for block, loop, if and try_table the instruction that ends it, and for an end
+	// offset; for an opRun its weight, and runHeavy; for block, loop, if and try_table the instruction that ends it, and for an end
 	// the one that it ends.
 	index uint32
 	op    opcode
 	cost  uint16 // in fuel
+}
+
+// runHeavy in the index of an opRun says that one of its instructions is heavy.
+const runHeavy = 1 << 16
+
+// weight is what an instruction weighs without what it calls.
+func (in *instr) weight() uint32 {
+	if in.op == opRun {
+		return in.index &^ runHeavy
+	}
+	return in.op.weight()
+}
+
+// heavy reports whether an instruction may take as long as many simple ones.
+func (in *instr) heavy() bool {
+	if in.op == opRun {
+		return in.index&runHeavy != 0
+	}
+	return in.op.weight() >= weightHeavy
 }
 
 // indexAt is where the index of a call, reference or branch stands.
@@ -202,9 +221,12 @@ func (r *bodyReader) readRun() {
 		if r.dead {
 			weight, cost = 0, 0
 		}
-		if in.index+weight > maxRun {
+		if in.weight()+weight > maxRun {
 			b.append(in)
 			in = instr{at: uint32(pos), op: opRun}
+		}
+		if weight >= weightHeavy {
+			in.index |= runHeavy
 		}
 		in.index, in.cost, in.end = in.index+weight, in.cost+cost, uint32(next)
 		pos = next
@@ -241,12 +263,16 @@ func (r *bodyReader) add(in instr) {
 		b.append(in)
 		return
 	}
-	if n := len(b.instrs); n > 0 && b.instrs[n-1].op == opRun && b.instrs[n-1].index+weight <= maxRun {
+	heavy := uint32(0)
+	if weight >= weightHeavy {
+		heavy = runHeavy
+	}
+	if n := len(b.instrs); n > 0 && b.instrs[n-1].op == opRun && b.instrs[n-1].weight()+weight <= maxRun {
 		last := &b.instrs[n-1]
-		last.end, last.index, last.cost = in.end, last.index+weight, last.cost+in.cost
+		last.end, last.index, last.cost = in.end, (last.index+weight)|heavy, last.cost+in.cost
 		return
 	}
-	in.op, in.index = opRun, weight
+	in.op, in.index = opRun, weight|heavy
 	b.append(in)
 }
 

@@ -386,11 +386,15 @@ func (e *emitter) branchBack(in *instr, l *loop) {
 			a.ops(opIf, blockEmpty)
 			label++
 		}
-		e.count(a, l.weight, l.cost)
-		a.ops(opIf, blockEmpty)
-		a.op(opBr, label+1)
-		a.ops(opEnd)
-		e.callHost(a)
+		if l.sure {
+			e.charge(a, l.cost)
+		} else {
+			e.count(a, l.weight, l.cost)
+			a.ops(opIf, blockEmpty)
+			a.op(opBr, label+1)
+			a.ops(opEnd)
+			e.callHost(a)
+		}
 		a.op(opBr, label)
 		if in.op == opBrIf {
 			a.ops(opEnd)
@@ -474,9 +478,9 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra})
 		if op == opLoop {
-			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 {
+			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 && (!l.sure || e.opts.Fuel) {
 				e.labels[len(e.labels)-1].loop = l
-				if e.opts.Fuel { // its first turn is paid with what is before
+				if e.opts.Fuel && !l.sure { // its first turn is paid with what is before
 					e.p.copyTo(int(in.at))
 					e.asm(func(a *asm) { e.check(a, 0, 0) })
 				}
@@ -514,12 +518,20 @@ func (e *emitter) after(i int, in *instr) {
 	var a asm
 	switch {
 	case in.op == opLoop:
-		e.counts.Loops++
 		if e.hasTry {
 			e.restoreCounters(&a)
 		}
-		if l := e.loopAt(i); l != nil && !l.atBranches && (e.opts.Stop || e.opts.Fuel) {
-			e.check(&a, l.weight, l.cost)
+		switch l := e.loopAt(i); {
+		case l == nil:
+		case l.sure:
+			if e.opts.Fuel && !l.atBranches {
+				e.charge(&a, l.cost)
+			}
+		default:
+			e.counts.Loops++
+			if !l.atBranches && (e.opts.Stop || e.opts.Fuel) {
+				e.check(&a, l.weight, l.cost)
+			}
 		}
 	case e.opts.Fuel && !e.pointBefore(i+1):
 		e.charge(&a, e.costs[i+1])

@@ -205,8 +205,15 @@ func (l *longest) function(b *body, cyclic bool) {
 			ahead[i], tail[i] = 0, -1
 			return
 		}
-		ahead[i] = open
 		in := &ins[i]
+		if in.op.isCall() && !in.op.isTailCall() {
+			if to := target(in); int(to) >= l.m.importedFuncs && l.throughs[to] < 0 {
+				// There is a look in the callee, or it does not return: what follows is a path of its own.
+				ahead[i], tail[i] = int(in.op.weight())+l.heads[to], -1
+				return
+			}
+		}
+		ahead[i] = open
 		weight, most, least := int(in.op.weight()), 0, -1
 		follow := func(to int) {
 			walk(to)

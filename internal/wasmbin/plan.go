@@ -21,6 +21,14 @@ func (r reach) then(weight uint32) reach {
 	return r
 }
 
+// heavyTail is the tail of a path with a heavy instruction: too much for a function that is called in a cycle.
+func (r reach) heavyTail() int32 {
+	if r.tail < 0 {
+		return r.tail
+	}
+	return max(r.tail, maxTail+1)
+}
+
 // or returns what lies ahead where two ways part.
 func (r reach) or(other reach) reach {
 	return reach{max(r.ahead, other.ahead), max(r.tail, other.tail)}
@@ -51,11 +59,18 @@ func (e *emitter) plan(once bool) {
 		in := &ins[i]
 		switch op := in.op; {
 		case op == opRun:
-			now = now.then(in.index)
+			now = now.then(in.weight())
+			if in.heavy() {
+				now.tail = now.heavyTail()
+			}
 		case op == opEnd:
 			m := mark{label: now, after: now, points: len(e.points)}
 			if i < len(ins)-1 && ins[in.index].op == opLoop {
 				m.label, m.loop = counted, e.loopOf(in.index)
+				var first reach
+				if first, m.loop.sure = e.firstCall(in.index); m.loop.sure {
+					m.label = first
+				}
 			}
 			e.marks = append(e.marks, m)
 		case op == opElse:
@@ -102,6 +117,9 @@ func (e *emitter) plan(once bool) {
 			now = now.then(weightHostCall)
 		default:
 			now = now.then(op.weight())
+			if in.heavy() {
+				now.tail = now.heavyTail()
+			}
 		}
 		rest = max(rest, now.tail)
 		if now.ahead > maxPiece && in.op != opEnd && in.op != opElse {
@@ -141,6 +159,9 @@ func (e *emitter) loopOf(start uint32) *loop {
 // planLoop decides how a loop is written, and returns what lies ahead before it.
 func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	l.copies = 1
+	if l.sure {
+		return body
+	}
 	if l.tight && l.branches > 0 && e.withoutParams(l) && !once && (e.opts.Fuel || e.opts.Stop && l.atBranches) {
 		l.copies = e.copies(l)
 		for l.copies > 1 && l.copies*body.ahead > maxPiece {
@@ -160,6 +181,34 @@ func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	}
 	body.ahead *= l.copies
 	return body
+}
+
+// firstCall looks whether a loop begins with a call of a function that makes a check whatever it does, and returns what
+// lies ahead of the loop's beginning then.
+func (e *emitter) firstCall(loop uint32) (ahead reach, ok bool) {
+	weight := uint32(0)
+	for i := loop + 1; ; i++ {
+		in := &e.body.instrs[i]
+		switch op := in.op; {
+		case op == opRun:
+			weight += in.weight()
+		case op == opBlock || op.isPlain():
+			weight += op.weight()
+		case op == opCall || op == opCallIndirect || op == opCallRef:
+			to := int(in.index)
+			if op != opCall {
+				to = len(e.calls.summary) - 1
+			}
+			s := &e.calls.summary[to]
+			if to < e.importedFuncs || s.through >= 0 {
+				return reach{}, false
+			}
+			weight += op.weight() + s.head
+			return reach{weight, -1}, weight <= maxPiece
+		default:
+			return reach{}, false
+		}
+	}
 }
 
 // affordable is how often a loop may be written: code becomes at most a few times as long by copies, large code at most twice,

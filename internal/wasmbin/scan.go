@@ -15,7 +15,9 @@ type loop struct {
 	// is in registers there, while wazero's compiler would store the variables of a
 	// loop in every turn to have them after a call at the header.
 	atBranches bool
-	atHeader   bool // a br_table, say, leads back: there is no place for a check
+	// sure: each turn begins with a call of a function that makes a check, so that the loop needs none.
+	sure     bool
+	atHeader bool // a br_table, say, leads back: there is no place for a check
 }
 
 // maxBranches is how many branches back to a loop get a check each. More, as the
@@ -104,9 +106,9 @@ func (e *emitter) startsAtLoop() bool {
 		in := &e.body.instrs[i]
 		switch op := in.op; {
 		case op == opLoop:
-			return weight <= maxTail && e.loops[0].branches > 0 && (e.opts.Fuel || !e.loops[0].atBranches)
+			return weight <= maxTail && e.loops[0].branches > 0 && !e.loops[0].sure && (e.opts.Fuel || !e.loops[0].atBranches)
 		case op == opRun:
-			weight += in.index
+			weight += in.weight()
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
 			op.isCall(), op.isBulk(), op.endsPath():
 			return false

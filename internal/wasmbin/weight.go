@@ -9,6 +9,9 @@ const (
 	weightVector   = 8
 	weightCall     = 16
 	weightHostCall = 128
+
+	// weightHeavy is the least that an instruction weighs that may wait for memory or divides.
+	weightHeavy = weightAccess
 )
 
 // Bounds of the pieces between checks, in units of weight.
@@ -18,8 +21,9 @@ const (
 	// maxHead is the most that a call of a function without a check at its entry may weigh until the first.
 	maxHead = 256
 	// maxTail is the most that a function that may be called in a cycle runs, without a check, between the return
-	// of a call in the cycle and its own return: as much for each frame as a recursion is deep.
-	maxTail = weightAccess - 1
+	// of a call in the cycle and its own return: as much for each frame as a recursion is deep. There is nothing heavy
+	// in it.
+	maxTail = 24
 	// minEntry is the least that the check at a function's entry counts. It pays for what a caller runs after the
 	// return as well.
 	minEntry = 128
