@@ -17,10 +17,12 @@ const (
 	// longestPath is the most that runs from one look at the counter to the next, calls and returns included: what may
 	// remain of a callee, a piece, and the instruction at its end.
 	longestPath = 4 * maxPiece
+	// charges is the most that the payments of fuel weigh in code of the length of maxTail: 4 behind each branch, which weighs 2.
+	charges = 2 * maxTail
 	// longestTail is the most that one frame of a recursion runs, after it was returned to, until it returns.
-	longestTail = maxTail + bookkeeping
+	longestTail = maxTail + charges + bookkeeping
 	// longestHead is the most that a function on a cycle of calls runs before its first look.
-	longestHead = maxTail + bookkeeping
+	longestHead = maxTail + charges + bookkeeping
 )
 
 // longest computes the longest unchecked paths of a rewritten module from its bytes alone. It knows what the cells and
