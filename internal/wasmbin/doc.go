@@ -47,7 +47,8 @@
 //  4. Behind a call of another component of the call graph a look stands if what
 //     remains of the callee and of the caller could exceed twice maxPiece.
 //  5. Behind a call that may be part of a cycle a look stands if more than maxTail
-//     would run until the return. A recursion of depth d so returns in d·maxTail.
+//     would run until the return, or anything heavy. A recursion of depth d so returns
+//     in d·maxTail. A loop that begins with a call that looks has no look of its own.
 //  6. Before throw, throw_ref, try_table, memory.grow and table.grow, whose time
 //     depends on the engine's state, the host is called, or the fuel looked at.
 //  7. memory.copy, fill, init and the instructions of tables move at most
