@@ -12,16 +12,16 @@ import (
 // users see.
 func TestHashOnEveryMachine(t *testing.T) {
 	want := map[string]string{
-		"race_counter/1":                 "6ffe6eb9b3b57ee0",
-		"race_counter/1099511627776":     "7c69d191239874e7",
-		"deadlock_mutexes/1":             "449f24809d93956f",
-		"deadlock_mutexes/1099511627776": "faa3a79e4cf48250",
-		"missed_wakeup/1":                "b455fc6ea48a5f76",
-		"missed_wakeup/1099511627776":    "73a37a339d9c55ea",
-		"together/0":                     "d75d60f3974f98c1",
-		"together/1":                     "66911d9a7acd44b1",
-		"together/2":                     "b8500fddb5db8bf1",
-		"together/3":                     "9b307db4313bb029",
+		"race_counter/1":                 "9da1def80e6bc27b",
+		"race_counter/1099511627776":     "2ad302fd017f4443",
+		"deadlock_mutexes/1":             "e2888d34e608f8c6",
+		"deadlock_mutexes/1099511627776": "6b19e8e1d08be718",
+		"missed_wakeup/1":                "d2fc4a6c5dadb14e",
+		"missed_wakeup/1099511627776":    "892d9326e8cefce8",
+		"together/0":                     "9d7da910f28cfdac",
+		"together/1":                     "af4e63873fac00ec",
+		"together/2":                     "bf012ba2853f2931",
+		"together/3":                     "aa1077a9cb7f7c5e",
 	}
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		first := newHost(t, engine, virt.WithAccessSwitches(), virt.Deterministic(0))
