@@ -29,6 +29,7 @@ type exploration struct {
 	systematic bool
 	schedules  int
 	state      string
+	html       string
 	flags      *flag.FlagSet
 	shared     mounted
 }
@@ -51,6 +52,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
 	e.flags.IntVar(&e.schedules, "schedules", 0, "schedules that -systematic runs at most (0: 100000)")
 	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
+	e.flags.StringVar(&e.html, "html", "", "`FILE`: write the report as a page too, with a lane for each thread")
 	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
 	if help, err := parse(e.flags, args, stdout); help || err != nil {
 		return exitHost, err
@@ -111,10 +113,25 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	if err := report.Write(stdout, e.command); err != nil {
 		return exitHost, err
 	}
+	if e.html != "" {
+		if err := e.writePage(report); err != nil {
+			return exitHost, err
+		}
+	}
 	if !report.Clean() {
 		return 1, nil
 	}
 	return 0, nil
+}
+
+// writePage writes the report as a page.
+func (e *exploration) writePage(r *explore.Report) (err error) {
+	f, err := os.Create(e.html)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return r.WriteHTML(f, filepath.Base(e.flags.Arg(0)), e.command)
 }
 
 // check refuses flags that make no sense for many runs.
@@ -160,7 +177,7 @@ func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 	e.flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch list, many := f.Value.(*repeated); {
-		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "state"}, f.Name):
+		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "state", "html"}, f.Name):
 		case s != nil && (f.Name == "strategy" || f.Name == "late-timers"):
 		case many:
 			for _, v := range *list {

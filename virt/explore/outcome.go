@@ -198,8 +198,10 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 			}
 		}
 		if o.Schedule != nil {
-			for _, line := range o.Schedule.lines() {
-				fmt.Fprintf(&b, "  %s\n", line)
+			s := o.Schedule
+			fmt.Fprintf(&b, "  with %d switches, from %d; %s:\n", len(s.Switches), s.Before, s.needs())
+			for _, line := range s.Story.lines() {
+				fmt.Fprintf(&b, "    %s\n", line)
 			}
 			if command != nil {
 				if again := command(o.Seed, o.Schedule); again != "" {
@@ -210,6 +212,20 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// needs says what of a schedule matters.
+func (s *Schedule) needs() string {
+	switch n := len(s.Plan); {
+	case n == 0:
+		return "no thread has to be stopped"
+	case n == 1 && s.Minimal:
+		return "one of them is needed"
+	case s.Minimal:
+		return fmt.Sprintf("%d of them are needed", n)
+	default:
+		return fmt.Sprintf("%d of them are enough", n)
+	}
 }
 
 // maxLines is how many lines of an outcome's output a report shows: the last ones.

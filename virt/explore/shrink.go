@@ -20,6 +20,8 @@ type Schedule struct {
 	Switches []Switch
 	// Before is how many switches the run had that was shrunk, and Runs how many runs that took.
 	Before, Runs int
+	// Story tells what happens.
+	Story *Story
 	// Minimal is set if the run has another outcome without any one of the Plan's decisions.
 	Minimal bool
 }
@@ -61,19 +63,6 @@ func stopped(p sched.Point) string {
 		return "ends"
 	}
 	return "has not begun"
-}
-
-// lines tells the schedule for people.
-func (s *Schedule) lines() []string {
-	lines := []string{fmt.Sprintf("%d switches, from %d:", len(s.Switches), s.Before)}
-	const most = 60
-	for i, sw := range s.Switches {
-		if i == most {
-			return append(lines, fmt.Sprintf("… and %d more", len(s.Switches)-most))
-		}
-		lines = append(lines, fmt.Sprintf("%6d  %v", sw.Step, sw))
-	}
-	return lines
 }
 
 // shrinker looks for a shorter schedule of one outcome.
@@ -121,7 +110,7 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 			plan = append(plan, n.Decision)
 		}
 	})
-	before, err := e.trace(ctx, o, found, e.PunctualTimers, how...)
+	before, err := e.trace(ctx, o, found, e.PunctualTimers, nil, how...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +131,13 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	after, err := e.trace(ctx, o, sched.SeededConfig{Strategy: plan}, s.punctual)
+	tell := newTeller(e.MemoryModel)
+	after, err := e.trace(ctx, o, sched.SeededConfig{Strategy: plan}, s.punctual, tell)
 	if err != nil {
 		return nil, err
 	}
-	return &Schedule{Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
+	story := tell.tell(newNames(e.Wasm), o)
+	return &Schedule{Story: story, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
 }
 
 // fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the outcome (Zeller's ddmin). It
@@ -219,12 +210,18 @@ func (s *shrinker) alternatives(plan sched.Plan) (more []sched.Decision) {
 }
 
 // trace makes a run that has to end as the outcome did, and returns its switches.
-func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig, punctual bool, opts ...virt.GuestOption) ([]Switch, error) {
+func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig, punctual bool, tell *teller, opts ...virt.GuestOption) ([]Switch, error) {
+	if tell != nil {
+		opts = append(opts, virt.WithAccessObserver(tell.access))
+	}
 	var switches []Switch
 	c.OnSwitch = func(s sched.Switch) {
 		if s.From != nil && s.From != s.To && s.To.Ended() == nil {
-			forced := s.Choice > 0 && s.Point != sched.PointWait && s.Point != sched.PointEnd && s.Point != sched.PointIdle
-			switches = append(switches, Switch{Step: s.Step, From: s.From.ID(), To: s.To.ID(), Point: s.Point, Forced: forced})
+			w := switchOf(s)
+			switches = append(switches, w)
+			if tell != nil {
+				tell.switched(w)
+			}
 		}
 	}
 	r, err := e.runTimed(ctx, o.Seed, c, punctual, opts...)

@@ -1,0 +1,382 @@
+package explore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt"
+)
+
+// Story tells how a schedule leads to its outcome: what threads did, in order, to memory that they share, and where the turn
+// went from one to another.
+type Story struct {
+	// Threads are the names of the threads, by their number.
+	Threads map[uint32]string
+	// Steps are what matters, in the order in which it happened. Of long stories those around switches are kept.
+	Steps []StoryStep
+	// Left is how many steps were left out.
+	Left int
+	// End is how it ended.
+	End string
+}
+
+// StoryStep is something that a thread did, or a switch of threads.
+type StoryStep struct {
+	Thread uint32
+	// Text says what: "reads counter: 1".
+	Text string
+	// Function and Line are where, as far as the module tells.
+	Function, Line string
+	// Note says what is remarkable: `thread 1's write of 2 is lost`.
+	Note string
+	// From is the place in Steps, from 1, of the write that a read saw, or that a write replaced; 0 for none.
+	From int
+	// Switch is set where the turn goes to Thread, and Forced if the thread that had it could have gone on.
+	Switch, Forced bool
+}
+
+// happened is something that the teller was told.
+type happened struct {
+	virt.Access
+	before, after uint64
+	known         bool // after is
+	turn          *Switch
+}
+
+// teller notes what happens in a run.
+type teller struct {
+	all      []happened
+	open     map[uint32]int // of each thread: its last access, whose end is not known
+	memory   []byte         // the guest's
+	buffered bool           // stores may wait: memory does not show them when others run
+}
+
+// maxTold is how much of a run is noted.
+const maxTold = 1_000_000
+
+func newTeller(model virt.MemoryModel) *teller {
+	return &teller{open: map[uint32]int{}, buffered: model != virt.SequentialConsistency}
+}
+
+// settle notes what the last access of a thread has left in memory.
+func (t *teller) settle(thread uint32) {
+	if i, ok := t.open[thread]; ok {
+		h := &t.all[i]
+		h.after, h.known = valueOf(&virt.Access{Addr: h.Addr, Size: h.Size, Memory: t.memory}), true
+		delete(t.open, thread)
+	}
+}
+
+// access is told of the guest's accesses.
+func (t *teller) access(a *virt.Access) {
+	t.memory = a.Memory
+	t.settle(a.Thread)
+	if a.Op == virt.AccessTick || len(t.all) >= maxTold || a.Op == virt.AccessCall && t.repeats(a) {
+		return
+	}
+	h := happened{Access: *a, before: valueOf(a)}
+	h.Memory = nil
+	if a.Size > 0 {
+		t.open[a.Thread] = len(t.all)
+	}
+	t.all = append(t.all, h)
+}
+
+// repeats reports whether a call is the one that was told of last: the Host tells of calls before and after them.
+func (t *teller) repeats(a *virt.Access) bool {
+	for i := len(t.all) - 1; i >= 0; i-- {
+		if h := &t.all[i]; h.Thread == a.Thread && h.turn == nil {
+			return h.Op == virt.AccessCall && h.Call == a.Call
+		}
+	}
+	return false
+}
+
+// switched is told of a switch, before the other thread runs.
+func (t *teller) switched(s Switch) {
+	if i, ok := t.open[s.From]; ok && !(t.buffered && t.all[i].Op == virt.AccessStore) {
+		t.settle(s.From)
+	}
+	if len(t.all) < maxTold {
+		t.all = append(t.all, happened{turn: &s})
+	}
+}
+
+// lastWrite is who wrote somewhere last, what, and where the story tells of it.
+type lastWrite struct {
+	thread uint32
+	value  uint64
+	step   int
+}
+
+// harness are functions that tell nothing about what a thread is for.
+var harness = []string{"wasi_thread_start", "thread_main", "lock", "unlock", "join", "start", "_start", "__wasm_call_ctors", "__wasm_init_memory"}
+
+// tell makes a story of what happened.
+func (t *teller) tell(n *names, o *Outcome) *Story {
+	shared := t.shared()
+	s := &Story{Threads: t.threads(n)}
+	writes := map[uint64]lastWrite{} // by address
+	seen := map[[2]uint64]uint64{}   // by thread and address: what it has seen or written last
+	lastOf := map[[2]uint64]int{}    // by thread and address: which step that was
+	for i := range t.all {
+		h := &t.all[i]
+		step := StoryStep{Thread: h.Thread}
+		switch {
+		case h.turn != nil:
+			if last := len(s.Steps) - 1; last >= 0 && s.Steps[last].Switch {
+				s.Steps = s.Steps[:last] // nothing to tell happened in between
+			}
+			step = StoryStep{Thread: h.turn.To, Switch: true, Forced: h.turn.Forced,
+				Text: fmt.Sprintf("%s %s; %s goes on", s.name(h.turn.From), stopped(h.turn.Point), s.name(h.turn.To))}
+			s.Steps = append(s.Steps, step)
+			continue
+		case h.Op == virt.AccessCall:
+			step.Text = "calls " + h.Call
+			s.Steps = append(s.Steps, step)
+			continue
+		case h.Op != virt.AccessNotify && !shared[h.Addr]:
+			continue
+		}
+		p := n.place(h.At)
+		if p.function == "wasi_thread_start" || strings.HasPrefix(p.function, "__wasm_") {
+			continue // how threads begin
+		}
+		step.Function, step.Line = p.function, p.line
+		where, key := n.address(h.Addr), [2]uint64{uint64(h.Thread), h.Addr}
+		w, written := writes[h.Addr]
+		mine := w.thread == h.Thread
+		switch h.Op {
+		case virt.AccessNotify:
+			step.Text = "wakes who waits at " + where
+		case virt.AccessWait:
+			step.Text = fmt.Sprintf("waits at %s, which is %s", where, number(h.before))
+		case virt.AccessLoad, virt.AccessAtomic:
+			step.Text = fmt.Sprintf("reads %s: %s", where, number(h.before))
+			if written && !mine {
+				step.From = w.step
+				if was, looked := seen[key]; looked && was != h.before {
+					step.Note = fmt.Sprintf("it was %s when this thread looked before: %s has changed it", number(was), s.name(w.thread))
+				} else if w.value != h.before {
+					step.Note, step.From = fmt.Sprintf("%s has written %s, which this thread does not see yet", s.name(w.thread), number(w.value)), 0
+				}
+			}
+			seen[key], lastOf[key] = h.before, len(s.Steps)+1
+		default:
+			after := number(h.after)
+			if !h.known {
+				after = "?"
+			}
+			switch {
+			case h.Op == virt.AccessUpdate && h.known && h.after == h.before:
+				step.Text = fmt.Sprintf("updates %s in one step: it stays %s", where, after)
+			case h.Op == virt.AccessUpdate:
+				step.Text = fmt.Sprintf("updates %s in one step: %s becomes %s", where, number(h.before), after)
+			default:
+				step.Text = fmt.Sprintf("writes %s: %s, in place of %s", where, after, number(h.before))
+				if looked := lastOf[key]; written && !mine && looked > 0 && w.step > looked {
+					step.From = w.step
+					step.Note = fmt.Sprintf("%s wrote %s after this thread had looked: that write is lost", s.name(w.thread), number(w.value))
+				}
+			}
+			seen[key], lastOf[key] = h.after, len(s.Steps)+1
+			writes[h.Addr] = lastWrite{h.Thread, h.after, len(s.Steps) + 1}
+		}
+		s.Steps = append(s.Steps, step)
+	}
+	s.end(n, o, writes)
+	s.shorten()
+	return s
+}
+
+// end says how the story ends.
+func (s *Story) end(n *names, o *Outcome, writes map[uint64]lastWrite) {
+	s.End = "the program ends: " + visible(o.Result.String())
+	dead, ok := errors.AsType[*sched.DeadlockError](o.Result.Err)
+	if !ok {
+		return
+	}
+	s.End = "nothing can go on:"
+	for _, t := range dead.Threads {
+		s.End += "\n  " + s.name(t.Thread) + " waits"
+		if !strings.HasPrefix(t.Op, "memory.") {
+			s.End += " in " + t.Op
+			continue
+		}
+		s.End += " at " + n.address(t.On)
+		if w, ok := writes[t.On]; ok {
+			s.End += fmt.Sprintf(", where %s wrote %s last", s.name(w.thread), number(w.value))
+		}
+	}
+}
+
+// shared are the addresses that several threads access and one writes, once the first other thread runs.
+func (t *teller) shared() map[uint64]bool {
+	type use struct {
+		thread          uint32
+		several, writes bool
+	}
+	uses := map[uint64]*use{}
+	for i := range t.all {
+		h := &t.all[i]
+		if h.turn != nil || h.Size == 0 || h.Size > 16 {
+			continue
+		}
+		u := uses[h.Addr]
+		if u == nil {
+			u = &use{thread: h.Thread}
+			uses[h.Addr] = u
+		}
+		u.several = u.several || u.thread != h.Thread
+		u.writes = u.writes || h.Op.Writes()
+	}
+	shared := map[uint64]bool{}
+	for addr, u := range uses {
+		shared[addr] = u.several && u.writes
+	}
+	return shared
+}
+
+// threads names threads by the function in which they do most.
+func (t *teller) threads(n *names) map[uint32]string {
+	counts := map[uint32]map[string]int{}
+	for i := range t.all {
+		h := &t.all[i]
+		if h.turn != nil {
+			continue
+		}
+		if counts[h.Thread] == nil {
+			counts[h.Thread] = map[string]int{}
+		}
+		if f := n.place(h.At).function; f != "" && !slices.Contains(harness, f) && !strings.HasPrefix(f, "__") {
+			counts[h.Thread][f]++
+		}
+	}
+	threads := map[uint32]string{}
+	for thread, functions := range counts {
+		best := ""
+		for f, count := range functions {
+			if best == "" || cmp.Or(cmp.Compare(functions[best], count), cmp.Compare(f, best)) < 0 {
+				best = f
+			}
+		}
+		switch {
+		case thread == 0:
+			threads[thread] = "the main thread"
+		case best != "":
+			threads[thread] = fmt.Sprintf("thread %d (%s)", thread, best)
+		default:
+			threads[thread] = fmt.Sprintf("thread %d", thread)
+		}
+	}
+	return threads
+}
+
+func (s *Story) name(thread uint32) string {
+	if name := s.Threads[thread]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("thread %d", thread)
+}
+
+// number is a value as people read it.
+func number(v uint64) string {
+	if v < 1<<32 && int32(v) < 0 && int32(v) > -1000 {
+		return fmt.Sprint(int32(v)) // -1, most likely
+	}
+	return fmt.Sprint(v)
+}
+
+// The steps of a story that are kept: all if there are no more than maxSteps, else those near what is remarkable.
+const (
+	maxStory = 80
+	near     = 4
+)
+
+// shorten leaves out what is far from switches that matter, from notes and from the end.
+func (s *Story) shorten() {
+	// The beginning, before there is another thread, tells nothing.
+	begin := 0
+	for i, step := range s.Steps {
+		if step.Switch {
+			begin = i
+			break
+		}
+	}
+	keep := make([]bool, len(s.Steps))
+	if len(s.Steps)-begin > maxStory {
+		mark := func(i int) {
+			for k := max(begin, i-near); k <= min(len(keep)-1, i+near); k++ {
+				keep[k] = true
+			}
+		}
+		for i, step := range s.Steps {
+			if step.Forced || step.Note != "" {
+				mark(i)
+			}
+		}
+		mark(len(keep) - 1)
+	} else {
+		for i := begin; i < len(keep); i++ {
+			keep[i] = true
+		}
+	}
+	places := make([]int, len(s.Steps)+1)
+	var kept []StoryStep
+	for i, step := range s.Steps {
+		if keep[i] && len(kept) < 2*maxStory {
+			kept = append(kept, step)
+			places[i+1] = len(kept)
+		} else {
+			s.Left++
+		}
+	}
+	for i := range kept {
+		kept[i].From = places[kept[i].From]
+	}
+	s.Steps = kept
+}
+
+// lines tells the story for people.
+func (s *Story) lines() (lines []string) {
+	width := 0
+	for _, name := range s.Threads {
+		width = max(width, len(name))
+	}
+	for _, step := range s.Steps {
+		if step.Switch {
+			if step.Forced {
+				lines = append(lines, "--- "+step.Text+" ---")
+			} else {
+				lines = append(lines, "    ("+step.Text+")")
+			}
+			continue
+		}
+		where := step.Function
+		if step.Line != "" {
+			where = strings.TrimSpace(where + " " + step.Line)
+		}
+		line := fmt.Sprintf("%-*s  %s", width, s.name(step.Thread), step.Text)
+		if where != "" {
+			line = fmt.Sprintf("%-*s  [%s]", width+50, line, where)
+		}
+		lines = append(lines, line)
+		if step.Note != "" {
+			lines = append(lines, fmt.Sprintf("%-*s  ^ %s", width, "", step.Note))
+		}
+	}
+	if s.Left > 0 {
+		lines = append(lines, fmt.Sprintf("(%d steps that do not matter were left out)", s.Left))
+	}
+	return append(lines, strings.Split(s.End, "\n")...)
+}
+
+// switchOf is a switch as a scheduler tells it.
+func switchOf(s sched.Switch) Switch {
+	forced := s.Choice > 0 && s.Point != sched.PointWait && s.Point != sched.PointEnd && s.Point != sched.PointIdle
+	return Switch{Step: s.Step, From: s.From.ID(), To: s.To.ID(), Point: s.Point, Forced: forced}
+}
