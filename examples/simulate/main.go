@@ -2,7 +2,7 @@
 // whatever goes wrong with machines, clocks, disks and networks, over many seeds, until one run is not linearizable, and tells the story of
 // that run. Then it runs the corrected store.
 //
-//	go run ./examples/simulate                       # both bugs, then the corrected store over 50 seeds
+//	go run ./examples/simulate                       # both bugs, then the corrected store over 25 seeds
 //	go run ./examples/simulate -bug local-reads      # one of them
 //	go run ./examples/simulate -bug "" -seeds 2000   # the corrected store
 package main
@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	bug := flag.String("bug", "all", "`BUG` to look for: ack-before-sync, local-reads, all, or none if empty")
-	seeds := flag.Uint64("seeds", 0, "how many seeds to run (default: 1000 with a bug, 50 without)")
+	seeds := flag.Uint64("seeds", 0, "how many seeds to run (default: 1000 with a bug, 25 without)")
 	first := flag.Uint64("first", 1, "the first seed")
 	flag.Parse()
 	bugs := []string{*bug}
@@ -38,7 +38,7 @@ func main() {
 		n := *seeds
 		if n == 0 {
 			if n = 1000; b == "" {
-				n = 50
+				n = 25
 			}
 		}
 		if err := run(ctx, os.Stdout, b, *first, n); err != nil {
@@ -94,8 +94,9 @@ func store(wasm []byte, bug string) simulate.Simulation {
 	return s
 }
 
-// client writes and reads until the run is over.
+// client writes and reads until the run is over. It stays with the replica that has answered last.
 func client(a *simulate.Actor) error {
+	node := ""
 	for n := 1; ; n++ {
 		if err := a.Sleep(time.Duration(a.Rand.IntN(150)) * time.Millisecond); err != nil {
 			return err
@@ -107,7 +108,9 @@ func client(a *simulate.Actor) error {
 			request = "put " + o.Key + "=" + o.Value
 		}
 		for tries := 0; tries < 20; tries++ {
-			node := []string{"n1", "n2", "n3"}[a.Rand.IntN(3)]
+			if node == "" {
+				node = []string{"n1", "n2", "n3"}[a.Rand.IntN(3)]
+			}
 			call := a.Now()
 			answer := ask(a, node, request)
 			if value, ok := strings.CutPrefix(answer, "ok"); ok {
@@ -117,6 +120,7 @@ func client(a *simulate.Actor) error {
 				a.Record(o, call)
 				break
 			}
+			node = ""
 			if answer != "no" && o.Write { // it may have happened
 				o.Unknown = true
 				a.Record(o, call)

@@ -39,7 +39,7 @@ func (o Operation) what() string {
 
 // CheckRegisters reports whether operations are linearizable, where each key is a register that is "" at the start: whether for
 // each key there is an order, in which every operation lies between its call and its return, such that each read
-// returns what was written last. The error names the key and tells its operations.
+// returns what was written last. The error is a [*HistoryError].
 //
 // It searches with memory of the states it has been in (Wing and Gong, Lowe). Its time grows with how many operations overlap:
 // a thousand operations of a handful of clients take milliseconds.
@@ -53,17 +53,58 @@ func CheckRegisters(history []Operation) error {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		ops := keys[key]
 		slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
-		r := register{ops: ops, done: make([]byte, (len(ops)+7)/8), seen: map[string]bool{}}
-		for _, o := range ops {
-			if !o.Unknown {
-				r.left++
+		if linearizable(ops) {
+			continue
+		}
+		// The first operation whose return cannot be explained: those that had not returned by then may yet have any effect.
+		ends := slices.Clone(ops)
+		slices.SortStableFunc(ends, func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
+		i, _ := slices.BinarySearchFunc(ends, true, func(o Operation, _ bool) int {
+			if linearizable(until(ops, o.Return)) {
+				return -1
 			}
-		}
-		if !r.search(0, "") {
-			return fmt.Errorf("not linearizable: no order of the operations on %s explains what was read", key)
-		}
+			return 0
+		})
+		return &HistoryError{Operation: ends[min(i, len(ends)-1)]}
 	}
 	return nil
+}
+
+// HistoryError says that operations are not linearizable.
+type HistoryError struct {
+	// Operation is the first that cannot be explained: without it, and what returned later, there is an order.
+	Operation Operation
+}
+
+// Error implements error.
+func (e *HistoryError) Error() string {
+	o := e.Operation
+	return fmt.Sprintf("not linearizable: no order of the operations on %s explains that %s %s and returns at %.4fs", o.Key, o.Client, o.what(), o.Return.Seconds())
+}
+
+// until is what was known at a time: operations that had not returned are unknown.
+func until(ops []Operation, at time.Duration) []Operation {
+	var known []Operation
+	for _, o := range ops {
+		if o.Return > at {
+			o.Unknown = true
+		}
+		if o.Call <= at && (o.Write || !o.Unknown) {
+			known = append(known, o)
+		}
+	}
+	return known
+}
+
+// linearizable reports whether there is an order of operations on one register, which are sorted by their calls.
+func linearizable(ops []Operation) bool {
+	r := register{ops: ops, done: make([]byte, (len(ops)+7)/8), seen: map[string]bool{}}
+	for _, o := range ops {
+		if !o.Unknown {
+			r.left++
+		}
+	}
+	return r.search(0, "")
 }
 
 // register is the search for an order of the operations on one.

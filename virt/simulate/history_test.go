@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -37,6 +38,21 @@ func TestCheckRegisters(t *testing.T) {
 		if err := CheckRegisters(test.history); (err == nil) != test.ok {
 			t.Errorf("%s: %v, want ok %v", name, err, test.ok)
 		}
+	}
+}
+
+// The error names the first operation that cannot be explained, and not one that follows from it.
+func TestHistoryError(t *testing.T) {
+	op := func(write bool, value string, call, ret time.Duration) Operation {
+		return Operation{Client: "c", Key: "x", Write: write, Value: value, Call: call, Return: ret}
+	}
+	history := []Operation{
+		op(true, "a", 1, 2), op(false, "a", 3, 4), op(true, "b", 5, 20), op(false, "b", 6, 7), op(false, "a", 8, 9), op(false, "b", 10, 11),
+		op(false, "a", 12, 13), op(true, "c", 21, 22), op(false, "c", 23, 24),
+	}
+	err, ok := errors.AsType[*HistoryError](CheckRegisters(history))
+	if !ok || err.Operation != history[4] {
+		t.Errorf("%v, want the read from 8 to 9", err)
 	}
 }
 

@@ -219,7 +219,8 @@ func class(err error) string {
 	return text
 }
 
-// Story tells a run that failed to people: what, which faults matter, what happened, and how to repeat it.
+// Story tells a run that failed to people: what, which faults matter, what happened, and how to repeat it. Of a history that is not
+// linearizable it tells what happened until the operation that cannot be explained.
 func (s *Shrunk) Story(command string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d fails: %v\n", s.Seed, s.Failure)
@@ -232,8 +233,19 @@ func (s *Shrunk) Story(command string) string {
 	for _, f := range s.Plan {
 		fmt.Fprintf(&b, "  %v\n", f)
 	}
-	b.WriteString("What happened:\n")
+	wrong, history := errors.AsType[*HistoryError](s.Failure)
+	if history {
+		fmt.Fprintf(&b, "What happened, without operations on anything but %s:\n", wrong.Operation.Key)
+	} else {
+		b.WriteString("What happened:\n")
+	}
 	for _, e := range s.Events {
+		if history && e.At > wrong.Operation.Return {
+			break
+		}
+		if history && e.key != "" && e.key != wrong.Operation.Key {
+			continue
+		}
 		fmt.Fprintf(&b, "  %v\n", e)
 	}
 	if command != "" {

@@ -49,6 +49,8 @@ type Event struct {
 	At   time.Duration // since the start
 	Who  string        // a node, a client, or "" for the world
 	What string
+
+	key string // of an operation
 }
 
 // String returns the event in one line.
@@ -92,7 +94,10 @@ func (w *World) node(name string) *node {
 }
 
 func (w *World) log(who, format string, args ...any) {
-	e := Event{At: w.Now(), Who: who, What: fmt.Sprintf(format, args...)}
+	w.event(Event{At: w.Now(), Who: who, What: fmt.Sprintf(format, args...)})
+}
+
+func (w *World) event(e Event) {
 	w.events = append(w.events, e)
 	fmt.Fprintf(w.hash, "%d %s %s\n", e.At, e.Who, e.What)
 	w.step()
@@ -100,7 +105,7 @@ func (w *World) log(who, format string, args ...any) {
 
 func (w *World) record(o Operation) {
 	w.history = append(w.history, o)
-	w.log(o.Client, "%s", o.what())
+	w.event(Event{At: w.Now(), Who: o.Client, What: o.what(), key: o.Key})
 }
 
 // step checks the invariant.

@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,15 +49,24 @@ func (s state) String() string {
 	return string(text)
 }
 
-func parse(text string) (s state, err error) { return s, json.Unmarshal([]byte(text), &s) }
+func parse(text string) (s state, err error) {
+	err = json.Unmarshal([]byte(text), &s)
+	return s, err
+}
 
-// replica is this node. mu guards it; leading is held by the one proposal that is under way.
+// replica is this node. leading is held by the one proposal that is under way, mu for the rest.
 type replica struct {
 	mu      sync.Mutex
 	state   state
 	leader  bool
 	heard   time.Time // when a leader was heard of
 	leading sync.Mutex
+}
+
+func (r *replica) now() (s state, leader bool, heard time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.leader, r.heard
 }
 
 // save makes a state durable: a new file, synced, renamed over the old one.
@@ -72,11 +82,10 @@ func (r *replica) save(s state) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(stateFile+".new", stateFile); err != nil {
-		return err
+	if err = os.Rename(stateFile+".new", stateFile); err == nil {
+		r.state = s
 	}
-	r.state = s
-	return nil
+	return err
 }
 
 func (r *replica) load() error {
@@ -94,38 +103,33 @@ func (r *replica) handle(line string) string {
 	op, rest, _ := strings.Cut(line, " ")
 	switch op {
 	case "promise": // TERM: never accept a smaller one again
-		var term int
-		fmt.Sscan(rest, &term)
+		term, _ := strconv.Atoi(rest)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		s := r.state
 		if term <= s.Promised {
-			return fmt.Sprintf("no %d", s.Promised)
+			return "no"
 		}
 		s.Promised = term
 		if r.save(s) != nil {
-			return "no 0"
+			return "no"
 		}
 		r.leader, r.heard = false, time.Now()
 		return "yes " + s.String()
 	case "accept": // STATE: of the leader of its promised term
 		s, err := parse(rest)
 		if err != nil {
-			return "no 0"
+			return "no"
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if s.Promised < r.state.Promised {
-			return fmt.Sprintf("no %d", r.state.Promised)
+			return "no"
 		}
+		r.leader = r.leader && s.Promised == r.state.Promised
 		r.heard = time.Now()
-		if s.newer(r.state) || s.Promised > r.state.Promised {
-			if s.Promised > r.state.Promised {
-				r.leader = false
-			}
-			if r.save(s) != nil {
-				return "no 0"
-			}
+		if (s.newer(r.state) || s.Promised > r.state.Promised) && r.save(s) != nil {
+			return "no"
 		}
 		return "yes"
 	case "get", "put":
@@ -138,9 +142,7 @@ func (r *replica) handle(line string) string {
 func (r *replica) client(op, rest string) string {
 	r.leading.Lock()
 	defer r.leading.Unlock()
-	r.mu.Lock()
-	leader, s := r.leader, r.state
-	r.mu.Unlock()
+	s, leader, _ := r.now()
 	if !leader {
 		return "no"
 	}
@@ -151,12 +153,8 @@ func (r *replica) client(op, rest string) string {
 		}
 		return "ok " + s.KV[key]
 	}
-	kv := maps.Clone(s.KV)
-	if kv == nil {
-		kv = map[string]string{}
-	}
-	kv[key] = value
-	s.KV, s.Term, s.Index = kv, s.Promised, s.Index+1
+	s.KV, s.Term, s.Index = maps.Clone(s.KV), s.Promised, s.Index+1
+	s.KV[key] = value
 	if !r.propose(s) {
 		return "unknown"
 	}
@@ -173,22 +171,15 @@ func (r *replica) propose(s state) bool {
 	}
 	r.leader = ok // one that cannot save what it has sent must not send another state as that version
 	r.mu.Unlock()
-	return ok && r.majority(append(answers, "yes"))
+	return ok && majority(answers)
 }
 
-// majority reports whether most said yes. A larger term ends the leadership.
-func (r *replica) majority(answers []string) bool {
-	n := 0
+// majority reports whether most replicas said yes; this one does.
+func majority(answers []string) bool {
+	n := 1
 	for _, a := range answers {
-		var term int
 		if strings.HasPrefix(a, "yes") {
 			n++
-		} else if fmt.Sscanf(a, "no %d", &term); term > 0 {
-			r.mu.Lock()
-			if term > r.state.Promised {
-				r.leader = false
-			}
-			r.mu.Unlock()
 		}
 	}
 	return n > (len(peers)+1)/2
@@ -200,11 +191,9 @@ func (r *replica) ask(line string) []string {
 	for _, p := range peers {
 		go func() { answers <- call(p, line) }()
 	}
-	var all []string
-	for range peers {
-		if a := <-answers; a != "" {
-			all = append(all, a)
-		}
+	all := make([]string, len(peers))
+	for i := range all {
+		all[i] = <-answers
 	}
 	return all
 }
@@ -217,9 +206,7 @@ func call(peer, line string) string {
 	}
 	defer f.Close()
 	f.SetDeadline(time.Now().Add(rpcTime))
-	if _, err := fmt.Fprintln(f, line); err != nil {
-		return ""
-	}
+	fmt.Fprintln(f, line) // an error shows when the answer is read
 	answer, err := bufio.NewReader(f).ReadString('\n')
 	if err != nil {
 		return ""
@@ -249,7 +236,7 @@ func (r *replica) campaign() {
 			}
 		}
 	}
-	if !r.majority(append(answers, "yes")) {
+	if !majority(answers) {
 		return
 	}
 	best.Promised, best.Term = s.Promised, s.Promised
@@ -267,17 +254,12 @@ func (r *replica) watch() {
 	patience := func() time.Duration { return 3*tick + rand.N(3*tick) }
 	for wait := patience(); ; {
 		time.Sleep(tick)
-		r.mu.Lock()
-		leader, silent := r.leader, time.Since(r.heard)
-		r.mu.Unlock()
-		if leader {
+		if _, leader, heard := r.now(); leader {
 			r.leading.Lock()
-			r.mu.Lock()
-			s := r.state
-			r.mu.Unlock()
+			s, _, _ := r.now()
 			r.propose(s)
 			r.leading.Unlock()
-		} else if silent > wait {
+		} else if time.Since(heard) > wait {
 			wait = patience()
 			r.campaign()
 		}
@@ -290,22 +272,22 @@ func main() {
 			peers = append(peers, p)
 		}
 	}
-	r := &replica{heard: time.Now()}
-	if err := r.load(); err != nil {
-		fmt.Println("the state is damaged:", err)
-		os.Exit(1)
+	r := &replica{state: state{KV: map[string]string{}}, heard: time.Now()}
+	err := r.load()
+	l, lerr := net.FileListener(os.NewFile(4, "listener"))
+	if err = errors.Join(err, lerr); err == nil {
+		go r.watch()
+		err = r.serve(l)
 	}
-	l, err := net.FileListener(os.NewFile(4, "listener"))
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	go r.watch()
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+func (r *replica) serve(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
+			return err
 		}
 		go func() {
 			defer c.Close()
