@@ -45,6 +45,7 @@
 //	see calls                                 [WithTrace]; count them: [WithUsage]
 //	make calls fail                           [WithFaults]; operations of a file system: package vfs/faultfs
 //	repeat a run exactly                      [Deterministic]; find races: package virt/explore; test: package virt/virttest
+//	simulate several guests, and faults       package virt/simulate
 //	record a run and replay it                [WithRecording], package virt/replay
 //	use it from code written for wazero       package virt/dropin
 //
