@@ -290,6 +290,9 @@ func (h *Host) finishClose(ctx context.Context) error {
 		for _, m := range h.modules {
 			errs = append(errs, m.Close(ctx))
 		}
+		for _, m := range h.plugModules {
+			errs = append(errs, m.Close(ctx))
+		}
 		errs = append(errs, h.variants.close(ctx))
 	}
 	return errors.Join(errs...)

@@ -37,6 +37,7 @@
 //	limit one guest; all guests together      [WithLimits] or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
 //	answer imports that are not WASI          [WithFunctions] (recorded); [WithModules] (wazero host modules)
 //	change or watch WASI calls                [WithMiddleware]
+//	have WASI answered by WebAssembly         [Host.CompilePlug], [WithPlug]
 //	link modules that import from each other  [Host.CompileLinked], [WithLibrary]
 //	answer some WASI calls by myself          [WithReplacement]; by another host module: [WithFallback]
 //	forbid calls or paths                     [WithPolicy]

@@ -117,6 +117,7 @@ var notInDropIn = map[string]string{
 	"WithAllowedImports":   noCompiling,
 	"WithMemoryLimit":      "wazero allocates the memory: use wazero.RuntimeConfig.WithMemoryLimitPages",
 	"WithModules":          "instantiate the modules in the runtime yourself",
+	"WithPlug":             noCompiling,
 	"WithLibrary":          "instantiate the library in the runtime yourself",
 	"WithFunctions":        "export the functions with the runtime's NewHostModuleBuilder",
 	"WithSerializedCalls":  noCalling,

@@ -67,7 +67,7 @@ func (t *thread) refuel() {
 			return
 		}
 	}
-	if b := t.guest.observer; b != nil {
+	if b := t.observer(); b != nil {
 		slice = b.refueled(slice)
 	}
 	t.guest.usage.fuel.Add(slice)

@@ -34,9 +34,10 @@ type Guest struct {
 	main        *thread
 	group       *sched.Group
 	base        context.Context // for what is not part of a call: its values are those of Instantiate's
-	libraries   []*library      // in the order in which they are made
-	shared      *shared         // nil where the module has no shared memory
-	adopted     bool            // the embedder instantiated the module itself
+	plugs       []*plug
+	libraries   []*library // in the order in which they are made
+	shared      *shared    // nil where the module has no shared memory
+	adopted     bool       // the embedder instantiated the module itself
 	streams     [3]vfs.Stream
 	lent        []lender // of the streams that it was given
 	ns          *vfs.Namespace
@@ -506,7 +507,7 @@ func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64)
 	})
 	t.exports.put(t.mod, name, fn)
 	t.showUsage()
-	for _, l := range g.libraries {
+	for l := range g.instances {
 		l.t.showUsage()
 	}
 	if c := g.atPoint; c != nil && c.reached && !g.ended.Load() {

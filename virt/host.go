@@ -112,10 +112,11 @@ type Host struct {
 	compilations map[compilationKey]*compilation
 	guests       map[*Guest]struct{} // that have not been closed
 	siblings     map[*Host]struct{}
-	lingering    map[*Guest]struct{} // closed, with goroutines in code of the embedder's
-	own          []api.Module        // that WithModules made
-	added        uint64              // guests, ever
-	disks        map[vfs.FS]vfs.FS   // on the Host's budget
+	lingering    map[*Guest]struct{}   // closed, with goroutines in code of the embedder's
+	own          []api.Module          // that WithModules made
+	plugModules  map[string]api.Module // what plugs import, once there is one
+	added        uint64                // guests, ever
+	disks        map[vfs.FS]vfs.FS     // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool

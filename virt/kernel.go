@@ -72,7 +72,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 			}
 			if !t.guest.ended.Load() {
 				t.attach()
-				if b := t.guest.observer; b != nil && !quiet {
+				if b := t.observer(); b != nil && !quiet {
 					b.enter(t)
 					if name == reservedModule {
 						b.kernel(t, i, stack)

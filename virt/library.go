@@ -136,9 +136,6 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 	}
 	missing := g.unlinked(g.module.info, all)
 	for _, c := range all {
-		if c.module.host.first() != g.host.first() {
-			return fmt.Errorf("WithLibrary: %s: the module: %w", safetext.Quote(c.name), ErrOtherHost)
-		}
 		if sharedMemory(c.module.info) != nil {
 			return fmt.Errorf("WithLibrary: %s has shared memory", safetext.Quote(c.name))
 		}
@@ -153,24 +150,15 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 	for _, c := range all {
 		l := &library{libraryConfig: c}
 		g.libraries = append(g.libraries, l)
-		if !c.module.uses.enter() {
-			return fmt.Errorf("WithLibrary: %s: the module is %w", safetext.Quote(c.name), ErrClosed)
+		if err := g.prepareLibrary(l, "WithLibrary: "+safetext.Quote(c.name)); err != nil {
+			return err
 		}
-		l.used = true
-		args, env := g.main.args, g.main.env
 		if c.own {
 			opts := slices.Concat(c.opts, []GuestOption{withoutLibraries})
 			if l.world, err = g.host.newGuest(ctx, c.module, opts); err != nil {
 				return fmt.Errorf("the library %s: %w", safetext.Quote(c.name), err)
 			}
-			args, env = l.world.main.args, l.world.main.env
-		}
-		l.t = g.newThread(args, env)
-		vfslink.Alone(&l.t.files, false)
-		vfslink.Share(g.files)
-		l.t.module, l.t.root, l.t.record, l.t.meter = c.module, g.main, g.main.record, g.main.meter
-		if l.world != nil {
-			l.t.world = l.world
+			l.t.world, l.t.args, l.t.env = l.world, l.world.main.args, l.world.main.env
 			l.t.files.Table, l.t.poller.Lookup = l.world.files, descriptors{l.world.files}
 		}
 		if c.fuel != 0 {
@@ -180,9 +168,39 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 	return nil
 }
 
-// withoutLibraries and without recordings are worlds of libraries, which are no guests themselves.
+// prepareLibrary makes the thread of a library, and keeps its module open.
+func (g *Guest) prepareLibrary(l *library, what string) error {
+	if l.module.host.first() != g.host.first() {
+		return fmt.Errorf("%s: the module: %w", what, ErrOtherHost)
+	}
+	if !l.module.uses.enter() {
+		return fmt.Errorf("%s: the module is %w", what, ErrClosed)
+	}
+	l.used = true
+	l.t = g.newThread(g.main.args, g.main.env)
+	vfslink.Alone(&l.t.files, false)
+	vfslink.Share(g.files)
+	l.t.module, l.t.root, l.t.record, l.t.meter = l.module, g.main, g.main.record, g.main.meter
+	return nil
+}
+
+// instances are the libraries and plugs, in the order in which they are made.
+func (g *Guest) instances(yield func(*library) bool) {
+	for _, l := range g.libraries {
+		if !yield(l) {
+			return
+		}
+	}
+	for _, p := range g.plugs {
+		if !yield(p.library) {
+			return
+		}
+	}
+}
+
+// withoutLibraries is for worlds of libraries, which are no guests themselves.
 var withoutLibraries = guestOption("LibraryWorld", func(c *config) error {
-	c.libraries, c.recording, c.hash = nil, nil, false
+	c.libraries, c.plugs, c.recording, c.hash = nil, nil, nil, false
 	return nil
 })
 
@@ -210,15 +228,20 @@ func (g *Guest) resolve(name string) api.Module {
 			return l.t.mod
 		}
 	}
+	if name == plugModule || name == nextModule {
+		if m := g.host.first().resolvePlug(name); m != nil {
+			return m
+		}
+	}
 	return g.host.resolve(name)
 }
 
 // instantiateLibraries makes the instances of the libraries and initializes them. It runs as the guest's first thread.
 func (g *Guest) instantiateLibraries(ctx context.Context, task *sched.Thread) error {
 	defer g.bindLibraries(task)()
-	for _, l := range g.libraries {
+	for l := range g.instances {
 		if err := g.instantiateLibrary(ctx, l); err != nil {
-			return fmt.Errorf("the library %s: %w", safetext.Quote(l.name), err)
+			return fmt.Errorf("the library or plug %s: %w", safetext.Quote(l.module.Name()), err)
 		}
 	}
 	return nil
@@ -251,15 +274,15 @@ func (g *Guest) instantiateLibrary(ctx context.Context, l *library) error {
 
 // bindLibraries makes task what libraries wait with, until the returned function is called.
 func (g *Guest) bindLibraries(task *sched.Thread) (unbind func()) {
-	if len(g.libraries) == 0 {
+	if len(g.libraries)+len(g.plugs) == 0 {
 		return func() {}
 	}
-	for _, l := range g.libraries {
+	for l := range g.instances {
 		l.t.bind(task)
 		l.t.resetCells()
 	}
 	return func() {
-		for _, l := range g.libraries {
+		for l := range g.instances {
 			l.t.task = nil
 			l.t.wait(poll.NewTask(g.group.Context()))
 		}
@@ -282,7 +305,7 @@ func (t *thread) resetCells() {
 // settleFuel gives back the fuel that the guest's first thread has left. See [thread.settleFuel].
 func (g *Guest) settleFuel() (exhausted bool) {
 	exhausted = g.main.settleFuel()
-	for _, l := range g.libraries {
+	for l := range g.instances {
 		exhausted = l.t.settleFuel() || exhausted
 	}
 	return exhausted
@@ -291,8 +314,7 @@ func (g *Guest) settleFuel() (exhausted bool) {
 // closeLibraries lets go of libraries, in which nothing runs any more. The guest's own instance has been closed.
 func (g *Guest) closeLibraries(ctx context.Context) error {
 	var errs []error
-	for i := len(g.libraries) - 1; i >= 0; i-- {
-		l := g.libraries[i]
+	for l := range g.instances {
 		if l.t != nil && l.t.mod != nil {
 			g.host.first().threads.Delete(l.t.mod)
 			errs = append(errs, l.t.mod.Close(ctx))

@@ -68,7 +68,7 @@ func (m *linear) Reallocate(size uint64) []byte {
 	g := m.t.guest
 	charged, all := g.charged, size+g.memoryBesides(m)
 	granted := all <= m.limit && g.charge(all)
-	if b := g.observer; b != nil {
+	if b := m.t.observer(); b != nil {
 		granted = !b.refuses(size, granted)
 	}
 	if !granted {
@@ -89,7 +89,7 @@ func (g *Guest) memoryBesides(m *linear) (size uint64) {
 	if lin := g.main.lin; lin != nil && lin != m {
 		size = uint64(len(lin.mapped.Bytes()))
 	}
-	for _, l := range g.libraries {
+	for l := range g.instances {
 		if lin := l.t.lin; lin != nil && lin != m {
 			size += uint64(len(lin.mapped.Bytes()))
 		}

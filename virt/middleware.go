@@ -371,6 +371,11 @@ func chained(g *Guest, i int, f *function, next callFunc) callFunc {
 	if chain == nil {
 		return nil
 	}
+	return through(chain, next)
+}
+
+// through is a call that goes through Handlers, the outermost first.
+func through(chain []Handler, next callFunc) callFunc {
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		c := t.enter(f, p, chain, next)
 		if c == nil {

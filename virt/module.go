@@ -21,6 +21,7 @@ type Module struct {
 	host    *Host
 	adopted bool // wazero instantiates it
 	linked  bool // it imports from libraries
+	plug    bool // CompilePlug made it
 	// preview1 is the Host's module, if the module imports other signatures than the first; else nil.
 	preview1 api.Module
 	uses     gate // by guests

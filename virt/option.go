@@ -70,6 +70,7 @@ type config struct {
 	replay         *replayer
 	hosted         hostFunctions
 	libraries      []libraryConfig
+	plugs          []plugConfig
 	played         []playedLibrary
 	access         bool
 	accesses       func(*Access) // nil for nobody

@@ -260,7 +260,7 @@ func (c *compilation) resultOf(err error) *Result {
 	}
 	if trap, ok := errors.AsType[*Trap](err); ok {
 		_, stack, _ := strings.Cut(err.Error(), stackHeader)
-		return &Result{Outcome: Trapped, Trap: &Trap{Kind: trap.Kind, Message: trap.Message, Stack: c.stack(stack), Err: trap.Err}}
+		return &Result{Outcome: Trapped, Trap: &Trap{Kind: trap.Kind, Message: trap.Message, Stack: trap.Stack + c.stack(stack), Err: trap.Err}}
 	}
 	if trap := c.waitTrap(err); trap != nil {
 		return &Result{Outcome: Trapped, Trap: trap}

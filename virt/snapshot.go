@@ -107,8 +107,8 @@ func (g *Guest) checkSnapshot() error {
 	switch c := g.module.captured(); {
 	case g.adopted || g.module.info == nil:
 		return errors.New("snapshot: the embedder instantiated the module itself: use Host.Instantiate")
-	case g.libraries != nil:
-		return errors.New("snapshot: the guest has libraries, whose instances cannot be saved")
+	case g.libraries != nil || g.plugs != nil:
+		return errors.New("snapshot: the guest has libraries or plugs, whose instances cannot be saved")
 	case c == nil:
 		return errors.New("snapshot: the Host runs modules as they are: build it without WithoutPreemption")
 	case len(c.Refused) > 0:

@@ -27,6 +27,7 @@ type thread struct {
 	mod    api.Module
 	module *Module // of mod
 	guest  *Guest
+	plug   *plug   // whose instance it is, else nil
 	world  *Guest  // of a library with its own; else nil
 	root   *thread // that calls the instance of a library, which this one is for; else nil
 	task   *sched.Thread
@@ -94,6 +95,14 @@ func (t *thread) first() *thread {
 		return t.root
 	}
 	return t
+}
+
+// observer is the guest's, if it sees what the thread does. It sees calls that plugs answer, and not how.
+func (t *thread) observer() observer {
+	if t.plug != nil {
+		return nil
+	}
+	return t.guest.observer
 }
 
 // random is where the thread's random numbers come from.

@@ -102,7 +102,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	}
 	g.chains, g.hosted = g.compose()
 	g.main = g.newThread(args, env)
-	if err := g.prepareLibraries(ctx); err != nil {
+	if err := errors.Join(g.prepareLibraries(ctx), g.preparePlugs()); err != nil {
 		return nil, errors.Join(err, g.closeLibraries(ctx))
 	}
 	return g, nil

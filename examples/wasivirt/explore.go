@@ -137,6 +137,7 @@ func (e *exploration) writePage(r *explore.Report) (err error) {
 // check refuses flags that make no sense for many runs.
 func (e *exploration) check() error {
 	for name, set := range map[string]bool{
+		"-plug": e.plugs != nil, "-status": e.status != "",
 		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-export": e.exports != nil, "-listen": e.listen != nil,
 		"-invoke": e.invoke != "", "-untrusted": e.untrusted, "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
 	} {

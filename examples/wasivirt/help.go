@@ -43,7 +43,7 @@ var flagGroups = []struct {
 	title string
 	flags []string
 }{
-	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from"}},
+	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from", "plug"}},
 	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy", "memory-model"}},
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "fuel", "memory", "disk", "output", "fds"}},
 	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},

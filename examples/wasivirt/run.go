@@ -48,7 +48,7 @@ func (s *size) Set(text string) error {
 // settings are the flags of run.
 type settings struct {
 	mounts, env, envPass, listen, faults, exports repeated
-	connect                                       repeated
+	connect, plugs                                repeated
 	clock, sched, argv0, invoke                   string
 	seed, deterministic, turns                    optional
 	threads, fds                                  int
@@ -168,6 +168,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.IntVar(&s.fds, "fds", 0, "`N` open descriptors at most (0: the default)")
 	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts")
 	f.Var(&s.faults, "fault", "`RULE`, repeatable: let calls go wrong, as in path_open:/data/*:nth=3:EIO")
+	f.Var(&s.plugs, "plug", "`FILE.wasm`, repeatable: a module that answers WASI functions of the guest; the last is outermost")
 	f.StringVar(&s.trace, "trace", "", "write each call to this `FILE`, or to standard error (-)")
 	f.StringVar(&s.traceFormat, "trace-format", "text", "text, json (an object a line), or perfetto (for ui.perfetto.dev)")
 	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most")
@@ -311,8 +312,12 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if name == "" {
 		name = filepath.Base(file)
 	}
-	guest, close, err := s.instantiate(ctx, host, module, recording, virt.WithName(name), virt.WithArgs(args...),
-		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))
+	plugged, err := s.plugged(ctx, host)
+	if err != nil {
+		return exitHost, err
+	}
+	guest, close, err := s.instantiate(ctx, host, module, append(plugged, recording, virt.WithName(name), virt.WithArgs(args...),
+		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))...)
 	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
 		return status(exit.Result, stderr), nil
 	} else if err != nil {
@@ -341,6 +346,22 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		return exitHost, fmt.Errorf("%s: %w", file, err)
 	}
 	return status(result, stderr), w.finish(guest)
+}
+
+// plugged compiles the modules of -plug.
+func (s *settings) plugged(ctx context.Context, host *virt.Host) (opts []virt.GuestOption, err error) {
+	for _, file := range s.plugs {
+		wasm, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("-plug: %w", err)
+		}
+		plug, err := host.CompilePlug(ctx, wasm)
+		if err != nil {
+			return nil, fmt.Errorf("-plug %s: %w", file, err)
+		}
+		opts = append(opts, virt.WithPlug(plug))
+	}
+	return opts, nil
 }
 
 // optionsInTime is options within -timeout, of which the guest gets what is left.
