@@ -92,14 +92,58 @@ type Config struct {
 // Run explores. The error says that a run could not be made. If ctx ends first, the error is its cause, and the report
 // tells of the runs that were made by then.
 func Run(ctx context.Context, c Config) (_ *Report, err error) {
-	e, err := newExplorer(ctx, c)
+	k, err := NewCampaign(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.host.Close(context.WithoutCancel(ctx))) }()
-	if err := e.measure(ctx); err != nil {
+	defer func() { err = errors.Join(err, k.Close(context.WithoutCancel(ctx))) }()
+	return k.run(ctx, k.config)
+}
+
+// Campaign explores one guest in parts: what all of them need is made once. It may be used by several goroutines.
+type Campaign struct {
+	config Config
+	host   *virt.Host // of which the runs' are siblings
+	module *virt.Module
+}
+
+// NewCampaign prepares to explore. It compiles the module and finds out what a livelock is.
+func NewCampaign(ctx context.Context, c Config) (*Campaign, error) {
+	k, err := prepare(ctx, c)
+	if err != nil {
 		return nil, err
 	}
+	e := k.explorer(k.config)
+	if err := e.measure(ctx); err != nil {
+		return nil, errors.Join(err, k.Close(context.WithoutCancel(ctx)))
+	}
+	k.config.Fuel = e.Fuel
+	return k, nil
+}
+
+// Run explores the seeds from first to last as [Run] does.
+func (k *Campaign) Run(ctx context.Context, first, last uint64) (*Report, error) {
+	c := k.config
+	c.First, c.Last, c.Seeds = first, last, nil
+	if last < first {
+		return nil, fmt.Errorf("explore: no seeds from %d to %d", first, last)
+	}
+	return k.run(ctx, c)
+}
+
+// Close frees the module. Nothing of the Campaign may run any more.
+func (k *Campaign) Close(ctx context.Context) error { return k.host.Close(ctx) }
+
+func (k *Campaign) explorer(c Config) *explorer {
+	e := &explorer{Config: c, host: k.host, module: k.module, outcomes: map[key]*Outcome{}}
+	if c.Time > 0 {
+		e.until = time.Now().Add(c.Time)
+	}
+	return e
+}
+
+func (k *Campaign) run(ctx context.Context, c Config) (_ *Report, err error) {
+	e := k.explorer(c)
 	if e.Systematic {
 		err = e.search(ctx)
 	} else {
@@ -156,7 +200,7 @@ type explorer struct {
 	tree     *tree
 }
 
-func newExplorer(ctx context.Context, c Config) (*explorer, error) {
+func prepare(ctx context.Context, c Config) (*Campaign, error) {
 	if c.Last < c.First && c.Seeds == nil {
 		return nil, fmt.Errorf("explore: no seeds from %d to %d", c.First, c.Last)
 	}
@@ -189,14 +233,11 @@ func newExplorer(ctx context.Context, c Config) (*explorer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explore: %w", err)
 	}
-	e := &explorer{Config: c, host: host, outcomes: map[key]*Outcome{}}
-	if c.Time > 0 {
-		e.until = time.Now().Add(c.Time)
-	}
-	if e.module, err = host.Compile(ctx, c.Wasm); err != nil {
+	m, err := host.Compile(ctx, c.Wasm)
+	if err != nil {
 		return nil, fmt.Errorf("explore: %w", errors.Join(err, host.Close(ctx)))
 	}
-	return e, nil
+	return &Campaign{c, host, m}, nil
 }
 
 // The bounds of what a run may take where Config.Fuel does not say it: so many times what the first run took, at least

@@ -126,6 +126,36 @@ func TestStoreBuffers(t *testing.T) {
 	}
 }
 
+// A Campaign's parts find what one exploration of all seeds finds, in whatever order they are run.
+func TestCampaign(t *testing.T) {
+	c := explore.Config{Wasm: bare(t, "race_counter"), First: 1, Last: 200, ShrinkRuns: -1}
+	want := map[string]int{}
+	for _, o := range explored(t, c).Outcomes {
+		want[o.What] = o.Seeds
+	}
+	k, err := explore.NewCampaign(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close(t.Context())
+	got := map[string]int{}
+	for _, first := range []uint64{151, 1, 101, 51} {
+		r, err := k.Run(t.Context(), first, first+49)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range r.Outcomes {
+			got[o.What] += o.Seeds
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("in parts (-whole +parts):\n%s", diff)
+	}
+	if _, err := k.Run(t.Context(), 2, 1); err == nil {
+		t.Error("no seeds were explored")
+	}
+}
+
 // A report of a campaign that was stopped tells of the runs that were made.
 func TestAnEndedContextLeavesAReport(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

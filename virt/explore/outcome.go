@@ -185,7 +185,7 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		}
 		fmt.Fprintf(&b, "\nseed %d: %v\n", o.Seed, o.Result)
 		if o.By != nil {
-			fmt.Fprintf(&b, "  found by %s\n", o.by())
+			fmt.Fprintf(&b, "  found by %s\n", o.by(r.ran()))
 		}
 		if command != nil && o.Order == nil {
 			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, nil))
@@ -199,6 +199,9 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		}
 		if o.Schedule != nil {
 			s := o.Schedule
+			if chance := s.chance(); chance != "" && o.Order == nil {
+				fmt.Fprintf(&b, "  %s\n", chance)
+			}
 			fmt.Fprintf(&b, "  with %d switches, from %d; %s:\n", len(s.Switches), s.Before, s.needs())
 			for _, line := range s.Story.lines() {
 				fmt.Fprintf(&b, "    %s\n", line)
@@ -257,13 +260,37 @@ func visible(line string) string {
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
+// ran is how many seeds each strategy had.
+func (r *Report) ran() map[string]int {
+	ran := map[string]int{}
+	for _, o := range r.Outcomes {
+		for name, n := range o.By {
+			ran[name] += n
+		}
+	}
+	return ran
+}
+
+// chance says how likely PCT finds an outcome: a bug that needs n decisions has a depth of n+1 at most.
+func (s *Schedule) chance() string {
+	if s.Threads == 0 || s.Choices == 0 {
+		return ""
+	}
+	seeds := float64(s.Threads)
+	for range s.Plan {
+		seeds *= float64(s.Choices)
+	}
+	return fmt.Sprintf("depth %d at most: pct:%d,%d finds it in at least one of %.3g seeds (%d threads, %d choices)",
+		len(s.Plan)+1, len(s.Plan)+1, s.Choices, seeds, s.Threads, s.Choices)
+}
+
 // by tells which strategies found an outcome, those first that found it most often.
-func (o *Outcome) by() string {
+func (o *Outcome) by(ran map[string]int) string {
 	names := slices.SortedFunc(maps.Keys(o.By), func(a, b string) int {
 		return cmp.Or(cmp.Compare(o.By[b], o.By[a]), cmp.Compare(a, b))
 	})
 	for i, name := range names {
-		names[i] = fmt.Sprintf("%s (%d)", name, o.By[name])
+		names[i] = fmt.Sprintf("%s (%d of %d)", name, o.By[name], ran[name])
 	}
 	return strings.Join(names, ", ")
 }

@@ -22,6 +22,9 @@ type Schedule struct {
 	Before, Runs int
 	// Story tells what happens.
 	Story *Story
+	// Threads is how many threads the run has, and Choices how often one of several was chosen: by them, and by the number of
+	// decisions, PCT's chance is known.
+	Threads, Choices int
 	// Minimal is set if the run has another outcome without any one of the Plan's decisions.
 	Minimal bool
 }
@@ -136,8 +139,12 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
+	choices := 0
+	if len(after) > 0 {
+		choices = int(after[len(after)-1].Step) + 1
+	}
 	story := tell.tell(newNames(e.Wasm), o)
-	return &Schedule{Story: story, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
+	return &Schedule{Story: story, Threads: len(story.Threads), Choices: choices, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
 }
 
 // fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the outcome (Zeller's ddmin). It

@@ -42,6 +42,8 @@ type Executor struct {
 	cache   wazero.CompilationCache
 	modules cached[*compiled]
 	trees   cached[*memfs.FS]
+	// campaigns are explorations, by the hash of a job without its seeds.
+	campaigns cached[*explore.Campaign]
 }
 
 // NewExecutor returns an Executor that reads and stores objects through c.
@@ -49,12 +51,14 @@ func NewExecutor(c *Client) *Executor { return newExecutor(c) }
 
 func newExecutor(o objects) *Executor {
 	e := &Executor{objects: o, cache: wazero.NewCompilationCache()}
+	e.campaigns.drop = func(c *explore.Campaign) { c.Close(context.Background()) }
 	e.modules.drop = func(c *compiled) { c.host.Close(context.Background()) }
 	return e
 }
 
 // Close frees the modules.
 func (e *Executor) Close(ctx context.Context) error {
+	e.campaigns.clear()
 	e.modules.clear()
 	return e.cache.Close(ctx)
 }
@@ -130,16 +134,26 @@ func (e *Executor) run(ctx context.Context, j Job, record bool) (_ *Result, reco
 
 // explore runs all seeds of the job's range.
 func (e *Executor) explore(ctx context.Context, j Job) (*Result, error) {
-	wasm, err := e.objects.Get(ctx, j.Module)
+	whole := j
+	whole.Seeds = nil
+	campaign, release, err := e.campaigns.get(whole.hash(), func() (*explore.Campaign, error) {
+		ctx := context.WithoutCancel(ctx) // other chunks go on with it
+		wasm, err := e.objects.Get(ctx, j.Module)
+		if err != nil {
+			return nil, err
+		}
+		c, err := e.exploration(ctx, j, wasm)
+		if err != nil {
+			return nil, err
+		}
+		c.First, c.Last, c.Workers, c.ShrinkRuns = j.Seeds.First, j.Seeds.Last, 1, -1
+		return explore.NewCampaign(ctx, c)
+	})
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.exploration(ctx, j, wasm)
-	if err != nil {
-		return nil, err
-	}
-	c.First, c.Last, c.Workers, c.ShrinkRuns = j.Seeds.First, j.Seeds.Last, 1, -1
-	report, err := explore.Run(ctx, c)
+	defer release()
+	report, err := campaign.Run(ctx, j.Seeds.First, j.Seeds.Last)
 	if err != nil {
 		return nil, err
 	}
