@@ -35,6 +35,9 @@ type handModule struct {
 	memory int        // pages of the memory that it exports; none where 0
 	start  int        // the index of the start function, where it is not 0
 	tables []string   // encoded
+	tags   int        // of the type of the first function
+	// elements are the functions that table 0 begins with.
+	elements []byte
 }
 
 // calling is the body of a function that passes its parameters on to function f.
@@ -78,11 +81,20 @@ func (m handModule) encode() []byte {
 	out = funcs.appendTo(out, 3)
 	out = tables.appendTo(out, 4)
 	out = memories.appendTo(out, 5)
+	var tags, elements section
+	for range m.tags {
+		tags.entry([]byte{0, 0})
+	}
+	if len(m.elements) > 0 {
+		elements.entry(append([]byte{0, opI32Const, 0, opEnd, byte(len(m.elements))}, m.elements...))
+	}
+	out = tags.appendTo(out, 13)
 	out = exports.appendTo(out, 7)
 	if m.start != 0 {
 		start := number(m.start)
 		out = append(append(append(out, 8), number(len(start))...), start...)
 	}
+	out = elements.appendTo(out, 9)
 	return code.appendTo(out, 10)
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,6 +63,23 @@ func endlessCode() map[string]handModule {
 		"memory.grow":      guest(loop(opI32Const, 1, opGrow, 0, opDrop)),
 		"tail calls":       guest([]byte{opReturn, 1}, []byte{opReturn, 0}),
 	}
+	table := func(m handModule, least int, functions ...byte) handModule {
+		m.tables, m.elements = []string{"\x70\x00" + string(binary.AppendUvarint(nil, uint64(least)))}, functions
+		return m
+	}
+	const many = 5_000_000
+	null := []byte{0xd0, 0x70}
+	all["table.fill"] = table(guest(loop(slices.Concat(number(0), null, number(many), []byte{prefixBulk, 17, 0})...)), many)
+	all["table.copy"] = table(guest(loop(three(0, 1, many-1, prefixBulk, 14, 0, 0)...)), many)
+	all["table.grow"] = table(guest(loop(slices.Concat(null, number(1), []byte{prefixBulk, 15, 0, opDrop})...)), 1)
+	all["table.set"] = table(guest(loop(slices.Concat(number(0), null, []byte{0x26, 0})...)), 1)
+	all["atomics"] = guest(loop(three(0, 1, 2, opDrop, prefixFence, 0x1e, 2, 0, opDrop)...))
+	all["call_indirect"] = table(guest(loop(opI32Const, 1, 0x11, 1, 0), nil), 2, 0, 1)
+	all["indirect tail calls"] = table(guest([]byte{opI32Const, 1, 0x13, 1, 0}, []byte{opI32Const, 0, 0x13, 0, 0}), 2, 0, 1)
+	all["call_ref"] = table(guest(loop(0xd2, 1, 0x14, 1), nil), 2, 0, 1)
+	throws := guest(loop(0x02, opEmpty, 0x1f, opEmpty, 1, 2, 0, 0x08, 0, opEnd, opEnd))
+	throws.tags = 1
+	all["throws"] = throws
 	// Functions without a cycle, each of which calls the next twice, and a start function that does.
 	dag := [][]byte{}
 	for i := range 45 {
@@ -80,7 +99,10 @@ func TestStopCode(t *testing.T) {
 		"compiler": virt.Options(), "fuel": virt.WithFuel(1 << 60), "depth": virt.WithMaxCallDepth(1000), "interpreter": virt.WithInterpreter(),
 	}
 	rounds := 3
-	if testing.Short() {
+	switch {
+	case os.Getenv("WASIVIRT_FULL") != "":
+		rounds = 100
+	case testing.Short():
 		rounds = 1
 	}
 	for name, module := range endlessCode() {
@@ -94,7 +116,10 @@ func TestStopCode(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 					done := make(chan error, 1)
 					go func() {
-						_, err := host.RunModule(ctx, m)
+						r, err := host.RunModule(ctx, m)
+						if err == nil && r.Outcome != virt.Canceled {
+							err = errors.New(r.String())
+						}
 						done <- err
 					}()
 					start := time.Now()
