@@ -169,7 +169,7 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	}
 	err := errors.Join(
 		contained(func() error { g.usage.stop(g); return nil }),
-		g.finishObserver(),
+		g.finishObserver(ctx),
 		contained(func() error { return g.flush(ctx) }),
 		contained(g.closeFiles),
 		contained(g.abandon))

@@ -1,6 +1,9 @@
 package virt_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -59,5 +62,31 @@ func TestDefaultWorldHasASize(t *testing.T) {
 	}
 	if n := size(virt.WithDiskLimit(4 * virt.DefaultDiskBytes)); n < 4*virt.DefaultDiskBytes {
 		t.Errorf("with a larger limit: %d bytes", n)
+	}
+}
+
+// TestHashOfFilesEndsWithTheContext: the hash of a tree ends with the context of the call that ended the guest, and Close says so.
+func TestHashOfFilesEndsWithTheContext(t *testing.T) {
+	host := newHost(t, virt.Deterministic(1), virt.WithHash())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough hashed")
+	mem := memfs.New()
+	for i := range 100 {
+		if err := mem.WriteFile(fmt.Sprint(i), make([]byte, 1<<16)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looked := 0
+	counting := hookedFS{mem, embedded{func() {
+		if looked++; looked == 10 {
+			cancel(cause)
+		}
+	}}}
+	g := newGuest(t, host, compiled(t, host, passing()), virt.WithMount("/", counting))
+	if _, err := g.Call(ctx, "proc_exit", 0); err == nil {
+		t.Fatal("proc_exit returned")
+	}
+	if err := g.Close(t.Context()); !errors.Is(err, cause) || looked > 20 {
+		t.Errorf("Close: %v after %d of 100 files", err, looked)
 	}
 }

@@ -242,7 +242,7 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 		contained(func() error { g.usage.stop(g); return nil }),
 		contained(func() error { return g.flush(ctx) }),
 		contained(g.abandon))
-	return g.Result(), errors.Join(err, g.finishObserver())
+	return g.Result(), errors.Join(err, g.finishObserver(ctx))
 }
 
 // Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function]. When it returns, what
@@ -359,7 +359,7 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 			results, err = nil, &ExitError{Result: g.Result()}
 		}
 		if g.ended.Load() && g.host.takesTurns() {
-			g.leaveInTurn()
+			g.leaveInTurn(ctx)
 		}
 	}
 	g.mark(func() { started = run(body) }) // the scheduler asks the clock, which may be the embedder's

@@ -2,6 +2,7 @@ package virt
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -58,7 +59,8 @@ func WithRecordingLimit(bytes uint64) GuestOption {
 
 // WithHash has [Result.Hash] tell apart runs that differ in anything that passed between guest and Host: the
 // calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
-// used up by then, the end, and the tree of files that is left. What [WithRecording] says about threads goes for it too.
+// used up by then, the end, and the tree of files that is left. The end of the context of Run or Close ends the hashing of files: a
+// guest that it canceled has no hash then. What [WithRecording] says about threads goes for it too.
 func WithHash() GuestOption {
 	return guestOption("WithHash", func(c *config) error { c.hash = true; return nil })
 }
@@ -91,7 +93,7 @@ type observer interface {
 	// refuses decides whether memory grows to size bytes, where the budgets say granted.
 	refuses(size uint64, granted bool) bool
 	// finish is called once, when nothing of the guest runs any more.
-	finish(g *Guest) error
+	finish(ctx context.Context, g *Guest) error
 }
 
 // recordState is what an observer keeps for each thread.
@@ -467,7 +469,7 @@ func (b *recorder) refuses(size uint64, granted bool) bool {
 }
 
 // finish records the end: how, and where the thread was that ran last.
-func (b *recorder) finish(g *Guest) error {
+func (b *recorder) finish(ctx context.Context, g *Guest) (err error) {
 	b.tellPrinted(nil)
 	var entries, fuel uint64
 	if b.last != nil {
@@ -476,17 +478,24 @@ func (b *recorder) finish(g *Guest) error {
 	}
 	b.Finish(endingOf(g.Result()), entries, fuel)
 	if b.hash != nil {
-		if err := hashTrees(b.hash, g); err != nil {
-			return fmt.Errorf("WithHash: %w", err)
-		}
 		g.mu.Lock()
-		b.hash.Sum(g.result.Hash[:0])
+		canceled := g.result.Outcome == Canceled
 		g.mu.Unlock()
+		switch err = hashTrees(ctx, b.hash, g); {
+		case err == nil:
+			g.mu.Lock()
+			b.hash.Sum(g.result.Hash[:0])
+			g.mu.Unlock()
+		case canceled && ctx.Err() != nil:
+			err = nil // what ended the guest ends the hash too
+		default:
+			err = fmt.Errorf("WithHash: %w", err)
+		}
 	}
-	if err := b.Close(); err != nil {
-		return fmt.Errorf("WithRecording: %w", err)
+	if e := b.Close(); e != nil {
+		err = errors.Join(err, fmt.Errorf("WithRecording: %w", e))
 	}
-	return nil
+	return err
 }
 
 // maxEndText is how much of an error's text a recording keeps.
@@ -537,11 +546,11 @@ func (g *Guest) WriteMemory(ptr uint32, b []byte) error {
 	return nil
 }
 
-// finishObserver ends the guest's recorder, once.
-func (g *Guest) finishObserver() error {
+// finishObserver ends the guest's recorder, once. The end of ctx ends the hash of files.
+func (g *Guest) finishObserver(ctx context.Context) error {
 	if g.observer == nil {
 		return nil
 	}
-	g.finished.Do(func() { g.observerErr = contained(func() error { return g.observer.finish(g) }) })
+	g.finished.Do(func() { g.observerErr = contained(func() error { return g.observer.finish(ctx, g) }) })
 	return g.observerErr
 }

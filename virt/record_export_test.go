@@ -80,7 +80,15 @@ func Framed(events, of []byte) []byte { return recording.Framed(events, of) }
 var (
 	HostileModules = hostileModules
 	Command        = command
+	WithLocals     = withLocals
+	Increments     = increments
 	UnsafeText     = unsafeText
 )
 
 const DefaultDiskBytes = defaultDiskBytes
+
+// UntrustedTakes reports whether the limits of [Untrusted] let a module in.
+func UntrustedTakes(wasm []byte) bool {
+	_, err := readModule(wasm, untrustedModuleLimits())
+	return err == nil
+}

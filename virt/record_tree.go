@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ const (
 	maxHashedDepth = 4096
 )
 
-// hashTrees adds all that the guest's mounts hold to h.
-func hashTrees(h hash.Hash, g *Guest) error {
+// hashTrees adds all that the guest's mounts hold to h. Errors: the cause of ctx's end.
+func hashTrees(ctx context.Context, h hash.Hash, g *Guest) error {
 	roots := map[string]*vfs.Root{}
 	for _, m := range g.ns.Mounts() {
 		if m.Path[0] == '/' {
@@ -43,7 +44,7 @@ func hashTrees(h hash.Hash, g *Guest) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		t := treeHash{h: h, left: maxHashedTree}
+		t := treeHash{ctx: ctx, h: h, left: maxHashedTree}
 		t.name(name)
 		if err := t.tree(roots[name]); err != nil {
 			return fmt.Errorf("the tree %s: %w", name, err)
@@ -54,6 +55,7 @@ func hashTrees(h hash.Hash, g *Guest) error {
 
 // treeHash adds one tree to a hash.
 type treeHash struct {
+	ctx  context.Context // looked at before each node and each piece of a file
 	h    hash.Hash
 	left int64 // bytes of contents
 	buf  [64 << 10]byte
@@ -130,6 +132,9 @@ func (t *treeHash) tree(root *vfs.Root) (err error) {
 
 // node adds what name stands for in a directory, and reports whether it is one.
 func (t *treeHash) node(dir *vfs.Root, name string) (isDir bool, err error) {
+	if t.ctx.Err() != nil {
+		return false, context.Cause(t.ctx)
+	}
 	a, err := dir.Lstat(name)
 	if err != nil {
 		return false, err
@@ -158,7 +163,18 @@ func (t *treeHash) file(dir *vfs.Root, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	n, err := io.CopyBuffer(struct{ io.Writer }{t.h}, io.LimitReader(f, min(maxHashed, t.left)), t.buf[:])
-	t.left -= n
-	return err
+	for left := min(maxHashed, t.left); left > 0; {
+		if t.ctx.Err() != nil {
+			return context.Cause(t.ctx)
+		}
+		n, err := f.Read(t.buf[:min(int64(len(t.buf)), left)])
+		t.h.Write(t.buf[:n]) // it never fails
+		left, t.left = left-int64(n), t.left-int64(n)
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package virt
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -332,4 +333,4 @@ func (r *replayer) refuses(size uint64, _ bool) bool {
 	return true
 }
 
-func (r *replayer) finish(*Guest) error { return nil }
+func (r *replayer) finish(context.Context, *Guest) error { return nil }

@@ -42,9 +42,9 @@ func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) 
 
 // leaveInTurn ends what others can see of the guest, which has ended, while its main thread has the turn. Its other threads leave
 // when they get theirs, and change nothing any more.
-func (g *Guest) leaveInTurn() {
+func (g *Guest) leaveInTurn(ctx context.Context) {
 	// Both errors are those of Close.
-	_ = g.finishObserver()
+	_ = g.finishObserver(ctx)
 	_ = g.closeFiles()
 	g.usage.stop(g)
 }

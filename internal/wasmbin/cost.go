@@ -13,6 +13,7 @@ import (
 //     loop each that is used in it, and an argument for each of these on every branch to it;
 //   - a local, and a value on the operand stack, that is live across blocks is listed at each of them;
 //   - a loop lists what is live in it at each block in it, again for each loop around;
+//   - each loop gets a check, which is many times as long as the shortest loop;
 //   - dominators are looked for by walking from block to block;
 //   - an address that memory was accessed at is listed at each block that the access is on all ways to.
 //
@@ -31,7 +32,7 @@ type functionCost struct {
 	known uint64 // addresses listed at the current block
 	dead  bool   // the code that is read cannot be reached
 
-	joins, live, loops, bounds uint64
+	joins, live, loops, bounds, checks uint64
 }
 
 // costLabel is a block that is open.
@@ -63,6 +64,7 @@ const (
 	loopWeight1024 = 14
 	pairWeight1024 = 12 // of two blocks
 	addrWeight1024 = 20 // of an address listed at a block
+	checkWeight    = 40 // of a loop's check
 	byteWeight     = 4  // what each byte of a body may cost without being counted
 )
 
@@ -73,7 +75,7 @@ func (f *functionCost) begin(signature arity) {
 		f.epoch = 1
 	}
 	f.signature, f.height, f.blocks = signature, 0, 1
-	f.joins, f.live, f.loops, f.bounds, f.known, f.dead = 0, 0, 0, 0, 0, false
+	f.joins, f.live, f.loops, f.bounds, f.checks, f.known, f.dead = 0, 0, 0, 0, 0, 0, false
 	f.touched = f.touched[:0]
 	f.labels = f.labels[:0]
 	f.open(opBlock, arity{results: signature.results})
@@ -122,6 +124,7 @@ func (f *functionCost) close() {
 	f.join(&l)
 	switch {
 	case l.op == opLoop:
+		f.checks++
 		f.joins += uint64(l.used) * (1 + edges)
 		f.loops += uint64(l.used+int64(f.height)) * (f.blocks - l.block + 1)
 	case edges > 0:
@@ -208,5 +211,5 @@ func (f *functionCost) end(bytes int) uint64 {
 	}
 	c := f.joins*joinWeight + f.live*liveWeight + (f.loops*loopWeight1024+f.bounds*addrWeight1024)>>10 +
 		f.blocks*f.blocks>>10*pairWeight1024
-	return c - min(c, uint64(bytes)*byteWeight)
+	return c - min(c, uint64(bytes)*byteWeight) + f.checks*checkWeight
 }
