@@ -238,7 +238,7 @@ func (g *Guest) runChild(main *sched.Thread, c *Child) {
 		g.main.settleFuel()
 		g.decide(&Result{Outcome: Exited})
 		// Now, and not when the thread has ended: others wait for its pipes and its end, and would seem to do so for ever.
-		_ = contained(func() error { g.leaveInTurn(); return nil })
+		_ = contained(func() error { g.leaveInTurn(g.base); return nil })
 		c.end()
 	})
 	returned = true
