@@ -34,5 +34,11 @@
 // # Locks
 //
 // In this order: Table.mu, OpenFile.mu, volume.appendMu, locks of the file system. Namespace.mu guards mounting alone: walkers
-// read the tree of mounts by atomic loads. No lock is held while a thread waits for a stream.
+// read the tree of mounts by atomic loads. No lock is held while a thread waits for a stream. OpenFile.mu is held during a read or write
+// of a file, so that fd_tell waits for a slow disk.
+//
+// # File systems that wait
+//
+// Operations have no context. A file system whose operations wait is made for one guest, by virt.WithMountFunc, with a context that ends
+// with the guest; see RATIONALE.md.
 package vfs

@@ -18,7 +18,8 @@ import (
 // BudgetSleep is the budget of time spent waiting with a deadline. Its end ends the guest.
 const BudgetSleep Budget = "sleep"
 
-// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together ([WithSharedLimits]). 0 is no limit.
+// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together ([WithSharedLimits]). 0 is no limit, with two
+// exceptions for a guest: Descriptors 0 is 1,024, and Threads 0 is none, because threads are granted.
 type Limits struct {
 	// Memory is bytes of linear memory. A guest that starts with more than is left is refused, growth fails in the guest.
 	Memory uint64

@@ -9,6 +9,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -23,6 +24,30 @@ func TestSchedulerThatEmbedsAParallel(t *testing.T) {
 	host := hostOf(t, virt.Deterministic(1), virt.WithScheduler(turns))
 	if r, err := host.Run(t.Context(), caller("sched_yield", "")); err != nil || !r.Success() {
 		t.Errorf("a scheduler that embeds a Seeded: %v, %v", r, err)
+	}
+}
+
+// TestComputingTakesTimeThroughALens: time passes while a guest computes, be it seen through a lens or not. A guest that spins until a
+// deadline would else never see it come.
+func TestComputingTakesTimeThroughALens(t *testing.T) {
+	computing := loop(abi.ModuleName, nil, nil, []call{{"clock_time_get", []any{1, uint64(0), resultAt}}})
+	var passed []time.Duration
+	for _, lens := range []func(clock.Clock) clock.Clock{
+		func(k clock.Clock) clock.Clock { return k },
+		func(k clock.Clock) clock.Clock { return clock.Offset(k, time.Hour) },
+		func(k clock.Clock) clock.Clock {
+			return clock.Deny(clock.Offset(k, time.Hour), wasip1.EPERM, wasip1.ClockProcessCPUTime)
+		},
+	} {
+		k := clock.NewVirtual(clock.WithAutoAdvance())
+		host := newHost(t, virt.Deterministic(1), virt.WithClock(lens(k)))
+		if _, err := newGuest(t, host, compiled(t, host, computing)).Call(t.Context(), "run", 100_000); err != nil {
+			t.Fatal(err)
+		}
+		passed = append(passed, k.Elapsed())
+	}
+	if passed[0] < 100*time.Microsecond || passed[1] != passed[0] || passed[2] != passed[0] {
+		t.Errorf("time that passed without a lens, with one and with two: %v", passed)
 	}
 }
 

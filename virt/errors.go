@@ -23,7 +23,7 @@ var (
 	// ErrAlreadyRun means that [Guest.Run] was called a second time.
 	ErrAlreadyRun = errors.New("the guest has run: make another one of the module with Host.Instantiate")
 	// ErrNoExport means that the module exports no function of the name that was called.
-	ErrNoExport = errors.New("the module exports no such function: Inspect lists its exports")
+	ErrNoExport = errors.New("the module exports no such function: inspect.Module lists its exports")
 	// ErrParams means that the parameters of a call do not fit the type of the exported function.
 	ErrParams = errors.New("the parameters do not fit the function")
 	// ErrOtherHost means that a module or guest belongs to another Host.

@@ -4,7 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +24,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/virt/replay"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // TestErrorsMatch lists the errors that an embedder may branch on, and matches each.
@@ -173,6 +182,139 @@ func TestResultIsLoggedInWords(t *testing.T) {
 	for _, w := range want {
 		if !slices.Contains(strings.Fields(out.String()), w) {
 			t.Errorf("%s lacks %s", out.String(), w)
+		}
+	}
+}
+
+// TestErrorsOfCallsMatch is TestErrorsMatch for what goes wrong while a guest runs.
+func TestErrorsOfCallsMatch(t *testing.T) {
+	cause := errors.New("the embedder's own")
+	i32 := []api.ValueType{api.ValueTypeI32}
+	// during returns what a call of nest answers that has f as the function that it calls.
+	during := func(f func(c *virt.HostCall), opts ...virt.GuestOption) error {
+		t.Helper()
+		host := newHost(t, virt.WithFunctions("env", virt.HostFunction{Name: "callback", Params: i32, Results: i32,
+			Call: func(c *virt.HostCall, _ []uint64) { f(c) }}))
+		_, err := newGuest(t, host, compiled(t, host, hostedGuest()), opts...).Call(t.Context(), "nest", 1)
+		return err
+	}
+	var busy, inside error
+	elsewhere := func(c *virt.HostCall) {
+		done := make(chan struct{})
+		go func() {
+			_, busy = c.Guest().Call(context.Background(), "nest", 1)
+			close(done)
+		}()
+		<-done
+	}
+	if err := during(elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := during(func(c *virt.HostCall) { inside = c.Guest().Close(c.Context()) }); err != nil {
+		t.Fatal(err)
+	}
+	reenter := virt.WithMiddleware("env.callback", func(c *virt.Call) wasip1.Errno {
+		_, err := c.Guest().Call(c.Context(), "nest", 1)
+		if err == nil {
+			t.Error("a Handler re-enters its function")
+		}
+		return wasip1.ESUCCESS
+	})
+	nothing := func(*virt.HostCall) {}
+	var left *virt.Guest // of which a function ends the goroutine
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = during(func(c *virt.HostCall) { left = c.Guest(); runtime.Goexit() })
+	}()
+	<-ended
+	_, g, release := heldUp(t)
+	expired, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	stuck := g.Close(expired)
+	release()
+	var tape bytes.Buffer
+	host := newHost(t)
+	if _, err := host.Run(t.Context(), bareGuest(t, "do"), virt.WithRecording(&tape)); err != nil {
+		t.Fatal(err)
+	}
+	again := func(b []byte) error {
+		_, err := replay.Run(t.Context(), bareGuest(t, "do"), bytes.NewReader(b))
+		return err
+	}
+	_, mismatch := virt.ReadSnapshot(compiled(t, host, bareGuest(t, "do")), strings.NewReader("no snapshot"))
+	for name, tc := range map[string]struct {
+		err     error
+		matches func(error) bool
+	}{
+		"a call beside another":      {busy, func(err error) bool { return errors.Is(err, virt.ErrBusy) }},
+		"Close from inside":          {inside, func(err error) bool { return errors.Is(err, virt.ErrInside) }},
+		"a trap":                     {during(func(c *virt.HostCall) { c.Trap(cause) }), func(err error) bool { return errors.As(err, new(*virt.Trap)) }},
+		"the cause of a trap":        {during(func(c *virt.HostCall) { c.Trap(cause) }), func(err error) bool { return errors.Is(err, cause) }},
+		"the cause of a stop":        {during(func(c *virt.HostCall) { c.Guest().Stop(cause) }), func(err error) bool { return errors.Is(err, cause) }},
+		"the end of the guest":       {during(func(c *virt.HostCall) { c.Trap(cause) }), func(err error) bool { return errors.As(err, new(*virt.ExitError)) }},
+		"a refused call":             {during(nothing, virt.WithPolicy(virt.Deny("env.callback"))), func(err error) bool { return errors.Is(err, wasip1.ENOTCAPABLE) }},
+		"re-entry":                   {during(nothing, reenter), func(err error) bool { return errors.As(err, new(*virt.ReentryError)) }},
+		"a panic":                    {during(func(*virt.HostCall) { panic(cause) }), func(err error) bool { return errors.Is(err, cause) }},
+		"an ended goroutine":         {left.Result().Err, func(err error) bool { return errors.As(err, new(*virt.GoexitError)) }},
+		"code that does not return":  {stuck, func(err error) bool { return errors.As(err, new(*virt.StuckError)) }},
+		"and the context's cause":    {stuck, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
+		"lost output":                {tryToWriteA(newGuest(t, host, compiled(t, host, passing()), virt.WithStdout(failing{cause}))), func(err error) bool { return errors.As(err, new(*virt.OutputError)) && errors.Is(err, cause) }},
+		"a recording that is cut":    {again(tape.Bytes()[:tape.Len()-1]), func(err error) bool { return errors.Is(err, replay.ErrCut) }},
+		"no recording":               {again([]byte("nothing that anybody recorded")), func(err error) bool { return errors.As(err, new(*replay.Error)) }},
+		"another run":                {fmt.Errorf("replay: %w", &replay.DivergenceError{}), func(err error) bool { return errors.As(err, new(*replay.DivergenceError)) }},
+		"a snapshot that is no file": {mismatch, func(err error) bool { return err != nil }},
+		"a snapshot of another kind": {fmt.Errorf("read: %w", virt.ErrSnapshotMismatch), func(err error) bool { return errors.Is(err, virt.ErrSnapshotMismatch) }},
+	} {
+		if tc.err == nil || !tc.matches(tc.err) {
+			t.Errorf("%s: %T %v does not match", name, tc.err, tc.err)
+		}
+	}
+}
+
+// TestAllErrorsAreMatched: the two tests above name each exported error of the package.
+func TestAllErrorsAreMatched(t *testing.T) {
+	tests, err := os.ReadFile("errors_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, s := range g.Specs {
+				var names []*ast.Ident
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					if strings.HasSuffix(s.Name.Name, "Error") {
+						names = append(names, s.Name)
+					}
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						if strings.HasPrefix(n.Name, "Err") {
+							names = append(names, n)
+						}
+					}
+				}
+				for _, n := range names {
+					if n.IsExported() && !bytes.Contains(tests, []byte("virt."+n.Name)) {
+						t.Errorf("%s is matched by no test", n.Name)
+					}
+				}
+			}
 		}
 	}
 }

@@ -466,7 +466,7 @@ func WithMaxCallDepth(calls uint32) HostOption {
 }
 
 // WithMaxDescriptors bounds the descriptors that are open at once; opening another is then EMFILE.
-// 0 is the default, 1024.
+// Default: 1,024, which 0 stands for.
 func WithMaxDescriptors(n int) GuestOption {
 	return guestOption("WithMaxDescriptors", func(c *config) error {
 		if n < 0 {
@@ -478,8 +478,10 @@ func WithMaxDescriptors(n int) GuestOption {
 }
 
 // WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first; spawning
-// another is then EAGAIN. A thread counts until its start function has returned, which is a moment later than it can tell
-// others that it is done: a program that joins n threads and starts n others wants more than n. The default is 0.
+// another is then EAGAIN. Default: 0, which is none.
+//
+// A thread counts until its start function has returned. That is a moment after it can tell others that it is done: a program that
+// joins n threads and starts n others needs a limit above n.
 func WithMaxThreads(n int) GuestOption {
 	return guestOption("WithMaxThreads", func(c *config) error {
 		if n < 0 {
