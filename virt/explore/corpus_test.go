@@ -165,7 +165,7 @@ func TestCorpusTable(t *testing.T) {
 				b.WriteString(" not applicable |")
 				continue
 			}
-			r := run(t, explore.Config{Wasm: p.wasm(t, suffix), Systematic: true, MaxSchedules: 20_000, ShrinkRuns: -1, Fuel: fuel})
+			r := run(t, explore.Config{Wasm: p.wasm(t, suffix), Systematic: true, MaxSchedules: 3000, ShrinkRuns: -1, Fuel: fuel})
 			_, n := failing(r)
 			fmt.Fprintf(&b, " %d of %d fail", n, r.Proof.Schedules)
 			if r.Proof.Complete {

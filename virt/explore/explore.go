@@ -1,19 +1,20 @@
-// Package explore runs a guest with threads over many seeds and tells in how many ways it ends.
+// Package explore finds concurrency bugs: it runs a guest with threads in many orders of its threads, groups the runs by how
+// they ended, and tells how each end comes about.
 //
 // A seed decides in which order the threads run (see [virt.Deterministic]), so that a run that goes wrong can be
-// run again, as often as needed, and goes wrong in the same way. [Run] runs a seed after the other on all
-// cores, each in a world of its own, and puts together those that ended alike: same exit code, trap or deadlock, same
-// output. Of each [Outcome] it keeps the lowest seed, and shrinks its schedule: fewer and
-// fewer switches of threads that still lead there. What is left is the story of the bug.
+// run again, and goes wrong in the same way. [Run] runs the seeds on all cores, each in a world of its own, and puts together
+// those that ended alike: same exit code, trap or deadlock, same output. For each [Outcome] it looks for the shortest
+// [Schedule], whose [Story] names the threads, functions and lines, what was read and written, and the switches that matter.
 //
 //	report, err := explore.Run(ctx, explore.Config{Wasm: wasm, Last: 1000})
 //	…
-//	for _, o := range report.Outcomes {
-//		fmt.Println(o)
-//	}
+//	err = report.Write(os.Stdout, nil) // or WriteHTML
 //
 // Threads switch at every load and store of shared memory unless the Config says otherwise, because a race lies
 // between two of them.
+//
+// [Config.Systematic] explores schedules in place of seeds, one of each class that cannot differ, and proves for small guests
+// that there is no other outcome. [Config.MemoryModel] delays stores. A [Campaign] explores in parts.
 package explore
 
 import (
