@@ -128,7 +128,7 @@ type library struct {
 // prepareLibraries makes what libraries have besides their instances.
 func (g *Guest) prepareLibraries(ctx context.Context) error {
 	all, err := inOrder(g.config.libraries)
-	if err != nil || len(all) == 0 && !g.module.linked {
+	if err != nil || g.config.world || len(all) == 0 && !g.module.linked {
 		return err
 	}
 	if sharedMemory(g.module.info) != nil {
@@ -154,7 +154,7 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 			return err
 		}
 		if c.own {
-			opts := slices.Concat(c.opts, []GuestOption{withoutLibraries})
+			opts := slices.Concat(c.opts, []GuestOption{asWorld})
 			if l.world, err = g.host.newGuest(ctx, c.module, opts); err != nil {
 				return fmt.Errorf("the library %s: %w", safetext.Quote(c.name), err)
 			}
@@ -198,9 +198,9 @@ func (g *Guest) instances(yield func(*library) bool) {
 	}
 }
 
-// withoutLibraries is for worlds of libraries, which are no guests themselves.
-var withoutLibraries = guestOption("LibraryWorld", func(c *config) error {
-	c.libraries, c.plugs, c.recording, c.hash = nil, nil, nil, false
+// asWorld makes a guest the world of a library, which runs nothing itself.
+var asWorld = guestOption("LibraryWorld", func(c *config) error {
+	c.world, c.libraries, c.plugs, c.recording, c.hash = true, nil, nil, nil, false
 	return nil
 })
 
@@ -311,6 +311,21 @@ func (g *Guest) settleFuel() (exhausted bool) {
 	return exhausted
 }
 
+// flushWorlds writes what libraries with worlds of their own wrote. Such a world ends with the guest.
+func (g *Guest) flushWorlds(ctx context.Context) error {
+	var errs []error
+	for _, l := range g.libraries {
+		if l.world == nil {
+			continue
+		}
+		if g.ended.Load() {
+			l.world.decide(g.Result())
+		}
+		errs = append(errs, l.world.flush(ctx))
+	}
+	return errors.Join(errs...)
+}
+
 // closeLibraries lets go of libraries, in which nothing runs any more. The guest's own instance has been closed.
 func (g *Guest) closeLibraries(ctx context.Context) error {
 	var errs []error
@@ -323,7 +338,8 @@ func (g *Guest) closeLibraries(ctx context.Context) error {
 			g.dischargeInstance(l.module)
 		}
 		if l.world != nil {
-			errs = append(errs, l.world.discard())
+			l.world.decide(g.Result())
+			errs = append(errs, contained(func() error { return l.world.flush(ctx) }), l.world.discard(), contained(l.world.abandon))
 		}
 		if l.t != nil && l.t.lin != nil {
 			errs = append(errs, l.t.lin.recycle())

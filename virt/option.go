@@ -71,6 +71,7 @@ type config struct {
 	hosted         hostFunctions
 	libraries      []libraryConfig
 	plugs          []plugConfig
+	world          bool // it is that of a library
 	played         []playedLibrary
 	access         bool
 	accesses       func(*Access) // nil for nobody

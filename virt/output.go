@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -129,7 +130,7 @@ func (g *Guest) flush(ctx context.Context) error {
 	if !g.buffered() || g.abandoned.Load() {
 		return nil
 	}
-	var errs []error
+	errs := []error{g.flushWorlds(ctx)}
 	if g.Result().Outcome == Running {
 		both, cancel := context.WithCancel(ctx)
 		defer context.AfterFunc(g.group.Context(), cancel)()
@@ -202,5 +203,5 @@ func (g *Guest) buffered() bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(g.libraries, func(l *library) bool { return l.world != nil && l.world.buffered() })
 }

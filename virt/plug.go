@@ -111,7 +111,7 @@ type plug struct {
 
 // preparePlugs makes what plugs have besides their instances.
 func (g *Guest) preparePlugs() error {
-	if len(g.config.plugs) == 0 || g.host.replay != nil {
+	if g.config.world || len(g.config.plugs) == 0 || g.host.replay != nil {
 		return nil
 	}
 	if sharedMemory(g.module.info) != nil {
