@@ -48,9 +48,8 @@ func Demangle(line string) string {
 
 // rustPart undoes the escapes of one part of a path.
 func rustPart(s string) string {
-	s = strings.TrimPrefix(s, "_$")
-	if strings.HasPrefix(s, "LT$") || strings.HasPrefix(s, "RF$") || strings.HasPrefix(s, "BP$") {
-		s = "$" + s
+	if strings.HasPrefix(s, "_$") { // so that it begins as a name does
+		s = s[1:]
 	}
 	var b strings.Builder
 	for s != "" {

@@ -82,9 +82,10 @@ func TestGo(t *testing.T) {
 
 func TestDemangle(t *testing.T) {
 	for line, want := range map[string]string{
-		"._ZN4core9panicking5panic17h0123456789abcdefE(i32)":                                 ".core::panicking::panic(i32)",
-		"m._ZN50_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE(i32,i32) i32": "m._ZN50_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE(i32,i32) i32",
-		"._ZN38_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE() i32":         ".<T as core::fmt::Debug>::fmt() i32",
+		"._ZN4core9panicking5panic17h0123456789abcdefE(i32)":                                    ".core::panicking::panic(i32)",
+		"m._ZN50_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE(i32,i32) i32":    "m._ZN50_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE(i32,i32) i32",
+		"._ZN38_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE() i32":            ".<T as core::fmt::Debug>::fmt() i32",
+		"._ZN3std2rt10lang_start28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE.llvm.1(i32)": ".std::rt::lang_start::{{closure}}.llvm.1(i32)",
 		"._ZNK3foo3barEv(i32) i32":             ".foo::bar(i32) i32",
 		"._ZN3foo3barEii(i32,i32,i32)":         ".foo::bar(i32,i32,i32)",
 		"._ZN3fooC2Ev(i32)":                    "._ZN3fooC2Ev(i32)",
