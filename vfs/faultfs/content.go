@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 
@@ -153,8 +154,39 @@ func (f *inode) durable(n vfs.RegularFile, a vfs.Attr) ([]byte, error) {
 	return data, nil
 }
 
-// revert makes the content of the file at path what is durable.
-func (u *unsynced) revert(r *vfs.Root, path string) error {
+// sector is what a disk writes as a whole.
+const sector = 512
+
+// survives reports whether a sector of a file that was written and not synced is on the disk when power goes.
+type survives func(number int64) bool
+
+// torn draws which sectors of a file survive.
+func (f *FS) torn(ino uint64) survives {
+	if !f.tear {
+		return func(int64) bool { return false }
+	}
+	generation := f.generation.Load()
+	return func(number int64) bool {
+		return rand.NewPCG(f.seed^generation<<48, ino<<40^uint64(number)).Uint64()&1 == 1
+	}
+}
+
+// sectors calls do with the parts of n bytes at off that lie in one sector and do not survive.
+func (s survives) sectors(off, n int64, do func(from, to int64) error) error {
+	for from := off; from < off+n; {
+		to := min((from/sector+1)*sector, off+n)
+		if !s(from / sector) {
+			if err := do(from, to); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return nil
+}
+
+// revert makes the content of the file at path what is durable, but for what survives.
+func (u *unsynced) revert(r *vfs.Root, path string, s survives) error {
 	f, err := r.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // host code took it away
@@ -162,13 +194,40 @@ func (u *unsynced) revert(r *vfs.Root, path string) error {
 	if err != nil {
 		return err
 	}
+	a, err := f.Attr()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	now, drawn := int64(a.Size), s
+	s = func(number int64) bool { return number*sector < now && drawn(number) } // what was cut off comes back
 	for _, p := range slices.Backward(u.patches) {
-		if _, err := f.WriteAt(p.old, p.off); err != nil {
+		if err := s.sectors(p.off, int64(len(p.old)), func(from, to int64) error {
+			_, err := f.WriteAt(p.old[from-p.off:to-p.off], from)
+			return err
+		}); err != nil {
 			return errors.Join(err, f.Close())
 		}
 	}
-	err = f.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(u.size)})
+	size, err := u.grown(f, now, s)
+	if err == nil {
+		err = f.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(size)})
+	}
 	return errors.Join(err, f.Close())
+}
+
+// grown returns how long the file is that grew: to the end of the last sector that survives. Others are zero.
+func (u *unsynced) grown(f *vfs.OpenFile, now int64, s survives) (size int64, err error) {
+	size = u.size
+	for from := u.size; from < now; from = (from/sector + 1) * sector {
+		if s(from / sector) {
+			size = min((from/sector+1)*sector, now)
+		}
+	}
+	err = s.sectors(u.size, size-u.size, func(from, to int64) error {
+		_, err := f.WriteAt(make([]byte, to-from), from)
+		return err
+	})
+	return size, err
 }
 
 // saved is what it takes to make a file again that has lost its last name.

@@ -26,7 +26,7 @@
 // [FS.RestorePower]; files that were open before never work again. What was there when the FS was made is durable, and:
 //
 //   - Content, when its file was synced (fd_sync, fd_datasync, FdSync, FdDsync) after it was written. What was not is lost as a
-//     whole: the content is what it was at the last sync, or empty.
+//     whole: the content is what it was at the last sync, or empty. With [WithTornWrites] some sectors of it are there.
 //   - Names in a directory, when the directory was synced, together with those that lead to it.
 //   - The names of a file or directory, when it was synced itself, and a rename at once if the file's content is durable:
 //     journalling file systems see to that, and programs rely on it. POSIX does not promise it: [WithStrictDurability] does without.

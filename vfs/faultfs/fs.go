@@ -21,6 +21,7 @@ type FS struct {
 	root  vfs.Node
 	at    string
 	seed  uint64
+	tear  bool
 	sleep func(time.Duration)
 	clock atomic.Pointer[clock.Clock]
 
@@ -71,6 +72,11 @@ func WithStrictDurability() Option {
 		f.track.strict = true
 	}
 }
+
+// WithTornWrites lets some of what was written and not synced survive a loss of power: each sector of 512 bytes does or does not, drawn
+// from the seed, as where a disk writes in an order of its own. Without it all that was not synced is lost. It finds programs that take
+// a record for whole because its beginning is there. Files whose last name was removed, and names, are as without it.
+func WithTornWrites() Option { return func(f *FS) { f.tear = true } }
 
 // New returns fsys with faults. Errors: a rule that says nothing sensible, see [Rule.Validate].
 func New(fsys vfs.FS, rules []Rule, opts ...Option) (*FS, error) {

@@ -23,7 +23,7 @@ func (f *FS) CutPower() error {
 	t.lock()
 	defer t.unlock()
 	f.generation.Add(1)
-	return t.revert()
+	return t.revert(f.torn)
 }
 
 // RestorePower ends what CutPower began. Files are to be opened again.
@@ -48,7 +48,7 @@ func (f *FS) begin() error {
 
 // revert makes the file system what is durable. Contents come first, while files are where they are known to be; then the
 // changes of names are taken back, the last one first, each where it is by then.
-func (t *tracker) revert() error {
+func (t *tracker) revert(torn func(ino uint64) survives) error {
 	r, err := vfs.NewRoot(t.fs)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (t *tracker) revert() error {
 			continue
 		}
 		if path := t.path(r, f); path != "" {
-			errs = append(errs, f.content.revert(r, path))
+			errs = append(errs, f.content.revert(r, path, torn(f.ino)))
 		}
 		f.content = nil
 	}

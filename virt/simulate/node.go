@@ -70,7 +70,13 @@ func (w *World) open(n Node, m *virt.Module) (*node, error) {
 		}
 	}
 	var err error
-	d.disk, err = faultfs.New(d.files, nil, faultfs.WithDurability(), faultfs.WithSeed(w.seed), faultfs.WithDir("/data"), faultfs.WithSleep(w.clock.Advance))
+	opts := []faultfs.Option{
+		faultfs.WithDurability(), faultfs.WithSeed(w.seed), faultfs.WithDir("/data"), faultfs.WithSleep(w.clock.Advance),
+	}
+	if w.sim.TornWrites {
+		opts = append(opts, faultfs.WithTornWrites())
+	}
+	d.disk, err = faultfs.New(d.files, nil, opts...)
 	if err != nil {
 		return nil, err
 	}

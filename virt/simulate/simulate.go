@@ -27,6 +27,8 @@ type Simulation struct {
 	Length time.Duration
 	// Link is what lies between any two; the zero value stands for a latency of 1 ms.
 	Link netmem.Link
+	// TornWrites lets some sectors of what was not synced survive a loss of power; see [faultfs.WithTornWrites].
+	TornWrites bool
 	// Nemesis draws what goes wrong. The zero value draws nothing.
 	Nemesis Nemesis
 	// Invariant, where not nil, is called after each event: a line that a node prints, an operation, a fault. It must not wait.
