@@ -342,7 +342,6 @@ func TestManyCallsLeaveNothingBehind(t *testing.T) {
 				if guest, err = fn[func(context.Context) (uint64, error)](t, g, "heap")(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				guest >>= 14 // its runtime's own needs change by a few hundred bytes
 			} else {
 				guest = uint64(g.Instance().Memory().Size())
 			}
@@ -371,7 +370,11 @@ func TestManyCallsLeaveNothingBehind(t *testing.T) {
 		guest, host := measure()
 		run(calls)
 		after, hostAfter := measure()
-		if after != guest {
+		slack := uint64(0)
+		if name == "Go" {
+			slack = 64 << 10 // what its runtime needs changes; a byte a call would be more
+		}
+		if after > guest+slack {
 			t.Errorf("%s: the guest's memory was %d and is %d", name, guest, after)
 		}
 		if hostAfter > host+1<<20 {
