@@ -76,7 +76,7 @@ func floorOf(calls []guestloop.Call) func(wazero.Runtime) (api.Module, error) {
 }
 
 // benchFiles is a file system with what the rows use.
-func benchFiles(b *testing.B, row *guestloop.Row) vfs.FS {
+func benchFiles(b testing.TB, row *guestloop.Row) vfs.FS {
 	b.Helper()
 	files := memfs.New(memfs.WithMaxFileSize(1 << 40))
 	for _, dir := range guestloop.Directories() {

@@ -203,6 +203,9 @@ func (g *Guest) makeStreams() (streams [3]vfs.Stream) {
 
 // standardFiles are the open files of the standard streams that the guest has not closed.
 func (g *Guest) standardFiles() (files [3]*vfs.OpenFile) {
+	if g.files.Len() == 0 {
+		return files // a new guest: to list its descriptors would say that others than its thread hold them
+	}
 	for _, d := range g.files.List() {
 		if i := slices.Index(streamNames[:], d.Path); i >= 0 && d.File.Stream() != nil {
 			files[i] = d.File
