@@ -59,9 +59,7 @@ type Result struct {
 }
 
 // Runner runs a Simulation over and over. It may be used by any number of goroutines.
-type Runner struct{ runner }
-
-type runner struct {
+type Runner struct {
 	sim     *Simulation
 	base    *virt.Host
 	modules []*virt.Module
@@ -79,7 +77,7 @@ func New(ctx context.Context, s Simulation) (_ *Runner, err error) {
 	if s.Strategy == nil {
 		s.Strategy = sched.RunToBlock(1.0 / 8)
 	}
-	r := &Runner{runner{sim: &s}}
+	r := &Runner{sim: &s}
 	for _, n := range s.Nodes {
 		if n.Name == "" || strings.ContainsAny(n.Name, " :->,/") || slices.Contains(r.names, n.Name) {
 			return nil, fmt.Errorf("simulate: node %q: want names that differ, without spaces and any of :->,/", n.Name)

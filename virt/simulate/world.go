@@ -132,7 +132,7 @@ func (w *World) fail(err error) {
 }
 
 // newWorld makes the world of a seed.
-func (r *runner) newWorld(seed uint64, plan Plan) (*World, error) {
+func (r *Runner) newWorld(seed uint64, plan Plan) (*World, error) {
 	s := r.sim
 	c := clock.NewVirtual(clock.WithAutoAdvance())
 	w := &World{
