@@ -169,8 +169,9 @@ func (e *emitter) tellAccess(in *instr) {
 	e.p.copyTo(int(in.at))
 	e.asm(func(a *asm) {
 		if in.op == opFence {
-			a.i32Const(0)
-			a.i32Const(0)
+			for range 3 { // no address, no second operand, no length
+				a.i32Const(0)
+			}
 			a.i32Const(int32(in.at))
 			a.i64Const(whatOf(in))
 			a.op(opCall, e.callNote)
