@@ -3,7 +3,8 @@
 // Blocks that begin with ```sh hold commands that have to work as they stand, one document after the other from the root of a
 // copy of the repository. A block ```sh background holds one command that stays under way until the document's
 // end; what stands in one that begins with
-// ```sh ci is done by a stage of .ci/run. Other text is ```text.
+// ```sh ci is done by a stage of .ci/run. A block ```go FILE is written to that file before the commands that follow. Other text is
+// ```text.
 package doccheck
 
 import (
@@ -145,7 +146,7 @@ func anchor(title string) string {
 func TestGoCode(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
-			if b.info != "go" {
+			if b.info != "go" && !strings.HasPrefix(b.info, "go ") {
 				continue
 			}
 			var errs []error
@@ -178,7 +179,7 @@ func TestNames(t *testing.T) {
 		}
 		code := ""
 		for _, b := range d.blocks {
-			if b.info == "go" {
+			if b.info == "go" || strings.HasPrefix(b.info, "go ") {
 				code += b.code
 			}
 		}
@@ -347,6 +348,10 @@ func (d document) run(t *testing.T, bash, bin string) {
 	script.WriteString("set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n")
 	commands := false
 	for _, b := range d.blocks {
+		if file, ok := strings.CutPrefix(b.info, "go "); ok {
+			script.WriteString("mkdir -p " + filepath.Dir(file) + "\ncat >" + file + " <<'END OF FILE'\n" + b.code + "END OF FILE\n")
+			continue
+		}
 		switch b.info {
 		case "sh":
 			script.WriteString(b.code)
