@@ -67,6 +67,8 @@ type Outcome struct {
 // Run runs a command to its end in a deterministic Host: time is virtual and jumps when all threads wait, randomness and threads
 // follow the seed, and the files are in memory. Defaults: an empty "/" with "/tmp", PWD is "/", at most 8 threads.
 //
+// Compiled guests are kept in the user's cache directory; the environment variable WASIVIRT_CACHE names another, or is "off".
+//
 // How the guest ended is in Outcome.Result; Run fails t only if the guest could not be run. If the test fails, it logs the
 // Result, standard error, the last calls, and the command that repeats the run.
 func Run(t testing.TB, g Guest) *Outcome {
@@ -94,7 +96,7 @@ func Run(t testing.TB, g Guest) *Outcome {
 	}
 	var out, errs bytes.Buffer
 	opts := []virt.Option{
-		virt.Deterministic(o.seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithMount("/", files),
+		compilationCache(), virt.Deterministic(o.seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithMount("/", files),
 		virt.WithDevices("/dev"), virt.WithArgs(g.Args...), virt.WithEnv("PWD", "/"), virt.WithStdin(strings.NewReader(g.Stdin)),
 		virt.WithStdout(&out), virt.WithStderr(&errs), virt.WithMaxThreads(8), virt.WithTrace(trace.Text(o.calls)),
 	}
@@ -118,6 +120,26 @@ func Run(t testing.TB, g Guest) *Outcome {
 		t.Fatalf("read the guest's files: %v", err)
 	}
 	return o
+}
+
+// compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt does, so that each is compiled once for all
+// tests.
+func compilationCache() virt.Option {
+	dir := os.Getenv("WASIVIRT_CACHE")
+	if dir == "off" {
+		return virt.Options()
+	}
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return virt.Options()
+		}
+		dir = filepath.Join(user, "wasivirt")
+	}
+	if os.MkdirAll(dir, 0o700) != nil {
+		return virt.Options()
+	}
+	return virt.WithCompilationCache(dir, 0)
 }
 
 // explain logs what a reader of a failed test needs.
