@@ -159,6 +159,7 @@ func (c *config) arguments(name string) (*process.Strings, error) {
 // open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
 // hands over.
 func (g *Guest) open() error {
+	standard := g.openStandard() // devices lead to them
 	if g.ns == nil {
 		ns, err := g.namespace()
 		if err != nil {
@@ -166,7 +167,6 @@ func (g *Guest) open() error {
 		}
 		g.ns = ns
 	}
-	standard := g.openStandard()
 	p := vfs.Preopens{Stdin: standard[0], Stdout: standard[1], Stderr: standard[2], Namespace: g.ns}
 	for i, given := range g.config.given {
 		p.Files = append(p.Files, given.open(fmt.Sprintf("<preopened %d>", i)))
