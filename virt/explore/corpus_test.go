@@ -137,7 +137,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestCorpusTable prints docs/explore.md's table: for each strategy and program the first seed that finds the bug, and the
+// TestCorpusTable prints docs/exploration.md's table: for each strategy and program the first seed that finds the bug, and the
 // share of seeds that do.
 func TestCorpusTable(t *testing.T) {
 	if os.Getenv("WASIVIRT_FULL") == "" {
