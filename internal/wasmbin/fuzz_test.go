@@ -38,7 +38,15 @@ func FuzzRewrite(f *testing.F) {
 		if len(module) > 1<<16 {
 			return
 		}
-		_, err := Inspect(module)
+		m, err := Inspect(module)
+		if err == nil {
+			for at := uint32(0); int(at) < len(module); at += 7 {
+				if function, offset, ok := m.FunctionAt(at); ok && (int(function) < m.ImportedFunctions() || offset > uint64(at)) {
+					t.Fatalf("what stands at %d is in function %d at %d", at, function, offset)
+				}
+			}
+			m.NamesOfFunctions()
+		}
 		var format *FormatError
 		if err != nil {
 			if !errors.As(err, &format) || format.Offset < 0 || format.Offset > len(module) {
