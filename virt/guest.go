@@ -79,13 +79,10 @@ type Guest struct {
 	instance  instance
 }
 
-// Instantiate makes a guest of a module, with what opts change for this one. A reactor's _initialize has run when
-// it returns; a command waits for [Guest.Run].
+// Instantiate makes a guest of a module. It runs the start function and a reactor's _initialize. A command waits for [Guest.Run].
 //
-// The guest's values come from ctx; its end does not, so that a request's context may make a guest that
-// outlives the request.
-//
-// A ctx that has ended is an error. One that ends while the module's start function or _initialize runs is the guest's end.
+// The guest keeps the values of ctx but not its end, so a guest may outlive the request that made it. If ctx has ended before,
+// Instantiate fails. If ctx ends while the start function or _initialize runs, the guest ends.
 func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...GuestOption) (*Guest, error) {
 	if m.host.first() != h.first() {
 		return nil, fmt.Errorf("make a guest: the module: %w", ErrOtherHost)
@@ -211,12 +208,11 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	return fmt.Errorf("instantiate the module: %w", err)
 }
 
-// Run runs a command's _start to its end, and what it wrote to the end of its output. A guest runs once.
+// Run calls _start, waits for all threads, and flushes standard output and error. A guest runs once. If ctx ends, the guest ends with
+// outcome [Canceled].
 //
-// The end of ctx is the end of the guest, with a Result that says [Canceled].
-//
-// Where threads take turns, the guest's descriptors are closed when it ends, before other guests go on: who reads from its
-// pipes sees their end at the same moment in every run. Else [Guest.Close] closes them.
+// If threads take turns, Run closes the guest's descriptors before other guests continue, so that readers of its pipes see the end at the
+// same moment in every run. Otherwise [Guest.Close] closes them.
 func (g *Guest) Run(ctx context.Context) (*Result, error) { return g.run(ctx, nil) }
 
 // run is Run on a main thread that was made before, if it is not nil. That is ended in any case.
@@ -245,12 +241,11 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 	return g.Result(), errors.Join(err, g.finishObserver(ctx))
 }
 
-// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function]. When it returns, what
-// the guest wrote to its standard streams has been written; if a writer failed, the error is an [*OutputError] beside the
-// results. The end of ctx is the end of the guest; where ctx has ended before, nothing of it runs.
+// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function]. Before it returns it flushes standard
+// output and error. If ctx ends, the guest ends; if ctx has ended before, nothing runs.
 //
-// Where the call is the guest's end, by proc_exit, a trap, the end of ctx or a budget, the error is an
-// [*ExitError].
+// Errors: an [*ExitError] if proc_exit, a trap, the end of ctx or a budget ended the guest; an [*OutputError], beside the results, if a
+// writer failed; [ErrNoExport]; [ErrParams]; [ErrBusy].
 func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
 	return g.call(ctx, nil, false, name, params)
 }
@@ -560,7 +555,7 @@ func (g *Guest) decide(r *Result) {
 	}
 }
 
-// Result tells how the guest ended; its Outcome is [Running] where it has not.
+// Result tells how the guest ended. Its Outcome is [Running] if the guest has not ended.
 func (g *Guest) Result() *Result {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -606,10 +601,10 @@ func (g *Guest) Number() uint64 { return g.usage.number }
 // may be called at any time.
 func (g *Guest) Threads() []sched.Status { return g.group.Status() }
 
-// Files returns the guest's descriptors, which host code may look at and change while the guest runs.
+// Files returns the guest's descriptors. Host code may read and change them while the guest runs.
 func (g *Guest) Files() *vfs.Table { return g.files }
 
-// Namespace returns the guest's mounts, which host code may look at, add to and take away while the guest runs.
+// Namespace returns the guest's mounts. Host code may read, add and remove mounts while the guest runs.
 func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 
 // Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers that call its allocator. Other

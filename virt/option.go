@@ -154,9 +154,9 @@ func GuestOptions(opts ...GuestOption) GuestOption {
 	return guestOption("GuestOptions", func(c *config) error { return errors.Join(apply(c, opts)...) })
 }
 
-// WithRuntime makes the Host use the embedder's runtime, with the host modules that stand there, instead
-// of making one. The embedder closes it, after the Host. It decides about engine and WebAssembly features; guests
-// with threads need [experimental.CoreFeaturesThreads].
+// WithRuntime makes the Host use the embedder's runtime and the host modules in it. Default: a runtime of the Host's own. The embedder
+// closes the runtime after the Host. The runtime decides about engine and WebAssembly features; guests with threads need
+// [experimental.CoreFeaturesThreads].
 func WithRuntime(r wazero.Runtime) HostOption {
 	return hostOption("WithRuntime", func(c *config) error {
 		if r == nil {
@@ -167,8 +167,7 @@ func WithRuntime(r wazero.Runtime) HostOption {
 	})
 }
 
-// WithRuntimeConfig says how the Host makes its runtime: engine, cache, debug information. The
-// features that the Host needs are switched on in it.
+// WithRuntimeConfig configures the Host's runtime: engine, cache, debug information. The Host adds the features that it needs.
 func WithRuntimeConfig(rc wazero.RuntimeConfig) HostOption {
 	return hostOption("WithRuntimeConfig", func(c *config) error {
 		if rc == nil {
@@ -191,9 +190,9 @@ func WithInterpreter() HostOption {
 	})
 }
 
-// WithModules adds what else guests may import: instantiate is called with the runtime once, when the Host
-// is built, and makes the embedder's own host modules there. The Host closes the module that it returns, which may be nil.
-// What they do is not recorded; see [WithFunctions].
+// WithModules adds host modules of wazero's that guests may import. The Host calls instantiate once with its runtime, when it is built,
+// and closes the module that instantiate returns, which may be nil. Calls of these modules are neither recorded nor seen by other
+// layers; see [WithFunctions].
 func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) HostOption {
 	return hostOption("WithModules", func(c *config) error {
 		if instantiate == nil {
@@ -204,7 +203,7 @@ func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) HostOptio
 	})
 }
 
-// WithClock sets the Host's clock, which all time in its guests comes from. Default: [clock.Real].
+// WithClock sets the clock of the Host and all its guests. Default: [clock.Real].
 func WithClock(k clock.Clock) HostOption {
 	return hostOption("WithClock", func(c *config) error {
 		if k == nil {
@@ -215,7 +214,7 @@ func WithClock(k clock.Clock) HostOption {
 	})
 }
 
-// WithScheduler sets who runs the guests' threads. Default: a parallel scheduler.
+// WithScheduler sets the scheduler of the guests' threads. Default: [sched.NewParallel] without limits.
 func WithScheduler(s sched.Scheduler) HostOption {
 	return hostOption("WithScheduler", func(c *config) error {
 		if s == nil {
@@ -226,8 +225,8 @@ func WithScheduler(s sched.Scheduler) HostOption {
 	})
 }
 
-// WithSeed makes all randomness of the Host come from seed: each guest gets a stream of its own that
-// depends on the seed and on how many guests the Host had made before it.
+// WithSeed derives all randomness of the Host from seed. Each guest has a stream of its own, which depends on the seed and on the number
+// of guests that the Host made before.
 func WithSeed(seed uint64) HostOption {
 	return hostOption("WithSeed", func(c *config) error {
 		c.seed = &seed
@@ -235,20 +234,20 @@ func WithSeed(seed uint64) HostOption {
 	})
 }
 
-// WithSerializedCalls makes a second call of an export, while another of the same guest runs, wait for
-// its turn. Without it the second is refused with [ErrBusy].
+// WithSerializedCalls makes a call of an export wait while another call of the same guest runs. Default: the second call fails with
+// [ErrBusy].
 func WithSerializedCalls() GuestOption {
 	return guestOption("WithSerializedCalls", func(c *config) error { c.serialize = true; return nil })
 }
 
-// WithoutPreemption runs the code of modules as it is: a few percent faster, but a loop in a guest can be neither stopped
-// nor limited, and holds up Go's garbage collector.
+// WithoutPreemption runs the code of modules as it is, which is a few percent faster. A loop in a guest can then be neither stopped nor
+// limited, and it delays Go's garbage collector.
 func WithoutPreemption() HostOption {
 	return hostOption("WithoutPreemption", func(c *config) error { c.noPreempt = true; return nil })
 }
 
-// WithCallsAfterTrap lets exports of a guest be called again after a trap. Without it a trap is the
-// guest's end, because WebAssembly does not say in what state it leaves the guest's memory.
+// WithCallsAfterTrap lets exports of a guest be called again after a trap. Default: a trap ends the guest, because WebAssembly does not
+// say in what state a trap leaves its memory.
 func WithCallsAfterTrap() GuestOption {
 	return guestOption("WithCallsAfterTrap", func(c *config) error { c.resume = true; return nil })
 }
@@ -269,12 +268,12 @@ func WithArgs(args ...string) GuestOption {
 	})
 }
 
-// WithArgsFunc asks f for the arguments after the name, once a guest, when it is made.
+// WithArgsFunc calls f for the arguments after the name, once for each guest, when the guest is made.
 func WithArgsFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithArgsFunc", func(c *config) error { c.argsFn = f; return nil })
 }
 
-// WithEnv sets an environment variable. It wins over one of the same name from elsewhere.
+// WithEnv sets an environment variable. It wins over a variable of the same name from [WithEnvFunc] and [WithHostEnv].
 func WithEnv(name, value string) GuestOption {
 	return guestOption("WithEnv", func(c *config) error {
 		switch {
@@ -288,18 +287,18 @@ func WithEnv(name, value string) GuestOption {
 	})
 }
 
-// WithEnvFunc asks f for environment variables, each "NAME=value", once a guest, when it is made.
+// WithEnvFunc calls f for environment variables, each "NAME=value", once for each guest, when the guest is made.
 func WithEnvFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithEnvFunc", func(c *config) error { c.env = c.env.WithFunc(f); return nil })
 }
 
-// WithHostEnv lets those variables of the host's environment in that pass lets through: [process.PassAll],
-// [process.PassAllow], [process.PassDeny]. Without it none is.
+// WithHostEnv gives the guest the variables of the process's environment that pass allows: [process.PassAll], [process.PassAllow],
+// [process.PassDeny]. Default: none.
 func WithHostEnv(pass process.Pass) GuestOption {
 	return guestOption("WithHostEnv", func(c *config) error { c.env = c.env.WithHost(pass); return nil })
 }
 
-// WithStdin sets what the guest reads from descriptor 0. See [stdio.Reader] about readers that wait.
+// WithStdin sets the reader of descriptor 0. Default: it is at EOF. See [stdio.Reader] about readers that wait.
 func WithStdin(r io.Reader) GuestOption {
 	return guestOption("WithStdin", func(c *config) error {
 		if r == nil {
@@ -310,10 +309,10 @@ func WithStdin(r io.Reader) GuestOption {
 	})
 }
 
-// WithStdout sets where the guest's descriptor 1 goes. See [stdio.Writer].
+// WithStdout sets the writer of descriptor 1. Default: output is discarded. See [stdio.Writer].
 func WithStdout(w io.Writer) GuestOption { return withOutput("WithStdout", 1, w) }
 
-// WithStderr sets where the guest's descriptor 2 goes.
+// WithStderr sets the writer of descriptor 2. Default: output is discarded.
 func WithStderr(w io.Writer) GuestOption { return withOutput("WithStderr", 2, w) }
 
 func withOutput(name string, fd int, w io.Writer) GuestOption {
@@ -326,8 +325,8 @@ func withOutput(name string, fd int, w io.Writer) GuestOption {
 	})
 }
 
-// WithStream sets descriptor 0, 1 or 2 to any stream: a pipe, a buffer with a cap, a terminal, a closed one. It is
-// closed with the guest's last descriptor for it; [stdio.Shared] keeps it open.
+// WithStream sets the stream of descriptor fd, which is 0, 1 or 2: a pipe, a terminal, a closed stream. The Host closes s when the guest's
+// last descriptor for it is closed. [stdio.Shared] keeps a stream open.
 func WithStream(fd int, s vfs.Stream) GuestOption {
 	return guestOption("WithStream", func(c *config) error {
 		if fd < 0 || fd > 2 {
@@ -338,27 +337,27 @@ func WithStream(fd int, s vfs.Stream) GuestOption {
 	})
 }
 
-// WithMount mounts a file system. All absolute paths form one tree, which the guest sees through one
-// preopened "/"; a relative path is a preopened directory of its own, by that name. The deepest mount wins. A
-// file system given to the Builder is shared by all guests of the Host.
+// WithMount mounts a file system at path. All absolute paths form one tree, which the guest sees through one preopened directory, "/". A
+// relative path is a preopened directory of its own with that name. The deepest mount wins. All guests of a Host share a file system
+// that is given to its Builder.
 func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMount", path, fs, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
-// WithoutFiles leaves the guest without any preopened directory: the mounts that were given before, and the default
-// world, are not there.
+// WithoutFiles removes the default file system and all mounts that earlier options gave. Without later mounts the guest has no preopened
+// directory.
 func WithoutFiles() GuestOption {
 	return guestOption("WithoutFiles", func(c *config) error { c.mounts = []mount{}; return nil })
 }
 
-// WithMountFunc mounts a file system that make makes for each guest. ctx ends with the guest: a file system whose operations wait, for a
-// network or a slow disk, waits no longer than that, and answers ECANCELED or ctx's cause.
+// WithMountFunc mounts a file system that make makes for each guest. ctx ends with the guest. A file system whose operations wait for a
+// network or a slow disk waits on ctx too, and answers ECANCELED or ctx's cause when it has ended.
 func WithMountFunc(path string, make func(ctx context.Context) (vfs.FS, error), opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMountFunc", path, nil, func(g *Guest) (vfs.FS, error) { return make(g.group.Context()) }, make == nil, opts)
 }
 
-// WithDevices mounts device files, usually at "/dev": null, zero, full, random and urandom, which give the guest's own
-// randomness, and stdin, stdout and stderr, which are its standard streams. See [devfs].
+// WithDevices mounts device files at path, usually "/dev": null, zero, full, random and urandom (the guest's own randomness), stdin, stdout
+// and stderr (the guest's standard streams). See [devfs].
 func WithDevices(path string) GuestOption {
 	return withMount("WithDevices", path, nil, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
 }
@@ -383,13 +382,13 @@ func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error)
 	})
 }
 
-// WithAbsoluteLinks lets symbolic links have absolute targets, which then start at the guest's root.
-// Without it such a link is refused with EPERM where it is followed, as the specification's suite demands.
+// WithAbsoluteLinks allows symbolic links with absolute targets, which start at the guest's root. Default: making or following such a link
+// is EPERM, as the official test suite demands.
 func WithAbsoluteLinks() GuestOption {
 	return guestOption("WithAbsoluteLinks", func(c *config) error { c.links = true; return nil })
 }
 
-// WithRandom sets where random_get comes from. Default: the system, or the Host's seed.
+// WithRandom sets the source of random_get. Default: the Host's seed if it has one ([WithSeed]), else the system.
 func WithRandom(s random.Source) GuestOption {
 	return guestOption("WithRandom", func(c *config) error {
 		if s == nil {
@@ -400,23 +399,22 @@ func WithRandom(s random.Source) GuestOption {
 	})
 }
 
-// WithExitHook has f called with the exit code when a guest calls proc_exit, before the guest ends.
+// WithExitHook calls f with the exit code when a guest calls proc_exit, before the guest ends.
 func WithExitHook(f func(code uint32)) GuestOption {
 	return guestOption("WithExitHook", func(c *config) error { c.hooks.Exit = f; return nil })
 }
 
-// WithSignalHook has f decide what comes of a signal that a guest raises with proc_raise: the default, nothing, or
-// the guest's end. See [process.DefaultAction] for the default.
+// WithSignalHook lets f decide what a signal does that a guest raises with proc_raise: nothing, or end the guest. Default:
+// [process.DefaultAction].
 func WithSignalHook(f func(wasip1.Signal) process.Action) GuestOption {
 	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
 }
 
-// WithTimeout ends the guest after d of real time since it was made, whether it computes, waits or is not called at all, with
-// a Result that says [Exhausted] and [BudgetWallTime]. 0 is no limit.
+// WithTimeout ends the guest d after it was made, whether it computes, waits, or is not called at all. The Result has outcome [Exhausted]
+// and budget [BudgetWallTime]. 0 is no limit.
 //
-// Real time is the machine's, whatever the Host's clock: a virtual hour may pass within it, and a virtual clock that stands
-// still does not keep it from passing. How far a guest comes in it differs from run to run. What has to be repeated exactly is
-// bounded [WithFuel], and by time on the Host's clock [WithMaxSleep].
+// d is real time, whatever the Host's clock is. How far a guest comes within d differs from run to run. To bound runs that have to repeat
+// exactly, use [WithFuel], and [WithMaxSleep] for time on the Host's clock.
 func WithTimeout(d time.Duration) GuestOption {
 	return guestOption("WithTimeout", func(c *config) error {
 		if d < 0 {
@@ -427,27 +425,25 @@ func WithTimeout(d time.Duration) GuestOption {
 	})
 }
 
-// WithMemoryLimit bounds a guest's linear memory, in bytes. A guest that starts with more is refused, growth
-// beyond it fails in the guest. 0 is no limit but the module's own and WebAssembly's 4 GiB.
+// WithMemoryLimit bounds a guest's linear memory in bytes. A guest that starts with more is refused; growth beyond the limit fails in the
+// guest. 0 is no limit other than the module's own and WebAssembly's 4 GiB.
 func WithMemoryLimit(bytes uint64) GuestOption {
 	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
 }
 
-// WithMaxOutput bounds what a guest writes to its standard output and error together, in bytes. What fits is
-// written; the next write ends the guest, with a Result that says [Exhausted] and [BudgetOutput]. 0 is no limit.
+// WithMaxOutput bounds the bytes that a guest writes to standard output and error together. Output that fits is written. The next write
+// ends the guest with outcome [Exhausted] and budget [BudgetOutput]. 0 is no limit.
 func WithMaxOutput(bytes uint64) GuestOption {
 	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
 }
 
-// WithFuel bounds how much a guest computes, in WebAssembly instructions, all its threads together. The count
-// is exact and the same on every machine and engine: 1 for each instruction that does something, nothing for those
-// that only delimit code. A guest that needs more ends, with a Result that says [Exhausted] and [BudgetFuel]: where it loops or
-// calls itself next, at the latest when it returns. Threads get their fuel in slices, of which the last may lie
-// with another thread. [Guest.Usage] tells what was used, [Guest.AddFuel] adds to it. 0 is no limit.
+// WithFuel bounds the WebAssembly instructions that all threads of a guest execute together. 0 is no limit. The count is exact and the same
+// on every machine and engine: 1 for each instruction that does something, 0 for instructions that only delimit code. A guest that
+// needs more ends with outcome [Exhausted] and budget [BudgetFuel], at its next loop or call, or when it returns. Threads get fuel in
+// slices, so the last slice may belong to another thread. [Guest.Usage] tells how much was used; [Guest.AddFuel] adds to it.
 //
-// Instructions are counted by code that is put into the module when it is compiled, so that a Host counts
-// those of all its guests or of none: a Builder that was given WithFuel may give single guests other amounts,
-// and a guest of another Host none.
+// Code that the Host puts into modules counts the instructions. A Host therefore counts for all its guests or for none: give WithFuel to
+// the Builder, and other amounts to single guests.
 func WithFuel(instructions uint64) GuestOption {
 	return guestOption("WithFuel", func(c *config) error {
 		if instructions > math.MaxInt64 {
@@ -458,10 +454,10 @@ func WithFuel(instructions uint64) GuestOption {
 	})
 }
 
-// WithMaxCallDepth bounds how deep a guest's functions call each other, where they can do so without end. One
-// call more ends the guest, with a Result that says [Exhausted] and [BudgetCallDepth]. Without it, a recursion without
-// end is a trap, [trap.StackOverflow], after the engine has taken 50 to 100 MB for the guest's stack; [WithMaxStack] bounds that
-// memory. 0 is no limit. Host functions may call the guest's exports 1000 deep in any case; one call more ends the guest alike.
+// WithMaxCallDepth bounds the depth of recursive calls of a guest's functions. A deeper call ends the guest with outcome [Exhausted] and
+// budget [BudgetCallDepth]. 0 is no limit: an endless recursion is then a trap of kind [trap.StackOverflow], after the engine has taken
+// 50 to 100 MB for the guest's stack. [WithMaxStack] bounds that memory. In any case host functions may call the guest's exports at most
+// 1,000 deep.
 func WithMaxCallDepth(calls uint32) HostOption {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
 }
