@@ -1,4 +1,4 @@
-// Package sched runs the threads of guests: who exists, who runs, who waits, and how they end.
+// Package sched runs the threads of guests. It keeps which threads exist, which run and which wait, and how they end.
 //
 // # Threads and groups
 //
@@ -26,12 +26,11 @@
 //
 // # Deadlock
 //
-// If all threads of a guest wait, without deadline, for what only they could do, nothing will ever
-// happen. If asked, the scheduler then ends the guest with a [DeadlockError] that tells who waits
-// for what. A wait says who can end it (poll.Reach); those that host code might end never count.
+// A guest is deadlocked if all its threads wait, without a deadline, for what only they could do. A scheduler that was asked to find
+// deadlocks then ends the guest with a [DeadlockError], which tells which thread waits for what. A wait says who can end it
+// (poll.Reach). Waits that host code might end never count.
 //
 // # Locks
 //
-// Group, then Thread, then the scheduler, then the clock. [Futex] and whatever else wakes threads
-// comes before them all.
+// In this order: locks of [Futex] and of everything else that wakes threads, then Group, Thread, the scheduler, the clock.
 package sched
