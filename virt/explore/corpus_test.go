@@ -129,7 +129,7 @@ func TestCorpus(t *testing.T) {
 			if _, n := failing(report); n == 0 {
 				t.Errorf("systematic: %v, none of which fails", report.Proof)
 			}
-			fixed := run(t, explore.Config{Wasm: p.wasm(t, "_fixed"), Systematic: true, MaxSchedules: int(seeds(200, 50_000)), ShrinkRuns: -1})
+			fixed := run(t, explore.Config{Wasm: p.wasm(t, "_fixed"), Systematic: true, MaxSchedules: int(seeds(200, 5000)), ShrinkRuns: -1})
 			if !fixed.Clean() {
 				t.Errorf("systematic, the corrected program: %v, and some fail", fixed.Proof)
 			}
