@@ -1,6 +1,7 @@
 package virt_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -62,6 +63,9 @@ func TestStackBudgetIsGivenBack(t *testing.T) {
 	for range 20 {
 		if _, err := g.Call(t.Context(), "churn", 20); err != nil {
 			t.Fatal(err)
+		}
+		for len(g.Threads()) > 0 { // one that was joined is still leaving
+			runtime.Gosched()
 		}
 		deeper := newGuest(t, host, traps)
 		endsBy(t, deeper, virt.BudgetStack, "stack_overflow")
