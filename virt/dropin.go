@@ -145,7 +145,7 @@ func (l *Limits) checkDropIn() error {
 		{l.Threads != 0, "Threads", noThreads},
 	} {
 		if f.set {
-			errs = append(errs, fmt.Errorf("Limits.%s has no effect on modules that wazero instantiates itself, because %s", f.field, f.why))
+			errs = append(errs, fmt.Errorf("the field %s of Limits has no effect on modules that wazero instantiates itself, because %s", f.field, f.why))
 		}
 	}
 	return errors.Join(errs...)

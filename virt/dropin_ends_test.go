@@ -133,8 +133,8 @@ func TestDropInRefusesOptions(t *testing.T) {
 		"Deterministic":      virt.Deterministic(1),
 		"WithCallsAfterTrap": virt.WithCallsAfterTrap(),
 		"WithMaxThreads":     virt.WithMaxThreads(1),
-		"Limits.Fuel":        virt.WithLimits(virt.Limits{Fuel: 1000, HostCalls: 1}),
-		"Limits.Memory":      virt.WithSharedLimits(virt.Limits{Memory: 1 << 20}),
+		"field Fuel of":      virt.WithLimits(virt.Limits{Fuel: 1000, HostCalls: 1}),
+		"field Memory of":    virt.WithSharedLimits(virt.Limits{Memory: 1 << 20}),
 	} {
 		if _, err := dropin.Instantiate(t.Context(), newRuntime(t), o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error that names it", name, err)

@@ -34,7 +34,7 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 	stopped := errors.New("stopped by the test")
 
 	// life is that of guest i, with whether it goes on until it is stopped.
-	life := func(i int) (g *virt.Guest, err error, run func() error, endless bool) {
+	life := func(i int) (g *virt.Guest, run func() error, endless bool, err error) {
 		make := func(m *virt.Module, opts ...virt.GuestOption) { g, err = host.Instantiate(t.Context(), m, opts...) }
 		call := func(name string, params ...uint64) func() error {
 			return func() error { _, err := g.Call(context.Background(), name, params...); return err }
@@ -43,31 +43,31 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 		switch i % 6 {
 		case 0:
 			make(plain, virt.WithArgs("echo", "text"))
-			return g, err, command, false
+			return g, command, false, err
 		case 1:
 			make(plain, virt.WithArgs("loop"))
-			return g, err, command, true
+			return g, command, true, err
 		case 2:
 			make(script, engine)
-			return g, err, call("greet"), false
+			return g, call("greet"), false, err
 		case 3: // five modules on one engine, which computes
 			opts := []virt.GuestOption{engine}
 			for _, name := range names {
 				opts = append(opts, virt.WithLibrary(name, script, virt.LibraryWorld()))
 			}
 			make(group, opts...)
-			return g, err, command, true
+			return g, command, true, err
 		case 4:
 			make(write, virt.WithPlug(plug), virt.WithPlug(plug))
-			return g, err, call("write", 1, 8, 0, 4), false
+			return g, call("write", 1, 8, 0, 4), false, err
 		default: // the plug computes
 			make(write, virt.WithPlug(plug))
-			return g, err, call("write", 106, 8, 0, 4), true
+			return g, call("write", 106, 8, 0, 4), true, err
 		}
 	}
 	var all sync.WaitGroup
 	for i := range guests {
-		g, err, run, endless := life(i)
+		g, run, endless, err := life(i)
 		if err != nil {
 			t.Fatalf("guest %d: %v", i, err)
 		}
@@ -102,7 +102,7 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 	}
 	// All that was charged has been given back: as much can be had again.
 	for i := range guests {
-		g, err, _, _ := life(i)
+		g, _, _, err := life(i)
 		if err != nil {
 			t.Fatalf("guest %d, after all others have gone: %v", i, err)
 		}
