@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -54,8 +56,13 @@ func NewServer(ctx context.Context, wasm []byte, limits Limits, mode string, log
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	s.host, err = virt.NewBuilder(virt.WithFuel(limits.Fuel), virt.WithMemoryLimit(limits.Memory), virt.WithDiskLimit(limits.Disk),
-		virt.WithMaxOutput(limits.Output)).Build(ctx)
+	b := virt.NewBuilder(virt.WithFuel(limits.Fuel), virt.WithMemoryLimit(limits.Memory), virt.WithDiskLimit(limits.Disk),
+		virt.WithMaxOutput(limits.Output))
+	// The code that was compiled for the last start is used again.
+	if dir, err := os.UserCacheDir(); err == nil {
+		b = b.With(virt.WithCompilationCache(filepath.Join(dir, "wasivirt-server"), 0))
+	}
+	s.host, err = b.Build(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -31,5 +31,5 @@
 //
 // Sockets are TCP connections and listeners: sock_open answers EPROTONOSUPPORT for datagrams and EAFNOSUPPORT for the family
 // of Unix sockets. Options that a program may set are remembered and change nothing, but timeouts (SO_RCVTIMEO, SO_SNDTIMEO) other
-// than 0 and SO_BINDTODEVICE are ENOTSUP: a program polls with a timeout instead.
+// than 0 are ENOTSUP: a program polls with a timeout instead. SO_BINDTODEVICE is ENOPROTOOPT.
 package sockets

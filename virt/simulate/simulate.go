@@ -185,7 +185,7 @@ type Shrunk struct {
 }
 
 // Shrink looks for the fewest faults with which the seed of a run that failed fails alike: as long as the run fails without
-// one of them, it is left out; then those that last are made shorter. Without any of those that are left the run does not fail in this way.
+// one of them, it is left out. Without any of those that are left the run does not fail in this way.
 // Failures are alike if their texts are, up to the first colon.
 func (r *Runner) Shrink(ctx context.Context, failed *Result) (*Shrunk, error) {
 	s := &Shrunk{Result: failed, Before: len(failed.Plan)}
