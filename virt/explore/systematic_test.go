@@ -148,6 +148,14 @@ func generated(rng *rand.Rand, threads, steps int) (wasm []byte, text string) {
 		section(7, exports), section(10, slices.Concat([]byte{2}, section(-1, start), section(-1, thread)))), text
 }
 
+// ended is how a report tells ends apart: all deadlocks are one.
+func ended(r *virt.Result) string {
+	if r.Outcome == virt.Deadlocked {
+		return "deadlock"
+	}
+	return r.String()
+}
+
 // everyOutcome runs a program with every choice that a scheduler can make.
 func everyOutcome(t *testing.T, wasm []byte, most int) (outcomes []string, runs int) {
 	first, err := virt.NewBuilder(virt.Deterministic(0), virt.WithAccessSwitches()).Build(t.Context())
@@ -184,7 +192,7 @@ func everyOutcome(t *testing.T, wasm []byte, most int) (outcomes []string, runs 
 		if err := host.Close(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		found[result.String()] = true
+		found[ended(result)] = true
 		for at := len(begun); at < len(made); at++ {
 			for k := range uint32(of[at]) {
 				if k != made[at] {
@@ -213,7 +221,7 @@ func TestReductionLosesNoOutcome(t *testing.T) {
 		}
 		var got []string
 		for _, o := range report.Outcomes {
-			got = append(got, o.Result.String())
+			got = append(got, ended(o.Result))
 		}
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" || !report.Proof.Complete {
