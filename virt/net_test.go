@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,7 +188,16 @@ func TestTwoGuestsTalkHTTP(t *testing.T) {
 	}
 	host := newHost(t, shared, virt.WithClock(k))
 	web := compiled(t, host, goGuest(t, "web"))
-	start(t, host, web, virt.WithoutFiles(), virt.WithPreopened(l), virt.WithArgs("serve", "3"))
+	// Time jumps while all wait, so that the client must not begin before the server runs.
+	serving := make(chan struct{})
+	begun := sync.OnceFunc(func() { close(serving) })
+	server := start(t, host, web, virt.WithoutFiles(), virt.WithPreopened(l), virt.WithArgs("serve", "3"),
+		virt.WithMiddleware("poll_oneoff", func(c *virt.Call) wasip1.Errno { begun(); return c.Next() }))
+	select {
+	case <-serving:
+	case result := <-server.result:
+		t.Fatalf("the server: %v", result)
+	}
 	out := &hook{then: func(text string) {
 		if strings.Count(text, "\n") == 2 {
 			k.AfterFunc(k.Monotonic()+int64(25*time.Millisecond), func() { n.Partition("client", "server") })
