@@ -45,7 +45,7 @@ var flagGroups = []struct {
 }{
 	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from", "plug"}},
 	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy", "memory-model"}},
-	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "fuel", "memory", "disk", "output", "fds"}},
+	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "cpu", "fuel", "memory", "stack", "disk", "output", "fds"}},
 	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},
 	{"Faults", []string{"fault"}},
 	{"Engine", []string{"interpreter", "no-preempt"}},

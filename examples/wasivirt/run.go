@@ -53,8 +53,8 @@ type settings struct {
 	seed, deterministic, turns                    optional
 	threads, fds                                  int
 	fuel                                          count
-	timeout                                       span
-	memory, disk, output                          size
+	timeout, cpu                                  span
+	memory, stack, disk, output                   size
 	switches, strategy                            string
 	parallel                                      bool // -sched parallel was asked for
 	trace, traceFormat, record, diff, status      string
@@ -164,6 +164,8 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(directories{&s.mounts}, "dir", "`HOST[::GUEST]`, repeatable: mount a real directory, writable; short for -mount GUEST=dir:HOST")
 	f.BoolVar(&s.untrusted, "untrusted", false, "set every budget for a module that nobody vouches for; other flags change single budgets")
 	f.Var(&s.timeout, "timeout", "end the guest after this `TIME`, such as 1.5s or 2m; a bare number is in seconds")
+	f.Var(&s.cpu, "cpu", "end the guest after it has computed for this `TIME`, all its threads together; waiting does not count")
+	f.Var(&s.stack, "stack", "`BYTES` of memory for the call stacks of all threads at most, such as 32M")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most, such as 64M")
 	f.IntVar(&s.fds, "fds", 0, "`N` open descriptors at most (0: the default)")
 	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts")

@@ -83,6 +83,8 @@ func TestExitStatus(t *testing.T) {
 		{name: "the timeout in a sleep", args: []string{"-timeout", "50ms", do, "sleep", "4000000"}, status: 124, stderr: "wall time"},
 		{name: "a deadlock", args: []string{hang}, status: 123, stderr: "memory.atomic.wait32"},
 		{name: "a deadlock, one thread at a time", args: []string{"-sched", "seeded:3", hang}, status: 123, stderr: "memory.atomic.wait32"},
+		{name: "processor time", args: []string{"-cpu", "50ms", do, "loop"}, status: 137, stderr: "out of processor time"},
+		{name: "call stacks", args: []string{"-stack", "1M", do, "deep"}, status: 137, stderr: "out of call stack"},
 		{name: "fuel", args: []string{"-fuel", "10000", do, "loop"}, status: 137, stderr: "fuel"},
 		{name: "output", args: []string{"-output", "150", do, "spam", "2"}, status: 137, stderr: "output"},
 		{name: "no _start", args: []string{"../../virt/testdata/bare/wait.wasm"}, status: 125, stderr: "-invoke NAME"},

@@ -55,6 +55,8 @@ func (w *world) budgets() (opts []virt.Option) {
 		}
 	}
 	add(w.timeout != 0, virt.WithTimeout(time.Duration(w.timeout)))
+	add(w.cpu != 0, virt.WithMaxCPUTime(time.Duration(w.cpu)))
+	add(w.stack != 0, virt.WithMaxStack(uint64(w.stack)))
 	add(w.memory != 0, virt.WithMemoryLimit(uint64(w.memory)))
 	add(w.fds != 0, virt.WithMaxDescriptors(w.fds))
 	add(w.output != 0, virt.WithMaxOutput(uint64(w.output)))
