@@ -87,8 +87,14 @@ func (s *replayScheduler) Ready(t *sched.Thread) {
 // Block implements [sched.Scheduler].
 func (s *replayScheduler) Block(t *sched.Thread, _ *poll.Wait) { s.leave(t) }
 
-// End implements [sched.Scheduler].
-func (s *replayScheduler) End(t *sched.Thread) { s.leave(t) }
+// End implements [sched.Scheduler]. When the main thread ends, the call is over, though host code has not heard of it yet: a thread that
+// gets the turn may give it to the next call.
+func (s *replayScheduler) End(t *sched.Thread) {
+	if t.Main() {
+		s.calling(false)
+	}
+	s.leave(t)
+}
 
 func (s *replayScheduler) leave(t *sched.Thread) {
 	s.mu.Lock()
