@@ -176,10 +176,7 @@ func (r *rewriter) payFor(a *asm, k uint32, shift byte) {
 		a.i64Const(int64(shift))
 		a.ops(opI64ShrU, opI64Sub)
 		a.op(opGlobalSet, r.fuelGlobal)
-		a.op(opGlobalGet, r.fuelGlobal)
-		a.i64Const(0)
-		a.ops(opI64GeS)
-		a.unlessCall(r.callFuel)
+		r.lookIfSpent(a)
 		return
 	}
 	a.op(opGlobalGet, r.stopGlobal)
@@ -189,10 +186,7 @@ func (r *rewriter) payFor(a *asm, k uint32, shift byte) {
 	a.i32Const(minEntry)
 	a.ops(opI32Sub)
 	a.op(opGlobalSet, r.stopGlobal)
-	a.op(opGlobalGet, r.stopGlobal)
-	a.i32Const(0)
-	a.ops(opI32GeS)
-	a.unlessCall(r.callCheck)
+	r.lookIfSpent(a)
 }
 
 // payHelper is a function that pays for the number it is given, if that is at most most: more traps, or fails.
@@ -232,10 +226,7 @@ func (r *rewriter) growHelper() []byte {
 		a.op(opGlobalSet, r.fuelGlobal)
 	}
 	change(opI64Sub)
-	a.op(opGlobalGet, r.fuelGlobal)
-	a.i64Const(0)
-	a.ops(opI64GeS)
-	a.unlessCall(r.callFuel)
+	r.lookIfSpent(a)
 	a.op(opLocalGet, 0)
 	if r.opts.Grow {
 		a.op(opCall, r.callGrow)

@@ -385,10 +385,7 @@ func (r *rewriter) addLookHelper() uint32 {
 		a.op(opLocalGet, 0)
 		a.ops(opI64Sub)
 		a.op(opGlobalSet, r.fuelGlobal)
-		a.op(opGlobalGet, r.fuelGlobal)
-		a.i64Const(0)
-		a.ops(opI64GeS)
-		a.unlessCall(r.callFuel)
+		r.lookIfSpent(a)
 		a.ops(opEnd)
 		return r.addHelper("look", "\x01\x7e", "\x00", a.code)
 	}
@@ -396,12 +393,24 @@ func (r *rewriter) addLookHelper() uint32 {
 	a.op(opLocalGet, 0)
 	a.ops(opI32Sub)
 	a.op(opGlobalSet, r.stopGlobal)
+	r.lookIfSpent(a)
+	a.ops(opEnd)
+	return r.addHelper("look", "\x01\x7f", "\x00", a.code)
+}
+
+// lookIfSpent calls the host if the fuel, or without fuel the counter, is used up.
+func (r *rewriter) lookIfSpent(a *asm) {
+	if r.opts.Fuel {
+		a.op(opGlobalGet, r.fuelGlobal)
+		a.i64Const(0)
+		a.ops(opI64GeS)
+		a.unlessCall(r.callFuel)
+		return
+	}
 	a.op(opGlobalGet, r.stopGlobal)
 	a.i32Const(0)
 	a.ops(opI32GeS)
 	a.unlessCall(r.callCheck)
-	a.ops(opEnd)
-	return r.addHelper("look", "\x01\x7f", "\x00", a.code)
 }
 
 func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {
