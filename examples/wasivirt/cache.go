@@ -6,35 +6,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/usercache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/compile"
 )
 
 const (
-	// cacheVariable names the environment variable that says where compiled modules are kept: a directory, or "off".
-	cacheVariable = "WASIVIRT_CACHE"
 	// cacheSizeVariable names the one that says how many bytes they may take.
 	cacheSizeVariable = "WASIVIRT_CACHE_SIZE"
 )
-
-// cacheDir is where compiled modules are kept, "" for nowhere.
-func cacheDir() string {
-	switch dir := os.Getenv(cacheVariable); dir {
-	case "off":
-		return ""
-	case "":
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return ""
-		}
-		return filepath.Join(user, "wasivirt")
-	default:
-		return dir
-	}
-}
 
 // cacheBytes is how much the cache may hold.
 func cacheBytes() (int64, error) {
@@ -55,15 +37,8 @@ func (w *world) engine() virt.Option {
 	if w.interpreter {
 		return virt.WithInterpreter()
 	}
-	dir := cacheDir()
+	dir := usercache.Writable()
 	if dir == "" {
-		return virt.Options()
-	}
-	probe, err := os.MkdirTemp(makeDir(dir), "probe")
-	if err != nil {
-		return virt.Options()
-	}
-	if os.Remove(probe) != nil {
 		return virt.Options()
 	}
 	bytes, err := cacheBytes()
@@ -71,12 +46,6 @@ func (w *world) engine() virt.Option {
 		bytes = compile.DefaultCacheBytes
 	}
 	return virt.WithCompilationCache(dir, bytes)
-}
-
-// makeDir makes a directory. That it could not shows when it is used.
-func makeDir(dir string) string {
-	_ = os.MkdirAll(dir, 0o700)
-	return dir
 }
 
 // compile compiles a module, and says so on a terminal when that takes more than a second.
@@ -129,12 +98,12 @@ func terminal(w io.Writer) bool {
 
 // cacheCommand is the command cache: it tells the size of the cache, or empties it.
 func cacheCommand(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	dir := cacheDir()
+	dir := usercache.Dir()
 	if len(args) > 1 || len(args) == 1 && args[0] != "clear" {
 		return exitHost, errors.New("want: wasivirt cache [clear]")
 	}
 	if dir == "" {
-		_, err := fmt.Fprintf(stdout, "nothing is kept (%s=off)\n", cacheVariable)
+		_, err := fmt.Fprintf(stdout, "nothing is kept (%s=off)\n", usercache.Variable)
 		return 0, err
 	}
 	most, err := cacheBytes()
@@ -151,6 +120,6 @@ func cacheCommand(_ context.Context, args []string, _ io.Reader, stdout, _ io.Wr
 		return exitHost, fmt.Errorf("%s: %w", dir, err)
 	}
 	_, err = fmt.Fprintf(stdout, "%s: %d modules, %.1f MB of at most %.1f MB (%s, %s)\n", dir, entries,
-		float64(held)/(1<<20), float64(most)/(1<<20), cacheVariable, cacheSizeVariable)
+		float64(held)/(1<<20), float64(most)/(1<<20), usercache.Variable, cacheSizeVariable)
 	return 0, err
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
 // cached are the entries of a cache of compiled modules.
@@ -21,7 +23,7 @@ func cached(t *testing.T, dir string) []string {
 // one finds good entries.
 func TestCacheThatIsDamaged(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(cacheVariable, dir)
+	t.Setenv(usercache.Variable, dir)
 	if got := wasivirt(t, "run", do, "exit", "7"); got.status != 7 {
 		t.Fatal(got)
 	}
@@ -60,7 +62,7 @@ func TestCacheThatIsDamaged(t *testing.T) {
 // TestCacheAndOptions runs a module with options that rewrite it differently: each form has its own entry.
 func TestCacheAndOptions(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(cacheVariable, dir)
+	t.Setenv(usercache.Variable, dir)
 	entries := 0
 	for _, args := range [][]string{{"run", do}, {"run", "-fuel", "1000000", do}} {
 		if got := wasivirt(t, args...); got.status != 0 {
@@ -76,7 +78,7 @@ func TestCacheAndOptions(t *testing.T) {
 
 // TestCacheOfSeveral fills one cache from several runs at once.
 func TestCacheOfSeveral(t *testing.T) {
-	t.Setenv(cacheVariable, t.TempDir())
+	t.Setenv(usercache.Variable, t.TempDir())
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

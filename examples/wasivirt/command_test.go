@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
 // TestHelpFitsTheTerminal: help of every command is there, and no line of it is longer than 80 columns.
@@ -162,7 +163,7 @@ func TestLinksOfATree(t *testing.T) {
 
 // TestCacheCommand tells the size of the cache, and empties it.
 func TestCacheCommand(t *testing.T) {
-	t.Setenv(cacheVariable, t.TempDir())
+	t.Setenv(usercache.Variable, t.TempDir())
 	t.Setenv(cacheSizeVariable, "64M")
 	if got := wasivirt(t, "run", do); got.status != 0 {
 		t.Fatal(got)

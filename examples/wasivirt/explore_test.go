@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
 // bareGuest is one of the guests below virt/testdata/bare.
@@ -26,7 +28,7 @@ func invoked(t *testing.T, args ...string) (int, string) {
 }
 
 func TestExplore(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	tests := []struct {
 		name, what string
 		end        int // the status of the seed's own run
@@ -60,7 +62,7 @@ func TestExplore(t *testing.T) {
 
 // The command that explore prints has the limits and the strategy of the seed's run.
 func TestExploredCommandRepeats(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	loop := filepath.Join(t.TempDir(), "loop.wasm")
 	// _start is a loop without end.
 	wasm := "\x00asm\x01\x00\x00\x00" + "\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00" + "\x07\x0a\x01\x06_start\x00\x00" + "\x0a\x09\x01\x07\x00\x03\x40\x0c\x00\x0b\x0b"
@@ -91,7 +93,7 @@ func TestExploredCommandRepeats(t *testing.T) {
 
 // Faults and limits of the disk go for explored runs as they do for one.
 func TestExploreHeedsFaults(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	// The guest sleeps where it should wait: a sleep that fails shows it.
 	args := []string{"explore", "-seeds", "1..3", "-strategy", "block:0", "-late-timers=false"}
 	for fault, want := range map[string]int{"poll_oneoff:EIO": 1, "fd_sync:EIO": 0} {
@@ -115,7 +117,7 @@ func TestStrategies(t *testing.T) {
 }
 
 func TestDiffOfRecordings(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	dir := t.TempDir()
 	tape := func(name, seed string) string {
 		file := filepath.Join(dir, name)
@@ -140,7 +142,7 @@ func TestDiffOfRecordings(t *testing.T) {
 
 // That threads run one at a time while they are recorded is said, and refused where it is not what was asked for.
 func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	tape := filepath.Join(t.TempDir(), "tape")
 	recorded := func(flags ...string) (string, error) {
 		var errOut bytes.Buffer
@@ -163,7 +165,7 @@ func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
 
 // The schedule that a report shows is a run of its own, which can be recorded and replayed.
 func TestExploreShowsASchedule(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	for _, flags := range [][]string{{"-seeds", "1..50"}, {"-systematic", "-schedules", "300"}, {"-seeds", "1..100", "-memory-model", "tso"}} {
 		got := wasivirt(t, append(append([]string{"explore"}, flags...), bareGuest("race_counter"))...)
 		_, command, ok := strings.Cut(got.stdout, "run this schedule: wasivirt run ")
@@ -202,7 +204,7 @@ func TestExploreWithDirectories(t *testing.T) {
 }
 
 func TestRecordReplayRewrite(t *testing.T) {
-	t.Setenv(cacheVariable, "off")
+	t.Setenv(usercache.Variable, "off")
 	tape := filepath.Join(t.TempDir(), "tape")
 	want, _ := invoked(t, "run", "-record", tape, "-threads", "4", bareGuest("race_counter"))
 	if code, _ := invoked(t, "replay", tape, bareGuest("race_counter")); code != want {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
 // asCommand makes the test binary the command itself, for what only a process shows.
@@ -30,7 +32,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	c := exec.CommandContext(t.Context(), self, args...)
-	c.Env = append(os.Environ(), asCommand+"=1", cacheVariable+"=off")
+	c.Env = append(os.Environ(), asCommand+"=1", usercache.Variable+"=off")
 	return c
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/usercache"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/view"
@@ -125,18 +126,8 @@ func Run(t testing.TB, g Guest) *Outcome {
 // compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt does, so that each is compiled once for all
 // tests.
 func compilationCache() virt.Option {
-	dir := os.Getenv("WASIVIRT_CACHE")
-	if dir == "off" {
-		return virt.Options()
-	}
+	dir := usercache.Writable()
 	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return virt.Options()
-		}
-		dir = filepath.Join(user, "wasivirt")
-	}
-	if os.MkdirAll(dir, 0o700) != nil {
 		return virt.Options()
 	}
 	return virt.WithCompilationCache(dir, 0)
