@@ -67,26 +67,14 @@ func (w *world) afterwards() error {
 // finish does what is asked for after the run.
 func (w *world) finish(guest *virt.Guest) error {
 	for _, spec := range w.exports {
-		from, _, _ := strings.Cut(spec, "=")
-		root := guest.Namespace().Root()
-		if !path.IsAbs(from) {
-			var err error
-			if root, err = guest.Namespace().Preopen(from); err != nil {
-				return fmt.Errorf("-export %q: %w", spec, err)
-			}
-			from = "/"
-		}
-		tree, err := root.FS(from)
-		if err != nil {
-			return fmt.Errorf("-export %q: %w", spec, err)
-		}
-		if err := archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut(), archive.WithoutDevices()); err != nil {
+		if err := w.export(guest, spec); err != nil {
 			return fmt.Errorf("-export %q: %w", spec, err)
 		}
 	}
 	if w.diff == "" {
 		return nil
 	}
+	defer progress(w.stderr, still("writing -diff %s", w.diff))()
 	if err := w.writeDiff(w.archives["-diff"]); err != nil {
 		return fmt.Errorf("-diff %s: %w", w.diff, err)
 	}
@@ -99,6 +87,25 @@ func (w *world) finish(guest *virt.Guest) error {
 		}
 	}
 	return nil
+}
+
+// export writes the tree at a path of the guest to the file of an -export.
+func (w *world) export(guest *virt.Guest, spec string) error {
+	defer progress(w.stderr, still("writing -export %s", spec))()
+	from, _, _ := strings.Cut(spec, "=")
+	root := guest.Namespace().Root()
+	if !path.IsAbs(from) {
+		var err error
+		if root, err = guest.Namespace().Preopen(from); err != nil {
+			return err
+		}
+		from = "/"
+	}
+	tree, err := root.FS(from)
+	if err != nil {
+		return err
+	}
+	return archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut(), archive.WithoutDevices())
 }
 
 // writeDiff writes the differences of all mounts as one archive, in which each stands below its mount's path.

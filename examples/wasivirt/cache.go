@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/usercache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/compile"
@@ -48,15 +49,22 @@ func (w *world) engine() virt.Option {
 	return virt.WithCompilationCache(dir, bytes)
 }
 
-// compile compiles a module, and says so on a terminal when that takes more than a second.
-func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte, stderr io.Writer) (*virt.Module, error) {
-	done := progress(stderr, fmt.Sprintf("compiling %d KB", len(wasm)>>10))
-	defer done()
+// compile compiles a module.
+func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*virt.Module, error) {
+	defer progress(w.stderr, compiling(wasm))()
 	return host.Compile(ctx, wasm)
 }
 
+func compiling(wasm []byte) func() string { return still("compiling %d KB", len(wasm)>>10) }
+
+// still says the same for as long as something takes.
+func still(format string, args ...any) func() string {
+	what := fmt.Sprintf(format, args...)
+	return func() string { return what }
+}
+
 // progress shows on a terminal what goes on, once it has taken a second, until done is called.
-func progress(stderr io.Writer, what string) (done func()) {
+func progress(stderr io.Writer, what func() string) (done func()) {
 	if !terminal(stderr) {
 		return func() {}
 	}
@@ -76,7 +84,7 @@ func progress(stderr io.Writer, what string) (done func()) {
 				return
 			case <-tick.C:
 				shown = true
-				fmt.Fprintf(stderr, "\rwasivirt: %s: %d s", what, int(time.Since(begun).Seconds()))
+				fmt.Fprintf(stderr, "\r\x1b[Kwasivirt: %s: %d s", safetext.Line(what()), int(time.Since(begun).Seconds()))
 			}
 		}
 	}()

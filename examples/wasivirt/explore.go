@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -32,6 +33,7 @@ type exploration struct {
 	html       string
 	flags      *flag.FlagSet
 	shared     mounted
+	begun      atomic.Int64 // runs
 }
 
 // mounted are the file systems of the machine that all runs share. They are read only.
@@ -97,12 +99,9 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	if e.noPreempt {
 		c.Host = append(c.Host, virt.WithoutPreemption())
 	}
-	report, err := explore.Run(ctx, c)
+	report, stopped := e.run(ctx, c, stderr)
 	if report == nil {
-		return exitHost, fmt.Errorf("%s: %w", e.flags.Arg(0), err)
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "wasivirt: %v\n", err)
+		return exitHost, fmt.Errorf("%s: %w", e.flags.Arg(0), stopped)
 	}
 	if e.state != "" && report.State != nil {
 		if err := os.WriteFile(e.state, report.State, 0o666); err != nil {
@@ -118,10 +117,25 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 			return exitHost, err
 		}
 	}
-	if !report.Clean() {
+	switch {
+	case stopped != nil:
+		return exitHost, stopped
+	case !report.Clean():
 		return 1, nil
 	}
 	return 0, nil
+}
+
+// run explores, and shows how many runs were begun.
+func (e *exploration) run(ctx context.Context, c explore.Config, stderr io.Writer) (*explore.Report, error) {
+	compiling := compiling(c.Wasm)
+	defer progress(stderr, func() string {
+		if n := e.begun.Load(); n != 0 {
+			return fmt.Sprintf("exploring, %d runs", n)
+		}
+		return compiling()
+	})()
+	return explore.Run(ctx, c)
 }
 
 // writePage writes the report as a page.
@@ -155,6 +169,7 @@ func (e *exploration) check() error {
 
 // makeWorld makes the world of one run.
 func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
+	e.begun.Add(1)
 	s := e.settings
 	s.deterministic = optional{set: true, value: seed}
 	w := &world{settings: &s, shared: &e.shared}

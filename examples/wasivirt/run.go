@@ -270,7 +270,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	w := &world{settings: s}
+	w := &world{settings: s, stderr: stderr}
 	defer func() { err = errors.Join(err, w.close()) }()
 	recording, err := w.recording(wasm, stderr)
 	if err != nil {
@@ -302,7 +302,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 			err = errors.Join(err, host.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	module, err := w.compile(ctx, host, wasm, stderr)
+	module, err := w.compile(ctx, host, wasm)
 	if err != nil {
 		w.leave = ctx.Err() != nil
 		return exitHost, fmt.Errorf("%s: %w", file, err)
@@ -327,7 +327,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	}
 	defer func() { err = errors.Join(err, guest.Close(context.WithoutCancel(ctx)), close()) }()
 	if s.store != "" {
-		err := s.storeSnapshot(ctx, guest)
+		err := w.storeSnapshot(ctx, guest)
 		if exit, ok := errors.AsType[*virt.ExitError](err); ok {
 			return status(exit.Result, stderr), nil
 		}

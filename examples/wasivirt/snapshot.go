@@ -54,20 +54,21 @@ func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *vir
 }
 
 // storeSnapshot writes what the guest is to the file of -o, which is whole or not there.
-func (s *settings) storeSnapshot(ctx context.Context, guest *virt.Guest) (err error) {
+func (w *world) storeSnapshot(ctx context.Context, guest *virt.Guest) (err error) {
+	defer progress(w.stderr, still("writing %s", w.store))()
 	snapshot, err := guest.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	f, err := os.CreateTemp(filepath.Dir(s.store), ".wasivirt-snapshot-*")
+	f, err := os.CreateTemp(filepath.Dir(w.store), ".wasivirt-snapshot-*")
 	if err != nil {
 		return err
 	}
 	buffered := bufio.NewWriterSize(f, 1<<16)
 	_, err = snapshot.WriteTo(buffered)
 	if err = errors.Join(err, buffered.Flush(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), s.store)
+		err = os.Rename(f.Name(), w.store)
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(f.Name()))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -27,6 +28,7 @@ import (
 type world struct {
 	*settings
 	ctx      context.Context // ends the filling of mounts; nil for none
+	stderr   io.Writer       // shows how far what takes long has come; nil for nobody
 	closers  []func() error
 	leave    bool // a compilation that cannot be ended goes on: the process ends without waiting for it
 	changes  []changed
@@ -129,7 +131,7 @@ func (w *world) options() ([]virt.Option, error) {
 			opts = append(opts, virt.WithDevices(guest))
 			continue
 		}
-		fsys, err := w.mount(what)
+		fsys, err := w.filled(spec, what)
 		if err == nil && w.diff != "" {
 			fsys, err = w.watched(guest, what, fsys)
 		}
@@ -196,6 +198,12 @@ func (w *world) listeners() (opts []virt.Option, err error) {
 		opts = append(opts, virt.WithPreopened(hostnet.NewListener(l)))
 	}
 	return opts, nil
+}
+
+// filled makes the file system of a mount, which may be filled with much.
+func (w *world) filled(mount, spec string) (vfs.FS, error) {
+	defer progress(w.stderr, still("filling -mount %s", mount))()
+	return w.mount(spec)
 }
 
 // mount makes the file system that a SPEC names.
