@@ -405,7 +405,7 @@ func TestOneoffReach(t *testing.T) {
 		if _, errno := call(t, s, row.subs...); errno != wasip1.ECANCELED {
 			t.Error(errno)
 		}
-		row.want.Op, row.want.Clock = "poll_oneoff", s.Clock
+		row.want.Op, row.want.Fds, row.want.Clock = "poll_oneoff", len(row.subs), s.Clock
 		if task.w != row.want {
 			t.Errorf("told %+v, want %+v", task.w, row.want)
 		}

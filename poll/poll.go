@@ -106,6 +106,8 @@ type Wait struct {
 	Op string
 	// On says what it waits for: a descriptor's or address's number.
 	On uint64
+	// Fds is how many descriptors a poll_oneoff waits for, of which On is the first.
+	Fds int
 	// Clock measures the deadline. It may be nil where there is none.
 	Clock clock.Clock
 	// Deadline is the reading of Clock.Monotonic at which the wait ends; [NoDeadline], or no Clock,

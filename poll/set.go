@@ -203,9 +203,10 @@ func (s *Set) park(subs []wasip1.Subscription, events []wasip1.Event) (int, wasi
 	w := Wait{Op: "poll_oneoff", Clock: s.Clock}
 	for i := range s.waits {
 		if wt := &s.waits[i]; wt.kind == fd {
-			if w.On == 0 {
+			if w.Fds == 0 {
 				w.On = uint64(subs[i].Fd)
 			}
+			w.Fds++
 			wt.waiter.Waker = s.Task
 			wt.p.Subscribe(&wt.waiter)
 		}

@@ -21,6 +21,9 @@ type Thread struct {
 	permit bool      // woken while it ran
 	woken  bool      // in Ready: by a Wake, and so about to look at what it waited for
 	wait   poll.Wait // what it waits for, in Waiting and Outside
+	runs   string    // the function of the guest's that it runs
+	call   string    // that it is in, where that is noted
+	on     uint64    // the call's first parameter
 
 	began  int64 // monotonic when it began
 	waited int64 // nanoseconds spent without a turn, until idle
@@ -234,11 +237,34 @@ func (t *Thread) Info() Info {
 	return Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}
 }
 
+// Enter notes the function of the guest's that the thread runs from now on, for [Group.Status], and returns the one before.
+func (t *Thread) Enter(name string) (before string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before, t.runs, t.call = t.runs, name, ""
+	return before
+}
+
+// Note notes the call that the thread is in, and its first parameter, for [Group.Status]; "" is none.
+func (t *Thread) Note(call string, on uint64) {
+	t.mu.Lock()
+	t.call, t.on = call, on
+	t.mu.Unlock()
+}
+
 // status tells what the thread does, and since when.
 func (t *Thread) status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Status{Info: Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}, Since: t.idle}
+	s := Status{Info: Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On},
+		Runs: t.runs, Fds: t.wait.Fds, Since: t.idle, Until: poll.NoDeadline}
+	switch {
+	case t.state == Ready || t.state == Running:
+		s.Op, s.On = t.call, t.on
+	case t.wait.Timed():
+		s.Until = t.wait.Deadline
+	}
+	return s
 }
 
 // links are a thread's neighbours in a threadList.

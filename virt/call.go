@@ -47,6 +47,10 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 			}
 		}
 		t.attach()
+		noting := t.guest.noting.Load()
+		if noting {
+			t.noteCall(f, stack)
+		}
 		var errno wasip1.Errno
 		if s := t.calls; s == nil {
 			errno = f.call(t, stack)
@@ -84,6 +88,9 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 					}
 				}
 			}
+		}
+		if noting {
+			t.noteCall(nil, nil)
 		}
 		if t.gone() {
 			t.unwind(ctx)

@@ -66,6 +66,7 @@ type Guest struct {
 	copies   atomic.Int64  // bytes that its instances take besides the memory
 	calls    chan struct{} // holds one token while an export runs
 	ended    atomic.Bool
+	noting   atomic.Bool // threads note their calls for Threads
 	uses     gate        // calls and whatever else needs what Close frees
 	ran      atomic.Bool // Run was called
 	admitted bool        // it has one of the places of WithMaxGuests
@@ -497,9 +498,11 @@ func (g *Guest) invokeExport(t *thread, fn api.Function, name string, params []u
 func (g *Guest) invoke(t *thread, fn api.Function, name string, params []uint64) ([]uint64, error) {
 	var results []uint64
 	var err error
+	leave := t.entered(name)
 	t.onStack(fn, func() {
 		g.mark(func() { results, err = fn.Call(t, params...) })
 	})
+	leave()
 	t.exports.put(t.mod, name, fn)
 	t.showUsage()
 	for l := range g.instances {
@@ -597,9 +600,13 @@ func (g *Guest) Name() string { return g.title }
 // Number returns the guest's number in its Host: 1 for the first one that was made.
 func (g *Guest) Number() uint64 { return g.usage.number }
 
-// Threads tells what each of the guest's threads does at this moment, what it waits for, and since when on the Host's monotonic clock. It
-// may be called at any time.
-func (g *Guest) Threads() []sched.Status { return g.group.Status() }
+// Threads tells what each of the guest's threads does at this moment: the export that it runs, the call that it is in, what it waits for,
+// and since when on the Host's monotonic clock. It may be called at any time. From the first time on, the guest's threads note their
+// calls, at some 20 ns each; a call that is under way then is told only while it waits.
+func (g *Guest) Threads() []sched.Status {
+	g.noting.Store(true)
+	return g.group.Status()
+}
 
 // Files returns the guest's descriptors. Host code may read and change them while the guest runs.
 func (g *Guest) Files() *vfs.Table { return g.files }

@@ -242,10 +242,17 @@ func (h *Host) adaptHosted(f *hostFunction) api.GoModuleFunc {
 		}
 		if !t.guest.ended.Load() {
 			t.attach()
+			noting := t.guest.noting.Load()
+			if noting {
+				t.noteCall(&f.row, stack)
+			}
 			if t.calls == nil {
 				f.call(t, stack)
 			} else {
 				t.calls.hostedCall(t, f, stack)
+			}
+			if noting {
+				t.noteCall(nil, nil)
 			}
 		}
 		if t.gone() {

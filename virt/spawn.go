@@ -99,6 +99,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 	defer t.settleFuel()
 	var err error
 	start := t.mod.ExportedFunction(threadStart)
+	task.Enter(threadStart)
 	t.onStack(start, func() {
 		g.mark(func() { _, err = start.Call(t, uint64(task.ID()), arg) })
 	})

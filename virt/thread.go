@@ -196,6 +196,29 @@ func (t *thread) end(err error) wasip1.Errno {
 	return wasip1.ECANCELED
 }
 
+// entered notes that the thread runs an export, until leave is called.
+func (t *thread) entered(name string) (leave func()) {
+	task := t.task
+	if task == nil {
+		return func() {}
+	}
+	outer := task.Enter(name)
+	return func() { task.Enter(outer) }
+}
+
+// noteCall notes the call that the thread is in; nil is none.
+func (t *thread) noteCall(f *function, stack []uint64) {
+	switch {
+	case t.task == nil:
+	case f == nil:
+		t.task.Note("", 0)
+	case len(stack) == 0:
+		t.task.Note(f.Name, 0)
+	default:
+		t.task.Note(f.Name, uint64(uint32(stack[0])))
+	}
+}
+
 // trap stops the guest's code as WebAssembly itself would.
 func (t *thread) trap(err error) { panic(err) }
 

@@ -39,7 +39,7 @@ func TestStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		next("guest 1 ")
-		if line := next("  thread 0 "); strings.HasPrefix(line, "  thread 0 waiting: fd_read 0 <stdin>, for ") {
+		if line := next("  thread 0 "); strings.HasPrefix(line, "  thread 0 waiting in _start: fd_read 0 <stdin>, for ") {
 			break
 		}
 	}

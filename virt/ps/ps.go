@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
+	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/virt"
@@ -36,9 +37,13 @@ type Guest struct {
 type Thread struct {
 	ID    uint32
 	State sched.State
-	// Call is the function that the thread waits in, such as "fd_read", or "". For says what it waits for: a path, or an address in the
-	// guest's memory.
+	// Runs is the export that the thread runs, "wasi_thread_start" on threads that the guest spawned.
+	Runs string
+	// Call is the function that the thread is in, such as "fd_read", or ""; of a thread that does not wait it is known from the second look
+	// at its guest on. For says what the call is about: a descriptor and its path, or an address in the guest's memory.
 	Call, For string
+	// Left is the time on the Host's clock until the wait ends at the latest; 0 where it has no end.
+	Left time.Duration
 	// Waited is the time on the Host's clock since the thread has had no turn; 0 where it runs.
 	Waited time.Duration
 }
@@ -75,9 +80,9 @@ func of(g *virt.Guest, now int64) Guest {
 		r.Descriptors = append(r.Descriptors, one)
 	}
 	for _, t := range g.Threads() {
-		one := Thread{ID: t.Thread, State: t.State}
-		if t.State == sched.Waiting || t.State == sched.Outside {
-			one.Call, one.For = t.Op, subject(t.Info, r.Descriptors)
+		one := Thread{ID: t.Thread, State: t.State, Runs: t.Runs, Call: t.Op, For: subject(t, r.Descriptors)}
+		if t.Until != poll.NoDeadline {
+			one.Left = max(0, time.Duration(t.Until-now))
 		}
 		if t.Since != 0 {
 			one.Waited = max(0, time.Duration(now-t.Since))
@@ -87,20 +92,27 @@ func of(g *virt.Guest, now int64) Guest {
 	return r
 }
 
-// subject says what a thread waits for.
-func subject(t sched.Info, open []Descriptor) string {
+// subject says what a thread's call is about.
+func subject(t sched.Status, open []Descriptor) string {
 	switch {
 	case strings.HasPrefix(t.Op, "memory."):
 		return fmt.Sprintf("%#x", t.On)
-	case strings.HasPrefix(t.Op, "fd_"), strings.HasPrefix(t.Op, "sock_"):
-		for _, d := range open {
-			if uint64(d.Fd) == t.On && d.Path != "" {
-				return fmt.Sprintf("%d %s", t.On, d.Path)
-			}
-		}
-		return fmt.Sprint(t.On)
+	case t.Fds > 1:
+		return fmt.Sprintf("%s and %d more", descriptor(t.On, open), t.Fds-1)
+	case t.Fds == 1, strings.HasPrefix(t.Op, "fd_"), strings.HasPrefix(t.Op, "path_"), strings.HasPrefix(t.Op, "sock_"):
+		return descriptor(t.On, open)
 	}
 	return ""
+}
+
+// descriptor names a descriptor.
+func descriptor(fd uint64, open []Descriptor) string {
+	for _, d := range open {
+		if uint64(d.Fd) == fd && d.Path != "" {
+			return fmt.Sprintf("%d %s", fd, d.Path)
+		}
+	}
+	return fmt.Sprint(fd)
 }
 
 // The most lines of a kind that Write shows. What is left out is counted.
@@ -143,11 +155,17 @@ func (g *Guest) write(b *bufio.Writer) {
 	b.WriteByte('\n')
 	for _, t := range g.Threads[:min(len(g.Threads), maxThreads)] {
 		fmt.Fprintf(b, "  thread %d %v", t.ID, t.State)
+		if t.Runs != "" {
+			fmt.Fprintf(b, " in %s", safetext.Name(t.Runs))
+		}
 		if t.Call != "" {
 			fmt.Fprintf(b, ": %s", t.Call)
 		}
 		if t.For != "" {
 			fmt.Fprintf(b, " %s", safetext.Name(t.For))
+		}
+		if t.Left > 0 {
+			fmt.Fprintf(b, ", %v left", t.Left.Round(time.Microsecond))
 		}
 		if t.Waited > 0 {
 			fmt.Fprintf(b, ", for %v", t.Waited.Round(time.Microsecond))

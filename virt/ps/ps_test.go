@@ -3,13 +3,18 @@ package ps_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/ps"
@@ -70,7 +75,7 @@ func TestGuestsThatWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := regexp.MustCompile(`^guest 1 "evil\\x1b\[2J\\n": running, .*, memory \d+.*
-  thread 0 waiting: poll_oneoff.*
+  thread 0 waiting in _start: poll_oneoff, 1s left.*
   fd 0 \S+ <stdin>
   fd 1 \S+ <stdout>
   fd 2 \S+ <stderr>
@@ -92,6 +97,75 @@ $`)
 	}
 	if guests := ps.Of(host); len(guests) != 0 {
 		t.Errorf("%d guests of a closed Host", len(guests))
+	}
+}
+
+// slowFile is a file system of one file, which says when it is read, and lets nobody have it before it may.
+type slowFile struct{ reading, may chan struct{} }
+
+func (f slowFile) Open(name string) (fs.File, error) {
+	file, err := fstest.MapFS{"slow": {Data: []byte("text")}}.Open(name)
+	if name == "slow" {
+		return slowRead{file, f}, err
+	}
+	return file, err
+}
+
+type slowRead struct {
+	fs.File
+	slow slowFile
+}
+
+func (f slowRead) Read(p []byte) (int, error) {
+	f.slow.reading <- struct{}{}
+	<-f.slow.may
+	return 0, io.EOF
+}
+
+// Of a thread that computes the export is shown, and from the second look on the call that it is in.
+func TestGuestsThatRun(t *testing.T) {
+	file := slowFile{make(chan struct{}, 100), make(chan struct{})}
+	host, err := virt.NewBuilder(virt.WithMount("/data", iofs.New(file))).Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := host.Compile(t.Context(), do(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	run := func(args ...string) *virt.Guest {
+		g, err := host.Instantiate(t.Context(), module, virt.WithArgs(args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps.Of(host)
+		go func() { _, err := g.Run(context.Background()); ended <- err }()
+		return g
+	}
+	reader := run("cat", "data/slow")
+	<-file.reading
+	if got := ps.Of(host)[0].Threads[0]; got.Runs != "_start" || got.Call != "fd_read" || got.For != "4 /data/slow" || got.State != sched.Running {
+		t.Errorf("a guest that reads: %+v", got)
+	}
+	computer := run("loop")
+	for {
+		if threads := ps.Of(host)[1].Threads; len(threads) == 1 && threads[0].Runs == "_start" && threads[0].Call == "" {
+			break
+		}
+	}
+	close(file.may)
+	computer.Stop(nil)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := ps.Of(host)[0]; len(got.Threads) != 0 {
+		t.Errorf("a guest that has ended: %+v", got)
+	}
+	if err := errors.Join(reader.Close(t.Context()), host.Close(t.Context())); err != nil {
+		t.Error(err)
 	}
 }
 
