@@ -33,7 +33,7 @@ type Config struct {
 }
 
 // Pool is a number of places that the threads of several groups share. Its methods may be called from any goroutine, with
-// locks of a Group held.
+// locks of a Group held. A Group is a Pool for others.
 type Pool interface {
 	// Take takes one, if there is one.
 	Take() bool
@@ -159,6 +159,27 @@ func (g *Group) Go(fn func(t *Thread)) (uint32, error) {
 		fn(t)
 	}()
 	return id, nil
+}
+
+// Take implements [Pool]: a thread of another group gets one of this one's places, and of its pool's.
+func (g *Group) Take() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.limit > 0 && g.spawned >= g.limit || g.pool != nil && !g.pool.Take() {
+		return false
+	}
+	g.spawned++
+	return true
+}
+
+// Give implements [Pool].
+func (g *Group) Give() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spawned--
+	if g.pool != nil {
+		g.pool.Give()
+	}
 }
 
 // start adds a thread, which is ready when it returns.

@@ -25,6 +25,7 @@ type Table struct {
 	mu     sync.Mutex
 	used   []uint64     // a bit for each descriptor that is open
 	open   atomic.Int32 // how many; it changes under mu
+	lent   atomic.Int32 // how many places other Tables have taken
 	limit  int
 	closed bool
 	inos   uint64
@@ -34,12 +35,36 @@ type Table struct {
 type slot = atomic.Pointer[OpenFile]
 
 // Pool is a number of descriptors that several Tables share. Its methods may be called from any goroutine, with locks of
-// a Table held.
+// a Table held. A Table is a Pool for others.
 type Pool interface {
 	// Take takes one, if there is one.
 	Take() bool
 	// Give gives one back.
 	Give()
+}
+
+// full reports whether all places are in use, in this Table or in those that it lends to.
+func (t *Table) full() bool { return int(t.open.Load()+t.lent.Load()) >= t.max() }
+
+// Take implements [Pool]: another Table gets one of this one's places, and of its pool's.
+func (t *Table) Take() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.full() || t.pool != nil && !t.pool.Take() {
+		return false
+	}
+	t.lent.Add(1)
+	return true
+}
+
+// Give implements [Pool].
+func (t *Table) Give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lent.Add(-1)
+	if t.pool != nil {
+		t.pool.Give()
+	}
 }
 
 // SetPool makes each descriptor that is open in the Table one of p's. Where p has none left, the answer is ENFILE. It is called
@@ -113,8 +138,8 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 
 // room reports whether there is a number left, so that nothing is made that cannot be opened.
 func (t *Table) room() bool {
-	if t.Len() >= t.max() || t.pool == nil {
-		return t.Len() < t.max()
+	if t.full() || t.pool == nil {
+		return !t.full()
 	}
 	if !t.pool.Take() {
 		return false
@@ -128,7 +153,7 @@ func (t *Table) lowest() (uint32, error) {
 	if t.closed {
 		return 0, wasip1.EBADF
 	}
-	if t.Len() >= t.max() {
+	if t.full() {
 		return 0, wasip1.EMFILE
 	}
 	if t.pool != nil && !t.pool.Take() {
@@ -151,7 +176,7 @@ func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 		return wasip1.EBADF
 	}
 	old := t.get(fd)
-	if old == nil && t.pool != nil && !t.pool.Take() {
+	if old == nil && (t.full() || t.pool != nil && !t.pool.Take()) {
 		t.mu.Unlock()
 		return wasip1.ENFILE
 	}

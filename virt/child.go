@@ -110,11 +110,11 @@ func (g *Guest) Forget(c *Child) {
 // of g but for arguments, environment, standard streams, preopened streams, libraries and recordings. It ends when g ends; [Guest.Close] of g waits for
 // it. The Host closes it. It is for host functions, which a guest calls to start others: see package spawn.
 //
-// What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep and processor time. The limits of
-// descriptors and threads are those of g for each child. Wall time is what g has left.
+// What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep, processor time, descriptors and threads.
+// Wall time is what g has left.
 //
-// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no place (WithMaxGuests); EBADF for a
-// descriptor that g does not have; ENOEXEC for a module that is no command; those of making a guest.
+// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no place (WithMaxGuests); ENFILE if
+// g's limit has no descriptors left; EBADF for a descriptor that g does not have; ENOEXEC for a module that is no command; those of making a guest.
 func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 	switch {
 	case m.host.first() != g.host.first():

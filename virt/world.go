@@ -84,12 +84,16 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		fds = maxDescriptors
 	}
 	g.files = vfs.NewTable(fds)
-	if p := h.budgets.descriptors; p != nil {
+	if parent != nil {
+		g.files.SetPool(parent.files)
+	} else if p := h.budgets.descriptors; p != nil {
 		g.files.SetPool(p)
 	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
-	if p := h.budgets.threads; p != nil {
+	if parent != nil {
+		threads.Pool = parent.group
+	} else if p := h.budgets.threads; p != nil {
 		threads.Pool = p
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)

@@ -1,0 +1,65 @@
+package virt_test
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
+)
+
+// Threads and descriptors of children are taken from their parent's limits, and given back.
+func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
+	host := newHost(t, virt.WithMaxThreads(3), virt.WithMaxDescriptors(11), virt.WithSharedLimits(virt.Limits{Threads: 100, Descriptors: 100}))
+	m := compiled(t, host, bareGuest(t, "family"))
+	parent, err := host.Instantiate(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := func(most, want int32) {
+		t.Helper()
+		if n, err := callI32(t.Context(), parent, "hold", most); n != want || err != nil {
+			t.Errorf("%d threads of the parent, %v, want %d", n, err, want)
+		}
+	}
+	start := func(g *virt.Guest) (*virt.Child, error) {
+		return g.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 2, MaxDepth: 2})
+	}
+	hold(1, 1)
+	child, err := start(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for child.Result() == nil {
+		runtime.Gosched()
+	}
+	if r := child.Result(); r.ExitCode != 2 {
+		t.Errorf("the child: %v, want two threads", r)
+	}
+	parent.Forget(child)
+	for host.Usage().Descriptors != parent.Files().Len() {
+		runtime.Gosched()
+	}
+	hold(10, 2)
+
+	// The parent's own four descriptors and those of one child leave room for three more.
+	if parent.Files().Len() != 4 {
+		t.Fatalf("%d descriptors, want 4", parent.Files().Len())
+	}
+	idle := compiled(t, host, bareGuest(t, "hang"))
+	if child, err = parent.StartChild(idle, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 2, MaxDepth: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(parent); !errors.Is(err, wasip1.ENFILE) && !errors.Is(err, wasip1.EMFILE) {
+		t.Errorf("a second child: %v, want that no descriptors are left", err)
+	}
+	child.Kill(wasip1.SIGTERM)
+	parent.Stop(nil)
+	if err := parent.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if u := host.Usage(); u.Descriptors != 0 || u.Threads != 0 {
+		t.Errorf("%d descriptors and %d threads are left", u.Descriptors, u.Threads)
+	}
+}
