@@ -29,11 +29,12 @@ func BenchmarkInstantiate(b *testing.B) {
 		b.Cleanup(func() { h.Close(context.Background()) })
 		m, err := h.Compile(ctx, onePage)
 		check(b, err)
-		b.ReportAllocs()
-		for b.Loop() {
-			_, err := h.RunModule(ctx, m)
-			check(b, err)
-		}
+		timed(b, 1, func() {
+			for range b.N {
+				_, err := h.RunModule(ctx, m)
+				check(b, err)
+			}
+		})
 	})
 	wazeros := func(config wazero.ModuleConfig) func(b *testing.B) {
 		return func(b *testing.B) {
@@ -42,12 +43,13 @@ func BenchmarkInstantiate(b *testing.B) {
 			wasi_snapshot_preview1.MustInstantiate(ctx, r)
 			compiled, err := r.CompileModule(ctx, onePage)
 			check(b, err)
-			b.ReportAllocs()
-			for b.Loop() {
-				mod, err := r.InstantiateModule(ctx, compiled, config.WithName(""))
-				check(b, err)
-				check(b, mod.Close(ctx))
-			}
+			timed(b, 1, func() {
+				for range b.N {
+					mod, err := r.InstantiateModule(ctx, compiled, config.WithName(""))
+					check(b, err)
+					check(b, mod.Close(ctx))
+				}
+			})
 		}
 	}
 	b.Run("wazero", wazeros(wazero.NewModuleConfig()))
@@ -62,18 +64,19 @@ func BenchmarkInstantiate(b *testing.B) {
 		check(b, err)
 		fd := int(null.Fd())
 		dir := b.TempDir()
-		b.ReportAllocs()
-		for b.Loop() {
-			// wasi-go's module belongs to one guest, and so each needs its own under the name that guests import from.
-			inner, system, err := imports.NewBuilder().WithName("guest").WithStdio(fd, fd, fd).WithDirs(dir).Instantiate(ctx, r)
-			check(b, err)
-			mod, err := r.InstantiateModule(inner, compiled, wazero.NewModuleConfig().WithName(""))
-			check(b, err)
-			check(b, mod.Close(ctx))
-			check(b, system.Close(ctx))
-			if wasi := r.Module("wasi_snapshot_preview1"); wasi != nil {
-				check(b, wasi.Close(ctx))
+		timed(b, 1, func() {
+			for range b.N {
+				// wasi-go's module belongs to one guest, and so each needs its own under the name that guests import from.
+				inner, system, err := imports.NewBuilder().WithName("guest").WithStdio(fd, fd, fd).WithDirs(dir).Instantiate(ctx, r)
+				check(b, err)
+				mod, err := r.InstantiateModule(inner, compiled, wazero.NewModuleConfig().WithName(""))
+				check(b, err)
+				check(b, mod.Close(ctx))
+				check(b, system.Close(ctx))
+				if wasi := r.Module("wasi_snapshot_preview1"); wasi != nil {
+					check(b, wasi.Close(ctx))
+				}
 			}
-		}
+		})
 	})
 }

@@ -34,7 +34,7 @@ var aims = []struct {
 // result matches a line of a benchmark: its name and what follows.
 var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// parse reads what go test -bench printed. Rows are benchmarks but for the last part of their name, which is the host.
+// parse reads what go test -bench printed. The first part of a name below its benchmark is the host, what follows the row.
 func parse(r io.Reader) (*table, error) {
 	t := &table{cells: make(map[cell][]float64)}
 	lines := bufio.NewScanner(r)
@@ -47,8 +47,8 @@ func parse(r io.Reader) (*table, error) {
 			continue
 		}
 		c := cell{row: strings.ToLower(m[1]), host: m[2]}
-		if i := strings.LastIndexByte(m[2], '/'); i >= 0 {
-			c = cell{m[2][:i], m[2][i+1:]}
+		if host, row, ok := strings.Cut(m[2], "/"); ok {
+			c = cell{row, host}
 		}
 		ns, err := nanoseconds(strings.Fields(m[3]))
 		if err != nil {

@@ -9,11 +9,11 @@ import (
 
 const printed = `goos: linux
 cpu: A Processor
-BenchmarkPeers/path_open+fd_close/8/memfs         	 1000	  700 ns/op	  350.0 ns/call	 0 B/op
-BenchmarkPeers/path_open+fd_close/8/minimal-2     	 1000	  500 ns/op	  250.0 ns/call	 0 B/op
-BenchmarkPeers/path_open+fd_close/8/memfs         	 1000	  800 ns/op	  400.0 ns/call	 0 B/op
-BenchmarkPeers/path_open+fd_close/8/hostfs        	 1000	 2200 ns/op	 1100.0 ns/call	 0 B/op
-BenchmarkPeers/path_open+fd_close/8/wasi-go       	 1000	 2200 ns/op	 1200.0 ns/call	 0 B/op
+BenchmarkPeers/memfs/path_open+fd_close/8         	 1000	  700 ns/op	  350.0 ns/call	 0 B/op
+BenchmarkPeers/minimal/path_open+fd_close/8-2     	 1000	  500 ns/op	  250.0 ns/call	 0 B/op
+BenchmarkPeers/memfs/path_open+fd_close/8         	 1000	  800 ns/op	  400.0 ns/call	 0 B/op
+BenchmarkPeers/hostfs/path_open+fd_close/8        	 1000	 2200 ns/op	 1100.0 ns/call	 0 B/op
+BenchmarkPeers/wasi-go/path_open+fd_close/8       	 1000	 2200 ns/op	 1200.0 ns/call	 0 B/op
 BenchmarkInstantiate/wasivirt                     	   50	27000 ns/op	 100 B/op
 PASS
 `
