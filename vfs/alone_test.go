@@ -1,10 +1,13 @@
 package vfs_test
 
 import (
+	"os"
+	"sync"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -102,5 +105,38 @@ func TestAloneKeepsNodes(t *testing.T) {
 	other := g.Table.Get(g.mustOpen("other", wasip1.OCreat, rw)).Node()
 	if other == node {
 		t.Error("the node that the host holds is that of another file now")
+	}
+}
+
+// Files in memory are not kept open for a call. What is removed and closed in the midst of one takes no memory afterwards.
+func TestFilesAreClosedWhileTheyAreUsed(t *testing.T) {
+	fsys := memfs.New()
+	r, err := vfs.NewRoot(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		f, err := r.OpenFile("file", os.O_RDWR|os.O_CREATE, 0o666)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			for i := range 20 {
+				f.WriteAt([]byte("content"), int64(i)<<10)
+				f.Write([]byte("content"))
+				f.ReadAt(make([]byte, 8), 0)
+			}
+		})
+		all.Go(func() {
+			if err := r.Remove("file"); err != nil {
+				t.Error(err)
+			}
+			f.Close()
+		})
+		all.Wait()
+		if u := fsys.Usage(); u.Bytes != 0 || u.Inodes != 1 {
+			t.Fatalf("usage %+v after the last file has gone", u)
+		}
 	}
 }

@@ -234,10 +234,9 @@ func (ns *Namespace) restore(s *OpenState, node func(*OpenState) Node, stream fu
 		if err != nil {
 			return nil, err
 		}
-		f = &OpenFile{kind: s.Kind, node: n, m: m, mode: s.Mode, file: file}
+		f = &OpenFile{kind: s.Kind, node: n, m: m, mode: s.Mode}
 		_, f.prepares = n.(Preparer)
-		f.vector, _ = file.(VectorFile)
-		f.append, _ = file.(Appender)
+		f.use(file)
 	}
 	f.start(s.Flags, s.Base, s.Inheriting)
 	f.preopened, f.offset = s.Preopened, s.Offset

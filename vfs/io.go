@@ -24,10 +24,10 @@ func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
 
 // readFileAt reads at off.
 func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
-	if !f.acquire() {
+	if !f.hold() {
 		return 0, wasip1.EBADF
 	}
-	defer f.release()
+	defer f.letGo()
 	return f.readVector(bufs, off)
 }
 
@@ -70,7 +70,7 @@ func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.wrote = true
+	f.wroteTo()
 	switch {
 	case f.closed:
 		err = wasip1.EBADF
@@ -107,15 +107,13 @@ func (f *OpenFile) writeEnd(bufs [][]byte) (int, error) {
 
 // writeFileAt writes at off, also with FdAppend (POSIX: pwrite).
 func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
-	if !f.acquire() {
+	if !f.hold() {
 		return 0, wasip1.EBADF
 	}
-	defer f.release()
+	defer f.letGo()
 	n, err := f.writeVector(bufs, off)
 	if n > 0 || err == nil {
-		f.mu.Lock()
-		f.wrote = true
-		f.mu.Unlock()
+		f.wroteTo()
 		err = f.written(f.Flags())
 	}
 	return n, err

@@ -57,7 +57,7 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 	if w.guard != nil && w.resolved != f.Path() {
 		f.resolved = w.resolved
 	}
-	if f.wrote {
+	if f.wrote.Load() {
 		f.m.happened(Modified, base, path) // it was cut
 	}
 	return f, nil
@@ -316,10 +316,8 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 				return nil, err
 			}
 		}
-		d.file = file
 		_, d.prepares = node.(Preparer)
-		d.vector, _ = file.(VectorFile)
-		d.append, _ = file.(Appender)
+		d.use(file)
 	case StreamNode:
 		stream, err := node.OpenStream(mode)
 		if err != nil {
@@ -332,9 +330,28 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 	}
 	d.start(o.fdflags, o.base&rights, o.inheriting)
 	if mode&OpenTruncate != 0 {
-		d.wrote = true
+		d.wroteTo()
 	}
 	return d, nil
+}
+
+// lastingFile is implemented by a File, such as memfs's, whose methods may be called while Close runs and after it: they do what they
+// would have done before, or answer EBADF.
+type lastingFile interface {
+	VectorFile
+	Appender
+	Lasting()
+}
+
+// use makes file the content of d.
+func (d *OpenFile) use(file File) {
+	d.file = file
+	if l, ok := file.(lastingFile); ok {
+		d.lasting, d.vector, d.append = true, l, l
+		return
+	}
+	d.vector, _ = file.(VectorFile)
+	d.append, _ = file.(Appender)
 }
 
 // newFile returns an OpenFile, one that was closed where there is one to use again.

@@ -27,12 +27,14 @@ type OpenFile struct {
 	mode      OpenMode
 	preopened bool
 	again     bool // it may be used again for another when it is closed; see Caller.alone
+	lasting   bool // file is a lastingFile
 	prepares  bool // its node is a Preparer
 	made      bool // its node is one that maker.Make has made for it
 
+	wrote atomic.Bool
+
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool
-	wrote  bool
 	offset int64
 
 	node   Node
@@ -269,6 +271,28 @@ func (f *OpenFile) acquire() bool {
 	}
 }
 
+// hold keeps f open until letGo, for a call of a method of its file. It is false if f has been closed already.
+func (f *OpenFile) hold() bool {
+	if f.lasting {
+		return atomic.LoadInt32(&f.refs) > 0
+	}
+	return f.acquire()
+}
+
+// letGo undoes one hold.
+func (f *OpenFile) letGo() {
+	if !f.lasting {
+		f.release()
+	}
+}
+
+// wroteTo notes that the content may have changed.
+func (f *OpenFile) wroteTo() {
+	if !f.wrote.Load() {
+		f.wrote.Store(true)
+	}
+}
+
 // release undoes one acquire, or lets go of one descriptor, and closes f if that was the last.
 func (f *OpenFile) release() error {
 	if atomic.AddInt32(&f.refs, -1) != 0 {
@@ -276,9 +300,8 @@ func (f *OpenFile) release() error {
 	}
 	f.mu.Lock()
 	f.closed = true
-	wrote := f.wrote
 	f.mu.Unlock()
-	return f.finish(wrote)
+	return f.finish()
 }
 
 // releaseAlone is release for one who knows that nobody else has f, and reports whether that closed it.
@@ -293,11 +316,11 @@ func (f *OpenFile) releaseAlone() (closed bool, err error) {
 			node.LetGo()
 		}
 	}
-	return true, f.finish(f.wrote)
+	return true, f.finish()
 }
 
 // finish is what follows the last release.
-func (f *OpenFile) finish(wrote bool) error {
+func (f *OpenFile) finish() error {
 	var err error
 	if f.dir != nil && f.dir.origin != nil {
 		defer f.dir.origin.release()
@@ -310,7 +333,7 @@ func (f *OpenFile) finish(wrote bool) error {
 	case f.stream != nil:
 		err = f.stream.Close()
 	}
-	if wrote && f.m != nil && f.m.watched() {
+	if f.m != nil && f.m.watched() && f.wrote.Load() {
 		f.m.tell(Event{Op: Closed, Path: f.Path()})
 	}
 	return err

@@ -100,6 +100,13 @@ func (d *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeDirectory, perm, "")
 }
 
+// MakeDir is Mkdir for one who does not want the node, which the walker of package vfs prefers: nobody has that then, and it may
+// serve for another directory when this one has gone.
+func (d *dirNode) MakeDir(name string, perm fs.FileMode) error {
+	_, err := d.addFor(heldByNone, name, wasip1.FiletypeDirectory, perm, "")
+	return err
+}
+
 // Symlink makes a symbolic link. Errors: as Create; ENAMETOOLONG for a target longer than vfs.MaxPath.
 func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 	if len(target) > vfs.MaxPath {
@@ -137,6 +144,15 @@ func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool,
 }
 
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
+	n, err := d.addFor(heldByAny, name, typ, perm, target)
+	if err != nil {
+		return nil, err
+	}
+	return n.self(), nil
+}
+
+// addFor adds a name that nobody but holder has the node of.
+func (d *dirNode) addFor(holder uint32, name string, typ wasip1.Filetype, perm fs.FileMode, target string) (*node, error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, err
 	}
@@ -148,10 +164,10 @@ func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target
 		return nil, wasip1.EEXIST
 	}
 	n, err := d.addLocked(name, hash, typ, perm, target)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		n.held.Store(holder)
 	}
-	return n.give(), nil
+	return n, err
 }
 
 // addLocked adds a name that is not there. FS.mu is held for writing.
@@ -237,6 +253,7 @@ func (d *dirNode) Unlink(name string) error {
 	now := f.now()
 	n := f.node(e.ino)
 	d.removeEntry(hash, e, now)
+	f.meta.Add(-vfs.NameCost(name))
 	f.discard(e)
 	n.unlinked(now)
 	return nil
@@ -258,7 +275,6 @@ func (d *dirNode) removeEntry(hash uint64, e *entry, now int64) {
 	in.changed(now)
 	f.unremember(d.ino, hash, e)
 	f.names.keep(hash, e.name)
-	f.meta.Add(-vfs.NameCost(*e.name))
 }
 
 // Rmdir removes an empty directory. Errors: ENOENT, ENOTDIR, ENOTEMPTY.
@@ -280,6 +296,7 @@ func (d *dirNode) Rmdir(name string) error {
 	}
 	now := f.now()
 	d.removeEntry(hash, e, now)
+	f.meta.Add(-vfs.NameCost(name))
 	f.discard(e)
 	d.in.nlink--
 	child.removed(now)

@@ -62,6 +62,10 @@ func (n *fileNode) Close() error {
 	return nil
 }
 
+// Lasting says that the walker of package vfs need not keep the file open for a call: what has gone has no content, and
+// answers EBADF to writing.
+func (n *fileNode) Lasting() {}
+
 // Sync does nothing: memory is all the store there is.
 func (n *fileNode) Sync(bool) error { return nil }
 
@@ -140,6 +144,10 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
+	if n.gone {
+		l.unlock(&f.park)
+		return 0, wasip1.EBADF
+	}
 	in := n.base().own()
 	k, err := f.write(in, p, off)
 	if k > 0 {
@@ -175,6 +183,9 @@ func (n *fileNode) Append(bufs [][]byte) (int, int64, error) {
 
 // writeAll writes bufs from off on. The stripe is held for writing.
 func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
+	if n.gone {
+		return 0, wasip1.EBADF
+	}
 	f := n.fs
 	in := n.base().own()
 	done := 0

@@ -115,17 +115,22 @@ type newborn struct {
 type spares struct {
 	inode *inode // under FS.tableMu
 	node  *node  // of a regular file, likewise
+	dir   *node  // of a directory, with its inode, likewise
 	entry *entry // under FS.mu, held for writing
 }
 
 // take returns an inode, an entry and a node for a file of that type, with nothing in them but that a node used again is still
 // heldByNone: who gives it away says to whom. FS.mu is held for writing, and FS.tableMu.
 func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
-	in, e := s.inode, s.entry
-	s.inode, s.entry = nil, nil
+	e := s.entry
+	s.entry = nil
+	var in *inode
 	var n *node
-	if typ == wasip1.FiletypeRegularFile {
-		n, s.node = s.node, nil
+	switch {
+	case typ == wasip1.FiletypeRegularFile:
+		in, n, s.inode, s.node = s.inode, s.node, nil, nil
+	case typ == wasip1.FiletypeDirectory && s.dir != nil:
+		in, n, s.dir = s.dir.in, s.dir, nil
 	}
 	if n == nil {
 		n = new(node)
@@ -156,7 +161,10 @@ func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name
 	e.owner, e.name, e.ino, e.typ = f.owner, name, f.next, typ
 	switch typ {
 	case wasip1.FiletypeDirectory:
-		in.nlink, in.dir = 2, &dirTable{parent: parent}
+		if in.dir == nil {
+			in.dir = new(dirTable)
+		}
+		in.nlink, in.dir.parent = 2, parent
 	case wasip1.FiletypeSymbolicLink:
 		in.dir = &dirTable{target: target}
 	}
@@ -236,14 +244,20 @@ func (n *node) forget() {
 	if f.orphans != nil {
 		delete(f.orphans, n.ino)
 	}
-	if n.typ == wasip1.FiletypeRegularFile {
+	switch spare := n.held.Load() == heldByNone; {
+	case n.typ == wasip1.FiletypeRegularFile:
 		// No fork has it, or it would have another tag.
 		n.in = noInode
 		*in = inode{}
 		f.spares.inode = in
-		if n.held.Load() == heldByNone {
+		if spare {
 			f.spares.node = n
 		}
+	case spare && n.typ == wasip1.FiletypeDirectory:
+		dir := in.dir
+		*dir = dirTable{}
+		*in = inode{dir: dir}
+		f.spares.dir = n
 	}
 	f.tableMu.Unlock()
 }

@@ -51,11 +51,15 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		}
 	}
 
-	if old == nil && !f.reserveMeta(vfs.NameCost(newName)) {
-		if len(newName) > len(name) {
-			return wasip1.ENOSPC
-		}
-		f.meta.Add(vfs.NameCost(newName)) // no more than what the old name gives back at once
+	more := -vfs.NameCost(name)
+	if old == nil {
+		more += vfs.NameCost(newName)
+	}
+	if more > 0 && !f.reserveMeta(more) {
+		return wasip1.ENOSPC
+	}
+	if more < 0 {
+		f.meta.Add(more)
 	}
 	now := f.now()
 	d.removeEntry(hash, e, now)

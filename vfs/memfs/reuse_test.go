@@ -38,6 +38,79 @@ func TestFilesThatNobodyHasTakeNoMemory(t *testing.T) {
 	}
 }
 
+func TestDirectoriesThatNobodyHasTakeNoMemory(t *testing.T) {
+	f := New()
+	if n := testing.AllocsPerRun(1000, func() {
+		must(t, f.root.MakeDir("temporary", 0o777))
+		must(t, f.root.Rmdir("temporary"))
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if u := f.Usage(); u.Inodes != 1 || u.Metadata != 0 {
+		t.Errorf("usage %+v", u)
+	}
+}
+
+// A directory's node that somebody may have stays that of its directory.
+func TestNodesOfDirectoriesThatAreHeldStay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hold func(f *FS) vfs.Node
+	}{
+		{"looked up", func(f *FS) vfs.Node { n, _ := f.root.Lookup("dir"); return n }},
+		{"found by its number", func(f *FS) vfs.Node { return f.Inode(2) }},
+		{"moved and looked up there", func(f *FS) vfs.Node {
+			f.root.Rename("dir", f.root, "other")
+			n, _ := f.root.Lookup("other")
+			f.root.Rename("other", f.root, "dir")
+			return n
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := New()
+			must(t, f.root.MakeDir("dir", 0o777))
+			n := c.hold(f)
+			before, err := n.Attr()
+			must(t, err)
+			must(t, f.root.Rmdir("dir"))
+			for i := range 10 {
+				name := fmt.Sprint(i)
+				must(t, f.root.MakeDir(name, 0o777))
+				if other, _ := f.root.Lookup(name); other == n {
+					t.Fatal("the node is that of another directory now")
+				}
+			}
+			if a, err := n.Attr(); err != nil || a.Ino != before.Ino || a.Nlink != 0 {
+				t.Errorf("%+v, %v after %+v", a, err, before)
+			}
+			if _, err := n.(vfs.Directory).Create("file", 0o666); err != wasip1.ENOENT {
+				t.Errorf("Create: %v, want ENOENT", err)
+			}
+		})
+	}
+}
+
+// A directory that is made where another was has nothing of it, nor has a fork that still has the other.
+func TestDirectoriesThatAreUsedAgainStartAnew(t *testing.T) {
+	f := New()
+	must(t, f.root.MakeDir("before", 0o700))
+	fork := f.Fork()
+	must(t, f.root.Rmdir("before"))
+	must(t, f.root.MakeDir("after", 0o755))
+	must(t, f.WriteFile("after/file", []byte("x")))
+	info, err := f.Stat("after")
+	must(t, err)
+	if info.Mode.Perm() != 0o755 {
+		t.Errorf("mode %o", info.Mode.Perm())
+	}
+	if list, err := fork.ReadDir("before"); err != nil || len(list) != 0 {
+		t.Errorf("in the fork: %v, %v", list, err)
+	}
+	if _, err := fork.Stat("after"); err == nil {
+		t.Error("the fork has the new directory")
+	}
+}
+
 // A node that somebody may have is that of its file for ever.
 func TestNodesThatAreHeldStay(t *testing.T) {
 	for _, c := range []struct {
