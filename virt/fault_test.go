@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/vfs/faultfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/trace"
@@ -147,6 +148,38 @@ func TestFaultDelaysOnTheHostsClock(t *testing.T) {
 	wantErrnos(t, r, wasip1.ESUCCESS)
 	if d := time.Duration(k.Monotonic() - before); d != time.Hour {
 		t.Errorf("the write took %v", d)
+	}
+}
+
+// TestDelaysOfFilesWhereThreadsTakeTurns: a delay of a file system takes virtual time while other guests, which hold time too, wait
+// for the turn.
+func TestDelaysOfFilesWhereThreadsTakeTurns(t *testing.T) {
+	for seed := range uint64(8) {
+		k := clock.NewVirtual(clock.WithAutoAdvance())
+		before := k.Monotonic()
+		host := newHost(t, virt.Deterministic(seed), virt.WithClock(k))
+		m := compiled(t, host, command(texts("f"), openText(0, 1, int(wasip1.OCreat), resultAt), openText(0, 1, 0, resultAt)))
+		slow, err := faultfs.New(memfs.New(), []faultfs.Rule{{Op: "open", Path: "**", Delay: time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guests := []*virt.Guest{}
+		for range 3 {
+			g, err := host.Instantiate(t.Context(), m, virt.WithMount("/", slow))
+			if err != nil {
+				t.Fatal(err)
+			}
+			guests = append(guests, g)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		results, err := host.RunAll(ctx, guests...)
+		if err != nil {
+			t.Fatalf("seed %d: %v, %v", seed, results, err)
+		}
+		if d := time.Duration(k.Monotonic() - before); d < 6*time.Hour {
+			t.Errorf("seed %d: six openings took %v", seed, d)
+		}
 	}
 }
 

@@ -268,7 +268,7 @@ func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
 
 // namespace mounts what the options say or, where they say nothing, the default world.
 func (g *Guest) namespace() (*vfs.Namespace, error) {
-	opts := []vfs.NamespaceOption{vfs.WithEnv(vfs.Env{Clock: g.host.clock, Random: g.fill})}
+	opts := []vfs.NamespaceOption{vfs.WithEnv(g.host.env(g.fill))}
 	if g.config.links {
 		opts = append(opts, vfs.WithAbsoluteLinks())
 	}
@@ -296,6 +296,16 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 		}
 	}
 	return ns, nil
+}
+
+// env is what file systems take from the Host. Where threads take turns, the thread in an operation keeps its turn, and those that
+// are ready hold time: it passes only if it is moved.
+func (h *Host) env(random func([]byte) error) vfs.Env {
+	e := vfs.Env{Clock: h.clock, Random: random}
+	if h.movable != nil {
+		e.Sleep = h.movable.Advance
+	}
+	return e
 }
 
 // devices are the device files, of which the standard streams are the guest's.

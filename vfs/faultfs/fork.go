@@ -20,7 +20,7 @@ func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 		return vfs.Fork{}, err
 	}
 	g := &FS{fs: below.FS, at: f.at, seed: f.seed, sleep: f.sleep}
-	g.clock.Store(f.clock.Load())
+	g.env.Store(f.env.Load())
 	g.off.Store(f.off.Load())
 	g.generation.Store(f.generation.Load())
 	f.mu.Lock()

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -23,7 +22,7 @@ type FS struct {
 	seed  uint64
 	tear  bool
 	sleep func(time.Duration)
-	clock atomic.Pointer[clock.Clock]
+	env   atomic.Pointer[vfs.Env] // with a clock
 
 	mu    sync.Mutex
 	rules []*active
@@ -106,7 +105,7 @@ func (f *FS) Root() vfs.Node { return f.root }
 // Attach takes the clock for delays, and hands env on.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil {
-		f.clock.CompareAndSwap(nil, &env.Clock)
+		f.env.CompareAndSwap(nil, &env)
 	}
 	wrapfs.Attach(f.fs, env)
 }
@@ -241,13 +240,17 @@ func (f *FS) wait(d time.Duration) {
 		f.sleep(d)
 		return
 	}
-	c := f.clock.Load()
-	if c == nil {
+	e := f.env.Load()
+	if e == nil {
 		time.Sleep(d)
 		return
 	}
+	if e.Sleep != nil {
+		e.Sleep(d)
+		return
+	}
 	// A guest's thread holds the time of a virtual clock, which would never come to the deadline.
-	if v, ok := (*c).(interface {
+	if v, ok := e.Clock.(interface {
 		Holds() int
 		Pause(time.Duration)
 	}); ok && v.Holds() > 0 {
@@ -255,6 +258,6 @@ func (f *FS) wait(d time.Duration) {
 		return
 	}
 	done := make(chan struct{})
-	(*c).AfterFunc((*c).Monotonic()+int64(d), func() { close(done) })
+	e.Clock.AfterFunc(e.Clock.Monotonic()+int64(d), func() { close(done) })
 	<-done
 }
