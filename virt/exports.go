@@ -18,14 +18,15 @@ type idleExports struct {
 type idleExport struct {
 	name string
 	fn   api.Function
+	size int // of its stack
 }
 
 const (
 	// maxIdleExports is how many functions are kept: an allocator's two, and those of a few calls.
 	maxIdleExports = 6
-	// maxIdleStack is how large the stack of a function may be that is kept, in bytes: recursion makes it grow to hundreds of
-	// megabytes, which nobody counts.
-	maxIdleStack = 64 << 10
+	// maxIdleStack is how large the stacks of the functions that are kept may be together, in bytes: what each thread takes of the
+	// budget of stacks before it starts. Recursion makes one grow to hundreds of megabytes.
+	maxIdleStack = stackAtStart
 )
 
 // take returns an export of mod, or nil. The caller has it alone until put: the engine's functions cannot call themselves.
@@ -42,25 +43,31 @@ func (e *idleExports) take(mod api.Module, name string) api.Function {
 	return mod.ExportedFunction(name)
 }
 
-// put keeps a function that has returned.
+// put keeps a function that has returned, unless there is no room for its stack.
 func (e *idleExports) put(mod api.Module, name string, fn api.Function) {
-	if size, known := stackOf(fn); !known || size > maxIdleStack {
+	size, known := stackOf(fn)
+	if !known || size > maxIdleStack {
 		return
 	}
 	if e.mod == nil || !same(e.mod, mod) {
 		*e = idleExports{mod: mod}
 	}
-	at := e.next
+	at, kept := e.next, 0
 	for i := range e.idle {
-		if e.idle[i].fn == nil {
+		switch f := &e.idle[i]; {
+		case f.fn == nil:
 			at = i
-			break
+		default:
+			kept += f.size
 		}
 	}
 	if e.idle[at].fn != nil {
 		e.next = (e.next + 1) % maxIdleExports
+		kept -= e.idle[at].size
 	}
-	e.idle[at] = idleExport{name, fn}
+	if kept+size <= maxIdleStack {
+		e.idle[at] = idleExport{name, fn, size}
+	}
 }
 
 // stackOf returns the size of a function's own stack in bytes. It is known of the compiler's functions.

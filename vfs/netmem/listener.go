@@ -46,7 +46,9 @@ func (l *Listener) accept() (*Socket, error) {
 		return nil, wasip1.EAGAIN
 	}
 	c := l.queue[0]
+	l.queue[0] = nil
 	l.queue = l.queue[1:]
+	c.acceptedLocked()
 	for len(l.line) > 0 && len(l.queue) < l.backlog {
 		next := l.line[0]
 		l.line = l.line[1:]

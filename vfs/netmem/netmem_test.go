@@ -171,6 +171,43 @@ func TestBounded(t *testing.T) {
 	_, _ = c.Close(), s.Close()
 }
 
+// TestBacklogKeepsLittle: a guest connects, writes and closes again and again. What waits in the backlog has no descriptor.
+func TestBacklogKeepsLittle(t *testing.T) {
+	const backlog = 128
+	w := newWorld(t)
+	l := w.listen("server:80", backlog)
+	kept := 0
+	for range backlog {
+		c := w.connect("client", "server:80")
+		for {
+			n, err := c.Write(make([]byte, 10_000))
+			if kept += n; err != nil {
+				w.want("before the connection is accepted", err, error(wasip1.EAGAIN))
+				break
+			}
+		}
+		w.want("state", c.Poll(poll.Writable), poll.State{})
+		_ = c.Close()
+	}
+	if kept > backlog*4096 {
+		t.Errorf("%d bytes are kept of %d connections that are closed", kept, backlog)
+	}
+	first := w.accept(l)
+	b, err := io.ReadAll(first)
+	w.want("what was written before", len(b), 4096)
+	w.want("its end", err, error(nil))
+	for range backlog - 1 {
+		_ = w.accept(l).Close()
+	}
+	c := w.connect("client", "server:80")
+	n, err := c.Write(make([]byte, 10_000))
+	w.want("before", n, 4096)
+	w.want("before", err, error(nil))
+	s := w.accept(l)
+	w.want("after", write(c, string(make([]byte, 60<<10))), error(nil))
+	_, _, _, _ = c.Close(), s.Close(), first.Close(), l.Close()
+}
+
 func TestRefused(t *testing.T) {
 	w := newWorld(t, WithRefusal())
 	if _, err := w.From("client").Connect("server:80"); !errors.Is(err, wasip1.ECONNREFUSED) {

@@ -56,14 +56,29 @@ func (n *Network) newLocked(local, remote Addr) *connection {
 	c.ends[0] = &Socket{conn: c, side: 0, local: local}
 	c.ends[1] = &Socket{conn: c, side: 1, local: remote}
 	for i := range c.flows {
-		size := c.wireTo(i).link.Buffer
-		if size <= 0 {
-			size = pipe.DefaultCapacity
-		}
-		c.flows[i].ring = pipe.NewRing(size)
+		c.flows[i].ring = pipe.NewRing(c.bufferTo(i))
 	}
+	c.flows[1].ring.SetLimit(min(c.bufferTo(1), beforeAccept))
 	n.conns[c] = struct{}{}
 	return c
+}
+
+// beforeAccept is how many bytes of a connection that nobody has accepted may be on their way or unread: who has closed the
+// other end pays for none of it with a descriptor, and a listener may have many of them in its backlog.
+const beforeAccept = segment
+
+// bufferTo returns the room towards an end.
+func (c *connection) bufferTo(side int) int {
+	if size := c.wireTo(side).link.Buffer; size > 0 {
+		return size
+	}
+	return pipe.DefaultCapacity
+}
+
+// acceptedLocked gives the connection, which leaves the backlog, all of its room.
+func (c *connection) acceptedLocked() {
+	c.flows[1].ring.SetLimit(c.bufferTo(1))
+	c.ends[0].Wake()
 }
 
 func (c *connection) wireTo(side int) *wire {

@@ -14,7 +14,7 @@ type Link struct {
 	// Bandwidth is in bytes a second, in each direction, for all connections together; 0 is without limit.
 	Bandwidth int64
 	// Buffer is how many bytes of a connection may be on their way or unread, in each
-	// direction; 0 stands for 64 KiB.
+	// direction; 0 stands for 64 KiB. Before the connection was accepted it is 4 KiB at most.
 	Buffer int
 	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one connection stay in order;
 	// those of others may overtake them.

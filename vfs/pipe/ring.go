@@ -12,6 +12,9 @@ type Ring struct {
 // NewRing returns a ring for limit bytes.
 func NewRing(limit int) Ring { return Ring{limit: limit} }
 
+// SetLimit changes for how many bytes the ring is. What is in it beyond that stays.
+func (r *Ring) SetLimit(limit int) { r.limit = max(limit, r.n) }
+
 // Len returns how many bytes are in the ring.
 func (r *Ring) Len() int { return r.n }
 
