@@ -24,6 +24,21 @@ type Preparer interface {
 	Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error
 }
 
+// Keeper is implemented by nodes of file systems that keep memory for changes of what they do not store themselves: an overlay
+// keeps removed names, times and directories of its lower. A wrapper that counts what its guests keep changes such nodes through
+// Charging.
+type Keeper interface {
+	Node
+	// Charging returns the node as one whose changes ask charge before they keep anything: with an inode number, and how many
+	// bytes of metadata are kept for that inode besides. If charge fails, the change fails with its error. It gets a negative
+	// number for what is not kept any more, unless the inode itself is gone, and does not fail then. It must not call the file
+	// system.
+	Charging(charge KeepCharge) Node
+}
+
+// KeepCharge is what a [Keeper] asks.
+type KeepCharge func(ino uint64, bytes int64) error
+
 // KeepAll is the keep of [Preparer.Prepare] for a change that cuts nothing.
 const KeepAll = math.MaxInt64
 

@@ -22,10 +22,15 @@ var errNoOperation = errors.New("overlayfs: the upper has no such operation")
 
 // Prepare implements [vfs.Preparer]: it copies the content up, as far as it is kept, and cuts the file to that.
 func (f *file) Prepare(ctx context.Context, keep int64, charge vfsCharge) error {
+	return f.prepare(ctx, keep, charge, nil)
+}
+
+// prepare is Prepare that charges what is kept of directories to kept.
+func (f *file) prepare(ctx context.Context, keep int64, charge vfsCharge, kept vfs.KeepCharge) error {
 	if f.settled.Load() {
 		return nil
 	}
-	return f.copyUp(ctx, keep, charge)
+	return f.copyUp(ctx, keep, charge, kept)
 }
 
 // vfsCharge is the charge of [vfs.Preparer].
@@ -33,8 +38,8 @@ type vfsCharge = func(ino uint64, inodes, bytes int64) error
 
 // copyUp puts the first keep bytes of the content in the upper, and opens it there for those who have the file open. It
 // sees to a writable handle where the upper has the file already, and prepares it there. What it takes is charged before,
-// to the overlay's own limit and to charge.
-func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge) error {
+// to the overlay's own limit, to charge and to kept.
+func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge, kept vfs.KeepCharge) error {
 	f.hold()
 	defer f.Release()
 	turn := f.turn()
@@ -82,7 +87,7 @@ func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge) error {
 	if err != nil {
 		return err
 	}
-	if err := f.adopt(root, name, u, top, keep != whole); err != nil {
+	if err := f.adopt(root, name, u, top, keep != whole, kept); err != nil {
 		top.Close()
 		wrapfs.Release(u)
 		return errors.Join(err, ignoreMissing(root.Unlink(name)))
@@ -303,8 +308,8 @@ func zero(p []byte) bool {
 
 // adopt moves a copy to where guests see the file, and all who have it open over to it. The copy of a file that was cut is
 // modified now.
-func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, cut bool) error {
-	f.fs.mu.Lock()
+func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, cut bool, kept vfs.KeepCharge) error {
+	f.fs.lock(kept)
 	defer f.fs.unlock()
 	f.io.Lock()
 	defer f.io.Unlock()

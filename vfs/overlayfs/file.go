@@ -53,7 +53,7 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 // cut makes the size, whatever is copied up for it.
 func (f *file) cut(size int64) error {
 	if !f.settled.Load() {
-		if err := f.copyUp(context.Background(), size, nil); err != nil {
+		if err := f.copyUp(context.Background(), size, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func (o *open) write(do func(vfs.File) error) error {
 		if o.mode&(vfs.OpenWrite|vfs.OpenTruncate) == 0 {
 			return wasip1.EBADF
 		}
-		if err := o.f.copyUp(context.Background(), whole, nil); err != nil {
+		if err := o.f.copyUp(context.Background(), whole, nil, nil); err != nil {
 			return err
 		}
 	}

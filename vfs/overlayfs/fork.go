@@ -84,6 +84,7 @@ func (c *copier) node(old node) node {
 		return nil
 	}
 	from := old.in()
+	old = from.self // and not a view
 	if n := c.made[from]; n != nil {
 		return n
 	}

@@ -30,6 +30,8 @@ type FS struct {
 	scratch uint64            // names given out for files that are being copied or have lost theirs
 
 	copies, maxCopies int64 // bytes that were copied up and are kept
+
+	charge vfs.KeepCharge // of the change that is being made; nil for none
 }
 
 // DefaultMaxCopyUp is how many bytes are copied up and kept at most unless [WithMaxCopyUp] says otherwise.

@@ -212,7 +212,9 @@ func (o *override) change(s vfs.SetAttr, now int64) {
 }
 
 // SetAttr changes attributes; where nothing was copied up it copies nothing.
-func (n *inode) SetAttr(s vfs.SetAttr) error {
+func (n *inode) SetAttr(s vfs.SetAttr) error { return n.setAttr(s, nil) }
+
+func (n *inode) setAttr(s vfs.SetAttr, charge vfs.KeepCharge) error {
 	if s.Mask&vfs.SetSize != 0 {
 		f, ok := n.self.(*file)
 		switch {
@@ -227,8 +229,11 @@ func (n *inode) SetAttr(s vfs.SetAttr) error {
 			return err
 		}
 	}
-	n.fs.mu.Lock()
+	n.fs.lock(charge)
 	defer n.fs.unlock()
+	if err := n.remember(); err != nil {
+		return err
+	}
 	if !n.hasUpper || n.typ == wasip1.FiletypeDirectory {
 		n.set.change(s, n.fs.now())
 		n.set.explicit = true

@@ -22,6 +22,7 @@ func (f *FS) unlock() {
 			n.idle()
 		}
 	}
+	f.charge = nil
 	f.mu.Unlock()
 }
 

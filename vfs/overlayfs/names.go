@@ -1,6 +1,7 @@
 package overlayfs
 
 import (
+	"errors"
 	"io/fs"
 	"strconv"
 
@@ -28,7 +29,7 @@ func (d *dir) vacant(name string) error {
 }
 
 // raise makes sure that the upper has the directory. FS.mu is held.
-func (d *dir) raise() error {
+func (d *dir) raise() (err error) {
 	if d.hasUpper {
 		return nil
 	}
@@ -39,6 +40,15 @@ func (d *dir) raise() error {
 	if err := p.dir.raise(); err != nil {
 		return err
 	}
+	cost := 2*vfs.InodeBytes + vfs.NameCost(p.name) // here, and in the upper
+	if err := d.fs.keep(d.ino, cost); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			d.fs.unkeep(d.ino, cost)
+		}
+	}()
 	a, err := d.attr()
 	if err != nil {
 		return err
@@ -89,6 +99,7 @@ func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 func (d *dir) uncover(name string) {
 	if e := d.names[name]; e != nil && e.white {
 		delete(d.names, name)
+		d.fs.unkeep(d.ino, vfs.NameCost(name))
 	}
 }
 
@@ -99,11 +110,11 @@ func (d *dir) modified() {
 }
 
 // make does what is common to the calls that make a file.
-func (d *dir) make(name string, in func(upper vfs.Directory) (vfs.Node, error)) (vfs.Node, error) {
+func (d *dir) make(name string, charge vfs.KeepCharge, in func(upper vfs.Directory) (vfs.Node, error)) (vfs.Node, error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock(charge)
 	defer d.fs.unlock()
 	if err := d.vacant(name); err != nil {
 		return nil, err
@@ -124,32 +135,47 @@ func (d *dir) make(name string, in func(upper vfs.Directory) (vfs.Node, error)) 
 
 // Create makes an empty regular file in the upper.
 func (d *dir) Create(name string, perm fs.FileMode) (vfs.Node, error) {
-	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Create(name, perm) })
+	return d.create(name, perm, nil)
+}
+
+func (d *dir) create(name string, perm fs.FileMode, charge vfs.KeepCharge) (vfs.Node, error) {
+	return d.make(name, charge, func(u vfs.Directory) (vfs.Node, error) { return u.Create(name, perm) })
 }
 
 // Mkdir makes an empty directory in the upper. One of the lower that was removed does not shine through.
 func (d *dir) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
-	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Mkdir(name, perm) })
+	return d.mkdir(name, perm, nil)
+}
+
+func (d *dir) mkdir(name string, perm fs.FileMode, charge vfs.KeepCharge) (vfs.Node, error) {
+	return d.make(name, charge, func(u vfs.Directory) (vfs.Node, error) { return u.Mkdir(name, perm) })
 }
 
 // Symlink makes a symbolic link in the upper.
 func (d *dir) Symlink(name, target string) (vfs.Node, error) {
-	return d.make(name, func(u vfs.Directory) (vfs.Node, error) { return u.Symlink(name, target) })
+	return d.symlink(name, target, nil)
+}
+
+func (d *dir) symlink(name, target string, charge vfs.KeepCharge) (vfs.Node, error) {
+	return d.make(name, charge, func(u vfs.Directory) (vfs.Node, error) { return u.Symlink(name, target) })
 }
 
 // Link gives a file another name. The upper has it too if the file is there and the upper knows links.
-func (d *dir) Link(name string, to vfs.Node) error {
+func (d *dir) Link(name string, to vfs.Node) error { return d.link(name, to, nil) }
+
+func (d *dir) link(name string, to vfs.Node, charge vfs.KeepCharge) error {
 	n, ok := to.(node)
 	if !ok || n.in().fs != d.fs {
 		return wasip1.EXDEV
 	}
+	n = n.in().self // and not a view
 	if n.Type() == wasip1.FiletypeDirectory {
 		return wasip1.EPERM
 	}
 	if err := vfs.CheckName(name); err != nil {
 		return err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock(charge)
 	defer d.fs.unlock()
 	if err := d.vacant(name); err != nil {
 		return err
@@ -157,6 +183,9 @@ func (d *dir) Link(name string, to vfs.Node) error {
 	in := n.in()
 	if in.nlink == 0 {
 		return wasip1.ENOENT
+	}
+	if err := errors.Join(d.remember(), in.remember()); err != nil {
+		return err
 	}
 	inUpper := false
 	if in.hasUpper {
@@ -185,11 +214,13 @@ func (d *dir) Link(name string, to vfs.Node) error {
 }
 
 // Unlink removes a name that is not a directory's.
-func (d *dir) Unlink(name string) error {
+func (d *dir) Unlink(name string) error { return d.unlink(name, nil) }
+
+func (d *dir) unlink(name string, charge vfs.KeepCharge) (err error) {
 	if err := vfs.CheckName(name); err != nil {
 		return err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock(charge)
 	defer d.fs.unlock()
 	e, err := d.resolve(name)
 	if err != nil {
@@ -202,6 +233,10 @@ func (d *dir) Unlink(name string) error {
 	if err != nil {
 		return err
 	}
+	if err := d.keepLoss(e, white); err != nil {
+		return err
+	}
+	defer d.unlessLost(e.name, white, &err)
 	if err := d.vacate(e); err != nil {
 		return err
 	}
@@ -213,6 +248,29 @@ func (d *dir) Unlink(name string) error {
 	d.lose(e, white)
 	d.modified()
 	return nil
+}
+
+// keepLoss charges for what is kept when the name of e goes: a whiteout, and the inodes that have changed by it. FS.mu is held.
+func (d *dir) keepLoss(e *entry, white bool) error {
+	if err := d.remember(); err != nil {
+		return err
+	}
+	if in := e.node.in(); in.nlink > 1 || in.typ == wasip1.FiletypeDirectory {
+		if err := in.remember(); err != nil {
+			return err
+		}
+	}
+	if white {
+		return d.fs.keep(d.ino, vfs.NameCost(e.name))
+	}
+	return nil
+}
+
+// unlessLost gives back what keepLoss charged for a whiteout that was not made. FS.mu is held.
+func (d *dir) unlessLost(name string, white bool, err *error) {
+	if *err != nil && white {
+		d.fs.unkeep(d.ino, vfs.NameCost(name))
+	}
 }
 
 // lose takes a name, which the upper does not have any more, from what is not a directory. FS.mu is held.
@@ -287,11 +345,13 @@ func (f *FS) scratchName() string {
 }
 
 // Rmdir removes an empty directory.
-func (d *dir) Rmdir(name string) error {
+func (d *dir) Rmdir(name string) error { return d.rmdir(name, nil) }
+
+func (d *dir) rmdir(name string, charge vfs.KeepCharge) (err error) {
 	if err := vfs.CheckName(name); err != nil {
 		return err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock(charge)
 	defer d.fs.unlock()
 	e, err := d.resolve(name)
 	if err != nil {
@@ -308,6 +368,10 @@ func (d *dir) Rmdir(name string) error {
 	if err != nil {
 		return err
 	}
+	if err := d.keepLoss(e, white); err != nil {
+		return err
+	}
+	defer d.unlessLost(e.name, white, &err)
 	if e.inUpper {
 		if err := d.upperDir().Rmdir(name); err != nil {
 			return err
@@ -321,17 +385,22 @@ func (d *dir) Rmdir(name string) error {
 
 // Rename moves a name. What stands in the lower only is not copied: it is found where it is.
 func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
-	t, ok := to.(*dir)
-	if !ok || t.fs != d.fs {
+	return d.rename(name, to, newName, nil)
+}
+
+func (d *dir) rename(name string, to vfs.Directory, newName string, charge vfs.KeepCharge) (err error) {
+	n, ok := to.(node)
+	if !ok || n.in().fs != d.fs {
 		return wasip1.EXDEV
 	}
+	t := n.in().self.(*dir)
 	if err := vfs.CheckName(name); err != nil {
 		return err
 	}
 	if err := vfs.CheckName(newName); err != nil {
 		return err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock(charge)
 	defer d.fs.unlock()
 	src, err := d.resolve(name)
 	if err != nil {
@@ -357,6 +426,13 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(t.remember(), src.node.in().remember()); err != nil {
+		return err
+	}
+	if err := d.keepLoss(src, white); err != nil {
+		return err
+	}
+	defer d.unlessLost(name, white, &err)
 	if err := d.renameUpper(src, t, dst, newName); err != nil {
 		return err
 	}
@@ -368,17 +444,17 @@ func (d *dir) Rename(name string, to vfs.Directory, newName string) error {
 			t.lose(dst, false)
 		}
 	}
-	n := src.node.in()
+	moved := src.node.in()
 	d.hide(src, white)
 	t.uncover(newName)
-	e := t.show(newName, n.typ, n.ino, src.node, src.inUpper, dst != nil && dst.low)
+	e := t.show(newName, moved.typ, moved.ino, src.node, src.inUpper, dst != nil && dst.low)
 	if dst != nil && !dst.low {
 		t.order.KeepPlace(e, dst)
 	}
-	n.pinned = true
+	moved.pinned = true
 	d.modified()
 	t.modified()
-	n.touchName(d.fs.now())
+	moved.touchName(d.fs.now())
 	return nil
 }
 

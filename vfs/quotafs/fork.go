@@ -94,7 +94,7 @@ func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	orphans := f.freeze()
 	g := &FS{fs: below.FS, limits: f.limits, inodes: map[uint64]*inode{}, unknown: map[*open]struct{}{}, past: f.past, orphans: orphans, held: f.held}
 	f.mu.Unlock()
-	g.chargeCopy = g.copied
+	g.chargeCopy, g.chargeKept = g.copied, g.kept
 	for _, a := range f.quotas {
 		q := s.Once(a.Quota, func() any { return a.empty() }).(*Quota)
 		if !q.takeAll(g.held) {

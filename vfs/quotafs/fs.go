@@ -15,6 +15,8 @@ type FS struct {
 	quotas []account
 	// chargeCopy is copied, bound once: it is handed on with every write.
 	chargeCopy func(ino uint64, inodes, bytes int64) error
+	// chargeKept is kept, bound once.
+	chargeKept vfs.KeepCharge
 	root       vfs.Node
 
 	names sync.RWMutex // one change of names at a time; held for reading while a path is opened
@@ -71,7 +73,7 @@ func New(fsys vfs.FS, limits Limits, opts ...Option) *FS {
 	f := &FS{fs: fsys, limits: limits, inodes: make(map[uint64]*inode), unknown: make(map[*open]struct{})}
 	f.limits.FileSize, f.limits.DirEntries = orUnlimited(limits.FileSize), orUnlimited(limits.DirEntries)
 	f.quotas = []account{{NewQuota(limits.Bytes, limits.Inodes), wasip1.ENOSPC}}
-	f.chargeCopy = f.copied
+	f.chargeCopy, f.chargeKept = f.copied, f.kept
 	for _, o := range opts {
 		o(f)
 	}

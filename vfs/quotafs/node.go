@@ -22,6 +22,14 @@ type file struct{ node }
 
 // Wrap returns the node of the wrapper for one of the file system below.
 func (f *FS) Wrap(n vfs.Node) vfs.Node {
+	if k, ok := n.(vfs.Keeper); ok {
+		n = k.Charging(f.chargeKept)
+	}
+	return f.wrap(n)
+}
+
+// wrap is Wrap for a node that charges.
+func (f *FS) wrap(n vfs.Node) vfs.Node {
 	below := wrapfs.Node{Below: n, Of: f}
 	switch t := n.(type) {
 	case vfs.Directory:
@@ -41,6 +49,22 @@ func (f *FS) NodeAbove(n vfs.Node) vfs.Node {
 		return f.root
 	}
 	return f.Wrap(n)
+}
+
+// Charging implements [vfs.Keeper].
+func (d *dir) Charging(charge vfs.KeepCharge) vfs.Node {
+	if k, ok := d.Below.(vfs.Keeper); ok {
+		return d.fs.wrap(k.Charging(charge))
+	}
+	return d
+}
+
+// Charging implements [vfs.Keeper].
+func (f *file) Charging(charge vfs.KeepCharge) vfs.Node {
+	if k, ok := f.Below.(vfs.Keeper); ok {
+		return f.fs.wrap(k.Charging(charge))
+	}
+	return f
 }
 
 // ino returns the inode number.

@@ -66,3 +66,15 @@ func (f *FS) copied(ino uint64, inodes, bytes int64) error {
 	f.charged(in, 0, vfs.InodeBytes, 1)
 	return nil
 }
+
+// kept charges metadata that the file system below keeps for an inode besides, all of it or nothing, or gives some back. Errors:
+// ENOSPC or EDQUOT.
+func (f *FS) kept(ino uint64, bytes int64) error {
+	if err := f.takeMeta(max(bytes, 0)); err != nil {
+		return err
+	}
+	in := f.inode(ino)
+	defer f.drop(ino, in)
+	f.chargeMeta(in, bytes)
+	return nil
+}
