@@ -171,12 +171,21 @@ func (g *Guest) charge(size uint64) bool {
 	if !g.family.budget.takeAll(n) {
 		return false
 	}
-	if !g.host.budgets.memory.takeAll(n) {
+	if !g.host.takeMemory(n) {
 		g.family.budget.giveBack(n)
 		return false
 	}
 	g.charged = size
 	return true
+}
+
+// takeMemory takes n from the Host's budget of memory, and before it fails what closed guests have left for others.
+func (h *Host) takeMemory(n int64) bool {
+	if h.budgets.memory.takeAll(n) {
+		return true
+	}
+	some, _ := h.first().spares.forget(nil) // a mapping that cannot be unmapped is not used any more
+	return some && h.budgets.memory.takeAll(n)
 }
 
 // discharge gives back to the Host's budget what the guest has taken of it beyond size bytes.

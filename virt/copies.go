@@ -18,7 +18,7 @@ func (g *Guest) chargeInstance(m *Module) error {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the instances of a guest may take %d: raise WithMemoryLimit, or lower WithMaxThreads", n, limit)
 	}
-	if n > leastCopies && !g.host.budgets.memory.takeAll(n) {
+	if n > leastCopies && !g.host.takeMemory(n) {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the Host's budget of memory (WithSharedLimits) has %d", n, g.host.budgets.memory.left.Load())
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -37,7 +36,11 @@ func (g *Guest) reserveLinear(t *thread) error {
 	if m.HasMax {
 		most = m.Max * pageSize
 	}
-	mapped, err := g.host.first().spares.get(least, min(most, g.limit()))
+	var shows *mapping.Image
+	if g.origin != nil {
+		shows = g.origin.image
+	}
+	mapped, err := g.host.first().spares.get(shows, least, min(most, g.limit()))
 	if err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
@@ -102,7 +105,7 @@ func (m *linear) grow(size uint64) error {
 	if size <= m.mapped.Cap() {
 		return m.mapped.Grow(size)
 	}
-	next, err := m.t.guest.host.first().spares.get(size, min(2*size, m.limit))
+	next, err := m.t.guest.host.first().spares.get(nil, size, min(2*size, m.limit))
 	if err != nil {
 		return err
 	}
@@ -128,9 +131,10 @@ func (m *linear) recycle() error {
 	}
 	m.t.view.Reset(nil)
 	spares := &m.t.guest.host.first().spares
-	err := spares.put(m.mapped)
+	budget := m.t.guest.host.budgets.memory
+	err := spares.put(m.mapped, budget)
 	for _, old := range m.moved {
-		if e := spares.put(old); e != nil {
+		if e := spares.put(old, budget); e != nil {
 			err = e
 		}
 	}
@@ -147,91 +151,6 @@ func empty(mem api.Memory) {
 	if buffer := v.Elem().FieldByName("Buffer"); buffer.IsValid() && buffer.CanSet() && buffer.Type() == reflect.TypeFor[[]byte]() {
 		buffer.SetBytes(nil)
 	}
-}
-
-// spares are memories of closed guests, for others: mapping one anew costs several times what cleaning it does. They hold zeros,
-// and of the machine's memory no more than 64 KiB each.
-type spares struct {
-	mu     sync.Mutex
-	all    []*mapping.Mapping
-	closed bool
-}
-
-const (
-	// maxSpares is how many memories are kept.
-	maxSpares = 16
-	// maxSpareCommitted is how much the system may have promised to one that is kept, in bytes.
-	maxSpareCommitted = 1 << 28
-)
-
-// get returns a memory with addresses for least bytes, and better for most.
-func (s *spares) get(least, most uint64) (*mapping.Mapping, error) {
-	want := max(least, min(most, mapping.AddressSpace()))
-	s.mu.Lock()
-	for i := len(s.all) - 1; i >= 0; i-- {
-		if m := s.all[i]; m.Cap() >= want {
-			s.all[i] = s.all[len(s.all)-1]
-			s.all = s.all[:len(s.all)-1]
-			s.mu.Unlock()
-			return m, nil
-		}
-	}
-	s.mu.Unlock()
-	m, err := mapping.Reserve(want)
-	if err == nil {
-		return m, nil
-	}
-	if m, e := mapping.Reserve(least); e == nil {
-		return m, nil
-	}
-	if least > maxHeapMemory {
-		return nil, err
-	}
-	return mapping.Heap(least), nil
-}
-
-// maxHeapMemory is how large a memory may be that comes from Go's heap because the system maps nothing more.
-const maxHeapMemory = 1 << 24
-
-// put takes a memory back.
-func (s *spares) put(m *mapping.Mapping) error {
-	if m.Cap() == 0 || m.Committed() > maxSpareCommitted || !s.room() {
-		return m.Unmap()
-	}
-	if err := m.Clear(); err != nil {
-		_ = m.Unmap() // the first error tells more
-		return err
-	}
-	s.mu.Lock()
-	keep := !s.closed && len(s.all) < maxSpares
-	if keep {
-		s.all = append(s.all, m)
-	}
-	s.mu.Unlock()
-	if !keep {
-		return m.Unmap()
-	}
-	return nil
-}
-
-func (s *spares) room() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.closed && len(s.all) < maxSpares
-}
-
-// close unmaps all, and what comes later.
-func (s *spares) close() (err error) {
-	s.mu.Lock()
-	all := s.all
-	s.all, s.closed = nil, true
-	s.mu.Unlock()
-	for _, m := range all {
-		if e := m.Unmap(); e != nil {
-			err = e
-		}
-	}
-	return err
 }
 
 // shrink makes a memory of wazero's b, which is shorter than it was. No code that uses it is under way.

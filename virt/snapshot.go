@@ -402,5 +402,7 @@ func (s *Snapshot) Close() error {
 	if ended {
 		return nil
 	}
-	return s.image.Close()
+	err := s.image.Close()
+	_, e := s.module.host.first().spares.forget(s.image)
+	return errors.Join(err, e)
 }

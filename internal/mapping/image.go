@@ -3,6 +3,7 @@ package mapping
 import (
 	"bytes"
 	"fmt"
+	"sync/atomic"
 )
 
 // PageSize is the unit in which images leave out zeros, in bytes. The machine's pages may be larger.
@@ -10,8 +11,9 @@ const PageSize = 1 << 12
 
 // Image is the contents of a memory at one moment. It never changes; any number of mappings show it.
 type Image struct {
-	size  uint64
-	store store
+	size   uint64
+	store  store
+	closed atomic.Bool
 }
 
 // Size is how many bytes the image holds.
@@ -104,4 +106,10 @@ func (b *Builder) Discard() { _ = b.store.close() }
 func (img *Image) ReadAt(p []byte, at int64) (int, error) { return img.store.read(p, at) }
 
 // Close gives back what the image holds. Mappings that show it go on doing so; no other can.
-func (img *Image) Close() error { return img.store.close() }
+func (img *Image) Close() error {
+	img.closed.Store(true)
+	return img.store.close()
+}
+
+// Closed reports whether Close was called. A nil image has nothing to close.
+func (img *Image) Closed() bool { return img != nil && img.closed.Load() }

@@ -30,6 +30,3 @@ func (s *store) seal() error {
 	}
 	return err
 }
-
-// rewind makes the range hold its image again, and zeros behind it.
-func (m *Mapping) rewind() error { return discard(m.whole[:m.committed]) }

@@ -18,6 +18,7 @@ type Mapping struct {
 	committed uint64 // bytes from the base that can be used without asking the system
 	heap      bool
 	image     *Image // what the beginning of the range shows where it was not written; nil: zeros
+	rewound   bool   // nothing was written since the image was shown
 }
 
 // Reserve maps max bytes of addresses, none of them in use yet. max may be 0.
@@ -97,6 +98,22 @@ func (m *Mapping) Image() *Image { return m.image }
 // than giving pages back and being given others.
 const keep = 1 << 16
 
+// Kept is how many bytes of the machine's memory a range may hold, beside its image, that waits to show the image again.
+const Kept = 1 << 22
+
+// Recycle makes the range ready for others and returns how many bytes of the machine's memory it holds meanwhile. A range that shows
+// an image goes on showing it if that takes no more than [Kept] bytes; others are cleared. Nothing writes to the range before Show or Clear.
+func (m *Mapping) Recycle() (kept uint64, err error) {
+	if m.image == nil || m.heap {
+		return 0, m.Clear()
+	}
+	m.length.Store(0)
+	if kept, m.rewound = m.copyBack(); m.rewound {
+		return kept, nil
+	}
+	return 0, m.Clear()
+}
+
 // Clear makes the range what Reserve returned: length 0, zeros wherever it grows to. It holds no more than 64 KiB of the machine's
 // memory then. Nothing may use the range meanwhile. After an error the range is good for nothing but Unmap.
 func (m *Mapping) Clear() error {
@@ -110,7 +127,7 @@ func (m *Mapping) Clear() error {
 		if err := uncover(m.whole[:m.image.mapped()]); err != nil {
 			return fmt.Errorf("clear a mapping: %w", err)
 		}
-		m.committed, m.image = max(m.committed, m.image.mapped()), nil
+		m.committed, m.image, m.rewound = max(m.committed, m.image.mapped()), nil, false
 	}
 	kept := min(m.committed, keep)
 	clear(m.whole[:kept])
@@ -136,6 +153,8 @@ func (m *Mapping) Show(img *Image) error {
 		}
 		clear(m.whole[img.size:])
 		m.image = img
+	} else if m.rewound && m.image == img {
+		m.rewound = false
 	} else if err := m.show(img); err != nil {
 		return fmt.Errorf("show an image of %d bytes: %w", img.size, err)
 	}

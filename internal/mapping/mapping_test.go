@@ -2,6 +2,8 @@ package mapping_test
 
 import (
 	"bytes"
+	"errors"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -131,6 +133,63 @@ func TestImagesAreShownByMany(t *testing.T) {
 	}
 	if !bytes.Equal(b.Bytes()[:1<<16], mem[:1<<16]) {
 		t.Error("closing the image changed what a range shows")
+	}
+}
+
+// A range that shows an image again holds what it held at first, whatever was written to it, and is charged for what it keeps.
+func TestRecycledRangesShowTheirImage(t *testing.T) {
+	const size = 8 << 20
+	mem := make([]byte, size)
+	for at := 0; at < size; at += 3 << 12 {
+		mem[at] = byte(at>>12) | 1
+	}
+	img, err := mapping.NewImage(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := mapping.NewImage(make([]byte, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := reserved(t, 1<<24)
+	rng := rand.New(rand.NewPCG(1, 0))
+	for round, pages := range []int{0, 1, 100, 1000, 5000, 10, 3} {
+		if err := m.Show(img); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(m.Bytes(), mem) {
+			t.Fatalf("round %d: the range does not hold the image", round)
+		}
+		if err := m.Grow(12 << 20); err != nil {
+			t.Fatal(err)
+		}
+		if grown := m.Bytes()[size:]; !bytes.Equal(grown, make([]byte, len(grown))) {
+			t.Fatalf("round %d: what a range grew by holds something else than zeros", round)
+		}
+		for range pages {
+			m.Bytes()[rng.IntN(12<<20)] ^= 0xff
+		}
+		kept, err := m.Recycle()
+		if err != nil || kept > mapping.Kept {
+			t.Fatalf("round %d: %d bytes are kept, %v", round, kept, err)
+		}
+		if len(m.Bytes()) != 0 {
+			t.Fatalf("round %d: %d bytes can be used", round, len(m.Bytes()))
+		}
+		if round == 2 { // another image, and back
+			if err := m.Show(other); err != nil || !bytes.Equal(m.Bytes(), make([]byte, 1<<16)) {
+				t.Fatalf("another image: %v", err)
+			}
+		}
+	}
+	if err := m.Show(img); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(img.Close(), other.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := m.Recycle(); err != nil || kept != 0 || m.Image() != nil {
+		t.Errorf("a range goes on showing an image that was closed: %d, %v", kept, err)
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package mapping
+
+// copyBack would keep pages for the next user of the range, which these systems do not list.
+func (m *Mapping) copyBack() (kept uint64, ok bool) { return 0, false }
