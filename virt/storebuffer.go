@@ -3,6 +3,7 @@ package virt
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -17,10 +18,15 @@ const (
 	// sees them, others do when the buffer is drained, in order, at moments that the seed decides. Atomic instructions, fences,
 	// waits, notifies, bulk operations and calls of the Host drain it first.
 	TotalStoreOrder
+	// Relaxed lets accesses that are not atomic change places, as WebAssembly and ARM processors do. Stores wait in a buffer as
+	// by [TotalStoreOrder], but those to different bytes leave it in any order. A thread that was stopped may see old values of what
+	// others have stored meanwhile, of each place for a time of its own, until it stores there or does what drains its buffer.
+	// Not modelled: loads that see values which are stored later, and accesses whose bytes are stored one by one.
+	Relaxed
 )
 
-// WithMemoryModel says which memory model threads run by. It needs [WithAccessSwitches]. Recordings are not made of
-// guests that run by [TotalStoreOrder].
+// WithMemoryModel says which memory model threads run by. It needs [WithAccessSwitches]. Recordings are made of guests that run
+// by [SequentialConsistency] only.
 func WithMemoryModel(m MemoryModel) DeterministicOption {
 	return func(d *deterministic) { d.model = m }
 }
@@ -32,14 +38,17 @@ func WithMemoryModel(m MemoryModel) DeterministicOption {
 type storeBuffers struct {
 	seed    uint64
 	rate    float64 // of draining a store, at each switch point
+	stale   float64 // of not seeing a store of another thread at once
+	relaxed bool
 	threads []*storeBuffer
 }
 
-// storeBuffer holds the stores of a thread that others do not see yet.
+// storeBuffer holds what a thread sees otherwise than memory is.
 type storeBuffer struct {
-	stores  []pendingStore
-	applied bool // memory shows them
-	open    bool // the last has not been made when this was looked at last
+	stores  []pendingStore // that others do not see yet
+	stale   []pendingStore // of others, that it does not see yet: value is what was there before
+	applied bool           // memory shows them
+	open    bool           // the last has not been made when this was looked at last
 }
 
 // pendingStore is a store of at most 16 bytes.
@@ -47,6 +56,19 @@ type pendingStore struct {
 	addr, size uint64
 	old, value [16]byte
 }
+
+func (s *pendingStore) overlaps(o *pendingStore) bool {
+	return s.addr < o.addr+o.size && o.addr < s.addr+s.size
+}
+
+// apply puts the value into memory, and keeps what was there.
+func (s *pendingStore) apply(mem []byte) {
+	copy(s.old[:s.size], mem[s.addr:])
+	copy(mem[s.addr:], s.value[:s.size])
+}
+
+// undo takes it back.
+func (s *pendingStore) undo(mem []byte) { copy(mem[s.addr:], s.old[:s.size]) }
 
 // maxPending is how many stores a buffer holds.
 const maxPending = 64
@@ -57,8 +79,12 @@ func newStoreBuffers(c *config) *storeBuffers {
 	if d == nil || d.model == SequentialConsistency {
 		return nil
 	}
-	b := &storeBuffers{seed: d.seed ^ 0x7507}
-	b.rate = [...]float64{1.0 / 64, 1.0 / 16, 1.0 / 4, 1.0 / 2}[rand.New(rand.NewPCG(d.seed, 0x7507)).IntN(4)]
+	b := &storeBuffers{seed: d.seed ^ 0x7507, relaxed: d.model == Relaxed}
+	rng := rand.New(rand.NewPCG(d.seed, 0x7507))
+	b.rate = [...]float64{1.0 / 64, 1.0 / 16, 1.0 / 4, 1.0 / 2}[rng.IntN(4)]
+	if b.relaxed {
+		b.stale = [...]float64{0, 1.0 / 16, 1.0 / 4, 3.0 / 4}[rng.IntN(4)]
+	}
 	return b
 }
 
@@ -70,7 +96,7 @@ func (g *Guest) checkModel() error {
 	case !g.host.config.access:
 		return errors.New("WithMemoryModel: the Host sees no accesses: give WithAccessSwitches to the first Host too")
 	case g.config.recording != nil || g.host.replay != nil:
-		return errors.New("WithMemoryModel: TotalStoreOrder cannot be recorded: leave out WithRecording")
+		return errors.New("WithMemoryModel: only SequentialConsistency can be recorded: leave out WithRecording")
 	}
 	return nil
 }
@@ -81,18 +107,25 @@ func (t *thread) delay(addr, size uint64) {
 	if all == nil || addr+size > t.view.Len() || size > 16 {
 		return // it traps, or is none of one instruction
 	}
+	mem, b := t.view.Bytes(), t.buffer()
+	b.settle(mem)
+	s := pendingStore{addr: addr, size: size}
+	b.see(mem, func(old *pendingStore) bool { return old.overlaps(&s) })
+	if len(b.stores) == maxPending {
+		all.seen(b, b.stores[0], t) // it stays in memory
+		b.stores = b.stores[1:]
+	}
+	copy(s.old[:size], mem[addr:])
+	b.stores, b.open = append(b.stores, s), true
+}
+
+// buffer returns the thread's.
+func (t *thread) buffer() *storeBuffer {
 	if t.stores == nil {
 		t.stores = &storeBuffer{applied: true}
-		all.threads = append(all.threads, t.stores)
+		t.guest.stores.threads = append(t.guest.stores.threads, t.stores)
 	}
-	b := t.stores
-	b.settle(t.view.Bytes())
-	if len(b.stores) == maxPending {
-		b.stores = b.stores[1:] // the oldest stays in memory
-	}
-	s := pendingStore{addr: addr, size: size}
-	copy(s.old[:size], t.view.Bytes()[addr:])
-	b.stores, b.open = append(b.stores, s), true
+	return t.stores
 }
 
 // settle reads what the last store has stored.
@@ -104,31 +137,74 @@ func (b *storeBuffer) settle(mem []byte) {
 	}
 }
 
-// drain makes all stores of the thread, which has the turn, seen by others.
+// drain makes all stores of the thread, which has the turn, seen by others, and it sees those of others.
 func (t *thread) drain() {
-	if b := t.stores; b != nil {
-		b.stores, b.open = b.stores[:0], false
+	b := t.stores
+	if b == nil {
+		return
 	}
+	if len(b.stale) > 0 {
+		b.settle(t.view.Bytes())
+		b.see(t.view.Bytes(), func(*pendingStore) bool { return true })
+	}
+	for _, s := range b.stores {
+		t.guest.stores.seen(b, s, t)
+	}
+	b.stores, b.open = b.stores[:0], false
 }
 
-// hide takes the stores that others do not see out of memory.
+// see lets the thread, whose view memory shows, see the stores of others that are meant. None of its own is at the same place.
+func (b *storeBuffer) see(mem []byte, meant func(s *pendingStore) bool) {
+	b.stale = slices.DeleteFunc(b.stale, func(s pendingStore) bool {
+		if !meant(&s) {
+			return false
+		}
+		s.undo(mem)
+		return true
+	})
+}
+
+// hide shows memory without what the thread sees otherwise.
 func (b *storeBuffer) hide(mem []byte) {
 	b.settle(mem)
 	for i := len(b.stores) - 1; i >= 0; i-- {
-		s := &b.stores[i]
-		copy(mem[s.addr:], s.old[:s.size])
+		b.stores[i].undo(mem)
+	}
+	for i := range b.stale {
+		b.stale[i].undo(mem)
 	}
 	b.applied = false
 }
 
-// show puts them back.
+// show shows memory as the thread sees it.
 func (b *storeBuffer) show(mem []byte) {
+	for i := range b.stale {
+		b.stale[i].apply(mem)
+	}
 	for i := range b.stores {
-		s := &b.stores[i]
-		copy(s.old[:s.size], mem[s.addr:])
-		copy(mem[s.addr:], s.value[:s.size])
+		b.stores[i].apply(mem)
 	}
 	b.applied = true
+}
+
+// seen is called when a store has come into memory, whose old is what was there. by has the turn. Threads that are stopped
+// between two instructions may see it later; those that wait are woken by what makes them see all.
+func (all *storeBuffers) seen(of *storeBuffer, s pendingStore, by *thread) {
+	for i, b := range all.threads {
+		if all.stale == 0 || b == of || b.applied {
+			continue
+		}
+		same := slices.IndexFunc(b.stale, func(old pendingStore) bool { return old.overlaps(&s) })
+		switch {
+		case same >= 0 && b.stale[same].addr == s.addr && b.stale[same].size == s.size:
+			// It still sees what was there before both.
+		case same >= 0:
+			b.stale = slices.DeleteFunc(b.stale, func(old pendingStore) bool { return old.overlaps(&s) })
+		case len(b.stale) < maxPending && !slices.ContainsFunc(b.stores, func(own pendingStore) bool { return own.overlaps(&s) }) &&
+			chance(all.seed, uint64(by.id()), by.points, uint64(i), s.addr) < all.stale:
+			b.stale = append(b.stale, pendingStore{addr: s.addr, size: s.size, value: s.old})
+		}
+	}
 }
 
 // loseTurn is called when the thread may lose the turn. Some stores become seen.
@@ -139,33 +215,50 @@ func (t *thread) loseTurn() {
 	}
 	t.attach()
 	mem := t.view.Bytes()
+	if all.relaxed {
+		t.buffer()
+	}
 	if b := t.stores; b != nil {
 		b.hide(mem)
 	}
 	for of, b := range all.threads {
-		for n := uint64(0); len(b.stores) > 0 && chance(all.seed, uint64(t.id()), t.points, uint64(of), n) < all.rate; n++ {
-			s := &b.stores[0]
-			copy(mem[s.addr:], s.value[:s.size])
-			b.stores = b.stores[1:]
+		for n, i := uint64(0), 0; i < len(b.stores); n++ {
+			drains := chance(all.seed, uint64(t.id()), t.points, uint64(of), n) < all.rate
+			if drains && !slices.ContainsFunc(b.stores[:i], func(earlier pendingStore) bool { return earlier.overlaps(&b.stores[i]) }) {
+				s := b.stores[i]
+				s.apply(mem)
+				all.seen(b, s, t)
+				b.stores = slices.Delete(b.stores, i, i+1)
+			} else if i++; !all.relaxed {
+				break
+			}
 		}
 	}
 }
 
-// haveTurn is called when it has the turn again.
+// haveTurn is called when it has the turn again. It sees some of what others have stored.
 func (t *thread) haveTurn() {
-	if t.guest.stores == nil {
+	all := t.guest.stores
+	if all == nil {
 		return
 	}
 	t.attach()
-	if b := t.stores; b != nil && !b.applied {
-		b.show(t.view.Bytes())
+	b := t.stores
+	if b == nil || b.applied {
+		return
 	}
+	b.stale = slices.DeleteFunc(b.stale, func(s pendingStore) bool {
+		return chance(all.seed, uint64(t.id()), t.points, s.addr) < all.rate
+	})
+	b.show(t.view.Bytes())
 }
 
-// drained makes the thread's stores seen before a call.
+// drained makes the thread's stores seen before a call, and those of others before and after it.
 func drained(_ *Guest, _ int, _ *function, next callFunc) callFunc {
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
 		t.drain()
-		return next(t, f, p)
+		errno := next(t, f, p)
+		t.drain()
+		return errno
 	}
 }

@@ -54,8 +54,10 @@ func parseModel(s string) (virt.MemoryModel, error) {
 		return virt.SequentialConsistency, nil
 	case "tso":
 		return virt.TotalStoreOrder, nil
+	case "wasm":
+		return virt.Relaxed, nil
 	}
-	return 0, fmt.Errorf("-memory-model %q: want sc or tso", s)
+	return 0, fmt.Errorf("-memory-model %q: want sc, tso or wasm", s)
 }
 
 // parseStrategy reads the value of -strategy; "" is nil.

@@ -19,12 +19,16 @@ type program struct {
 	name, class string
 	model       virt.MemoryModel // by which it is wrong
 	timed       bool             // needs late timers, which a systematic exploration does not have
+	ordered     bool             // the corrected twin is right as long as plain accesses keep their order
 }
 
 // fuel is plenty for the programs, and keeps a livelock short.
 const fuel = 400_000
 
-const tso = virt.TotalStoreOrder
+const (
+	tso     = virt.TotalStoreOrder
+	relaxed = virt.Relaxed
+)
 
 // corpus are programs of the classes of concurrency bugs that the literature names.
 var corpus = []program{
@@ -48,9 +52,9 @@ var corpus = []program{
 	{name: "timed_wait", class: "timeout taken for the event", timed: true},
 	{name: "sleep_sync", class: "sleep as synchronization", timed: true},
 	{name: "aba", class: "ABA"},
-	{name: "double_checked", class: "double-checked locking"},
+	{name: "double_checked", class: "double-checked locking", ordered: true},
 	{name: "lazy_init", class: "made twice"},
-	{name: "publication", class: "publication"},
+	{name: "publication", class: "publication", ordered: true},
 	{name: "reader_writer", class: "readers and writers"},
 	{name: "flag_lock", class: "mutual exclusion"},
 	{name: "ticket_lock", class: "mutual exclusion"},
@@ -61,6 +65,8 @@ var corpus = []program{
 	{name: "missed_value", class: "livelock"},
 	{name: "store_buffer", class: "store buffer", model: tso},
 	{name: "peterson", class: "store buffer", model: tso},
+	{name: "message_passing", class: "message passing", model: relaxed},
+	{name: "plain_reader", class: "message passing", model: relaxed},
 }
 
 // wasm reads a program.

@@ -126,6 +126,32 @@ func TestStoreBuffers(t *testing.T) {
 	}
 }
 
+// Messages that are passed by plain accesses: stores that change places lose them, and loads that do. Atomics prevent both, and
+// where stores keep their order nothing is wrong.
+func TestRelaxed(t *testing.T) {
+	for _, name := range []string{"message_passing", "plain_reader"} {
+		wasm, fixed := program{name: name}.wasm(t, ""), program{name: name}.wasm(t, "_fixed")
+		found := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 1000, MemoryModel: virt.Relaxed, Fuel: fuel})
+		if found.Clean() || found.Outcomes[len(found.Outcomes)-1].What != "exit 1" {
+			t.Errorf("%s: no seed found what accesses do that change places", name)
+		}
+		for _, c := range []struct {
+			wasm  []byte
+			model virt.MemoryModel
+		}{{wasm, virt.SequentialConsistency}, {wasm, virt.TotalStoreOrder}, {fixed, virt.Relaxed}} {
+			if !explored(t, explore.Config{Wasm: c.wasm, First: 1, Last: seeds(300, 10_000), ShrinkRuns: -1, MemoryModel: c.model}).Clean() {
+				t.Errorf("%s, by model %d: not every seed exits with 0", name, c.model)
+			}
+		}
+	}
+	for _, p := range corpus {
+		fixed := explored(t, explore.Config{Wasm: p.wasm(t, "_fixed"), First: 1, Last: seeds(50, 10_000), ShrinkRuns: -1, MemoryModel: virt.Relaxed})
+		if fixed.Clean() == p.ordered {
+			t.Errorf("%s_fixed: every seed exits with 0 is %v", p.name, fixed.Clean())
+		}
+	}
+}
+
 // A Campaign's parts find what one exploration of all seeds finds, in whatever order they are run.
 func TestCampaign(t *testing.T) {
 	c := explore.Config{Wasm: bare(t, "race_counter"), First: 1, Last: 200, ShrinkRuns: -1}

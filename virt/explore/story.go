@@ -156,7 +156,7 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 		case virt.AccessWait:
 			step.Text = fmt.Sprintf("waits at %s, which is %s", where, number(h.before))
 		case virt.AccessLoad, virt.AccessAtomic:
-			step.Text = fmt.Sprintf("reads %s: %s", where, number(h.before))
+			step.Text = fmt.Sprintf("reads %s: %s%s", where, number(h.before), atomically(h.Op))
 			if written && !mine {
 				step.From = w.step
 				if was, looked := seen[key]; looked && was != h.before {
@@ -177,7 +177,7 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 			case h.Op == virt.AccessUpdate:
 				step.Text = fmt.Sprintf("updates %s in one step: %s becomes %s", where, number(h.before), after)
 			default:
-				step.Text = fmt.Sprintf("writes %s: %s, in place of %s", where, after, number(h.before))
+				step.Text = fmt.Sprintf("writes %s: %s, in place of %s%s", where, after, number(h.before), atomically(h.Op))
 				if looked := lastOf[key]; written && !mine && looked > 0 && w.step > looked {
 					step.From = w.step
 					step.Note = fmt.Sprintf("%s wrote %s after this thread had looked: that write is lost", s.name(w.thread), number(w.value))
@@ -191,6 +191,14 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 	s.end(n, o, writes)
 	s.shorten()
 	return s
+}
+
+// atomically says of an access that it is atomic.
+func atomically(op virt.AccessOp) string {
+	if op == virt.AccessAtomic || op == virt.AccessPut {
+		return " (atomic)"
+	}
+	return ""
 }
 
 // end says how the story ends.
