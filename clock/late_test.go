@@ -13,8 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 )
 
-// TestRealTimersThatAreLate: where the processor was busy while several became due, what the earliest woke runs first. (With the race
-// detector the runtime draws who runs.)
+// TestRealTimersThatAreLate: where the processor was busy while several became due, what the
+// earliest woke runs first. (With the race detector the runtime draws who runs.)
 func TestRealTimersThatAreLate(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	c := clock.Real()

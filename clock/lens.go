@@ -26,21 +26,22 @@ type MachineUser interface {
 	UsesMachine() bool
 }
 
-// UsesMachine reports whether the time of c is the machine's. It asks the first [MachineUser] in the chain of c; see [As]. Defaults:
-// a chain without one has time of its own.
+// UsesMachine reports whether the time of c is the machine's. It asks the first [MachineUser] in
+// the chain of c; see [As]. Defaults: a chain without one has time of its own.
 func UsesMachine(c Clock) bool {
 	m, ok := As[MachineUser](c)
 	return ok && m.UsesMachine()
 }
 
-// Mover is implemented by a Clock whose time does not pass by itself, such as [Virtual]. A Host whose threads take turns moves it
-// while guests compute.
+// Mover is implemented by a Clock whose time does not pass by itself, such as [Virtual]. A Host
+// whose threads take turns moves it while guests compute.
 type Mover interface {
 	// Advance moves the time on by d and fires the timers whose deadlines have come.
 	Advance(d time.Duration)
 	// UntilNext returns the nanoseconds until the next deadline, or false if there is none.
 	UntilNext() (ahead int64, ok bool)
-	// AdvanceToNext moves the time on to the next deadline. It returns by how much, or false if there is none.
+	// AdvanceToNext moves the time on to the next deadline. It returns by how much, or false if
+	// there is none.
 	AdvanceToNext() (time.Duration, bool)
 }
 
@@ -64,8 +65,8 @@ func DeniedBy(c Clock, id wasip1.ClockID) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// As returns the first in the chain of c, and of what it is a lens on (Unwrap() Clock), that
-// is a T, as errors.As does for errors. A lens of this package passes Hold and Release on by itself.
+// As returns the first in the chain of c, and of what it is a lens on (Unwrap() Clock), that is a
+// T, as errors.As does for errors. A lens of this package passes Hold and Release on by itself.
 func As[T any](c Clock) (T, bool) {
 	for c != nil {
 		if t, ok := c.(T); ok {
@@ -185,8 +186,8 @@ func (s *scaled) AfterFunc(at int64, f func()) Timer {
 }
 
 // Deny returns c with readings of ids denied to guests: clock_time_get, clock_res_get and
-// subscriptions to them are answered by errno (ENOTSUP, EINVAL, EPERM, …).
-// Host code and other clocks are not affected. A guest that is denied the monotonic clock cannot sleep.
+// subscriptions to them are answered by errno (ENOTSUP, EINVAL, EPERM, …). Host code and other
+// clocks are not affected. A guest that is denied the monotonic clock cannot sleep.
 func Deny(c Clock, errno wasip1.Errno, ids ...wasip1.ClockID) Clock {
 	d := &denied{lens: lens{c}}
 	for _, id := range ids {

@@ -68,7 +68,8 @@ func (c *realClock) AfterFunc(at int64, f func()) Timer {
 	return t
 }
 
-// disarm stops the runtime's timer, which would keep the clock alive, when there is nothing to fire.
+// disarm stops the runtime's timer, which would keep the clock alive, when there is nothing to
+// fire.
 func (c *realClock) disarm() {
 	if c.armed != 0 {
 		c.wake.Stop() // fire looks for itself if it runs already
@@ -106,8 +107,9 @@ func (c *realClock) fire() {
 		t.f()
 		c.mu.Lock()
 		if next := c.timers.first(); next != nil && next.at > t.at && next.at <= c.Monotonic() {
-			// Where the machine was too busy to fire in time, what t has woken goes first nevertheless: the runtime
-			// would begin with what was woken last. Now and then it goes on with who has just yielded.
+			// Where the machine was too busy to fire in time, what t has woken goes first
+			// nevertheless: the runtime would begin with what was woken last. Now and then it goes
+			// on with who has just yielded.
 			c.mu.Unlock()
 			runtime.Gosched()
 			runtime.Gosched()

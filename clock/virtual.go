@@ -43,8 +43,8 @@ func WithStart(t time.Time) Option {
 // maxJump is how far time jumps by itself: ten years, in nanoseconds.
 const maxJump = int64(3652 * 24 * time.Hour)
 
-// WithAutoAdvance makes time jump to the earliest deadline whenever nobody holds it.
-// A jump is ten years at most: who waits for longer waits until host code moves the clock, so that no single wait
+// WithAutoAdvance makes time jump to the earliest deadline whenever nobody holds it. A jump is ten
+// years at most: who waits for longer waits until host code moves the clock, so that no single wait
 // carries the clock to the end of time, where it would stand still for all guests.
 func WithAutoAdvance() Option { return func(v *Virtual) { v.auto = true } }
 
@@ -154,7 +154,8 @@ func (v *Virtual) AdvanceTo(t time.Time) {
 	v.advanceTo(saturatingSub(t.UnixNano(), v.offset.Load()))
 }
 
-// UntilNext returns how far ahead the earliest deadline is, in nanoseconds, and false if no timer is set.
+// UntilNext returns how far ahead the earliest deadline is, in nanoseconds, and false if no timer
+// is set.
 func (v *Virtual) UntilNext() (ahead int64, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -296,7 +297,8 @@ func (v *Virtual) met(b *blocker) bool {
 	return len(v.timers.heap) >= b.n && !(b.idle && (v.holds > 0 || v.firing.Load()))
 }
 
-// BlockUntil waits until at least n timers are set: until so many wait for the clock, or are about to.
+// BlockUntil waits until at least n timers are set: until so many wait for the clock, or are about
+// to.
 func (v *Virtual) BlockUntil(n int) { _ = v.block(context.Background(), n, false) }
 
 // BlockUntilContext is BlockUntil that gives up with the cause of ctx's end.

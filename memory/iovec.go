@@ -101,7 +101,8 @@ func (u *iovecUse) track(v *View, ptr uint32, bufs [][]byte, w bool) {
 // Total is the sum of the lengths of the buffers in bytes, at most [MaxIovecTotal].
 func (l IovecList) Total() uint64 { return l.use.total }
 
-// Note notes in the View's [Log] that the call used the first n bytes of the buffers, in the way that Iovecs was told.
+// Note notes in the View's [Log] that the call used the first n bytes of the buffers, in the way
+// that Iovecs was told.
 func (l IovecList) Note(n uint64) {
 	if l.use.log != nil {
 		l.use.note(n, l.use.w)

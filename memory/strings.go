@@ -81,7 +81,8 @@ func (v *View) Path(ptr, n uint32, s *Scratch) (string, wasip1.Errno) {
 	return unsafe.String(unsafe.SliceData(p), len(p)), wasip1.ESUCCESS
 }
 
-// CheckPath says what [View.Path] would answer if path were in the memory: ENAMETOOLONG, EINVAL, EILSEQ or ESUCCESS.
+// CheckPath says what [View.Path] would answer if path were in the memory: ENAMETOOLONG, EINVAL,
+// EILSEQ or ESUCCESS.
 func CheckPath(path string) wasip1.Errno {
 	if len(path) > MaxPath {
 		return wasip1.ENAMETOOLONG
@@ -107,7 +108,8 @@ func checkText(b []byte) wasip1.Errno {
 func plain(b []byte) bool {
 	const low, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b) >= 8; b = b[8:] {
-		// A byte has its high bit set in x, or in x-1 where it is 0 or, which is a false alarm, follows a 0.
+		// A byte has its high bit set in x, or in x-1 where it is 0 or, which is a false alarm,
+		// follows a 0.
 		if x := le.Uint64(b); (x|(x-low))&high != 0 {
 			return false
 		}

@@ -8,7 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Every byte is judged alike wherever in a path it stands: those of ASCII pass, NUL is EINVAL, half a character EILSEQ.
+// Every byte is judged alike wherever in a path it stands: those of ASCII pass, NUL is EINVAL, half
+// a character EILSEQ.
 func TestPathJudgesEveryByte(t *testing.T) {
 	var s memory.Scratch
 	for length := 1; length <= 20; length++ {

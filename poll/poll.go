@@ -6,11 +6,13 @@
 //
 // A Pollable says what it can do now (Poll) and keeps a list of those to wake when that may have
 // changed (a [Queue]). It knows nothing of threads. A Task is parked and woken; it knows nothing of
-// what it waits for, but is told for the reports. A scheduler makes Tasks, and sees every wait begin
-// and end: that is how virtual time knows that all wait, how one thread at a time can run, and how
-// cancellation reaches whoever waits. [NewTask] makes one without a scheduler, for host code.
+// what it waits for, but is told for the reports. A scheduler makes Tasks, and sees every wait
+// begin and end: that is how virtual time knows that all wait, how one thread at a time can run,
+// and how cancellation reaches whoever waits. [NewTask] makes one without a scheduler, for host
+// code.
 //
-// Nothing is polled in a loop and nothing asks the operating system: whatever becomes ready says so.
+// Nothing is polled in a loop and nothing asks the operating system: whatever becomes ready says
+// so.
 //
 // # Lost wake-ups and locks
 //
@@ -137,8 +139,8 @@ const (
 )
 
 // Reacher is implemented by a Pollable that can tell who makes it ready; the others are ByAnyone. A
-// pipe of which guests have both ends is ByThreads. It is asked before each Park, and wakes those who wait
-// when the answer has changed.
+// pipe of which guests have both ends is ByThreads. It is asked before each Park, and wakes those
+// who wait when the answer has changed.
 type Reacher interface {
 	Reach() Reach
 }
@@ -151,8 +153,8 @@ func ReachOf(p Pollable) Reach {
 	return ByAnyone
 }
 
-// Block waits until p is ready in a direction of want, and returns its state then. It fills in w.By.
-// Errors: the cause of the end of t's context; os.ErrDeadlineExceeded at the deadline of w.
+// Block waits until p is ready in a direction of want, and returns its state then. It fills in
+// w.By. Errors: the cause of the end of t's context; os.ErrDeadlineExceeded at the deadline of w.
 func Block(t Task, p Pollable, want Events, w Wait) (State, error) {
 	s := p.Poll(want)
 	if s.Ready != 0 {

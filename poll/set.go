@@ -21,9 +21,9 @@ type Lookup interface {
 // may put its own in place of [Set.Poll], or around it.
 type Poller interface {
 	// Poll stores an event for each of subs that has come true or is wrong in itself, in their
-	// order, at the beginning of events, which is as long as subs, and returns how many there are: at
-	// least one if the errno is ESUCCESS. All tags are valid and there is at least one subscription.
-	// s is the Set of the calling thread.
+	// order, at the beginning of events, which is as long as subs, and returns how many there are:
+	// at least one if the errno is ESUCCESS. All tags are valid and there is at least one
+	// subscription. s is the Set of the calling thread.
 	Poll(s *Set, subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno)
 }
 
@@ -70,12 +70,12 @@ const (
 )
 
 // Poll waits until one of subs comes true, as [Poller] says: for a clock to reach its time, for a
-// descriptor to be ready. Timeouts too long to be expressed never come. The precision is not used. A
-// wait for a realtime follows the settings of a clock.Settable; that the machine's clock was set is
-// seen when something ends the wait.
+// descriptor to be ready. Timeouts too long to be expressed never come. The precision is not used.
+// A wait for a realtime follows the settings of a clock.Settable; that the machine's clock was set
+// is seen when something ends the wait.
 //
-// A subscription that is wrong in itself is an event with an errno: EINVAL for a clock or flags that
-// do not exist, ENOTSUP for CPU-time clocks, EBADF and ENOTCAPABLE by the Lookup, what
+// A subscription that is wrong in itself is an event with an errno: EINVAL for a clock or flags
+// that do not exist, ENOTSUP for CPU-time clocks, EBADF and ENOTCAPABLE by the Lookup, what
 // clock.Deny says. ECANCELED is returned if the Task's context ends first.
 func (s *Set) Poll(subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno) {
 	if cap(s.waits) < len(subs) {

@@ -16,8 +16,8 @@ import (
 // then, in the order of the subscriptions. What is wrong with one subscription is told in its
 // event and ends the wait too. in and out may overlap.
 //
-// Errors: EINVAL for no subscriptions, for more than the limit of s, and for one whose type does not
-// exist; EFAULT for pointers out of memory; ECANCELED if the thread was ended while it waited.
+// Errors: EINVAL for no subscriptions, for more than the limit of s, and for one whose type does
+// not exist; EFAULT for pointers out of memory; ECANCELED if the thread was ended while it waited.
 func Oneoff(s *Set, v *memory.View, in, out, nsubs, nevents uint32) wasip1.Errno {
 	limit := s.Limit
 	if limit == 0 {

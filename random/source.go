@@ -22,13 +22,14 @@ type Source interface {
 	Read(p []byte) (n int, err error)
 }
 
-// MachineUser is implemented by a Source that knows whether its bytes come from the machine, and so differ from run to run. A Source
-// that wraps another passes the question on with [UsesMachine].
+// MachineUser is implemented by a Source that knows whether its bytes come from the machine, and so
+// differ from run to run. A Source that wraps another passes the question on with [UsesMachine].
 type MachineUser interface {
 	UsesMachine() bool
 }
 
-// UsesMachine reports whether the bytes of src come from the machine. Defaults: those of a Source that is no [MachineUser] do not.
+// UsesMachine reports whether the bytes of src come from the machine. Defaults: those of a Source
+// that is no [MachineUser] do not.
 func UsesMachine(src Source) bool {
 	m, ok := src.(MachineUser)
 	return ok && m.UsesMachine()

@@ -5,8 +5,8 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// waitTable is what a scheduler knows of all its threads: who exists, and who waits in such a way that
-// only other threads can help. Its scheduler's lock guards it and the tally of each group.
+// waitTable is what a scheduler knows of all its threads: who exists, and who waits in such a way
+// that only other threads can help. Its scheduler's lock guards it and the tally of each group.
 type waitTable struct {
 	threads threadList
 	stuck   int // threads that wait for other threads, without a deadline
@@ -86,8 +86,8 @@ func (g *Group) deadlocked() bool {
 	return g.tally.alive > 0 && g.tally.stuck == g.tally.alive && g.closed()
 }
 
-// closed reports whether no host code can help the group's threads: none has said that it might, and
-// the host is inside, so that it will not call another export.
+// closed reports whether no host code can help the group's threads: none has said that it might,
+// and the host is inside, so that it will not call another export.
 func (g *Group) closed() bool { return g.external.Load() == 0 && g.tally.mains > 0 }
 
 // quiet reports whether nothing is bound to happen on c: no timer is set and nobody holds it. Of a

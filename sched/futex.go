@@ -51,8 +51,8 @@ type waiter struct {
 	woken      bool
 }
 
-// Wait32 is memory.atomic.wait32: if the 4 bytes at addr in mem are expected, t waits until it is notified or
-// timeout nanoseconds of clock c have passed; below 0 it waits for ever. The value is
+// Wait32 is memory.atomic.wait32: if the 4 bytes at addr in mem are expected, t waits until it is
+// notified or timeout nanoseconds of clock c have passed; below 0 it waits for ever. The value is
 // loaded, and the thread put to those waiting, as one step as far as Notify is concerned.
 //
 // It returns one of WaitOK, WaitNotEqual and WaitTimedOut. Errors: a [Trap], or the cause of the
@@ -76,8 +76,8 @@ func (f *Futex) Wait64(t poll.Task, c clock.Clock, mem []byte, addr uint64, expe
 	return f.wait(t, w, timeout, func() bool { return little64(atomic.LoadUint64(p)) == expected })
 }
 
-// Notify is memory.atomic.notify: it wakes up to count of those that wait on addr, the longest waiting first,
-// and returns how many it woke. The error is a [Trap].
+// Notify is memory.atomic.notify: it wakes up to count of those that wait on addr, the longest
+// waiting first, and returns how many it woke. The error is a [Trap].
 func (f *Futex) Notify(mem []byte, addr uint64, count uint32) (uint32, error) {
 	if err := check(mem, addr, 4); err != nil {
 		return 0, err

@@ -78,7 +78,8 @@ type settler interface {
 	OnSettle(func())
 }
 
-// NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called at last.
+// NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called
+// at last.
 func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
 	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, pool: c.Pool}
 	g.holder, _ = c.Clock.(clock.Holder)
@@ -110,17 +111,18 @@ func (g *Group) Clock() clock.Clock { return g.clock }
 // Scheduler returns who decides which threads run.
 func (g *Group) Scheduler() Scheduler { return g.sched }
 
-// now is the time that threads are charged by. Whoever asks may be in the middle of a change that has to be
-// finished, so that a clock that panics is taken to say 0 here: it will panic for the guest as well, which ends by it. One that ends
-// the goroutine cannot be held up: it is asked where nothing is half done, or where the rest is deferred.
+// now is the time that threads are charged by. Whoever asks may be in the middle of a change that
+// has to be finished, so that a clock that panics is taken to say 0 here: it will panic for the
+// guest as well, which ends by it. One that ends the goroutine cannot be held up: it is asked where
+// nothing is half done, or where the rest is deferred.
 func (g *Group) now() (now int64) {
 	defer func() { _ = recover() }()
 	return g.clock.Monotonic()
 }
 
-// Run runs fn as main thread, number 0, on the calling goroutine, when the scheduler gives it a turn,
-// and returns when fn has. The error says that it could not begin: the cause if the group
-// has ended, else what the scheduler says. A panic of fn passes through.
+// Run runs fn as main thread, number 0, on the calling goroutine, when the scheduler gives it a
+// turn, and returns when fn has. The error says that it could not begin: the cause if the group has
+// ended, else what the scheduler says. A panic of fn passes through.
 //
 // Main threads that run at the same time are allowed; the caller decides whether that makes sense.
 func (g *Group) Run(fn func(t *Thread)) error {
@@ -132,9 +134,9 @@ func (g *Group) Run(fn func(t *Thread)) error {
 	return nil
 }
 
-// Main makes a main thread without running it: the caller gives it to [Thread.Run], once, on whatever
-// goroutine. Where the order of threads must not depend on the order of goroutines, the main
-// threads of several guests are made one after the other and then run.
+// Main makes a main thread without running it: the caller gives it to [Thread.Run], once, on
+// whatever goroutine. Where the order of threads must not depend on the order of goroutines, the
+// main threads of several guests are made one after the other and then run.
 func (g *Group) Main() (*Thread, error) { return g.start(true) }
 
 // Go starts a thread: fn runs on a new goroutine when the scheduler gives it a turn. It returns the
@@ -250,9 +252,10 @@ func (g *Group) finish(t *Thread) {
 	}
 }
 
-// End ends the group: its context is done, with cause as the cause unless it had ended before, waits
-// return, and no thread can be started any more. A nil cause stands for context.Canceled. It does not
-// wait for the threads. It must not be called with locks held that a waker of threads might take.
+// End ends the group: its context is done, with cause as the cause unless it had ended before,
+// waits return, and no thread can be started any more. A nil cause stands for context.Canceled. It
+// does not wait for the threads. It must not be called with locks held that a waker of threads
+// might take.
 func (g *Group) End(cause error) {
 	// The goroutine that watches the context would come late: what it does is done here.
 	stopped := g.unwatch()

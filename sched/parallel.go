@@ -28,8 +28,8 @@ type Parallel struct {
 type Limits struct {
 	// Threads is how many threads besides main threads may be alive, in all groups.
 	Threads int
-	// Running is how many threads, main threads included, may run at the same time. One that waits does
-	// not run.
+	// Running is how many threads, main threads included, may run at the same time. One that waits
+	// does not run.
 	Running int
 }
 
@@ -47,15 +47,15 @@ type Stats struct {
 // NewParallel returns a Parallel with limits.
 func NewParallel(limits Limits) *Parallel { return &Parallel{limits: limits} }
 
-// DetectDeadlock makes it end guests whose threads wait for each other; see DeadlockError. It is to be
-// called before threads are started.
+// DetectDeadlock makes it end guests whose threads wait for each other; see DeadlockError. It is to
+// be called before threads are started.
 func (p *Parallel) DetectDeadlock() *Parallel {
 	p.deadlock = true
 	return p
 }
 
-// SetLimits changes the limits. Threads that are too many go on existing; of those running, the ones too
-// many lose their turn when they next wait or yield.
+// SetLimits changes the limits. Threads that are too many go on existing; of those running, the
+// ones too many lose their turn when they next wait or yield.
 func (p *Parallel) SetLimits(l Limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -148,7 +148,8 @@ func TestTimersInterleave(t *testing.T) {
 	})
 }
 
-// TestBubble runs guests on the real clock in a bubble of testing/synctest, whose time jumps by itself.
+// TestBubble runs guests on the real clock in a bubble of testing/synctest, whose time jumps by
+// itself.
 func TestBubble(t *testing.T) {
 	for name, s := range map[string]func() sched.Scheduler{
 		"parallel": func() sched.Scheduler { return &sched.Parallel{} },

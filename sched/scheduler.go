@@ -7,12 +7,12 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// Scheduler decides which threads run. An embedder can bring its own; [Parallel] and [Seeded] are two.
-// One Scheduler serves all guests of a Host.
+// Scheduler decides which threads run. An embedder can bring its own; [Parallel] and [Seeded] are
+// two. One Scheduler serves all guests of a Host.
 //
 // A thread is started, made ready, and given turns by [Thread.Resume]. It has the turn until it
-// blocks, yields or ends. The methods must not block, and must call nothing of a Thread or Group but
-// what is said here and their accessors. Ready and Block are called with locks held, so that
+// blocks, yields or ends. The methods must not block, and must call nothing of a Thread or Group
+// but what is said here and their accessors. Ready and Block are called with locks held, so that
 // Resume is all they may call.
 type Scheduler interface {
 	// Start admits a new thread, or refuses it: EAGAIN if there are too many. Ready follows.
@@ -22,27 +22,27 @@ type Scheduler interface {
 	// later, from whatever method it likes.
 	Ready(t *Thread)
 
-	// Block says that t, which had the turn, waits. Next(t) follows, when t has let go of time and the
-	// timers that this fires have made others ready; until then t still runs in the host.
+	// Block says that t, which had the turn, waits. Next(t) follows, when t has let go of time and
+	// the timers that this fires have made others ready; until then t still runs in the host.
 	Block(t *Thread, w *poll.Wait)
 
-	// Yield says that t, which has the turn, is at a switch point. If it returns true t has lost the turn
-	// and waits for the scheduler to call t.Resume once, now or later.
+	// Yield says that t, which has the turn, is at a switch point. If it returns true t has lost
+	// the turn and waits for the scheduler to call t.Resume once, now or later.
 	Yield(t *Thread, p Point) bool
 
 	// End says that t, which had the turn, is gone. Next(t) follows, as after Block.
 	End(t *Thread)
 
-	// Next asks the scheduler to look who can run. t has blocked or ended, or is nil if something else
-	// has changed. It is called with no lock held, and may call Group.End.
+	// Next asks the scheduler to look who can run. t has blocked or ended, or is nil if something
+	// else has changed. It is called with no lock held, and may call Group.End.
 	Next(t *Thread)
 }
 
-// TurnTaker is implemented by a Scheduler that tells whether threads take turns. A scheduler that embeds or wraps another
-// passes it on.
+// TurnTaker is implemented by a Scheduler that tells whether threads take turns. A scheduler that
+// embeds or wraps another passes it on.
 type TurnTaker interface {
-	// TakesTurns reports whether no more than one thread of all groups has the turn at any moment, and the scheduler alone
-	// decides which. Its answer never changes.
+	// TakesTurns reports whether no more than one thread of all groups has the turn at any moment,
+	// and the scheduler alone decides which. Its answer never changes.
 	TakesTurns() bool
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Seeded runs one thread at a time, of all groups that it serves; who is next is drawn from a seed. If
-// the groups share a virtual clock and nothing outside wakes their threads, all runs with the
+// Seeded runs one thread at a time, of all groups that it serves; who is next is drawn from a seed.
+// If the groups share a virtual clock and nothing outside wakes their threads, all runs with the
 // same seed are the same.
 //
 // Whenever every thread waits for others without a deadline, the guests are ended with a
@@ -49,7 +49,8 @@ type SeededConfig struct {
 	// same, so that the choices of a run lead to the same run. A number too large counts as the
 	// largest possible.
 	Choices []uint32
-	// Keep makes Choices return those that were made. It costs about a byte for each that was not 0.
+	// Keep makes Choices return those that were made. It costs about a byte for each that was not
+	// 0.
 	Keep bool
 	// MaxThreads is how many threads besides main threads may be alive, in all groups; 0 is no
 	// limit.
@@ -71,14 +72,15 @@ type Switch struct {
 	Choice uint32  // the number of the choice; 0 keeps the turn where From can
 }
 
-// Observer is implemented by a [Picker] that wants to know all that the threads of a [Seeded] do, and not only where there
-// is a choice: which one has the turn, from when to when, and which can run. The methods are called one at a time, and must
-// not call the scheduler, threads or groups but for their accessors.
+// Observer is implemented by a [Picker] that wants to know all that the threads of a [Seeded] do,
+// and not only where there is a choice: which one has the turn, from when to when, and which can
+// run. The methods are called one at a time, and must not call the scheduler, threads or groups but
+// for their accessors.
 type Observer interface {
 	// Stop says that t, which had the turn, is at a switch point.
 	Stop(t *Thread, p Point)
-	// Ready says that t, new or woken, can run. by is the thread that has the turn, nil if there is none: then time, or
-	// host code, has woken it.
+	// Ready says that t, new or woken, can run. by is the thread that has the turn, nil if there is
+	// none: then time, or host code, has woken it.
 	Ready(t, by *Thread)
 	// Turn says that t has the turn from now on, or keeps it.
 	Turn(t *Thread)

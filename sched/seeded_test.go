@@ -124,7 +124,8 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// TestChoicesPrefix gives back a part of the choices: what follows is as the strategy, which went along, has it.
+// TestChoicesPrefix gives back a part of the choices: what follows is as the strategy, which went
+// along, has it.
 func TestChoicesPrefix(t *testing.T) {
 	config := sched.SeededConfig{Seed: 4}
 	want, choices := world(t, config)

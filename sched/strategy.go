@@ -8,8 +8,8 @@ type Choice struct {
 	Step uint64
 	// Point is where the thread that has, or had, the turn is.
 	Point Point
-	// Threads are those that can run, at least two. If Current is true, Threads[0] has the turn and can
-	// keep it. The others come in the order in which they became ready.
+	// Threads are those that can run, at least two. If Current is true, Threads[0] has the turn and
+	// can keep it. The others come in the order in which they became ready.
 	Threads []*Thread
 	Current bool
 }
@@ -55,9 +55,9 @@ func (roundRobin) Pick(c *Choice) int {
 	return 0
 }
 
-// RunToBlock lets a thread run until it waits, yields or has used up its fuel, but takes the turn away with
-// probability p at each other switch point. Few switches find most bugs and are
-// easier to understand. Threads that take over are chosen uniformly.
+// RunToBlock lets a thread run until it waits, yields or has used up its fuel, but takes the turn
+// away with probability p at each other switch point. Few switches find most bugs and are easier to
+// understand. Threads that take over are chosen uniformly.
 func RunToBlock(p float64) Strategy { return runToBlock(p) }
 
 type runToBlock float64
@@ -79,9 +79,9 @@ func (p *runToBlockPicker) Pick(c *Choice) int {
 	return 1 + p.rng.IntN(len(c.Threads)-1)
 }
 
-// PCT is probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010): each thread has a random
-// priority, the highest that can run does, and at depth-1 random ones of the first steps choices the
-// running thread falls below all others. A bug that needs depth ordered events is found
+// PCT is probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010): each thread has a
+// random priority, the highest that can run does, and at depth-1 random ones of the first steps
+// choices the running thread falls below all others. A bug that needs depth ordered events is found
 // with a probability of at least 1/(threads × steps^(depth-1)). A thread that yields or has used up
 // its fuel falls as well: else one that waits in a loop would wait for ever.
 func PCT(depth int, steps uint64) Strategy { return pct{depth, max(1, steps)} }

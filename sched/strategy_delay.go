@@ -5,9 +5,10 @@ import (
 	"math/rand/v2"
 )
 
-// POS is partial-order sampling in its basic form (Yuan and others, CAV 2018): each step that a thread is about to take
-// has a random priority, and the highest runs. A thread gets a new priority with each step, the others keep theirs. So
-// orders of events are drawn more evenly than by [Uniform], which favours those that many interleavings have.
+// POS is partial-order sampling in its basic form (Yuan and others, CAV 2018): each step that a
+// thread is about to take has a random priority, and the highest runs. A thread gets a new priority
+// with each step, the others keep theirs. So orders of events are drawn more evenly than by
+// [Uniform], which favours those that many interleavings have.
 func POS() Strategy { return pos{} }
 
 type pos struct{}
@@ -51,10 +52,11 @@ func (p *posPicker) Pick(c *Choice) int {
 	return best
 }
 
-// Delayed is base for all threads but one, drawn from the seed, which does not run for a number of choices, drawn up to
-// steps, as long as another can. It finds bugs that need one thread to be slow at one place. steps of 0 delay the thread
-// for the whole run. A thread that yields or has used up its fuel gives the turn to the delayed one now and then: else
-// one that waits for it in a loop would wait without end.
+// Delayed is base for all threads but one, drawn from the seed, which does not run for a number of
+// choices, drawn up to steps, as long as another can. It finds bugs that need one thread to be slow
+// at one place. steps of 0 delay the thread for the whole run. A thread that yields or has used up
+// its fuel gives the turn to the delayed one now and then: else one that waits for it in a loop
+// would wait without end.
 func Delayed(base Strategy, steps uint64) Strategy { return delayed{base, steps} }
 
 type delayed struct {
@@ -114,8 +116,8 @@ func (p *delayedPicker) Pick(c *Choice) int {
 	return p.places[p.base.Pick(&p.others)]
 }
 
-// Scaled is PCT of a depth for a run whose length is not known: the steps are drawn from the seed, each power of two from
-// 8 to most as likely as the next.
+// Scaled is PCT of a depth for a run whose length is not known: the steps are drawn from the seed,
+// each power of two from 8 to most as likely as the next.
 func Scaled(depth int, most uint64) Strategy { return scaledPCT{depth, most} }
 
 type scaledPCT struct {

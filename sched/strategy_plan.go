@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Decision is a choice of a [Plan]: when a thread comes to a switch point, who goes on. It is named by the thread and by how
-// many switch points that thread has come to, so that it stays the same where other decisions are taken away.
+// Decision is a choice of a [Plan]: when a thread comes to a switch point, who goes on. It is named
+// by the thread and by how many switch points that thread has come to, so that it stays the same
+// where other decisions are taken away.
 type Decision struct {
 	Thread uint32 // that had the turn
 	Stop   uint64 // which of its switch points it is, from 1; waits and its end count too
@@ -18,9 +19,9 @@ type Decision struct {
 // String returns "1@5>2": when thread 1 comes to its fifth switch point, thread 2 goes on.
 func (d Decision) String() string { return fmt.Sprintf("%d@%d>%d", d.Thread, d.Stop, d.To) }
 
-// Plan is a schedule of the threads of one guest as a strategy: a thread runs until it waits, yields or has used up its
-// fuel, but for the decisions. Where no decision says who is next, it is the thread that became ready first. A decision
-// for a thread that cannot run then is ignored.
+// Plan is a schedule of the threads of one guest as a strategy: a thread runs until it waits,
+// yields or has used up its fuel, but for the decisions. Where no decision says who is next, it is
+// the thread that became ready first. A decision for a thread that cannot run then is ignored.
 type Plan []Decision
 
 // String returns the decisions with commas between them.

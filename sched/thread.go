@@ -64,8 +64,8 @@ func (t *Thread) end() {
 	t.mu.Lock()
 	t.state = Ended
 	t.mu.Unlock()
-	// All that others can see of the end happens before they get the turn. Each step follows whatever a clock of the embedder's
-	// does to the one before.
+	// All that others can see of the end happens before they get the turn. Each step follows
+	// whatever a clock of the embedder's does to the one before.
 	s := t.sched
 	defer t.group.finish(t)
 	defer s.Next(t)
@@ -87,7 +87,8 @@ func (t *Thread) Group() *Group { return t.group }
 // Context returns the group's context.
 func (t *Thread) Context() context.Context { return t.group.ctx }
 
-// Ended returns nil as long as the thread may go on, then the cause of its group's end. It costs a load.
+// Ended returns nil as long as the thread may go on, then the cause of its group's end. It costs a
+// load.
 func (t *Thread) Ended() error {
 	if t.group.ended.Load() {
 		return t.cause()
@@ -154,8 +155,8 @@ func (t *Thread) Wake() {
 	}
 }
 
-// Outside runs fn, which may wait in ways that the scheduler cannot see: in the machine's calls, or for a
-// guest that this one called. Meanwhile the thread has no turn and does not hold time, and
+// Outside runs fn, which may wait in ways that the scheduler cannot see: in the machine's calls, or
+// for a guest that this one called. Meanwhile the thread has no turn and does not hold time, and
 // counts as waiting for host code, as w says.
 func (t *Thread) Outside(w poll.Wait, fn func()) {
 	w.Deadline, w.By = poll.NoDeadline, poll.ByAnyone

@@ -43,7 +43,8 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// What host code got from the table stays what it was, however many files are opened and closed after it.
+// What host code got from the table stays what it was, however many files are opened and closed
+// after it.
 func TestAloneKeepsWhatTheHostKnows(t *testing.T) {
 	g := newGuest(t, newNS(t))
 	vfslink.Alone(&g.Caller, true)

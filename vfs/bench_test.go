@@ -154,8 +154,9 @@ func BenchmarkPathRename(b *testing.B) {
 	}
 }
 
-// BenchmarkFdReaddir reads whole directories through a buffer of 4 KiB. The time is linear: an entry of a directory ten times
-// the size costs the same but for what no longer fits the caches of the processor.
+// BenchmarkFdReaddir reads whole directories through a buffer of 4 KiB. The time is linear: an
+// entry of a directory ten times the size costs the same but for what no longer fits the caches of
+// the processor.
 func BenchmarkFdReaddir(b *testing.B) {
 	for _, entries := range []int{10_000, 100_000} {
 		b.Run(strconv.Itoa(entries), func(b *testing.B) {

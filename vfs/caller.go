@@ -8,9 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Caller is one thread of a guest as the functions of WASI see it: where its memory, its descriptors and its time are,
-// and room that calls use again and again so that they allocate nothing. It is made once for a thread, must not be copied,
-// and serves one call at a time.
+// Caller is one thread of a guest as the functions of WASI see it: where its memory, its
+// descriptors and its time are, and room that calls use again and again so that they allocate
+// nothing. It is made once for a thread, must not be copied, and serves one call at a time.
 type Caller struct {
 	// View is the guest's memory; it is reset before each call.
 	View *memory.View
@@ -38,8 +38,8 @@ func init() {
 	vfslink.Share = func(t any) { t.(*Table).share() }
 }
 
-// Release lets go of the guest's memory and files, which the room of the last calls may still refer to. The Caller can
-// be used again.
+// Release lets go of the guest's memory and files, which the room of the last calls may still refer
+// to. The Caller can be used again.
 func (c *Caller) Release() {
 	c.scratch.Release()
 	clear(c.walk.inline[:])

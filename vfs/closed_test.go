@@ -92,8 +92,8 @@ func waitingStreams(t *testing.T) map[string]func() vfs.Stream {
 	}
 }
 
-// TestClosedWhileWaiting has one thread of a guest close or replace a descriptor for which another waits: the wait
-// ends and tells that the descriptor is none.
+// TestClosedWhileWaiting has one thread of a guest close or replace a descriptor for which another
+// waits: the wait ends and tells that the descriptor is none.
 func TestClosedWhileWaiting(t *testing.T) {
 	ends := map[string]func(t *testing.T, g *guest, fd uint32){
 		"closed": func(t *testing.T, g *guest, fd uint32) {

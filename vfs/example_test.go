@@ -37,7 +37,8 @@ func ExampleNamespace() {
 	// hello <nil>
 }
 
-// A thread of a guest opens a file: its memory has the path at 0 and room for the descriptor behind it.
+// A thread of a guest opens a file: its memory has the path at 0 and room for the descriptor behind
+// it.
 func ExampleCaller() {
 	ns := vfs.NewNamespace()
 	if err := ns.Mount("/", memfs.New()); err != nil {

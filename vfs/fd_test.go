@@ -134,7 +134,8 @@ func TestSizes(t *testing.T) {
 	size(3)
 }
 
-// What a directory and a stream answer to what only files can do, and what a file answers without the right.
+// What a directory and a stream answer to what only files can do, and what a file answers without
+// the right.
 func TestWrongKind(t *testing.T) {
 	g := newGuest(t, newNS(t))
 	c := &g.Caller

@@ -10,37 +10,40 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Forker is implemented by a file system that can be copied in little time, whatever it holds. Wrappers implement it by forking
-// the file systems below with [Forking.Fork], so that a stack of layers is forked as a whole.
+// Forker is implemented by a file system that can be copied in little time, whatever it holds.
+// Wrappers implement it by forking the file systems below with [Forking.Fork], so that a stack of
+// layers is forked as a whole.
 type Forker interface {
 	FS
-	// ForkFS returns a copy of what the file system holds at this moment; both go their own ways from then on. Errors: ENOTSUP
-	// where a file system below cannot be forked.
+	// ForkFS returns a copy of what the file system holds at this moment; both go their own ways
+	// from then on. Errors: ENOTSUP where a file system below cannot be forked.
 	ForkFS(*Forking) (Fork, error)
 }
 
 // Fork is a copy of a file system.
 type Fork struct {
 	FS FS
-	// Node returns the copy's node for one of the original's, nil where it has none. It is called before the original changes.
+	// Node returns the copy's node for one of the original's, nil where it has none. It is called
+	// before the original changes.
 	Node func(Node) Node
-	// Settle, if not nil, is called when the descriptors that go over have been opened. It drops files without a name that none of
-	// them has.
+	// Settle, if not nil, is called when the descriptors that go over have been opened. It drops
+	// files without a name that none of them has.
 	Settle func()
 }
 
-// Storer is implemented by a file system that can be written down whole, with inode numbers and places in directories, as
-// package memfs reads it.
+// Storer is implemented by a file system that can be written down whole, with inode numbers and
+// places in directories, as package memfs reads it.
 type Storer interface {
 	FS
 	Store(w io.Writer) error
 }
 
-// Forking copies file systems that belong together. Whatever several of them share, such as a layer or a quota, is copied once. The
-// zero Forking is ready to use. It serves one goroutine.
+// Forking copies file systems that belong together. Whatever several of them share, such as a layer
+// or a quota, is copied once. The zero Forking is ready to use. It serves one goroutine.
 type Forking struct{ copies map[any]any }
 
-// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP where fsys is no [Forker], or is not comparable.
+// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP where fsys is no
+// [Forker], or is not comparable.
 func (f *Forking) Fork(fsys FS) (Fork, error) {
 	forker, ok := fsys.(Forker)
 	if !ok || !reflect.ValueOf(fsys).Comparable() {
@@ -75,18 +78,22 @@ func (f *Forking) Use(old, copy any) {
 	f.copies[old] = copy
 }
 
-// StandardStream is the key under which a [Forking] has the stream of descriptor 0, 1 or 2 that takes the place of the original's.
+// StandardStream is the key under which a [Forking] has the stream of descriptor 0, 1 or 2 that
+// takes the place of the original's.
 type StandardStream int
 
-// OpenState is what a descriptor stands for, apart from the machine's own things, so that another guest can have one like it.
+// OpenState is what a descriptor stands for, apart from the machine's own things, so that another
+// guest can have one like it.
 type OpenState struct {
 	Fd uint32
-	// Same is the first descriptor that shares this open file description; Fd itself where there is none.
+	// Same is the first descriptor that shares this open file description; Fd itself where there is
+	// none.
 	Same uint32
 	Kind wasip1.Filetype
 	// Stream is the stream of a description without positions.
 	Stream Stream
-	// Mount is the path of the mount that the file lies in, "" where there is none, and Node its node there.
+	// Mount is the path of the mount that the file lies in, "" where there is none, and Node its
+	// node there.
 	Mount string
 	Node  Node
 	// Dir says that it is a directory, and Root that it is the root of a tree of mounts.
@@ -99,8 +106,8 @@ type OpenState struct {
 	Preopened        bool
 }
 
-// States returns what all descriptors stand for, by number. Nothing may use them meanwhile. Errors name the descriptor that cannot be
-// described.
+// States returns what all descriptors stand for, by number. Nothing may use them meanwhile. Errors
+// name the descriptor that cannot be described.
 func (t *Table) States(ns *Namespace) ([]OpenState, error) {
 	var list []OpenState
 	first := map[*OpenFile]uint32{}
@@ -154,9 +161,10 @@ func (ns *Namespace) syntheticMount() *mount {
 	return ns.synthetic
 }
 
-// Restore makes the Table's descriptors those of states. Streams are taken from streams, by the number in OpenState.Fd of the
-// description's first descriptor, which may give what the Table has open; nodes, which are those of the file systems mounted in ns, from
-// node. What else the Table has open is closed.
+// Restore makes the Table's descriptors those of states. Streams are taken from streams, by the
+// number in OpenState.Fd of the description's first descriptor, which may give what the Table has
+// open; nodes, which are those of the file systems mounted in ns, from node. What else the Table
+// has open is closed.
 func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState) Node, stream func(*OpenState) *OpenFile) error {
 	made := make(map[uint32]*OpenFile, len(states))
 	old := t.List()

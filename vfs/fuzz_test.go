@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// FuzzWalk resolves hostile paths, links among them, below a directory that they must not leave: whatever they
-// reach, a file outside stays as it is and is not seen.
+// FuzzWalk resolves hostile paths, links among them, below a directory that they must not leave:
+// whatever they reach, a file outside stays as it is and is not seen.
 func FuzzWalk(f *testing.F) {
 	for _, seed := range []string{"file", "../secret", "a/../../secret", "l/../../secret", "l", "//l//..//", "a/./b/", "..", "/secret", "l/l/l"} {
 		f.Add(seed, seed)
@@ -61,8 +61,8 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// Every function takes every argument from hostile values; whatever it answers, it does not panic, and a
-// pointer that leads nowhere is found before anything is done.
+// Every function takes every argument from hostile values; whatever it answers, it does not panic,
+// and a pointer that leads nowhere is found before anything is done.
 func TestHostileArguments(t *testing.T) {
 	hostile := []uint64{0, 1, 3, 4, memSize - 1, memSize, memSize + 1, 1 << 31, math.MaxUint32, math.MaxUint64}
 	for _, f := range []any{

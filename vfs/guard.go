@@ -7,12 +7,16 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The walker calls Guard with the resolved path of each path argument before it performs the operation or reports its failure. What it answers, where that is not nil, is the operation's answer, and nothing is done.
+// The walker calls Guard with the resolved path of each path argument before it performs the
+// operation or reports its failure. What it answers, where that is not nil, is the operation's
+// answer, and nothing is done.
 //
-// A place is the path from the guest's root by which the walk really went, without links, "." and ".."; the last component is
-// not followed where the operation does not follow it. As the walk holds the directories it went through, nobody can exchange
-// them for others between the question and the operation. Names can change all the same: a directory that was renamed after it
-// was opened, or walked through, keeps the name it had. Where a walk failed, what was left of the path is taken as it stands.
+// A place is the path from the guest's root by which the walk really went, without links, "." and
+// ".."; the last component is not followed where the operation does not follow it. As the walk
+// holds the directories it went through, nobody can exchange them for others between the question
+// and the operation. Names can change all the same: a directory that was renamed after it was
+// opened, or walked through, keeps the name it had. Where a walk failed, what was left of the path
+// is taken as it stands.
 //
 // A Guard may be asked several times for one operation. It must not use the [Caller].
 type Guard func(places ...string) error
@@ -20,8 +24,8 @@ type Guard func(places ...string) error
 // SetGuard sets who is asked. It is called before the Caller is used.
 func (c *Caller) SetGuard(g Guard) { c.walk.guard, c.walkTo.guard = g, g }
 
-// Resolve returns where path leads from the directory that fd stands for, symbolic links followed; see [Guard]. It is for a
-// Caller that has a Guard, which is not asked, and between calls only.
+// Resolve returns where path leads from the directory that fd stands for, symbolic links followed;
+// see [Guard]. It is for a Caller that has a Guard, which is not asked, and between calls only.
 func (c *Caller) Resolve(fd uint32, path string) string {
 	base := c.Table.get(fd)
 	if base == nil {
@@ -41,8 +45,8 @@ func (c *Caller) Resolve(fd uint32, path string) string {
 	return place
 }
 
-// Resolved returns where the path with which f was opened led, where that was noted (see [Caller.SetGuard]), else [OpenFile.Path].
-// It is not kept up to date when files are renamed.
+// Resolved returns where the path with which f was opened led, where that was noted (see
+// [Caller.SetGuard]), else [OpenFile.Path]. It is not kept up to date when files are renamed.
 func (f *OpenFile) Resolved() string {
 	if f.resolved != "" {
 		return f.resolved
@@ -60,7 +64,8 @@ func (w *walker) where() string {
 	return gopath.Join(from, strings.Join(names, "/"), w.final)
 }
 
-// entered notes the name of the directory at the top. It stays out of the loop of walks that nobody guards.
+// entered notes the name of the directory at the top. It stays out of the loop of walks that nobody
+// guards.
 //
 //go:noinline
 func (w *walker) entered(name string) { w.names = append(w.names[:len(w.stack)-2], name) }
@@ -76,7 +81,8 @@ func (w *walker) failed(name string) {
 	}
 }
 
-// permit asks the Guard about the place to which the walk has come, and returns err where it has nothing against it.
+// permit asks the Guard about the place to which the walk has come, and returns err where it has
+// nothing against it.
 func (w *walker) permit(err error) error {
 	if w.guard == nil {
 		return err

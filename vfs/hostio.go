@@ -9,10 +9,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// What host code does with an open file, in the manner of os.File. Streams do not wait: they answer EAGAIN.
-
-// Read reads at the position and moves it. It returns io.EOF at the end. Errors: EBADF if f is not open for reading or closed; EISDIR;
+// What host code does with an open file, in the manner of os.File. Streams do not wait: they answer
 // EAGAIN.
+
+// Read reads at the position and moves it. It returns io.EOF at the end. Errors: EBADF if f is not
+// open for reading or closed; EISDIR; EAGAIN.
 func (f *OpenFile) Read(p []byte) (int, error) {
 	if err := f.usable(wasip1.RightFdRead); err != nil {
 		return 0, err
@@ -44,7 +45,8 @@ func (f *OpenFile) usable(right wasip1.Rights) error {
 	return nil
 }
 
-// ReadAt reads at off and leaves the position alone. Errors: as Read; ESPIPE for a stream; EINVAL for a negative offset.
+// ReadAt reads at off and leaves the position alone. Errors: as Read; ESPIPE for a stream; EINVAL
+// for a negative offset.
 func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
 	if err := f.usableAt(wasip1.RightFdRead, off); err != nil {
 		return 0, err
@@ -58,8 +60,8 @@ func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
 	})
 }
 
-// Write writes at the position, with FdAppend at the end. Errors: EBADF if f is not open for writing or closed; EISDIR; EFBIG, ENOSPC, EDQUOT;
-// EPIPE, EAGAIN.
+// Write writes at the position, with FdAppend at the end. Errors: EBADF if f is not open for
+// writing or closed; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE, EAGAIN.
 func (f *OpenFile) Write(p []byte) (int, error) {
 	if err := f.usable(wasip1.RightFdWrite); err != nil {
 		return 0, err
@@ -72,7 +74,8 @@ func (f *OpenFile) Write(p []byte) (int, error) {
 	})
 }
 
-// WriteAt writes at off and leaves the position alone. Errors: as Write; ESPIPE for a stream; EINVAL for a negative offset.
+// WriteAt writes at off and leaves the position alone. Errors: as Write; ESPIPE for a stream;
+// EINVAL for a negative offset.
 func (f *OpenFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.usableAt(wasip1.RightFdWrite, off); err != nil {
 		return 0, err
@@ -96,8 +99,8 @@ func (f *OpenFile) usableAt(right wasip1.Rights, off int64) error {
 	return nil
 }
 
-// full transfers all of p. Each transfer gets what is left, and how much is done; nothing is the error that ends it where one
-// transfers nothing.
+// full transfers all of p. Each transfer gets what is left, and how much is done; nothing is the
+// error that ends it where one transfers nothing.
 func full(p []byte, nothing error, transfer func(p []byte, done int) (int, error)) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -113,7 +116,8 @@ func full(p []byte, nothing error, transfer func(p []byte, done int) (int, error
 	return n, nil
 }
 
-// Seek moves the position. Errors: EINVAL for a whence that there is not and a position before the start; ESPIPE; EISDIR.
+// Seek moves the position. Errors: EINVAL for a whence that there is not and a position before the
+// start; ESPIPE; EISDIR.
 func (f *OpenFile) Seek(offset int64, whence int) (int64, error) {
 	switch {
 	case f.stream != nil:
@@ -132,8 +136,8 @@ func (f *OpenFile) Attr() (Attr, error) {
 	return a, err
 }
 
-// SetAttr changes attributes. Errors: EROFS; ENOTSUP for a stream without a node; EBADF for a size if f is not open for
-// writing.
+// SetAttr changes attributes. Errors: EROFS; ENOTSUP for a stream without a node; EBADF for a size
+// if f is not open for writing.
 func (f *OpenFile) SetAttr(set SetAttr) error {
 	switch {
 	case f.node == nil:
@@ -162,7 +166,8 @@ func (f *OpenFile) Sync() error {
 	return f.sync(false)
 }
 
-// Datasync puts the content of the file on the store, and of its attributes those that reading it needs.
+// Datasync puts the content of the file on the store, and of its attributes those that reading it
+// needs.
 func (f *OpenFile) Datasync() error {
 	if f.stream != nil {
 		return wasip1.EINVAL
@@ -170,7 +175,8 @@ func (f *OpenFile) Datasync() error {
 	return f.sync(true)
 }
 
-// ReadDir fills entries with the names that follow cookie, as [Directory] has it, mount points included. Errors: ENOTDIR.
+// ReadDir fills entries with the names that follow cookie, as [Directory] has it, mount points
+// included. Errors: ENOTDIR.
 func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
 	if f.dir == nil {
 		return 0, wasip1.ENOTDIR
@@ -186,8 +192,8 @@ func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
 	return n, err
 }
 
-// Close lets go of f. It is for who opened f and did not give it to a Table; the file is closed when nobody else has
-// hold of it.
+// Close lets go of f. It is for who opened f and did not give it to a Table; the file is closed
+// when nobody else has hold of it.
 func (f *OpenFile) Close() error { return f.release() }
 
 // FileMode returns the type and the permissions as io/fs has them.

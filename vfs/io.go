@@ -8,7 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// A file system is the embedder's code and may panic: locks and holds are given back by defer wherever one is called.
+// A file system is the embedder's code and may panic: locks and holds are given back by defer
+// wherever one is called.
 
 // readFile reads at the position and moves it. f has a file.
 func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
@@ -31,7 +32,8 @@ func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
 	return f.readVector(bufs, off)
 }
 
-// readVector fills bufs from the content at off. The end of the file is no error. f is kept open by the caller.
+// readVector fills bufs from the content at off. The end of the file is no error. f is kept open by
+// the caller.
 func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 	switch {
 	case len(bufs) == 1:
@@ -57,7 +59,8 @@ func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// writeFile writes at the position, or with FdAppend at the end, and moves the position behind what was written. f has a file.
+// writeFile writes at the position, or with FdAppend at the end, and moves the position behind what
+// was written. f has a file.
 func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 	flags := f.Flags()
 	if n, err = f.writeHere(bufs, flags); n == 0 && err != nil {
@@ -119,8 +122,8 @@ func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
 	return n, err
 }
 
-// writeVector writes bufs to the content at off. What was written before an error counts; the next write meets the
-// error again. f is kept open by the caller.
+// writeVector writes bufs to the content at off. What was written before an error counts; the next
+// write meets the error again. f is kept open by the caller.
 func (f *OpenFile) writeVector(bufs [][]byte, off int64) (n int, err error) {
 	switch {
 	case len(bufs) == 1:
@@ -158,8 +161,8 @@ func total(bufs [][]byte) (n int64) {
 	return n
 }
 
-// written does what follows a write: it waits for the store where the flags that were set after opening demand it, and
-// tells those who watch.
+// written does what follows a write: it waits for the store where the flags that were set after
+// opening demand it, and tells those who watch.
 func (f *OpenFile) written(flags wasip1.Fdflags) error {
 	if flags&(wasip1.FdSync|wasip1.FdDsync) != 0 && f.mode&(OpenSync|OpenDsync) == 0 {
 		if err := f.file.Sync(flags&wasip1.FdSync == 0); err != nil {
@@ -172,7 +175,8 @@ func (f *OpenFile) written(flags wasip1.Fdflags) error {
 	return nil
 }
 
-// seek moves the position. Errors: EINVAL for a whence that there is not and for a position before the start, EOVERFLOW.
+// seek moves the position. Errors: EINVAL for a whence that there is not and for a position before
+// the start, EOVERFLOW.
 func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
 	var end uint64
 	if whence == wasip1.WhenceEnd {

@@ -83,8 +83,8 @@ func TestMountPointsAreSeenInParents(t *testing.T) {
 	}
 }
 
-// Every cookie of a directory with entries and mount points goes on behind its entry, and fits into the 31 bits that wasi-libc's
-// telldir keeps.
+// Every cookie of a directory with entries and mount points goes on behind its entry, and fits into
+// the 31 bits that wasi-libc's telldir keeps.
 func TestCookiesOfMountsAndEntries(t *testing.T) {
 	ns := newNS(t)
 	mustMount(t, ns, "/covered", memfs.New())
@@ -303,7 +303,8 @@ func TestMountErrors(t *testing.T) {
 	}
 }
 
-// Mounting and unmounting is seen by a guest that runs, through descriptors that it has had all the time.
+// Mounting and unmounting is seen by a guest that runs, through descriptors that it has had all the
+// time.
 func TestMountWhileRunning(t *testing.T) {
 	ns := vfs.NewNamespace()
 	mustMount(t, ns, "/a", memfs.New())

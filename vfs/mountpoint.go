@@ -8,9 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// mountPoint is a node in the tree of mount points: a name at which something is mounted, or which leads to
-// one. It is also the directory that a guest sees there when nothing real stands below it: read-only, and
-// empty but for the mount points, which the walker and fd_readdir add.
+// mountPoint is a node in the tree of mount points: a name at which something is mounted, or which
+// leads to one. It is also the directory that a guest sees there when nothing real stands below it:
+// read-only, and empty but for the mount points, which the walker and fd_readdir add.
 type mountPoint struct {
 	readOnlyDirectory
 	name    string
@@ -56,8 +56,8 @@ func (p *mountPoint) live() bool {
 	return p.mount.Load() != nil || p.children.Load() != nil
 }
 
-// resolve finds what is seen at p from the directory above it: what is mounted there, else the real directory that
-// the mounts below p lie in, else p itself.
+// resolve finds what is seen at p from the directory above it: what is mounted there, else the real
+// directory that the mounts below p lie in, else p itself.
 func (p *mountPoint) resolve(above *position) found {
 	if m := p.mount.Load(); m != nil {
 		return found{node: m.root, m: m, at: p}

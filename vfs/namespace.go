@@ -12,11 +12,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Namespace says which file system is seen where. It is what a guest starts with; many guests may have
-// the same one. All methods may be called while guests run.
+// Namespace says which file system is seen where. It is what a guest starts with; many guests may
+// have the same one. All methods may be called while guests run.
 //
-// A descriptor that is open on a directory shows mounts that were made below it later if it is preopened or
-// was opened on a mount point or on the way to one.
+// A descriptor that is open on a directory shows mounts that were made below it later if it is
+// preopened or was opened on a mount point or on the way to one.
 type Namespace struct {
 	absoluteLinks bool
 	check         func(path string, fsys FS) error // nil for none
@@ -61,13 +61,15 @@ func (d *devices) number(fsys FS) uint64 {
 // NamespaceOption is an option of [NewNamespace].
 type NamespaceOption func(*Namespace)
 
-// WithAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at the root of
-// the absolute mounts. Without it both are EPERM, as the official test suite of preview1 demands.
+// WithAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at
+// the root of the absolute mounts. Without it both are EPERM, as the official test suite of
+// preview1 demands.
 func WithAbsoluteLinks() NamespaceOption {
 	return func(ns *Namespace) { ns.absoluteLinks = true }
 }
 
-// WithMountCheck has check look at each file system before it is mounted. What it answers is what [Namespace.Mount] does.
+// WithMountCheck has check look at each file system before it is mounted. What it answers is what
+// [Namespace.Mount] does.
 func WithMountCheck(check func(path string, fsys FS) error) NamespaceOption {
 	return func(ns *Namespace) { ns.check = check }
 }
@@ -108,7 +110,8 @@ func (ns *Namespace) newMountPoint(name string, parent *mountPoint) *mountPoint 
 	return p
 }
 
-// Attach gives env to the file systems that are mounted, and to those that will be, if they want it ([EnvFS]).
+// Attach gives env to the file systems that are mounted, and to those that will be, if they want it
+// ([EnvFS]).
 func (ns *Namespace) Attach(env Env) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -126,13 +129,14 @@ type MountOption func(*mount)
 // WithReadOnly makes a mount answer EROFS to everything that would change it.
 func WithReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
 
-// Mount makes fsys seen at path. An absolute path is a place in the one tree that guests see as "/"; what leads there
-// need not exist. Any other name is the name of a preopened directory of its own, and must be mounted before a guest
-// starts in order to be seen by it. If the root of fsys is no directory it is seen as that file, which an absolute
-// path alone can be.
+// Mount makes fsys seen at path. An absolute path is a place in the one tree that guests see as
+// "/"; what leads there need not exist. Any other name is the name of a preopened directory of its
+// own, and must be mounted before a guest starts in order to be seen by it. If the root of fsys is
+// no directory it is seen as that file, which an absolute path alone can be.
 //
-// Errors: EINVAL for a path that is empty, contains "..", a NUL byte or, being absolute, an empty or a "." component in
-// its middle; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for a single file at "/" or at a relative name.
+// Errors: EINVAL for a path that is empty, contains "..", a NUL byte or, being absolute, an empty
+// or a "." component in its middle; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for
+// a single file at "/" or at a relative name.
 func (ns *Namespace) Mount(path string, fsys FS, opts ...MountOption) error {
 	if ns.check != nil && fsys != nil {
 		if err := ns.check(path, fsys); err != nil {
@@ -214,7 +218,8 @@ func mountPath(path string) ([]string, error) {
 	return parts, nil
 }
 
-// mountPoint returns the mount point called name below p and makes it if it is not there. ns.mu is held.
+// mountPoint returns the mount point called name below p and makes it if it is not there. ns.mu is
+// held.
 func (ns *Namespace) mountPoint(p *mountPoint, name string) *mountPoint {
 	if c := p.known[name]; c != nil {
 		return c
@@ -252,8 +257,8 @@ func (p *mountPoint) show(c *mountPoint, on bool) {
 	p.children.Store(next)
 }
 
-// Unmount takes away what is mounted at path. Files that are open there stay open; mounts below stay. Errors: EINVAL if
-// nothing is mounted there.
+// Unmount takes away what is mounted at path. Files that are open there stay open; mounts below
+// stay. Errors: EINVAL if nothing is mounted there.
 func (ns *Namespace) Unmount(path string) error {
 	if err := ns.unmount(path); err != nil {
 		return fmt.Errorf("unmount %s: %w", path, err)
@@ -292,8 +297,8 @@ func (ns *Namespace) unmount(path string) error {
 	return nil
 }
 
-// Clone returns a Namespace with the same mounts, to which a guest's own can be added. The file systems
-// are shared; watchers are not.
+// Clone returns a Namespace with the same mounts, to which a guest's own can be added. The file
+// systems are shared; watchers are not.
 func (ns *Namespace) Clone() *Namespace {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -327,7 +332,8 @@ func (p *mountPoint) below() []*mountPoint {
 	return nil
 }
 
-// each calls f for every mount: the absolute ones, parents first, then the relative ones. ns.mu is held.
+// each calls f for every mount: the absolute ones, parents first, then the relative ones. ns.mu is
+// held.
 func (ns *Namespace) each(f func(*mountPoint, *mount)) {
 	var visit func(p *mountPoint)
 	visit = func(p *mountPoint) {
@@ -349,12 +355,13 @@ type MountInfo struct {
 	Path     string
 	FS       FS
 	ReadOnly bool
-	// Dev is the device number that guests see in filestat, the same for all mounts of one file system.
+	// Dev is the device number that guests see in filestat, the same for all mounts of one file
+	// system.
 	Dev uint64
 }
 
-// Mounts lists the mounts: the absolute ones, parents before what lies below them, then the relative ones in the order of
-// mounting.
+// Mounts lists the mounts: the absolute ones, parents before what lies below them, then the
+// relative ones in the order of mounting.
 func (ns *Namespace) Mounts() []MountInfo {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()

@@ -51,7 +51,8 @@ type Attr struct {
 	// Ino is the inode number: never 0, and the same for two names exactly if they name one file.
 	Ino  uint64
 	Type wasip1.Filetype
-	// Mode holds the permission bits, for views from the host and for archives. Guests do not see it.
+	// Mode holds the permission bits, for views from the host and for archives. Guests do not see
+	// it.
 	Mode  fs.FileMode
 	Nlink uint64
 	// Size is in bytes; for a symbolic link the length of its target.
@@ -128,7 +129,8 @@ type Directory interface {
 	// Mkdir makes an empty directory. Errors: EEXIST, EROFS, ENOSPC.
 	Mkdir(name string, perm fs.FileMode) (Node, error)
 
-	// Symlink makes a symbolic link. The target is any text. Errors: EEXIST, EROFS, ENOSPC, ENOTSUP.
+	// Symlink makes a symbolic link. The target is any text. Errors: EEXIST, EROFS, ENOSPC,
+	// ENOTSUP.
 	Symlink(name, target string) (Node, error)
 
 	// Link gives a file of the same file system another name. Errors: EEXIST, EXDEV for a
@@ -142,10 +144,11 @@ type Directory interface {
 	// Rmdir removes an empty directory. Errors: ENOENT, ENOTDIR, ENOTEMPTY, EROFS.
 	Rmdir(name string) error
 
-	// Rename moves what name stands for to newName in the directory to, as rename(2) does, atomically:
-	// what stood there before is replaced, two names of one file are left both. Errors: ENOENT, EXDEV
-	// where to belongs to another file system, EISDIR for a file onto a directory, ENOTDIR for a directory
-	// onto a file, ENOTEMPTY for one onto a directory with names in it, EINVAL for one into itself.
+	// Rename moves what name stands for to newName in the directory to, as rename(2) does,
+	// atomically: what stood there before is replaced, two names of one file are left both. Errors:
+	// ENOENT, EXDEV where to belongs to another file system, EISDIR for a file onto a directory,
+	// ENOTDIR for a directory onto a file, ENOTEMPTY for one onto a directory with names in it,
+	// EINVAL for one into itself.
 	Rename(name string, to Directory, newName string) error
 }
 
@@ -186,9 +189,9 @@ type File interface {
 	Close() error
 }
 
-// ErrUnfinished is what a File answers that has done a piece of a long piece of work, and nothing that could be told: it is
-// called again, with the same arguments, unless the guest has ended meanwhile. An archive's entry that is read far behind
-// the position it stands at is such work.
+// ErrUnfinished is what a File answers that has done a piece of a long piece of work, and nothing
+// that could be told: it is called again, with the same arguments, unless the guest has ended
+// meanwhile. An archive's entry that is read far behind the position it stands at is such work.
 var ErrUnfinished = errors.New("vfs: the work goes on with the next call")
 
 // Appender is implemented by a File that can write at its end in one indivisible step. For
@@ -228,9 +231,9 @@ type StreamNode interface {
 	OpenStream(mode OpenMode) (Stream, error)
 }
 
-// Stream is what an open file description without positions reads and writes: a pipe, a terminal,
-// a device, a connection. Its operations never wait: they answer EAGAIN, and the description above waits
-// with [poll.Block] where its guest did not ask for FdNonblock.
+// Stream is what an open file description without positions reads and writes: a pipe, a terminal, a
+// device, a connection. Its operations never wait: they answer EAGAIN, and the description above
+// waits with [poll.Block] where its guest did not ask for FdNonblock.
 type Stream interface {
 	poll.Pollable
 
@@ -255,7 +258,8 @@ type Socket interface {
 	Shutdown(how wasip1.Sdflags) error
 }
 
-// Peered is implemented by a Stream that knows who is at its other end. Wrappers of streams pass it on.
+// Peered is implemented by a Stream that knows who is at its other end. Wrappers of streams pass it
+// on.
 type Peered interface {
 	// Peer returns the other end's address, such as "10.0.0.2:80". It may be called at any time.
 	Peer() string
@@ -270,25 +274,26 @@ type Listener interface {
 
 // PathOpener is implemented by directories of a file system that can resolve several components in
 // one step and confine that resolution to the directory by itself, as Linux does with openat2 and
-// RESOLVE_BENEATH. The walker uses it where no mount lies below. An answer of ENOSYS, ELOOP,
-// EXDEV or EAGAIN makes the walker go component by component instead, which then finds the precise error.
+// RESOLVE_BENEATH. The walker uses it where no mount lies below. An answer of ENOSYS, ELOOP, EXDEV
+// or EAGAIN makes the walker go component by component instead, which then finds the precise error.
 type PathOpener interface {
 	Directory
-	// OpenPath opens what path stands for, which may be of any type; with flags OCreat it makes a regular
-	// file where there is none. follow says what happens to a symbolic link in the last place: where false, ELOOP.
-	// The File is nil for what is not a regular file.
+	// OpenPath opens what path stands for, which may be of any type; with flags OCreat it makes a
+	// regular file where there is none. follow says what happens to a symbolic link in the last
+	// place: where false, ELOOP. The File is nil for what is not a regular file.
 	OpenPath(path string, follow bool, flags wasip1.Oflags, mode OpenMode, perm fs.FileMode) (Node, File, error)
 	// AttrPath returns the attributes of what path stands for.
 	AttrPath(path string, follow bool) (Attr, error)
 }
 
-// PlainOpener is implemented by directories of a file system that can resolve several components in one step where no symbolic
-// link lies on the way. An overlay uses it for what it shows of such a file system unchanged: a link could lead to what was
-// changed. The path has no component "." or "..". Errors: ENOSYS, or ELOOP for a link on the way or in the last place.
+// PlainOpener is implemented by directories of a file system that can resolve several components in
+// one step where no symbolic link lies on the way. An overlay uses it for what it shows of such a
+// file system unchanged: a link could lead to what was changed. The path has no component "." or
+// "..". Errors: ENOSYS, or ELOOP for a link on the way or in the last place.
 type PlainOpener interface {
 	Directory
-	// OpenPlain opens what path stands for, for reading, and returns its attributes. The File is nil for what is not a regular
-	// file.
+	// OpenPlain opens what path stands for, for reading, and returns its attributes. The File is
+	// nil for what is not a regular file.
 	OpenPlain(path string) (Node, File, Attr, error)
 	// AttrPlain returns the attributes of what path stands for, which may be a symbolic link.
 	AttrPlain(path string) (Attr, error)

@@ -18,8 +18,8 @@ func (l *quietListener) Poll(want poll.Events) poll.State {
 	return poll.State{Ready: want}
 }
 
-// TestOfferNonblock has a listener be waited for by a guest that does not ask for its flags, and not by one that has
-// been told or has set them.
+// TestOfferNonblock has a listener be waited for by a guest that does not ask for its flags, and
+// not by one that has been told or has set them.
 func TestOfferNonblock(t *testing.T) {
 	get := func(c *vfs.Caller, fd uint32) { vfs.FdFdstatGet(c, fd, resultAt) }
 	set := func(flags wasip1.Fdflags) func(*vfs.Caller, uint32) {

@@ -36,9 +36,10 @@ func (o *opening) mode() OpenMode {
 	return mode
 }
 
-// open opens what path stands for. Errors: those of the walk; EEXIST and ENOENT as OCreat and OExcl have it; ELOOP for a
-// symbolic link that is not followed, ENOTDIR with ODirectory; EISDIR for a directory that is to be written, cut or
-// made; ENOTDIR for a file with a slash behind it; EROFS; ENXIO for what cannot be opened.
+// open opens what path stands for. Errors: those of the walk; EEXIST and ENOENT as OCreat and OExcl
+// have it; ELOOP for a symbolic link that is not followed, ENOTDIR with ODirectory; EISDIR for a
+// directory that is to be written, cut or made; ENOTDIR for a file with a slash behind it; EROFS;
+// ENXIO for what cannot be opened.
 func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error) {
 	if o.oflags&(wasip1.OCreat|wasip1.ODirectory) == wasip1.OCreat|wasip1.ODirectory {
 		return nil, wasip1.EINVAL
@@ -63,8 +64,8 @@ func (w *walker) open(base *OpenFile, path string, o *opening) (*OpenFile, error
 	return f, nil
 }
 
-// openPath lets the file system resolve all of path at once if it can and nothing stands against it. It returns nothing where
-// that is for the walker.
+// openPath lets the file system resolve all of path at once if it can and nothing stands against
+// it. It returns nothing where that is for the walker.
 func (w *walker) openPath(base *OpenFile, path string, o *opening) (*OpenFile, error) {
 	pos := base.dir.now()
 	m := pos.m
@@ -159,23 +160,24 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 	}
 }
 
-// maker is implemented by directories, such as memfs's, that look a name up and, where nothing is there, make a file, in
-// one step: an open that may make a file then asks once.
+// maker is implemented by directories, such as memfs's, that look a name up and, where nothing is
+// there, make a file, in one step: an open that may make a file then asks once.
 type maker interface {
-	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and says which. Errors: those
-	// of Create but EEXIST.
+	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and
+	// says which. Errors: those of Create but EEXIST.
 	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
 }
 
-// reuser is implemented by a regular file's node that may stand for another file once its own has gone, if nobody has
-// the node then.
+// reuser is implemented by a regular file's node that may stand for another file once its own has
+// gone, if nobody has the node then.
 type reuser interface {
-	// LetGo is called by the walker, which got the node from Make as a new file, gave it to nobody else, and will use
-	// neither it nor what it opened any more, but for the last Close.
+	// LetGo is called by the walker, which got the node from Make as a new file, gave it to nobody
+	// else, and will use neither it nor what it opened any more, but for the last Close.
 	LetGo()
 }
 
-// lookupOrMake finds what name stands for in the top directory and makes a file where nothing is there and o wants that.
+// lookupOrMake finds what name stands for in the top directory and makes a file where nothing is
+// there and o wants that.
 func (w *walker) lookupOrMake(name string, o *opening) (f found, made bool, err error) {
 	top := w.top()
 	if o.oflags&wasip1.OCreat != 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
@@ -365,8 +367,9 @@ func (w *walker) newFile() *OpenFile {
 	return d
 }
 
-// nodeStreamRights are the rights of a stream that was opened by a path. A device that is no terminal has those for
-// positions, by which C programs tell the two apart, and answers that it stands at 0.
+// nodeStreamRights are the rights of a stream that was opened by a path. A device that is no
+// terminal has those for positions, by which C programs tell the two apart, and answers that it
+// stands at 0.
 func nodeStreamRights(kind wasip1.Filetype, s Stream) wasip1.Rights {
 	rights := wasip1.RightsStream | wasip1.RightFdFilestatSetTimes
 	switch kind {

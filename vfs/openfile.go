@@ -10,15 +10,15 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// OpenFile is an open file description: a file together with the position, the flags and the rights with which it
-// is used. Duplicated descriptors share one. It is closed when the last descriptor and the last call that
-// uses it are gone.
+// OpenFile is an open file description: a file together with the position, the flags and the rights
+// with which it is used. Duplicated descriptors share one. It is closed when the last descriptor
+// and the last call that uses it are gone.
 //
-// Host code gets one from [Root.Open], [Table.Get] or the New functions and may use its methods, which are those
-// of [os.File], at the same time as guests.
+// Host code gets one from [Root.Open], [Table.Get] or the New functions and may use its methods,
+// which are those of [os.File], at the same time as guests.
 type OpenFile struct {
-	// These are used atomically once others know the file; before, plainly, which costs a good deal less. The 64-bit
-	// ones stand first because 32-bit machines align nothing else.
+	// These are used atomically once others know the file; before, plainly, which costs a good deal
+	// less. The 64-bit ones stand first because 32-bit machines align nothing else.
 	base, inheriting uint64 // wasip1.Rights
 	flags            uint32 // wasip1.Fdflags
 	refs             int32  // descriptors, and calls that are using it
@@ -94,8 +94,8 @@ func newRootFile(p *mountPoint) *OpenFile {
 	return f
 }
 
-// NewDirectory returns an open directory, the root of fsys, for a descriptor that host code hands to a guest. Mounts
-// are not seen in it. Errors: ENOTDIR.
+// NewDirectory returns an open directory, the root of fsys, for a descriptor that host code hands
+// to a guest. Mounts are not seen in it. Errors: ENOTDIR.
 func NewDirectory(fsys FS) (*OpenFile, error) {
 	root := fsys.Root()
 	dir, ok := root.(Directory)
@@ -108,14 +108,15 @@ func NewDirectory(fsys FS) (*OpenFile, error) {
 	return f, nil
 }
 
-// Typed is implemented by a Stream that knows what it is. One that does not is FiletypeSocketStream if it is a
-// [Socket] or a [Listener], else FiletypeUnknown. A guest takes a Typed stream of FiletypeCharacterDevice for a terminal.
+// Typed is implemented by a Stream that knows what it is. One that does not is FiletypeSocketStream
+// if it is a [Socket] or a [Listener], else FiletypeUnknown. A guest takes a Typed stream of
+// FiletypeCharacterDevice for a terminal.
 type Typed interface {
 	Type() wasip1.Filetype
 }
 
-// NewStream returns an open stream for a descriptor. mode says what it can be used for: OpenRead, OpenWrite or both. The
-// name stands in listings. The stream is closed when the description is.
+// NewStream returns an open stream for a descriptor. mode says what it can be used for: OpenRead,
+// OpenWrite or both. The name stands in listings. The stream is closed when the description is.
 func NewStream(name string, s Stream, mode OpenMode) *OpenFile {
 	f := &OpenFile{stream: s, mode: mode, kind: wasip1.FiletypeUnknown}
 	rights := wasip1.RightsStream
@@ -151,14 +152,15 @@ func (f *OpenFile) Flags() wasip1.Fdflags { return wasip1.Fdflags(atomic.LoadUin
 // SetFlags sets the flags.
 func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { atomic.StoreUint32(&f.flags, uint32(flags)) }
 
-// offered is a bit beside the wasip1.Fdflags: FdNonblock is set, and the guest does not know it yet.
+// offered is a bit beside the wasip1.Fdflags: FdNonblock is set, and the guest does not know it
+// yet.
 const offered = 1 << 31
 
-// OfferNonblock sets FdNonblock for a guest that looks. A guest whose runtime waits by poll_oneoff asks for the flags
-// of a descriptor that it finds open, and takes one that does not wait as it is (Go's os.NewFile does; it would otherwise
-// stop with all its goroutines in one sock_accept). A guest that uses the descriptor without having asked expects
-// it to wait (POSIX: a new socket does), and until fd_fdstat_get has told it otherwise, or somebody has set the flags,
-// it does.
+// OfferNonblock sets FdNonblock for a guest that looks. A guest whose runtime waits by poll_oneoff
+// asks for the flags of a descriptor that it finds open, and takes one that does not wait as it is
+// (Go's os.NewFile does; it would otherwise stop with all its goroutines in one sock_accept). A
+// guest that uses the descriptor without having asked expects it to wait (POSIX: a new socket
+// does), and until fd_fdstat_get has told it otherwise, or somebody has set the flags, it does.
 func (f *OpenFile) OfferNonblock() {
 	atomic.StoreUint32(&f.flags, uint32(f.Flags()|wasip1.FdNonblock)|offered)
 }
@@ -212,8 +214,8 @@ func (f *OpenFile) Preopened() (name string, ok bool) {
 	return f.Path(), true
 }
 
-// Path returns the path with which f was opened, joined to that of the directory it was opened through. It is not kept
-// up to date when files are renamed.
+// Path returns the path with which f was opened, joined to that of the directory it was opened
+// through. It is not kept up to date when files are renamed.
 func (f *OpenFile) Path() string {
 	if f.pathLen > len(f.short) {
 		return f.path
@@ -304,7 +306,8 @@ func (f *OpenFile) release() error {
 	return f.finish()
 }
 
-// releaseAlone is release for one who knows that nobody else has f, and reports whether that closed it.
+// releaseAlone is release for one who knows that nobody else has f, and reports whether that closed
+// it.
 func (f *OpenFile) releaseAlone() (closed bool, err error) {
 	if atomic.LoadInt32(&f.refs) != 1 {
 		return false, f.release()
@@ -353,8 +356,8 @@ func (f *OpenFile) attr() (Attr, uint64, error) {
 	return a, f.m.dev, err
 }
 
-// Poll implements [poll.Pollable]. Files and directories are ready at all times; the bytes of a file are
-// those between the position and the end.
+// Poll implements [poll.Pollable]. Files and directories are ready at all times; the bytes of a
+// file are those between the position and the end.
 func (f *OpenFile) Poll(want poll.Events) poll.State {
 	if f.stream != nil {
 		return f.pollStream(want)

@@ -120,8 +120,8 @@ func (w *walker) mkdir(base *OpenFile, path string, perm fs.FileMode) error {
 	return err
 }
 
-// directoryMaker is implemented by directories, such as hostfs's, that make a directory at less cost if nobody wants its
-// node.
+// directoryMaker is implemented by directories, such as hostfs's, that make a directory at less
+// cost if nobody wants its node.
 type directoryMaker interface {
 	// MakeDir is Mkdir without the node.
 	MakeDir(name string, perm fs.FileMode) error
@@ -145,8 +145,8 @@ func (w *walker) mkdirHere(name string, perm fs.FileMode) error {
 	return err
 }
 
-// slashed is the error for adding name where the path has a slash behind it and no directory can come of it: EEXIST for a
-// directory that is there, ENOTDIR for anything else, ENOENT.
+// slashed is the error for adding name where the path has a slash behind it and no directory can
+// come of it: EEXIST for a directory that is there, ENOTDIR for anything else, ENOENT.
 func (w *walker) slashed(name string) error {
 	f, err := w.lookup(name)
 	if err != nil {
@@ -160,8 +160,8 @@ func (w *walker) slashed(name string) error {
 	return wasip1.ENOTDIR
 }
 
-// symlink makes a symbolic link. Errors: ENOENT for an empty target, ENAMETOOLONG, EPERM for an absolute one where the
-// Namespace does not allow it.
+// symlink makes a symbolic link. Errors: ENOENT for an empty target, ENAMETOOLONG, EPERM for an
+// absolute one where the Namespace does not allow it.
 func (w *walker) symlink(target string, base *OpenFile, path string) error {
 	name, err := w.target(base, path)
 	if err = w.permit(err); err == nil {
@@ -232,7 +232,8 @@ func (w *walker) unlinkHere(name string) error {
 	return top.dir.Unlink(name)
 }
 
-// busy is the error for taking away a mount point: EBUSY, or other if it is a directory and that is not wanted.
+// busy is the error for taking away a mount point: EBUSY, or other if it is a directory and that is
+// not wanted.
 func (w *walker) busy(name string, other error) error {
 	if f, err := w.lookup(name); err == nil && f.node.Type() == wasip1.FiletypeDirectory {
 		f.m.drop(f.node)
@@ -249,8 +250,8 @@ func missingOr(err error) error {
 	return err
 }
 
-// rmdir removes an empty directory. Errors: EINVAL for a path that ends in ".", ENOTEMPTY in "..", EBUSY for a mount point, for what
-// leads to one and for the start itself.
+// rmdir removes an empty directory. Errors: EINVAL for a path that ends in ".", ENOTEMPTY in "..",
+// EBUSY for a mount point, for what leads to one and for the start itself.
 func (w *walker) rmdir(base *OpenFile, path string) error {
 	name, err := w.target(base, path)
 	if err = w.permit(err); err == nil {
@@ -281,8 +282,8 @@ func (w *walker) rmdirHere(name string) error {
 	return top.dir.Rmdir(name)
 }
 
-// linkTo gives what oldPath stands for the name newPath too. w walks the one, to the other. Errors: EPERM for a
-// directory, EXDEV across mounts, ENOENT for a new name with a slash behind it.
+// linkTo gives what oldPath stands for the name newPath too. w walks the one, to the other. Errors:
+// EPERM for a directory, EXDEV across mounts, ENOENT for a new name with a slash behind it.
 func (w *walker) linkTo(base *OpenFile, path string, follow bool, to *walker, newBase *OpenFile, newPath string) error {
 	f, err := w.find(base, path, follow)
 	if err != nil {
@@ -322,8 +323,9 @@ func (w *walker) linkHere(f found, name string) error {
 	return top.dir.Link(name, f.node)
 }
 
-// renameTo renames. w walks to the old name, to the new one. Errors: EBUSY for a mount point, for what leads to one and for paths
-// that end in "." or ".."; EXDEV across mounts; ENOTDIR for a slash behind what is no directory.
+// renameTo renames. w walks to the old name, to the new one. Errors: EBUSY for a mount point, for
+// what leads to one and for paths that end in "." or ".."; EXDEV across mounts; ENOTDIR for a slash
+// behind what is no directory.
 func (w *walker) renameTo(base *OpenFile, path string, to *walker, newBase *OpenFile, newPath string) error {
 	name, err := w.target(base, path)
 	if err != nil {

@@ -109,9 +109,9 @@ func (o burningOpen) WriteAt(p []byte, off int64) (int, error) {
 func (o burningOpen) Sync(dataOnly bool) error { o.b.burn("Sync"); return o.File.Sync(dataOnly) }
 func (o burningOpen) Close() error             { o.b.burn("Close"); return o.File.Close() }
 
-// TestFileSystemsThatPanic lets each method of a file system panic, below every wrapper. The panic reaches who made the
-// call, as it reaches package virt, which ends the guest; nothing hangs then: not closing the guest's descriptors, and
-// not the next guest on the same file system.
+// TestFileSystemsThatPanic lets each method of a file system panic, below every wrapper. The panic
+// reaches who made the call, as it reaches package virt, which ends the guest; nothing hangs then:
+// not closing the guest's descriptors, and not the next guest on the same file system.
 func TestFileSystemsThatPanic(t *testing.T) {
 	methods := []string{"dir.Attr", "dir.Release", "Lookup", "Create", "Mkdir", "ReadDir", "Link", "Unlink", "Rmdir", "Rename",
 		"Attr", "SetAttr", "Release", "Open", "ReadAt", "WriteAt", "Sync", "Close"}

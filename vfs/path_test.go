@@ -422,7 +422,8 @@ func TestRightsOfPaths(t *testing.T) {
 	expectErrno(t, "open with no rights", e, 0)
 }
 
-// What Go's os.Root does: a directory is opened without RightPathFilestatSetSize, and files are cut through it.
+// What Go's os.Root does: a directory is opened without RightPathFilestatSetSize, and files are cut
+// through it.
 func TestTruncateThroughGoDirectory(t *testing.T) {
 	g := world(t)
 	fd := g.mustOpen("dir", wasip1.ODirectory, dirRights&^wasip1.RightPathFilestatSetSize)
@@ -430,7 +431,8 @@ func TestTruncateThroughGoDirectory(t *testing.T) {
 	expectErrno(t, "path_open with O_TRUNC", e, 0)
 }
 
-// TestDepthOfWalk has a link lead deeper than a path could: each directory on the way may be a descriptor of the machine.
+// TestDepthOfWalk has a link lead deeper than a path could: each directory on the way may be a
+// descriptor of the machine.
 func TestDepthOfWalk(t *testing.T) {
 	fsys := memfs.New()
 	at := fsys.Root().(vfs.Directory)

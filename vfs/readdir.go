@@ -4,9 +4,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Cookies. A guest's are those of the file system and those of the mount points that a directory has, which are the ids of
-// their places and rise; the first are even and the second odd, so that both stay small: of a cookie a C program keeps 31 bits
-// (wasi-libc: telldir). "." and "..", which are not there, come before them.
+// Cookies. A guest's are those of the file system and those of the mount points that a directory
+// has, which are the ids of their places and rise; the first are even and the second odd, so that
+// both stay small: of a cookie a C program keeps 31 bits (wasi-libc: telldir). "." and "..", which
+// are not there, come before them.
 const (
 	cookieSelf   = 1
 	cookieParent = 2
@@ -18,7 +19,8 @@ func cookieOfEntry(next uint64) uint64 { return cookieParent + next<<1 }
 // cookieOfMount returns the guest's cookie for the place with that id, which is never 0.
 func cookieOfMount(id uint64) uint64 { return id<<1 | 1 }
 
-// splitCookie returns the cookie or the id behind a guest's cookie that is past those of "." and "..".
+// splitCookie returns the cookie or the id behind a guest's cookie that is past those of "." and
+// "..".
 func splitCookie(cookie uint64) (inner uint64, mount bool) {
 	if cookie&1 != 0 {
 		return cookie >> 1, true
@@ -78,7 +80,8 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 	return n + pos.readMounts(inner, entries[n:]), nil
 }
 
-// readMounts fills entries with the mount points in the directory that are younger than the place with the id after.
+// readMounts fills entries with the mount points in the directory that are younger than the place
+// with the id after.
 func (pos position) readMounts(after uint64, entries []DirEntry) int {
 	n := 0
 	mounts := pos.at.children.Load()
@@ -117,11 +120,12 @@ func (f *OpenFile) parentIno() uint64 {
 // maxEntries is how many entries are asked for at once.
 const maxEntries = 128
 
-// FdReaddir stores the entries that follow cookie, 0 being the start, at buf: a dirent each, with the name behind it. The last one is cut
-// where buf ends. The number of bytes is stored at bufused: fewer than bufLen say that there are no more.
+// FdReaddir stores the entries that follow cookie, 0 being the start, at buf: a dirent each, with
+// the name behind it. The last one is cut where buf ends. The number of bytes is stored at bufused:
+// fewer than bufLen say that there are no more.
 //
-// Errors: EBADF also for what is no directory, as wasmtime and wazero have it, and programs rely on (TinyGo); EINVAL for a
-// cookie that cannot be.
+// Errors: EBADF also for what is no directory, as wasmtime and wazero have it, and programs rely on
+// (TinyGo); EINVAL for a cookie that cannot be.
 func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	switch {

@@ -10,19 +10,21 @@ import (
 // MaxName is the longest name of a file, in bytes (POSIX: NAME_MAX).
 const MaxName = 255
 
-// MaxReadFile is the largest file that host code reads whole, in bytes. A guest can make a file seem to have 1<<62 bytes by
-// writing one; who expects more than this opens the file and reads what he has room for.
+// MaxReadFile is the largest file that host code reads whole, in bytes. A guest can make a file
+// seem to have 1<<62 bytes by writing one; who expects more than this opens the file and reads what
+// he has room for.
 const MaxReadFile = 1 << 30
 
-// MaxPath is the longest path and the longest target of a symbolic link, in bytes (POSIX: PATH_MAX).
+// MaxPath is the longest path and the longest target of a symbolic link, in bytes (POSIX:
+// PATH_MAX).
 const MaxPath = 4096
 
 // MaxLinks is how many symbolic links one path may lead through (POSIX: SYMLOOP_MAX).
 const MaxLinks = 40
 
-// CheckName says what is wrong with name as one component of a path: ENAMETOOLONG, EINVAL for one that is empty,
-// "." or "..", or has a '/' or a NUL byte in it. The walker never hands such a name to a file system; others who call
-// one may.
+// CheckName says what is wrong with name as one component of a path: ENAMETOOLONG, EINVAL for one
+// that is empty, "." or "..", or has a '/' or a NUL byte in it. The walker never hands such a name
+// to a file system; others who call one may.
 func CheckName(name string) error {
 	switch {
 	case len(name) > MaxName:
@@ -41,9 +43,9 @@ type ReadOnlyNode struct{}
 // SetAttr answers EROFS.
 func (ReadOnlyNode) SetAttr(SetAttr) error { return wasip1.EROFS }
 
-// ReadOnlyDirectory answers for everything that would change a directory, as POSIX has it: EEXIST or ENOENT if
-// the name is there or missing already, else EROFS. The directory of a read-only file system embeds one whose Names
-// is the directory itself; where Names is nil all is EROFS.
+// ReadOnlyDirectory answers for everything that would change a directory, as POSIX has it: EEXIST
+// or ENOENT if the name is there or missing already, else EROFS. The directory of a read-only file
+// system embeds one whose Names is the directory itself; where Names is nil all is EROFS.
 type ReadOnlyDirectory struct {
 	ReadOnlyNode
 	Names interface {

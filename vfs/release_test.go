@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// heldFS is a file system whose nodes hold something: it knows which have not been released. With paths it also
-// resolves whole paths.
+// heldFS is a file system whose nodes hold something: it knows which have not been released. With
+// paths it also resolves whole paths.
 type heldFS struct {
 	inner  vfs.FS
 	tb     testing.TB

@@ -12,18 +12,20 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Root is a tree of files as host code sees it, in the manner of os.Root: the same walker as a guest's, with
-// the same mounts, but nothing is out of reach by rights and absolute targets of links start at the root.
+// Root is a tree of files as host code sees it, in the manner of os.Root: the same walker as a
+// guest's, with the same mounts, but nothing is out of reach by rights and absolute targets of
+// links start at the root.
 //
-// Paths are separated by slashes; a slash at the start is left out, so that "/", "." and "" are the root itself. ".."
-// leads no further than that. Errors are *fs.PathError with a [wasip1.Errno] in them. All methods may
-// be called by many goroutines and while guests run.
+// Paths are separated by slashes; a slash at the start is left out, so that "/", "." and "" are the
+// root itself. ".." leads no further than that. Errors are *fs.PathError with a [wasip1.Errno] in
+// them. All methods may be called by many goroutines and while guests run.
 type Root struct {
 	base    *OpenFile
 	machine func() bool
 }
 
-// UsesMachine implements [MachineUser]: it reports whether one of the file systems in the tree uses the machine.
+// UsesMachine implements [MachineUser]: it reports whether one of the file systems in the tree uses
+// the machine.
 func (r *Root) UsesMachine() bool { return r.machine() }
 
 // NewRoot returns the tree of fsys. Errors: ENOTDIR if fsys is a single file.
@@ -55,8 +57,9 @@ func (ns *Namespace) rootAt(p *mountPoint) *Root {
 	return &Root{f, p.ns.usesMachine}
 }
 
-// OpenRoot returns the tree below a directory, in the manner of [os.Root.OpenRoot]. ".." leads no further than to that
-// directory, which stays the same when it is renamed. Whoever is done with the tree calls [Root.Close]. Errors: ENOTDIR.
+// OpenRoot returns the tree below a directory, in the manner of [os.Root.OpenRoot]. ".." leads no
+// further than to that directory, which stays the same when it is renamed. Whoever is done with the
+// tree calls [Root.Close]. Errors: ENOTDIR.
 func (r *Root) OpenRoot(path string) (*Root, error) {
 	f, err := r.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -70,7 +73,8 @@ func (r *Root) OpenRoot(path string) (*Root, error) {
 	return &Root{f, r.machine}, nil
 }
 
-// Close releases what the tree holds of the file system. Only a tree from [Root.OpenRoot] holds anything.
+// Close releases what the tree holds of the file system. Only a tree from [Root.OpenRoot] holds
+// anything.
 func (r *Root) Close() error { return r.base.release() }
 
 // rel returns path as the walker takes it.
@@ -104,8 +108,8 @@ func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
-// Lookup returns the node that path stands for. follow says what happens to a symbolic link in the last place. The node is
-// good until release is called, once; release is nil where err is not.
+// Lookup returns the node that path stands for. follow says what happens to a symbolic link in the
+// last place. The node is good until release is called, once; release is nil where err is not.
 func (r *Root) Lookup(path string, follow bool) (node Node, release func(), err error) {
 	w := &walker{}
 	err = r.do("lookup", path, func(_ *walker, path string) error {
@@ -123,7 +127,8 @@ func (r *Root) Lookup(path string, follow bool) (node Node, release func(), err 
 // Stat returns the attributes of what path stands for.
 func (r *Root) Stat(path string) (Attr, error) { return r.stat("stat", path, true) }
 
-// Lstat returns the attributes of what path stands for, and does not follow a symbolic link in the last place.
+// Lstat returns the attributes of what path stands for, and does not follow a symbolic link in the
+// last place.
 func (r *Root) Lstat(path string) (Attr, error) { return r.stat("lstat", path, false) }
 
 func (r *Root) stat(op, path string, follow bool) (a Attr, err error) {
@@ -164,7 +169,8 @@ func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, err
 
 // OpenOptions says how [Root.OpenWith] opens a file.
 type OpenOptions struct {
-	// Mode holds OpenRead, OpenWrite or both. The zero value allows attributes only. Other bits follow from the flags below.
+	// Mode holds OpenRead, OpenWrite or both. The zero value allows attributes only. Other bits
+	// follow from the flags below.
 	Mode OpenMode
 	// Oflags and Fdflags are those of path_open.
 	Oflags  wasip1.Oflags
@@ -244,7 +250,8 @@ func (r *Root) Rmdir(path string) error {
 	return r.do("rmdir", path, func(w *walker, path string) error { return w.rmdir(r.base, path) })
 }
 
-// RemoveAll removes path and all below it. That it is not there is no error. Mount points stay, and are EBUSY.
+// RemoveAll removes path and all below it. That it is not there is no error. Mount points stay, and
+// are EBUSY.
 func (r *Root) RemoveAll(path string) error {
 	err := r.Remove(path)
 	if err == nil || errors.Is(err, wasip1.ENOENT) {
@@ -301,7 +308,8 @@ func (r *Root) Readlink(path string) (target string, err error) {
 	return target, err
 }
 
-// SetAttr changes the attributes of what path stands for. follow says what happens to a symbolic link in the last place.
+// SetAttr changes the attributes of what path stands for. follow says what happens to a symbolic
+// link in the last place.
 func (r *Root) SetAttr(path string, follow bool, set SetAttr) error {
 	return r.do("setattr", path, func(w *walker, path string) error { return w.setAttr(r.base, path, follow, set) })
 }
@@ -331,7 +339,8 @@ func (r *Root) Truncate(path string, size int64) error {
 	return r.SetAttr(path, true, SetAttr{Mask: SetSize, Size: uint64(size)})
 }
 
-// ReadDir returns the entries of a directory by name, mount points included. Their Next is without meaning.
+// ReadDir returns the entries of a directory by name, mount points included. Their Next is without
+// meaning.
 func (r *Root) ReadDir(path string) ([]DirEntry, error) {
 	f, err := r.Open(path)
 	if err != nil {

@@ -25,8 +25,8 @@ func inUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// keepers are the ways in which a guest makes a file system keep something: each makes one more thing, the i-th, until
-// that is refused.
+// keepers are the ways in which a guest makes a file system keep something: each makes one more
+// thing, the i-th, until that is refused.
 var keepers = map[string]func(g *guest, i int) wasip1.Errno{
 	"files": func(g *guest, i int) wasip1.Errno { return g.touch(fmt.Sprint("file", i)) },
 	"files with long names": func(g *guest, i int) wasip1.Errno {

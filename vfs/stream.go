@@ -8,9 +8,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// late is what a stream answered when a call had moved some bytes already, for each direction. The call tells of the
-// bytes and the next one of this, which the stream may not answer again: a connection of the system tells of a reset once and is
-// at its end then, a terminal's end is followed by what is typed next.
+// late is what a stream answered when a call had moved some bytes already, for each direction. The
+// call tells of the bytes and the next one of this, which the stream may not answer again: a
+// connection of the system tells of a reset once and is at its end then, a terminal's end is
+// followed by what is typed next.
 type late struct{ read, write error }
 
 func (l *late) of(dir poll.Events) *error {
@@ -70,8 +71,8 @@ func (f *OpenFile) pollStream(want poll.Events) poll.State {
 	return f.stream.Poll(want)
 }
 
-// readStream reads what there is into bufs, and waits for something where the description may wait. The end is no
-// error. op and fd are for reports.
+// readStream reads what there is into bufs, and waits for something where the description may wait.
+// The end is no error. op and fd are for reports.
 func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
 	if err := f.kept(poll.Readable, true); err != nil {
 		return 0, unlessEnd(err)
@@ -106,8 +107,8 @@ func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (i
 	return n, nil
 }
 
-// receive fills bufs for SockRecv. A peek looks into the first buffer that is not empty: what it has seen stays, so that a second
-// one would see the same again.
+// receive fills bufs for SockRecv. A peek looks into the first buffer that is not empty: what it
+// has seen stays, so that a second one would see the same again.
 func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Riflags, fd uint32) (int, error) {
 	peek, all := flags&wasip1.RecvPeek != 0, flags&wasip1.RecvWaitall != 0
 	if err := f.kept(poll.Readable, !peek); err != nil {
@@ -146,11 +147,12 @@ func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Rifl
 	return n, nil
 }
 
-// wholeUpTo is the size up to which the buffers of one call reach the stream by one Write, which a pipe takes whole or
-// not at all (POSIX: write, writev, PIPE_BUF).
+// wholeUpTo is the size up to which the buffers of one call reach the stream by one Write, which a
+// pipe takes whole or not at all (POSIX: write, writev, PIPE_BUF).
 const wholeUpTo = 4096
 
-// writeStream writes all of bufs, waiting where the description may wait, or with FdNonblock what fits.
+// writeStream writes all of bufs, waiting where the description may wait, or with FdNonblock what
+// fits.
 func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
 	if err := f.kept(poll.Writable, true); err != nil {
 		return 0, err
@@ -225,7 +227,8 @@ func again(err error) bool {
 	return err != io.EOF && wasip1.FromError(err) == wasip1.EAGAIN
 }
 
-// wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when the thread has to end.
+// wait waits until the stream of f is ready. Errors: EAGAIN where f must not wait, ECANCELED when
+// the thread has to end.
 func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
 	if c.Task == nil || !f.waits() {
 		return wasip1.EAGAIN

@@ -12,8 +12,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// TestVectorsAreWholeOnPipes has a guest write two buffers that fit into a pipe only together: a writev of up to 4096 bytes goes in
-// whole or not at all (POSIX: write), so that lines of several programs do not mix.
+// TestVectorsAreWholeOnPipes has a guest write two buffers that fit into a pipe only together: a
+// writev of up to 4096 bytes goes in whole or not at all (POSIX: write), so that lines of several
+// programs do not mix.
 func TestVectorsAreWholeOnPipes(t *testing.T) {
 	r, w := pipe.New(pipe.Buf)
 	g := newGuest(t, newNS(t))
@@ -42,8 +43,8 @@ func TestVectorsAreWholeOnPipes(t *testing.T) {
 	}
 }
 
-// oneErr is a stream that tells its error once, after what there is, and is at the end then, as a connection of the system is
-// after a reset.
+// oneErr is a stream that tells its error once, after what there is, and is at the end then, as a
+// connection of the system is after a reset.
 type oneErr struct {
 	queueStream
 	err error
@@ -62,8 +63,8 @@ func (o *oneErr) once(n int, err error) (int, error) {
 	return n, err
 }
 
-// TestErrorAfterBytes has a stream answer one call with bytes and then with an error: the call tells of the bytes, and the next one of
-// the error.
+// TestErrorAfterBytes has a stream answer one call with bytes and then with an error: the call
+// tells of the bytes, and the next one of the error.
 func TestErrorAfterBytes(t *testing.T) {
 	calls := map[string]func(g *guest, fd uint32) wasip1.Errno{
 		"fd_read": func(g *guest, fd uint32) wasip1.Errno {
@@ -110,7 +111,8 @@ func TestErrorAfterBytes(t *testing.T) {
 	}
 }
 
-// TestResetAfterBytes has the other end of a TCP connection send and then reset it, while a guest receives into several buffers.
+// TestResetAfterBytes has the other end of a TCP connection send and then reset it, while a guest
+// receives into several buffers.
 func TestResetAfterBytes(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -13,13 +13,15 @@ import (
 // DefaultDescriptors is how many descriptors a Table holds if it is told nothing else.
 const DefaultDescriptors = 1 << 14
 
-// Table is the descriptors of a guest. Its threads and host code use it at once: finding a descriptor takes no lock.
+// Table is the descriptors of a guest. Its threads and host code use it at once: finding a
+// descriptor takes no lock.
 //
-// A Table grows by need; no number that a guest supplies sizes it. The zero Table holds DefaultDescriptors.
+// A Table grows by need; no number that a guest supplies sizes it. The zero Table holds
+// DefaultDescriptors.
 type Table struct {
 	slots atomic.Pointer[[]slot]
-	// shared says that open files may be known outside of the calls of the Table's one Caller. It is set before they are
-	// looked up, and asked after they were taken out.
+	// shared says that open files may be known outside of the calls of the Table's one Caller. It
+	// is set before they are looked up, and asked after they were taken out.
 	shared atomic.Bool
 
 	mu     sync.Mutex
@@ -81,8 +83,8 @@ func (t *Table) max() int {
 	return t.limit
 }
 
-// Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is closed
-// meanwhile; its methods answer EBADF then.
+// Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is
+// closed meanwhile; its methods answer EBADF then.
 func (t *Table) Get(fd uint32) *OpenFile {
 	t.share()
 	return t.get(fd)
@@ -103,8 +105,8 @@ func (t *Table) get(fd uint32) *OpenFile {
 	return (*slots)[fd].Load()
 }
 
-// Insert gives f the lowest free number. The Table takes over the caller's hold on f: it is closed when its last descriptor is.
-// Errors: EMFILE, ENFILE, EBADF after Close.
+// Insert gives f the lowest free number. The Table takes over the caller's hold on f: it is closed
+// when its last descriptor is. Errors: EMFILE, ENFILE, EBADF after Close.
 func (t *Table) Insert(f *OpenFile) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,7 +118,8 @@ func (t *Table) Insert(f *OpenFile) (uint32, error) {
 	return fd, nil
 }
 
-// insertFrom is Insert with numbers below from left out. It is for a table in which none above from is open yet.
+// insertFrom is Insert with numbers below from left out. It is for a table in which none above from
+// is open yet.
 func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,7 +151,8 @@ func (t *Table) room() bool {
 	return true
 }
 
-// lowest returns the lowest free number, for which put follows: one of the pool has been taken for it. t.mu is held.
+// lowest returns the lowest free number, for which put follows: one of the pool has been taken for
+// it. t.mu is held.
 func (t *Table) lowest() (uint32, error) {
 	if t.closed {
 		return 0, wasip1.EBADF
@@ -167,8 +171,8 @@ func (t *Table) lowest() (uint32, error) {
 	return uint32(len(t.used) * 64), nil
 }
 
-// InsertAt gives f the number fd, and closes what had it before. Errors: EBADF for a number that is not below the
-// limit, and after Close; ENFILE.
+// InsertAt gives f the number fd, and closes what had it before. Errors: EBADF for a number that is
+// not below the limit, and after Close; ENFILE.
 func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 	t.mu.Lock()
 	if t.closed || uint64(fd) >= uint64(t.max()) {
@@ -243,7 +247,8 @@ func (t *Table) Remove(fd uint32) error {
 	return f.release()
 }
 
-// remove makes fd free and returns what it stood for, or nil. The descriptor's hold is the caller's.
+// remove makes fd free and returns what it stood for, or nil. The descriptor's hold is the
+// caller's.
 func (t *Table) remove(fd uint32) *OpenFile {
 	t.mu.Lock()
 	f := t.take(fd)
@@ -268,8 +273,9 @@ func (t *Table) Dup(fd uint32) (uint32, error) {
 	return to, nil
 }
 
-// Share gives what fd stands for a number in another table too, and closes what had that before. Both are the same open file. Errors:
-// EBADF for fd, and for a number that is not below the other table's limit; ENFILE.
+// Share gives what fd stands for a number in another table too, and closes what had that before.
+// Both are the same open file. Errors: EBADF for fd, and for a number that is not below the other
+// table's limit; ENFILE.
 func (t *Table) Share(fd uint32, to *Table, at uint32) error {
 	t.share()
 	to.share()
@@ -287,7 +293,8 @@ func (t *Table) Share(fd uint32, to *Table, at uint32) error {
 	return err
 }
 
-// Renumber moves what from stands for to the number to, which must be open and is closed. Errors: EBADF.
+// Renumber moves what from stands for to the number to, which must be open and is closed. Errors:
+// EBADF.
 func (t *Table) Renumber(from, to uint32) error {
 	t.mu.Lock()
 	f, old := t.get(from), t.get(to)
@@ -364,8 +371,8 @@ func (t *Table) Close() error {
 	return releaseAll(files)
 }
 
-// releaseAll releases all files and returns the first error. Where closing one panics the panic goes on when the
-// others are closed.
+// releaseAll releases all files and returns the first error. Where closing one panics the panic
+// goes on when the others are closed.
 func releaseAll(files []*OpenFile) (first error) {
 	defer func() {
 		if len(files) > 0 {
@@ -382,7 +389,8 @@ func releaseAll(files []*OpenFile) (first error) {
 	return first
 }
 
-// Pollable returns what can be waited for at fd. Errors: EBADF, ENOTCAPABLE without RightPollFdReadwrite.
+// Pollable returns what can be waited for at fd. Errors: EBADF, ENOTCAPABLE without
+// RightPollFdReadwrite.
 func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Errno) {
 	f := t.get(fd)
 	switch {

@@ -4,14 +4,16 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// maxPiece is how many bytes are moved at once, a few milliseconds' work. Between two pieces of a call that asks for more,
-// which the iovecs of a small memory can do with 2 GiB, others get the locks, and a thread that has to end leaves.
+// maxPiece is how many bytes are moved at once, a few milliseconds' work. Between two pieces of a
+// call that asks for more, which the iovecs of a small memory can do with 2 GiB, others get the
+// locks, and a thread that has to end leaves.
 const maxPiece = 16 << 20
 
 // ended reports whether the thread has to end.
 func (c *Caller) ended() bool { return c.Task != nil && c.Task.Context().Err() != nil }
 
-// endedAt is ended, asked only when a call has moved as much as look says, which is then a piece further.
+// endedAt is ended, asked only when a call has moved as much as look says, which is then a piece
+// further.
 func (c *Caller) endedAt(n int, look *int) bool {
 	if n < *look {
 		return false
@@ -20,8 +22,8 @@ func (c *Caller) endedAt(n int, look *int) bool {
 	return c.ended()
 }
 
-// inPieces calls move with bufs piece by piece, and with how much was moved before, until it moves less than it was given.
-// An error after something was moved is left for the next call to meet.
+// inPieces calls move with bufs piece by piece, and with how much was moved before, until it moves
+// less than it was given. An error after something was moved is left for the next call to meet.
 //
 // Errors: ECANCELED when the thread has to end and nothing was moved; else what move says.
 func (c *Caller) inPieces(bufs [][]byte, move func(bufs [][]byte, before int) (int, error)) (int, error) {
@@ -56,7 +58,8 @@ type pieces struct {
 	part [1][]byte
 }
 
-// next returns as many whole buffers as are a piece, or a part of one that is more; nothing at the end.
+// next returns as many whole buffers as are a piece, or a part of one that is more; nothing at the
+// end.
 func (p *pieces) next() [][]byte {
 	size, n := 0, 0
 	for p.off == 0 && n < len(p.rest) && len(p.rest[n]) <= maxPiece-size {

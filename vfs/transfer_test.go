@@ -11,7 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// abyss is a file, and a stream, that takes and gives all it is asked for, and has somebody end the thread at its first call.
+// abyss is a file, and a stream, that takes and gives all it is asked for, and has somebody end the
+// thread at its first call.
 type abyss struct {
 	poll.Always
 	moved, calls int
@@ -41,8 +42,8 @@ func (a *abyss) Write(p []byte) (int, error)            { return a.move(p) }
 func (a *abyss) Recv(p []byte, _ bool) (int, error)     { return a.move(p) }
 func (a *abyss) Shutdown(wasip1.Sdflags) error          { return nil }
 
-// TestTransferOfThreadThatHasToEnd asks for much, with a small memory and with a large one, and has the thread end
-// meanwhile: what goes on is a piece and no more.
+// TestTransferOfThreadThatHasToEnd asks for much, with a small memory and with a large one, and has
+// the thread end meanwhile: what goes on is a piece and no more.
 func TestTransferOfThreadThatHasToEnd(t *testing.T) {
 	const piece = 16 << 20
 	for name, iovs := range map[string]struct{ count, size, mem int }{

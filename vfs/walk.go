@@ -10,8 +10,8 @@ import (
 type position struct {
 	dir Directory
 	m   *mount
-	// at is the directory's place in the tree of mount points, nil where none lies at or below it, so that
-	// ordinary directories pay nothing for mounts.
+	// at is the directory's place in the tree of mount points, nil where none lies at or below it,
+	// so that ordinary directories pay nothing for mounts.
 	at *mountPoint
 }
 
@@ -25,20 +25,22 @@ type found struct {
 	at   *mountPoint
 }
 
-// maxDepth is how many directories a walk can be below where it started: as many as a path of MaxPath bytes has components.
-// Symbolic links could make it forty times as many, each of which may be a descriptor of the machine. POSIX: a link that makes
-// a path longer than PATH_MAX may be ENAMETOOLONG.
+// maxDepth is how many directories a walk can be below where it started: as many as a path of
+// MaxPath bytes has components. Symbolic links could make it forty times as many, each of which may
+// be a descriptor of the machine. POSIX: a link that makes a path longer than PATH_MAX may be
+// ENAMETOOLONG.
 const maxDepth = MaxPath / 2
 
-// walker resolves paths. It keeps the directories that it went through in a stack, so that ".." leads where
-// the walk came from whatever is renamed meanwhile, and never further than where it started.
+// walker resolves paths. It keeps the directories that it went through in a stack, so that ".."
+// leads where the walk came from whatever is renamed meanwhile, and never further than where it
+// started.
 //
 // A walk has the form
 //
 //	w.begin(base, path); name, err := w.last(); … w.lookup(name) … w.link(node) and w.last() again …; w.end()
 //
-// and is spelled out by the operations, since what a missing or linked last component means differs among them.
-// Nothing is allocated: names are parts of the path, and the stack is used again.
+// and is spelled out by the operations, since what a missing or linked last component means differs
+// among them. Nothing is allocated: names are parts of the path, and the stack is used again.
 type walker struct {
 	stack []position
 	rest  string // what is left of the path, without slashes at either end
@@ -63,8 +65,8 @@ type walker struct {
 	inline [16]position
 }
 
-// begin starts a walk along path from the directory that base has open. Errors: ENOENT for an empty path, ENAMETOOLONG,
-// EPERM for an absolute one.
+// begin starts a walk along path from the directory that base has open. Errors: ENOENT for an empty
+// path, ENAMETOOLONG, EPERM for an absolute one.
 func (w *walker) begin(base *OpenFile, path string) error {
 	if w.stack == nil {
 		w.stack = w.inline[:0]
@@ -123,8 +125,8 @@ func (w *walker) unwind() {
 // top returns the directory in which the walk is.
 func (w *walker) top() *position { return &w.stack[len(w.stack)-1] }
 
-// last walks through all components but the last and returns that one. It returns "" if the path ends in "." or "..",
-// or in the root: then the top of the stack is what it names.
+// last walks through all components but the last and returns that one. It returns "" if the path
+// ends in "." or "..", or in the root: then the top of the stack is what it names.
 func (w *walker) last() (string, error) {
 	for {
 		name := w.rest
@@ -290,8 +292,9 @@ func (w *walker) restart() error {
 	return nil
 }
 
-// find resolves path in full. follow says what happens to a symbolic link in the last place; one with a slash behind
-// it is followed in any case. The walk ends with done, which releases what find returned.
+// find resolves path in full. follow says what happens to a symbolic link in the last place; one
+// with a slash behind it is followed in any case. The walk ends with done, which releases what find
+// returned.
 func (w *walker) find(base *OpenFile, path string, follow bool) (found, error) {
 	if err := w.begin(base, path); err != nil {
 		return found{}, err
@@ -341,8 +344,8 @@ func (w *walker) holds(node Node) bool {
 	return len(w.stack) > 0 && Node(w.top().dir) == node
 }
 
-// target walks to the directory in which the last component of path is to be made, removed or renamed, and
-// returns that name; "" if the path ends in a directory that has no name there.
+// target walks to the directory in which the last component of path is to be made, removed or
+// renamed, and returns that name; "" if the path ends in a directory that has no name there.
 func (w *walker) target(base *OpenFile, path string) (string, error) {
 	if err := w.begin(base, path); err != nil {
 		return "", err
@@ -359,9 +362,10 @@ func (w *walker) target(base *OpenFile, path string) (string, error) {
 	return name, err
 }
 
-// jump enters all directories of the path before its last component at once, if the file system resolves paths by itself and
-// nothing stands against it: mount points below, a guard, which wants to know each name, or a last component that leads back. It
-// is for a walk that does not follow a link in the last place: the way there is not in the stack.
+// jump enters all directories of the path before its last component at once, if the file system
+// resolves paths by itself and nothing stands against it: mount points below, a guard, which wants
+// to know each name, or a last component that leads back. It is for a walk that does not follow a
+// link in the last place: the way there is not in the stack.
 func (w *walker) jump() error {
 	i := strings.LastIndexByte(w.rest, '/')
 	top := w.top()

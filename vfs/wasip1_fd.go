@@ -6,17 +6,18 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The fd_* functions of WASI preview1 in the order of the specification, with its parameters. What all
-// have in common is not repeated:
+// The fd_* functions of WASI preview1 in the order of the specification, with its parameters. What
+// all have in common is not repeated:
 //
 //   - EBADF: fd is not open;
 //   - ENOTCAPABLE: fd lacks the right that is named after the function;
-//   - EFAULT: a pointer does not lead to guest memory, for as many bytes as are read or written there. Results are
-//     checked before anything is done;
-//   - EISDIR: fd is a directory and the function needs a file; ESPIPE: fd is a stream and it needs a position.
+//   - EFAULT: a pointer does not lead to guest memory, for as many bytes as are read or written
+//     there. Results are checked before anything is done;
+//   - EISDIR: fd is a directory and the function needs a file; ESPIPE: fd is a stream and it needs
+//     a position.
 //
-// More than 16 MiB in one call are moved in pieces of that size: another thread may come in between, and the end of the
-// calling one does.
+// More than 16 MiB in one call are moved in pieces of that size: another thread may come in
+// between, and the end of the calling one does.
 //
 // What the file system says is passed on.
 
@@ -48,8 +49,8 @@ func (c *Caller) any(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) 
 	return f, wasip1.ESUCCESS
 }
 
-// FdAdvise announces how a part of a file will be used; len 0 is up to the end. A file that has no use for it takes no
-// notice.
+// FdAdvise announces how a part of a file will be used; len 0 is up to the end. A file that has no
+// use for it takes no notice.
 //
 // Errors: EINVAL for an advice that there is not and for a range beyond 1<<63-1; ESPIPE.
 func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1.Errno {
@@ -78,9 +79,11 @@ func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1
 	return errno(err)
 }
 
-// FdAllocate makes sure that there is room for a part of a file, which becomes at least offset+len bytes long.
+// FdAllocate makes sure that there is room for a part of a file, which becomes at least offset+len
+// bytes long.
 //
-// Errors: EINVAL for a length of 0 (POSIX: posix_fallocate); EFBIG beyond 1<<63-1; ESPIPE, EISDIR, EROFS, ENOSPC.
+// Errors: EINVAL for a length of 0 (POSIX: posix_fallocate); EFBIG beyond 1<<63-1; ESPIPE, EISDIR,
+// EROFS, ENOSPC.
 func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdAllocate, wasip1.ESPIPE)
 	switch {
@@ -97,7 +100,8 @@ func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
 	return errno(f.allocate(int64(offset), int64(length)))
 }
 
-// FdClose closes fd. The number is free in any case. Errors: EBADF, and what storing pending writes says.
+// FdClose closes fd. The number is free in any case. Errors: EBADF, and what storing pending writes
+// says.
 func FdClose(c *Caller, fd uint32) wasip1.Errno {
 	f := c.Table.remove(fd)
 	if f == nil {
@@ -113,7 +117,8 @@ func FdClose(c *Caller, fd uint32) wasip1.Errno {
 	return errno(err)
 }
 
-// FdDatasync puts the content of a file on the store. Errors: EINVAL for a stream (POSIX: fdatasync).
+// FdDatasync puts the content of a file on the store. Errors: EINVAL for a stream (POSIX:
+// fdatasync).
 func FdDatasync(c *Caller, fd uint32) wasip1.Errno {
 	return c.sync(fd, wasip1.RightFdDatasync, true)
 }
@@ -147,8 +152,9 @@ func FdFdstatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFdstatSetFlags sets the flags of fd, all of them, as F_SETFL does. FdSync and FdDsync hold for the writes that
-// follow; FdRsync has nothing to add, because reads see all writes. Errors: EINVAL for a flag that there is not.
+// FdFdstatSetFlags sets the flags of fd, all of them, as F_SETFL does. FdSync and FdDsync hold for
+// the writes that follow; FdRsync has nothing to add, because reads see all writes. Errors: EINVAL
+// for a flag that there is not.
 func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
 	f, e := c.any(fd, wasip1.RightFdFdstatSetFlags)
 	if e != wasip1.ESUCCESS {
@@ -161,8 +167,8 @@ func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFdstatSetRights sets the rights of fd, which can only become fewer. Errors: ENOTCAPABLE for a right that fd
-// does not have.
+// FdFdstatSetRights sets the rights of fd, which can only become fewer. Errors: ENOTCAPABLE for a
+// right that fd does not have.
 func FdFdstatSetRights(c *Caller, fd uint32, base, inheriting uint64) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil {
@@ -205,7 +211,8 @@ func (c *Caller) putFilestat(result uint32, a *Attr, dev uint64) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFilestatSetSize cuts or lengthens a file. Errors: EINVAL for a stream, EISDIR, EFBIG, EROFS, ENOSPC.
+// FdFilestatSetSize cuts or lengthens a file. Errors: EINVAL for a stream, EISDIR, EFBIG, EROFS,
+// ENOSPC.
 func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdFilestatSetSize, wasip1.EINVAL)
 	if e != wasip1.ESUCCESS {
@@ -217,10 +224,11 @@ func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
 	return errno(f.setSize(size))
 }
 
-// FdFilestatSetTimes sets the times of last access and of last change, in nanoseconds since 1970, as flags say.
+// FdFilestatSetTimes sets the times of last access and of last change, in nanoseconds since 1970,
+// as flags say.
 //
-// Errors: EINVAL for a flag that there is not, and for a time that is to be set and to be now; EROFS; ENOTSUP for a
-// stream that has no times.
+// Errors: EINVAL for a flag that there is not, and for a time that is to be set and to be now;
+// EROFS; ENOTSUP for a stream that has no times.
 func FdFilestatSetTimes(c *Caller, fd uint32, atim, mtim uint64, flags uint32) wasip1.Errno {
 	f, e := c.any(fd, wasip1.RightFdFilestatSetTimes)
 	if e != wasip1.ESUCCESS {
@@ -280,8 +288,8 @@ func offset(off uint64) (int64, wasip1.Errno) {
 	return int64(off), wasip1.ESUCCESS
 }
 
-// FdPread reads at an offset and leaves the position alone. iovs is an array of iovsLen iovecs; the number of bytes is stored at
-// nread. At the end of the file it is 0.
+// FdPread reads at an offset and leaves the position alone. iovs is an array of iovsLen iovecs; the
+// number of bytes is stored at nread. At the end of the file it is 0.
 //
 // Errors: EINVAL for too many iovecs and for an offset beyond 1<<63-1; EISDIR; ESPIPE.
 func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasip1.Errno {
@@ -308,8 +316,8 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 	return c.View.PutUint32(nread, uint32(n))
 }
 
-// FdPrestatGet stores at result what is known of a preopened directory. Errors: EBADF also for what is not preopened: it
-// ends the search for more.
+// FdPrestatGet stores at result what is known of a preopened directory. Errors: EBADF also for what
+// is not preopened: it ends the search for more.
 func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil || !f.preopened {
@@ -324,8 +332,8 @@ func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdPrestatDirName stores the name of a preopened directory at path, without a NUL. Errors: ENAMETOOLONG if it has more
-// than pathLen bytes.
+// FdPrestatDirName stores the name of a preopened directory at path, without a NUL. Errors:
+// ENAMETOOLONG if it has more than pathLen bytes.
 func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil || !f.preopened {
@@ -346,7 +354,8 @@ func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdPwrite writes at an offset and leaves the position alone, also with FdAppend (POSIX: pwrite). See FdPread.
+// FdPwrite writes at an offset and leaves the position alone, also with FdAppend (POSIX: pwrite).
+// See FdPread.
 func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdWrite|wasip1.RightFdSeek, wasip1.ESPIPE)
 	if e != wasip1.ESUCCESS {
@@ -374,10 +383,12 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 	return c.View.PutUint32(nwritten, uint32(n))
 }
 
-// FdRead reads at the position and moves it, or reads what a stream has, waiting for something unless FdNonblock is set. iovs is
-// an array of iovsLen iovecs; the number of bytes is stored at nread. At the end it is 0.
+// FdRead reads at the position and moves it, or reads what a stream has, waiting for something
+// unless FdNonblock is set. iovs is an array of iovsLen iovecs; the number of bytes is stored at
+// nread. At the end it is 0.
 //
-// Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+// Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED when the thread has
+// to end.
 func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil {
@@ -413,14 +424,16 @@ func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	return c.View.PutUint32(nread, uint32(n))
 }
 
-// FdRenumber moves fd to the number to, which is closed before; any two open descriptors can be meant, standard streams and
-// preopened directories included. Errors: EBADF if one of them is not open.
+// FdRenumber moves fd to the number to, which is closed before; any two open descriptors can be
+// meant, standard streams and preopened directories included. Errors: EBADF if one of them is not
+// open.
 func FdRenumber(c *Caller, fd, to uint32) wasip1.Errno { return errno(c.Table.Renumber(fd, to)) }
 
-// FdSeek moves the position to delta bytes from what whence says, and stores it at result. RightFdTell is enough for asking,
-// with delta 0 and WhenceCur.
+// FdSeek moves the position to delta bytes from what whence says, and stores it at result.
+// RightFdTell is enough for asking, with delta 0 and WhenceCur.
 //
-// Errors: EINVAL for a whence that there is not and a position before the start; EOVERFLOW; ESPIPE; EISDIR.
+// Errors: EINVAL for a whence that there is not and a position before the start; EOVERFLOW; ESPIPE;
+// EISDIR.
 func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Errno {
 	right := wasip1.RightFdSeek
 	if delta == 0 && whence == uint32(wasip1.WhenceCur) {
@@ -449,7 +462,8 @@ func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Er
 	return c.View.PutUint64(result, uint64(at))
 }
 
-// device answers fd_seek and fd_tell for a stream: ESPIPE, but a device that is no terminal stands at 0 (Linux: lseek).
+// device answers fd_seek and fd_tell for a stream: ESPIPE, but a device that is no terminal stands
+// at 0 (Linux: lseek).
 func (c *Caller) device(fd, result uint32) wasip1.Errno {
 	if f := c.Table.get(fd); f == nil || !f.can(wasip1.RightFdSeek) {
 		return wasip1.ESPIPE
@@ -457,7 +471,8 @@ func (c *Caller) device(fd, result uint32) wasip1.Errno {
 	return c.View.PutUint64(result, 0)
 }
 
-// FdSync puts content and attributes of a file on the store. Errors: EINVAL for a stream (POSIX: fsync).
+// FdSync puts content and attributes of a file on the store. Errors: EINVAL for a stream (POSIX:
+// fsync).
 func FdSync(c *Caller, fd uint32) wasip1.Errno { return c.sync(fd, wasip1.RightFdSync, false) }
 
 // FdTell stores the position at result. Errors: ESPIPE, EISDIR.
@@ -478,10 +493,12 @@ func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
 	return c.View.PutUint64(result, uint64(f.position()))
 }
 
-// FdWrite writes at the position, with FdAppend at the end, and moves it; to a stream it writes all, waiting for room unless
-// FdNonblock is set. iovs is an array of iovsLen ciovecs; the number of bytes is stored at nwritten.
+// FdWrite writes at the position, with FdAppend at the end, and moves it; to a stream it writes
+// all, waiting for room unless FdNonblock is set. iovs is an array of iovsLen ciovecs; the number
+// of bytes is stored at nwritten.
 //
-// Errors: EINVAL for too many ciovecs; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+// Errors: EINVAL for too many ciovecs; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE; EAGAIN with
+// FdNonblock; ECANCELED when the thread has to end.
 func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil {

@@ -6,17 +6,21 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The path_* functions of WASI preview1 in the order of the specification, with its parameters. What all
-// have in common is not repeated:
+// The path_* functions of WASI preview1 in the order of the specification, with its parameters.
+// What all have in common is not repeated:
 //
-//   - EBADF: fd is not open; ENOTDIR: it is not a directory; ENOTCAPABLE: it lacks the right that is named after the
-//     function;
+//   - EBADF: fd is not open; ENOTDIR: it is not a directory; ENOTCAPABLE: it lacks the right that
+//     is named after the function;
 //   - EFAULT: a pointer does not lead to guest memory. Results are checked before anything is done;
-//   - EINVAL: the path has a NUL byte in it, or a flag is set that there is not; EILSEQ: the path is not UTF-8;
-//   - ENOENT: the path is empty, or a component of it is missing; ENOTDIR: a component is not a directory; ENAMETOOLONG: the
-//     path has more than MaxPath bytes, or a component more than MaxName;
-//   - EPERM: the path is absolute, or leads above the directory by ".." or a symbolic link; ELOOP: more than MaxLinks links;
-//   - EROFS: the mount is read-only; EBUSY: what is to be removed or renamed is a mount point or leads to one.
+//   - EINVAL: the path has a NUL byte in it, or a flag is set that there is not; EILSEQ: the path
+//     is not UTF-8;
+//   - ENOENT: the path is empty, or a component of it is missing; ENOTDIR: a component is not a
+//     directory; ENAMETOOLONG: the path has more than MaxPath bytes, or a component more than
+//     MaxName;
+//   - EPERM: the path is absolute, or leads above the directory by ".." or a symbolic link; ELOOP:
+//     more than MaxLinks links;
+//   - EROFS: the mount is read-only; EBUSY: what is to be removed or renamed is a mount point or
+//     leads to one.
 //
 // What the file system says is passed on.
 
@@ -61,8 +65,8 @@ func PathCreateDirectory(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return errno(c.walk.mkdir(d, p, 0o777))
 }
 
-// PathFilestatGet stores the filestat of a file at result. LookupSymlinkFollow in flags says to follow a symbolic
-// link in the last place.
+// PathFilestatGet stores the filestat of a file at result. LookupSymlinkFollow in flags says to
+// follow a symbolic link in the last place.
 func PathFilestatGet(c *Caller, fd, flags, path, pathLen, result uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathFilestatGet, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -82,8 +86,8 @@ func PathFilestatGet(c *Caller, fd, flags, path, pathLen, result uint32) wasip1.
 	return c.putFilestat(result, &a, dev)
 }
 
-// PathFilestatSetTimes sets the times of a file, see FdFilestatSetTimes. Errors: EINVAL for a time that is to be set and
-// to be now.
+// PathFilestatSetTimes sets the times of a file, see FdFilestatSetTimes. Errors: EINVAL for a time
+// that is to be set and to be now.
 func PathFilestatSetTimes(c *Caller, fd, flags, path, pathLen uint32, atim, mtim uint64, fstflags uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathFilestatSetTimes, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -104,8 +108,8 @@ func PathFilestatSetTimes(c *Caller, fd, flags, path, pathLen uint32, atim, mtim
 	return errno(c.walk.setAttr(d, p, follow, set))
 }
 
-// PathLink gives a file another name. Errors: EEXIST; EPERM for a directory; EXDEV across mounts; ENOENT for a new
-// path with a slash behind it; EMLINK, ENOTSUP.
+// PathLink gives a file another name. Errors: EEXIST; EPERM for a directory; EXDEV across mounts;
+// ENOENT for a new path with a slash behind it; EMLINK, ENOTSUP.
 func PathLink(c *Caller, oldFd, oldFlags, oldPath, oldPathLen, newFd, newPath, newPathLen uint32) wasip1.Errno {
 	from, oldName, e := c.at(oldFd, wasip1.RightPathLinkSource, oldPath, oldPathLen)
 	if e != wasip1.ESUCCESS {
@@ -122,13 +126,15 @@ func PathLink(c *Caller, oldFd, oldFlags, oldPath, oldPathLen, newFd, newPath, n
 	return errno(c.walk.linkTo(from, oldName, follow, &c.walkTo, to, newName))
 }
 
-// PathOpen opens a file and stores its descriptor, the lowest free one, at opened. dirflags are lookupflags. The description gets
-// those of the rights asked for that the directory passes on and that the type of file can use.
+// PathOpen opens a file and stores its descriptor, the lowest free one, at opened. dirflags are
+// lookupflags. The description gets those of the rights asked for that the directory passes on and
+// that the type of file can use.
 //
-// Errors: EEXIST with OExcl; ENOTDIR with ODirectory; ELOOP for a symbolic link that is not followed; EISDIR for a
-// directory with RightFdWrite, OCreat or OTrunc; EINVAL for OCreat with ODirectory; ENOTCAPABLE for OCreat without
-// RightPathCreateFile, OTrunc without RightPathFilestatSetSize, and for reading or writing where the directory does
-// not pass it on; EMFILE; ENOSPC.
+// Errors: EEXIST with OExcl; ENOTDIR with ODirectory; ELOOP for a symbolic link that is not
+// followed; EISDIR for a directory with RightFdWrite, OCreat or OTrunc; EINVAL for OCreat with
+// ODirectory; ENOTCAPABLE for OCreat without RightPathCreateFile, OTrunc without
+// RightPathFilestatSetSize, and for reading or writing where the directory does not pass it on;
+// EMFILE; ENOSPC.
 func PathOpen(c *Caller, fd, dirflags, path, pathLen, oflags uint32, base, inheriting uint64, fdflags, opened uint32) wasip1.Errno {
 	need := wasip1.RightPathOpen
 	if oflags&uint32(wasip1.OCreat) != 0 {
@@ -180,16 +186,17 @@ func (o *opening) grant(d *OpenFile, base, inheriting wasip1.Rights) wasip1.Errn
 		return wasip1.ENOTCAPABLE
 	}
 	o.base, o.inheriting = base&passes, inheriting&passes
-	// Go's os.Root opens directories without the right to cut files by a path and then creates and cuts files through
-	// them. Who may open and write files there may cut them as well, as long as the parent may.
+	// Go's os.Root opens directories without the right to cut files by a path and then creates and
+	// cuts files through them. Who may open and write files there may cut them as well, as long as
+	// the parent may.
 	if o.base&wasip1.RightPathOpen != 0 && o.inheriting&wasip1.RightFdWrite != 0 {
 		o.base |= has & passes & wasip1.RightPathFilestatSetSize
 	}
 	return wasip1.ESUCCESS
 }
 
-// PathReadlink stores the target of a symbolic link at buf, cut to bufLen bytes and without a NUL, and its length there at
-// bufused. Errors: EINVAL for what is no symbolic link.
+// PathReadlink stores the target of a symbolic link at buf, cut to bufLen bytes and without a NUL,
+// and its length there at bufused. Errors: EINVAL for what is no symbolic link.
 func PathReadlink(c *Caller, fd, path, pathLen, buf, bufLen, bufused uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathReadlink, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -211,7 +218,8 @@ func PathReadlink(c *Caller, fd, path, pathLen, buf, bufLen, bufused uint32) was
 	return c.View.PutUint32(bufused, n)
 }
 
-// PathRemoveDirectory removes an empty directory. Errors: ENOTDIR, ENOTEMPTY; EINVAL for a path that ends in ".".
+// PathRemoveDirectory removes an empty directory. Errors: ENOTDIR, ENOTEMPTY; EINVAL for a path
+// that ends in ".".
 func PathRemoveDirectory(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathRemoveDirectory, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -220,9 +228,9 @@ func PathRemoveDirectory(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return errno(c.walk.rmdir(d, p))
 }
 
-// PathRename renames a file or a directory, replacing what has the new name. Errors: EXDEV across mounts; EISDIR for a file
-// onto a directory; ENOTDIR for a directory onto a file; ENOTEMPTY; EINVAL for a directory into itself; EBUSY for a path that ends in
-// "." or "..".
+// PathRename renames a file or a directory, replacing what has the new name. Errors: EXDEV across
+// mounts; EISDIR for a file onto a directory; ENOTDIR for a directory onto a file; ENOTEMPTY;
+// EINVAL for a directory into itself; EBUSY for a path that ends in "." or "..".
 func PathRename(c *Caller, fd, oldPath, oldPathLen, newFd, newPath, newPathLen uint32) wasip1.Errno {
 	from, oldName, e := c.at(fd, wasip1.RightPathRenameSource, oldPath, oldPathLen)
 	if e != wasip1.ESUCCESS {
@@ -235,8 +243,9 @@ func PathRename(c *Caller, fd, oldPath, oldPathLen, newFd, newPath, newPathLen u
 	return errno(c.walk.renameTo(from, oldName, &c.walkTo, to, newName))
 }
 
-// PathSymlink makes a symbolic link at newPath with oldPath for its target. Errors: EEXIST; EPERM for an absolute target, see
-// [WithAbsoluteLinks]; ENOENT for an empty one, and for a new path with a slash behind it; ENOTSUP, ENOSPC.
+// PathSymlink makes a symbolic link at newPath with oldPath for its target. Errors: EEXIST; EPERM
+// for an absolute target, see [WithAbsoluteLinks]; ENOENT for an empty one, and for a new path with
+// a slash behind it; ENOTSUP, ENOSPC.
 func PathSymlink(c *Caller, oldPath, oldPathLen, fd, newPath, newPathLen uint32) wasip1.Errno {
 	d, e := c.directory(fd, wasip1.RightPathSymlink)
 	if e != wasip1.ESUCCESS {

@@ -7,10 +7,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The sock_* functions of WASI preview1 in the order of the specification, with its parameters. What all have in
-// common is not repeated: EBADF if fd is not open; ENOTSOCK if it is not a socket, but EBADF for a directory, since the official
-// suite takes the first preopened directory for a number that is no descriptor of its own; ENOTCAPABLE if it lacks the
-// right; EFAULT for a pointer that does not lead to guest memory.
+// The sock_* functions of WASI preview1 in the order of the specification, with its parameters.
+// What all have in common is not repeated: EBADF if fd is not open; ENOTSOCK if it is not a socket,
+// but EBADF for a directory, since the official suite takes the first preopened directory for a
+// number that is no descriptor of its own; ENOTCAPABLE if it lacks the right; EFAULT for a pointer
+// that does not lead to guest memory.
 
 // socket returns the open socket that fd stands for.
 func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno) {
@@ -29,11 +30,11 @@ func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno
 	return f, wasip1.ESUCCESS
 }
 
-// SockAccept accepts a connection and stores its descriptor at result, waiting for one unless FdNonblock is set on
-// fd. flags are those of the new descriptor.
+// SockAccept accepts a connection and stores its descriptor at result, waiting for one unless
+// FdNonblock is set on fd. flags are those of the new descriptor.
 //
-// Errors: EINVAL for a socket that does not listen, and for a flag other than FdNonblock; EAGAIN with FdNonblock; EMFILE;
-// ECANCELED when the thread has to end.
+// Errors: EINVAL for a socket that does not listen, and for a flag other than FdNonblock; EAGAIN
+// with FdNonblock; EMFILE; ECANCELED when the thread has to end.
 func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightSockAccept)
 	if e != wasip1.ESUCCESS {
@@ -69,11 +70,13 @@ func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
 	return c.View.PutUint32(result, number)
 }
 
-// SockRecv receives into the riDataLen iovecs at riData what there is, waiting for something unless FdNonblock is set. RecvPeek
-// leaves it there; RecvWaitall waits until the buffers are full. The number of bytes is stored at roDatalen, 0 at the end,
-// and the flags at roFlags, which are always 0: streams cut no messages.
+// SockRecv receives into the riDataLen iovecs at riData what there is, waiting for something unless
+// FdNonblock is set. RecvPeek leaves it there; RecvWaitall waits until the buffers are full. The
+// number of bytes is stored at roDatalen, 0 at the end, and the flags at roFlags, which are always
+// 0: streams cut no messages.
 //
-// Errors: EINVAL for a flag that there is not; ENOTCONN; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+// Errors: EINVAL for a flag that there is not; ENOTCONN; EAGAIN with FdNonblock; ECANCELED when the
+// thread has to end.
 func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightFdRead)
 	if e != wasip1.ESUCCESS {
@@ -102,10 +105,11 @@ func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint
 	return c.View.PutUint32(roDatalen, uint32(n))
 }
 
-// SockSend sends the siDataLen ciovecs at siData, waiting for room unless FdNonblock is set, and stores the number of
-// bytes at soDatalen. There are no flags.
+// SockSend sends the siDataLen ciovecs at siData, waiting for room unless FdNonblock is set, and
+// stores the number of bytes at soDatalen. There are no flags.
 //
-// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has to end.
+// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has
+// to end.
 func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightFdWrite)
 	if e != wasip1.ESUCCESS {
@@ -132,8 +136,8 @@ func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip
 	return c.View.PutUint32(soDatalen, uint32(n))
 }
 
-// SockShutdown ends one or both directions of a connection. Errors: EINVAL for a how that is neither ShutRd, ShutWr nor
-// both; ENOTCONN.
+// SockShutdown ends one or both directions of a connection. Errors: EINVAL for a how that is
+// neither ShutRd, ShutWr nor both; ENOTCONN.
 func SockShutdown(c *Caller, fd, how uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightSockShutdown)
 	if e != wasip1.ESUCCESS {

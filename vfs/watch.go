@@ -35,8 +35,9 @@ func (op WatchOp) String() string {
 // Event tells of one change that a guest made.
 type Event struct {
 	Op WatchOp
-	// Path is the path as the guest named it, joined to that of the directory it was opened through: symbolic links
-	// in it are not resolved, and a directory that was renamed while open keeps its old name.
+	// Path is the path as the guest named it, joined to that of the directory it was opened
+	// through: symbolic links in it are not resolved, and a directory that was renamed while open
+	// keeps its old name.
 	Path string
 	// NewPath is what a renamed file is called now.
 	NewPath string
@@ -44,9 +45,10 @@ type Event struct {
 
 type watcher struct{ notify func(Event) }
 
-// Watch calls notify for every change that is made through this Namespace, until stop is called, by a guest or by host
-// code through a [Root]. It is called by the thread that made the change, right after it and with no lock
-// held; changes by several threads may arrive in another order than they were made.
+// Watch calls notify for every change that is made through this Namespace, until stop is called, by
+// a guest or by host code through a [Root]. It is called by the thread that made the change, right
+// after it and with no lock held; changes by several threads may arrive in another order than they
+// were made.
 func (ns *Namespace) Watch(notify func(Event)) (stop func()) {
 	w := &watcher{notify}
 	ns.mu.Lock()
@@ -96,7 +98,8 @@ func (m *mount) happened(op WatchOp, base *OpenFile, name string) {
 	}
 }
 
-// joined returns the path of name below base. It is a copy: name may lie in a buffer that the next call overwrites.
+// joined returns the path of name below base. It is a copy: name may lie in a buffer that the next
+// call overwrites.
 func joined(base *OpenFile, name string) string {
 	return strings.Clone(path.Join(base.Path(), name))
 }

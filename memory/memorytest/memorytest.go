@@ -1,4 +1,5 @@
-// Package memorytest has a guest memory without a guest, for tests of code that works on an api.Memory.
+// Package memorytest has a guest memory without a guest, for tests of code that works on an
+// api.Memory.
 package memorytest
 
 import (
@@ -18,14 +19,15 @@ const poison = 0xdb
 // maxPages is the most that a 32-bit memory has: 4 GiB.
 const maxPages = 1 << 16
 
-// Memory is a memory without a guest. It is wazero's own, as a module has it that exports a memory and nothing else. But it moves
-// at every growth and leaves the bytes 0xdb behind, which reveals code that keeps a slice of it. It is not safe for concurrent use.
+// Memory is a memory without a guest. It is wazero's own, as a module has it that exports a memory
+// and nothing else. But it moves at every growth and leaves the bytes 0xdb behind, which reveals
+// code that keeps a slice of it. It is not safe for concurrent use.
 type Memory struct {
 	api.Memory
 }
 
-// New returns a memory of the given number of pages of 64 KiB that may grow to limit pages. Both are cut to 65,536, and limit is at
-// least pages. Nothing has to be closed.
+// New returns a memory of the given number of pages of 64 KiB that may grow to limit pages. Both
+// are cut to 65,536, and limit is at least pages. Nothing has to be closed.
 func New(pages, limit uint32) *Memory {
 	pages = min(pages, maxPages)
 	limit = max(min(limit, maxPages), pages)

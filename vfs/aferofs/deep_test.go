@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
 )
 
-// TestDeepTree makes directories so deep that a path for each of those that lead there would take 1.5 MB in every call.
+// TestDeepTree makes directories so deep that a path for each of those that lead there would take
+// 1.5 MB in every call.
 func TestDeepTree(t *testing.T) {
 	const depth = 1000
 	store := afero.NewMemMapFs()

@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// dir is a directory. Beside the inode it has the names that were met in it, which gives them lasting
-// identities and cookies.
+// dir is a directory. Beside the inode it has the names that were met in it, which gives them
+// lasting identities and cookies.
 type dir struct {
 	inode
 
@@ -149,7 +149,8 @@ func (d *dir) met(e *entry, p place, fi os.FileInfo) *entry {
 	return d.add(p.name, d.fs.adopt(p, fi), false)
 }
 
-// resolveLocal validates a name that only the adapter knows: it is good as long as the directory and the file are.
+// resolveLocal validates a name that only the adapter knows: it is good as long as the directory
+// and the file are.
 func (d *dir) resolveLocal(e *entry) (*entry, error) {
 	if err := d.alive(); err != nil {
 		return nil, err
@@ -269,7 +270,8 @@ func (d *dir) relist() error {
 	return nil
 }
 
-// empty reports whether neither the store nor the adapter has a name in the directory. FS.mu is held.
+// empty reports whether neither the store nor the adapter has a name in the directory. FS.mu is
+// held.
 func (d *dir) empty() (bool, error) {
 	for _, e := range d.names {
 		if e.local {

@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/aferofs"
 )
 
-// Host code and guests (here the host's own view of the mount) use one store, each by its own rules.
+// Host code and guests (here the host's own view of the mount) use one store, each by its own
+// rules.
 func Example() {
 	store := afero.NewMemMapFs()
 	afero.WriteFile(store, "/in/greeting", []byte("hello"), 0o666)

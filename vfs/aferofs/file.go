@@ -131,8 +131,8 @@ func (n *inode) release() error {
 	return err
 }
 
-// closeStore closes a handle and puts the times right after it, because closing a handle of MemMapFs
-// sets the time to the system's. FS.mu and mu are held.
+// closeStore closes a handle and puts the times right after it, because closing a handle of
+// MemMapFs sets the time to the system's. FS.mu and mu are held.
 func (n *inode) closeStore(h afero.File, wrote bool) error {
 	if fi, err := h.Stat(); err == nil {
 		n.look(fi)
@@ -180,9 +180,10 @@ func (n *inode) resize(size int64) error {
 // minRemade is the least size of a file that is made anew when it is cut.
 const minRemade = 4096
 
-// remake gives a file in memory that is to be cut to less than half of what it was a new place in the store, and returns a
-// handle of that; nil where the file can be cut where it is. A MemMapFs keeps all the memory that a file ever had, so that a
-// guest could make a store of any size out of files that were large once. FS.mu and mu are held.
+// remake gives a file in memory that is to be cut to less than half of what it was a new place in
+// the store, and returns a handle of that; nil where the file can be cut where it is. A MemMapFs
+// keeps all the memory that a file ever had, so that a guest could make a store of any size out of
+// files that were large once. FS.mu and mu are held.
 func (n *inode) remake(h afero.File, size int64) (afero.File, error) {
 	if !n.fs.memory {
 		return nil, nil

@@ -15,7 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// DefaultMaxFileSize is the size in bytes beyond which files do not grow unless [WithMaxFileSize] says otherwise.
+// DefaultMaxFileSize is the size in bytes beyond which files do not grow unless [WithMaxFileSize]
+// says otherwise.
 const DefaultMaxFileSize = 1 << 30
 
 // FS is an [afero.Fs] as a [vfs.FS]. See the package comment for what it adds.
@@ -27,8 +28,8 @@ type FS struct {
 
 	// keepsOpen: the store's handles outlive the name.
 	keepsOpen bool
-	// memory: the store is a MemMapFs, which takes "a" and "/a" for two files, lists fast, and has no times of its own
-	// for directories.
+	// memory: the store is a MemMapFs, which takes "a" and "/a" for two files, lists fast, and has
+	// no times of its own for directories.
 	memory bool
 
 	clock atomic.Pointer[clock.Clock]
@@ -43,9 +44,9 @@ type FS struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithMaxFileSize sets the largest size of a file in bytes; a write or a truncation beyond it is answered EFBIG.
-// Values below 1 mean no limit, which a store in memory does not survive when a guest asks for
-// a size of 1<<60.
+// WithMaxFileSize sets the largest size of a file in bytes; a write or a truncation beyond it is
+// answered EFBIG. Values below 1 mean no limit, which a store in memory does not survive when a
+// guest asks for a size of 1<<60.
 func WithMaxFileSize(n int64) Option {
 	return func(f *FS) {
 		if n < 1 {
@@ -55,7 +56,8 @@ func WithMaxFileSize(n int64) Option {
 	}
 }
 
-// WithReadOnly makes every change answer EROFS. A store made by [afero.NewReadOnlyFs] needs no such option.
+// WithReadOnly makes every change answer EROFS. A store made by [afero.NewReadOnlyFs] needs no such
+// option.
 func WithReadOnly() Option { return func(f *FS) { f.readOnly = true } }
 
 // WithRoot makes the directory dir of the store the root, instead of the store's own "/".
@@ -85,15 +87,16 @@ func New(store afero.Fs, opts ...Option) *FS {
 // Root returns the root directory.
 func (f *FS) Root() vfs.Node { return f.root }
 
-// Attach gives the file system the clock from which it takes times. Before that it uses the system's.
+// Attach gives the file system the clock from which it takes times. Before that it uses the
+// system's.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil {
 		f.clock.CompareAndSwap(nil, &env.Clock)
 	}
 }
 
-// UsesMachine implements [vfs.MachineUser]. A store uses the machine if it is a [vfs.MachineUser] that says so, or if its root opens
-// as an [os.File], through any of afero's own wrappers.
+// UsesMachine implements [vfs.MachineUser]. A store uses the machine if it is a [vfs.MachineUser]
+// that says so, or if its root opens as an [os.File], through any of afero's own wrappers.
 func (f *FS) UsesMachine() bool {
 	if m, ok := f.store.(vfs.MachineUser); ok {
 		return m.UsesMachine()

@@ -24,7 +24,8 @@ type inode struct {
 	at place
 	// links are further names, kept in the adapter only.
 	links []place
-	// info is what the store said of the file when last asked; it tells a replaced file from the old one.
+	// info is what the store said of the file when last asked; it tells a replaced file from the
+	// old one.
 	info os.FileInfo
 	// hidden is the path below which an unlinked file stands until it is closed.
 	hidden string
@@ -79,8 +80,8 @@ func (n *inode) look(fi os.FileInfo) {
 	}
 }
 
-// stamp makes mtim and ctim now and tells the store, one that has times of its own only when somebody asks. FS.mu is
-// held.
+// stamp makes mtim and ctim now and tells the store, one that has times of its own only when
+// somebody asks. FS.mu is held.
 func (n *inode) stamp(now int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

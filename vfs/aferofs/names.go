@@ -57,7 +57,8 @@ func (f *FS) readlink(path string) (string, error) {
 	return t, translate(err)
 }
 
-// vacant prepares for a new name: it checks the name, the directory, and that nothing is there. FS.mu is held.
+// vacant prepares for a new name: it checks the name, the directory, and that nothing is there.
+// FS.mu is held.
 func (d *dir) vacant(name string) error {
 	if err := d.alive(); err != nil {
 		return err
@@ -88,7 +89,8 @@ func (d *dir) begin(names ...string) error {
 	return nil
 }
 
-// made adopts what was just made in the store and gives it and the directory their times. FS.mu is held.
+// made adopts what was just made in the store and gives it and the directory their times. FS.mu is
+// held.
 func (d *dir) made(name string) (vfs.Node, error) {
 	p := place{dir: d, name: name}
 	fi, err := d.fs.lstat(p.path())
@@ -163,8 +165,9 @@ func (d *dir) Symlink(name, target string) (vfs.Node, error) {
 	return l, nil
 }
 
-// symlink tries to make a link in the store and reports whether it did. BasePathFs, for one, changes
-// the target into a path of the host: such links are taken away again and kept in the adapter.
+// symlink tries to make a link in the store and reports whether it did. BasePathFs, for one,
+// changes the target into a path of the host: such links are taken away again and kept in the
+// adapter.
 func (f *FS) symlink(target, path string) (bool, error) {
 	l, ok := f.store.(afero.Linker)
 	if f.nolinks || !ok {
@@ -390,8 +393,8 @@ func (d *dir) clear(dst, src *entry) error {
 	return d.drop(dst)
 }
 
-// move renames a name to one where nothing stands but perhaps a file to be replaced; old, if not nil, is or was the
-// entry there. FS.mu is held.
+// move renames a name to one where nothing stands but perhaps a file to be replaced; old, if not
+// nil, is or was the entry there. FS.mu is held.
 func (d *dir) move(src *entry, t *dir, newName string, old *entry) error {
 	n := src.node.in()
 	p := place{dir: t, name: strings.Clone(newName)}

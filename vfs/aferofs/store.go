@@ -43,7 +43,8 @@ func join(dir, name string) string {
 	return dir + sep + name
 }
 
-// checkName refuses what is not one name. Windows takes more characters for separators than guests do.
+// checkName refuses what is not one name. Windows takes more characters for separators than guests
+// do.
 func checkName(name string) error {
 	switch {
 	case name == "" || name == "." || name == "..":
@@ -63,7 +64,8 @@ type place struct {
 	rel  bool // stored without the leading separator (FS.memory)
 }
 
-// path returns the path in one piece: a guest can make trees so deep that the paths of all directories on the way are much more.
+// path returns the path in one piece: a guest can make trees so deep that the paths of all
+// directories on the way are much more.
 func (p place) path() string {
 	base, size := p.name, 0
 	for at := p; !at.rel; at = at.dir.at {
@@ -168,7 +170,8 @@ func typeOf(fi os.FileInfo) filetype {
 	return wasip1.FiletypeUnknown
 }
 
-// same reports whether two infos of one type may be of one file: false only where the store can tell.
+// same reports whether two infos of one type may be of one file: false only where the store can
+// tell.
 func same(a, b os.FileInfo) bool {
 	if a == nil || b == nil {
 		return true
@@ -192,7 +195,8 @@ func translate(err error) error {
 	case err == nil:
 		return nil
 	case err == syscall.EPERM:
-		// This is how afero's read-only file systems refuse. The system's own EPERM comes in a PathError.
+		// This is how afero's read-only file systems refuse. The system's own EPERM comes in a
+		// PathError.
 		return wasip1.EROFS
 	case errors.Is(err, afero.ErrFileClosed), errors.Is(err, mem.ErrFileClosed):
 		return wasip1.EBADF

@@ -1,5 +1,5 @@
-// Package archive fills a file system and writes it out: from a map, a tar, a zip, an [io/fs.FS] or a
-// directory of the host; to a tar or a directory of the host. It works on any [vfs.FS].
+// Package archive fills a file system and writes it out: from a map, a tar, a zip, an [io/fs.FS] or
+// a directory of the host; to a tar or a directory of the host. It works on any [vfs.FS].
 //
 //	fsys := memfs.New()
 //	if err := archive.FromTar(fsys, r); err != nil { ... }
@@ -8,25 +8,28 @@
 //
 // # In
 //
-// What is read is not trusted. Names are made relative to the root; one with ".." in it is refused, and so is one that leads
-// through a symbolic link, whoever made that. A symbolic link that leads out of the tree is
-// refused unless [WithLinksOut] says otherwise. A size that an archive states is believed only if it is too large: that refuses
-// the entry before any of it is read. Content is counted as it comes. Missing directories are made with mode 0755. An entry
-// replaces the file or link that is there; a directory stays, with what is in it.
+// What is read is not trusted. Names are made relative to the root; one with ".." in it is refused,
+// and so is one that leads through a symbolic link, whoever made that. A symbolic link that leads
+// out of the tree is refused unless [WithLinksOut] says otherwise. A size that an archive states is
+// believed only if it is too large: that refuses the entry before any of it is read. Content is
+// counted as it comes. Missing directories are made with mode 0755. An entry replaces the file or
+// link that is there; a directory stays, with what is in it.
 //
 // Modes and modification times are kept; owners are not. Hard links stay links, zeros
 // become holes.
 //
 // # Out
 //
-// Identical trees give identical tars, byte for byte: entries are sorted, headers have one format and hold the name, type, mode,
-// size, modification time and link target. Files that change meanwhile are an error.
+// Identical trees give identical tars, byte for byte: entries are sorted, headers have one format
+// and hold the name, type, mode, size, modification time and link target. Files that change
+// meanwhile are an error.
 //
 // # Limits
 //
-// Defaults: FromTar, FromZip and FromFS take [DefaultMaxBytes] and [DefaultMaxEntries]; FromMap and FromDir have no limit; ToTar
-// and ToDir write at most [DefaultMaxWritten] bytes. [WithMaxBytes] and [WithMaxEntries] replace them. What takes long goes in
-// pieces of an entry or 64 KiB, between which the context of [WithContext] ends it.
+// Defaults: FromTar, FromZip and FromFS take [DefaultMaxBytes] and [DefaultMaxEntries]; FromMap and
+// FromDir have no limit; ToTar and ToDir write at most [DefaultMaxWritten] bytes. [WithMaxBytes]
+// and [WithMaxEntries] replace them. What takes long goes in pieces of an entry or 64 KiB, between
+// which the context of [WithContext] ends it.
 //
 // Every error names the entry it is about, and wraps a cause for [errors.Is].
 package archive
@@ -58,14 +61,15 @@ type config struct {
 	noDevices  bool
 }
 
-// What is read from somebody's archive, and what is written of a tree, unless an option says otherwise.
+// What is read from somebody's archive, and what is written of a tree, unless an option says
+// otherwise.
 const (
 	// DefaultMaxBytes is how many bytes of content FromTar, FromZip and FromFS take. Holes count.
 	DefaultMaxBytes = 1 << 30
 	// DefaultMaxEntries is how many entries FromTar, FromZip and FromFS take.
 	DefaultMaxEntries = 1 << 20
-	// DefaultMaxWritten is how many bytes of content ToTar and ToDir write. Holes count: a guest can make a file seem to have
-	// 1<<62 bytes.
+	// DefaultMaxWritten is how many bytes of content ToTar and ToDir write. Holes count: a guest
+	// can make a file seem to have 1<<62 bytes.
 	DefaultMaxWritten = 64 << 30
 )
 
@@ -89,12 +93,12 @@ func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = max(n,
 // WithMaxEntries refuses what has more than n entries, with ENOSPC.
 func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = max(n, 0) } }
 
-// WithLinksOut allows symbolic links with absolute targets and targets that lead above the root. Guests are kept
-// inside all the same; whoever follows such links on a host is not.
+// WithLinksOut allows symbolic links with absolute targets and targets that lead above the root.
+// Guests are kept inside all the same; whoever follows such links on a host is not.
 func WithLinksOut() Option { return func(c *config) { c.linksOut = true } }
 
-// WithoutDevices leaves out of ToTar and ToDir what is neither a regular file, a directory nor a link: the /dev of the default world,
-// say. Without it, such an entry is ENOTSUP.
+// WithoutDevices leaves out of ToTar and ToDir what is neither a regular file, a directory nor a
+// link: the /dev of the default world, say. Without it, such an entry is ENOTSUP.
 func WithoutDevices() Option { return func(c *config) { c.noDevices = true } }
 
 func newConfig(maxBytes, maxEntries int64, opts []Option) config {
@@ -147,8 +151,8 @@ type builder struct {
 	dirs    []dirAttr
 }
 
-// dirAttr is what a directory gets when nothing more is added to it: that would change its time, and its mode may
-// forbid it.
+// dirAttr is what a directory gets when nothing more is added to it: that would change its time,
+// and its mode may forbid it.
 type dirAttr struct {
 	name  string
 	mode  fs.FileMode
@@ -259,7 +263,8 @@ func (b *builder) leave(d vfs.Directory) {
 	}
 }
 
-// in calls f with the directory that name is in, in which there is nothing but perhaps a directory of that name.
+// in calls f with the directory that name is in, in which there is nothing but perhaps a directory
+// of that name.
 func (b *builder) in(name string, f func(d vfs.Directory, base string) error) error {
 	parts, err := split(name)
 	if err != nil {
@@ -355,7 +360,8 @@ func (b *builder) fill(n vfs.Node, r io.Reader) error {
 	return err
 }
 
-// copy writes all of r but the blocks of zeros. It returns how much there was, and where the last write ended.
+// copy writes all of r but the blocks of zeros. It returns how much there was, and where the last
+// write ended.
 func (b *builder) copy(f vfs.File, r io.Reader) (size, written int64, err error) {
 	if b.buf == nil {
 		b.buf = make([]byte, blockSize)

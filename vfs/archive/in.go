@@ -14,8 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// FromTar adds the entries of a tar, not compressed, in their order. Entries that are neither regular files, directories
-// nor links are ENOTSUP.
+// FromTar adds the entries of a tar, not compressed, in their order. Entries that are neither
+// regular files, directories nor links are ENOTSUP.
 func FromTar(fsys vfs.FS, r io.Reader, opts ...Option) error {
 	b, err := newBuilder(fsys, newConfig(DefaultMaxBytes, DefaultMaxEntries, opts))
 	if err != nil {
@@ -156,8 +156,8 @@ func (b *builder) fsEntry(src fs.FS, name string, d fs.DirEntry, first map[any]s
 	}
 }
 
-// FromDir adds all of a directory of the host. Symbolic links are kept, never followed; hard links are kept where
-// the host tells of them.
+// FromDir adds all of a directory of the host. Symbolic links are kept, never followed; hard links
+// are kept where the host tells of them.
 func FromDir(fsys vfs.FS, dir string, opts ...Option) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

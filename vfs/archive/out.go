@@ -15,8 +15,9 @@ import (
 )
 
 // ToTar writes all of a file system as a tar in PAX format. Entries that are neither regular files,
-// directories nor links are ENOTSUP, unless [WithoutDevices] leaves them out; a name longer than vfs.MaxPath is ENAMETOOLONG. A tar has no holes: at
-// most [DefaultMaxWritten] bytes of content are written, unless [WithMaxBytes] says otherwise.
+// directories nor links are ENOTSUP, unless [WithoutDevices] leaves them out; a name longer than
+// vfs.MaxPath is ENAMETOOLONG. A tar has no holes: at most [DefaultMaxWritten] bytes of content are
+// written, unless [WithMaxBytes] says otherwise.
 func ToTar(fsys vfs.FS, w io.Writer, opts ...Option) error {
 	tw := tar.NewWriter(w)
 	if err := walk(fsys, &tarSink{w: tw}, newConfig(DefaultMaxWritten, unlimited, opts)); err != nil {
@@ -28,9 +29,10 @@ func ToTar(fsys vfs.FS, w io.Writer, opts ...Option) error {
 	return nil
 }
 
-// ToDir writes all of a file system into a directory of the host, which is made if it is not there. A file
-// that is there already is EEXIST; directories may be. Nothing is written outside of it whatever links there are, and symbolic
-// links that lead out are refused with EPERM unless [WithLinksOut] says otherwise.
+// ToDir writes all of a file system into a directory of the host, which is made if it is not there.
+// A file that is there already is EEXIST; directories may be. Nothing is written outside of it
+// whatever links there are, and symbolic links that lead out are refused with EPERM unless
+// [WithLinksOut] says otherwise.
 func ToDir(fsys vfs.FS, dir string, opts ...Option) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("archive: %w", err)

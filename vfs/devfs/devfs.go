@@ -24,7 +24,8 @@ type FS struct {
 // Option is an option of [New].
 type Option func(*FS)
 
-// WithStreams adds stdin, stdout and stderr. They are not closed when a guest closes the file; one that is nil is left out.
+// WithStreams adds stdin, stdout and stderr. They are not closed when a guest closes the file; one
+// that is nil is left out.
 func WithStreams(stdin, stdout, stderr vfs.Stream) Option {
 	return func(f *FS) {
 		nodes := new([3]streamNode)
@@ -134,7 +135,8 @@ func (h header) attr(t wasip1.Filetype, mode fs.FileMode) vfs.Attr {
 	return vfs.Attr{Ino: h.ino, Type: t, Mode: mode, Nlink: 1, Atim: h.born, Mtim: h.born, Ctim: h.born}
 }
 
-// mustPut puts one of the package's own names into the root of a file system that nobody else knows yet.
+// mustPut puts one of the package's own names into the root of a file system that nobody else knows
+// yet.
 func (f *FS) mustPut(name string, node vfs.Node) {
 	if f.root.names[name] != nil {
 		panic("devfs: " + name + " twice")
@@ -156,8 +158,8 @@ func (f *FS) add(path string, make func(header) vfs.Node) error {
 	return nil
 }
 
-// find returns the directory that path lies in and its last component. It locks f.mu, and leaves it locked where
-// there is no error.
+// find returns the directory that path lies in and its last component. It locks f.mu, and leaves it
+// locked where there is no error.
 func (f *FS) find(path string, create bool) (*directory, string, error) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	for _, name := range parts {
@@ -188,8 +190,9 @@ func (f *FS) find(path string, create bool) (*directory, string, error) {
 	return dir, strings.Clone(parts[len(parts)-1]), nil
 }
 
-// AddFunc adds a file whose content is what content returns each time that it is opened; it must not call back into the FS. Its size is
-// that of the content that was asked for last, 0 before. Guests can only read it.
+// AddFunc adds a file whose content is what content returns each time that it is opened; it must
+// not call back into the FS. Its size is that of the content that was asked for last, 0 before.
+// Guests can only read it.
 //
 // Errors: EEXIST, ENOTDIR, EINVAL, ENAMETOOLONG.
 func (f *FS) AddFunc(path string, content func() ([]byte, error)) error {
@@ -201,13 +204,14 @@ func (f *FS) AddFile(path string, file File) error {
 	return f.add(path, func(h header) vfs.Node { return &hostFile{h, file} })
 }
 
-// AddStream adds a device that is s, which is not closed when a guest closes the file. Errors: as AddFunc.
+// AddStream adds a device that is s, which is not closed when a guest closes the file. Errors: as
+// AddFunc.
 func (f *FS) AddStream(path string, s vfs.Stream) error {
 	return f.add(path, func(h header) vfs.Node { return &streamNode{header: h, stream: s} })
 }
 
-// AddOpener adds a file of type t that open makes a stream for each time that it is opened; it is closed with the descriptor. What
-// open answers is the answer to path_open. Errors: as AddFunc.
+// AddOpener adds a file of type t that open makes a stream for each time that it is opened; it is
+// closed with the descriptor. What open answers is the answer to path_open. Errors: as AddFunc.
 func (f *FS) AddOpener(path string, t wasip1.Filetype, open func(vfs.OpenMode) (vfs.Stream, error)) error {
 	return f.add(path, func(h header) vfs.Node { return &opener{h, t, open} })
 }

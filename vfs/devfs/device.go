@@ -33,7 +33,8 @@ func (d *device) Attr() (vfs.Attr, error) {
 	return d.attr(wasip1.FiletypeCharacterDevice, fs.ModeDevice|fs.ModeCharDevice|0o666), nil
 }
 
-// SetAttr implements [vfs.Node]: times of a device are nobody's concern, as those of /dev/null are not for "touch".
+// SetAttr implements [vfs.Node]: times of a device are nobody's concern, as those of /dev/null are
+// not for "touch".
 func (d *device) SetAttr(set vfs.SetAttr) error {
 	if set.Mask&vfs.SetSize != 0 {
 		return wasip1.EINVAL

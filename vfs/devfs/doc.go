@@ -1,5 +1,6 @@
-// Package devfs is files that the host makes: the devices of /dev, files whose content a function returns, and files
-// that are wholly an object of the embedder's. An embedder builds a virtual /dev, /proc or /sys of them.
+// Package devfs is files that the host makes: the devices of /dev, files whose content a function
+// returns, and files that are wholly an object of the embedder's. An embedder builds a virtual
+// /dev, /proc or /sys of them.
 //
 //	dev := devfs.New(devfs.WithStreams(stdin, stdout, stderr))
 //	proc := devfs.Empty()
@@ -8,9 +9,11 @@
 //	ns.Mount("/dev", dev)
 //	ns.Mount("/proc", proc)
 //
-// Guests can open what is there, and nothing else: they make, remove and rename nothing (EROFS). What is written to a file
-// goes to its object. Host code adds and removes files at any time; what is open stays open.
+// Guests can open what is there, and nothing else: they make, remove and rename nothing (EROFS).
+// What is written to a file goes to its object. Host code adds and removes files at any time; what
+// is open stays open.
 //
-// Times of files that have none of their own are the time at which they were added, on the Host's clock; randomness comes from the Host's
-// source ([vfs.Env]). Without an Env reading random is EIO: a guest never gets randomness that was not chosen.
+// Times of files that have none of their own are the time at which they were added, on the Host's
+// clock; randomness comes from the Host's source ([vfs.Env]). Without an Env reading random is EIO:
+// a guest never gets randomness that was not chosen.
 package devfs

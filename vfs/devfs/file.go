@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// File is a file that is an object of the embedder's. Its methods are called by many goroutines at once.
+// File is a file that is an object of the embedder's. Its methods are called by many goroutines at
+// once.
 type File interface {
 	// ReadAt and WriteAt are as in [vfs.File].
 	io.ReaderAt
@@ -19,7 +20,8 @@ type File interface {
 	// Attr returns size, mode and times. Inode, type and number of links are set by the FS.
 	Attr() (vfs.Attr, error)
 
-	// SetAttr changes size, mode or times; EROFS where that cannot be. It is also called to cut the file when it is opened.
+	// SetAttr changes size, mode or times; EROFS where that cannot be. It is also called to cut the
+	// file when it is opened.
 	SetAttr(vfs.SetAttr) error
 }
 

@@ -8,8 +8,9 @@ import (
 
 var _ vfs.Forker = (*FS)(nil)
 
-// ForkFS implements [vfs.Forker]. The copy of stdin, stdout and stderr is the stream that s has as [vfs.StandardStream] 0, 1 and
-// 2. Other streams, functions and objects of the embedder serve both. Randomness and clock are those of where the copy is mounted.
+// ForkFS implements [vfs.Forker]. The copy of stdin, stdout and stderr is the stream that s has as
+// [vfs.StandardStream] 0, 1 and 2. Other streams, functions and objects of the embedder serve both.
+// Randomness and clock are those of where the copy is mounted.
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Each opening of an opener's file is a stream of its own; what the opener answers is the error of the opening.
+// Each opening of an opener's file is a stream of its own; what the opener answers is the error of
+// the opening.
 func TestAddOpener(t *testing.T) {
 	dev := devfs.Empty()
 	opened := 0

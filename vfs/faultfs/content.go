@@ -107,7 +107,8 @@ func (f *FS) resize(n *node, size int64, do func() error) error {
 	return do()
 }
 
-// synced makes the content of an open file durable, and where names follow it those that the file has.
+// synced makes the content of an open file durable, and where names follow it those that the file
+// has.
 func (t *tracker) synced(o *open) error {
 	if t == nil {
 		return nil
@@ -157,7 +158,8 @@ func (f *inode) durable(n vfs.RegularFile, a vfs.Attr) ([]byte, error) {
 // sector is what a disk writes as a whole.
 const sector = 512
 
-// survives reports whether a sector of a file that was written and not synced is on the disk when power goes.
+// survives reports whether a sector of a file that was written and not synced is on the disk when
+// power goes.
 type survives func(number int64) bool
 
 // torn draws which sectors of a file survive.
@@ -215,7 +217,8 @@ func (u *unsynced) revert(r *vfs.Root, path string, s survives) error {
 	return errors.Join(err, f.Close())
 }
 
-// grown returns how long the file is that grew: to the end of the last sector that survives. Others are zero.
+// grown returns how long the file is that grew: to the end of the last sector that survives. Others
+// are zero.
 func (u *unsynced) grown(f *vfs.OpenFile, now int64, s survives) (size int64, err error) {
 	size = u.size
 	for from := u.size; from < now; from = (from/sector + 1) * sector {

@@ -10,8 +10,9 @@ import (
 
 var _ vfs.Forker = (*FS)(nil)
 
-// ForkFS implements [vfs.Forker]. In the fork rules go on with the counts and the random numbers that they have here, and what is not
-// durable yet is the same: with [WithDurability] a fork costs what that is.
+// ForkFS implements [vfs.Forker]. In the fork rules go on with the counts and the random numbers
+// that they have here, and what is not durable yet is the same: with [WithDurability] a fork costs
+// what that is.
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.track.lock()
 	defer f.track.unlock()

@@ -29,7 +29,8 @@ type FS struct {
 
 	appending sync.Mutex // for files that cannot append by themselves
 
-	// off says that the power is off. Openings of an earlier generation are from before it went off.
+	// off says that the power is off. Openings of an earlier generation are from before it went
+	// off.
 	off        atomic.Bool
 	generation atomic.Uint64
 	track      *tracker
@@ -48,11 +49,12 @@ type active struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithDir says where guests see the root, so that patterns can be their paths: with At("/data") the file f in the root is
-// /data/f.
+// WithDir says where guests see the root, so that patterns can be their paths: with At("/data") the
+// file f in the root is /data/f.
 func WithDir(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
 
-// WithSeed sets the seed that probabilities and wrong bits are drawn from; each rule has its own numbers.
+// WithSeed sets the seed that probabilities and wrong bits are drawn from; each rule has its own
+// numbers.
 func WithSeed(n uint64) Option { return func(f *FS) { f.seed = n } }
 
 // WithSleep sets how a delay waits.
@@ -63,8 +65,9 @@ func WithDurability() Option {
 	return func(f *FS) { f.track = newTracker(f.fs) }
 }
 
-// WithStrictDurability is WithDurability with no more than POSIX promises: a name is durable once its directory was synced, and
-// neither by a sync of the file nor by a rename. It finds programs that forget to sync a directory.
+// WithStrictDurability is WithDurability with no more than POSIX promises: a name is durable once
+// its directory was synced, and neither by a sync of the file nor by a rename. It finds programs
+// that forget to sync a directory.
 func WithStrictDurability() Option {
 	return func(f *FS) {
 		f.track = newTracker(f.fs)
@@ -72,9 +75,10 @@ func WithStrictDurability() Option {
 	}
 }
 
-// WithTornWrites lets some of what was written and not synced survive a loss of power: each sector of 512 bytes does or does not, drawn
-// from the seed, as where a disk writes in an order of its own. Without it all that was not synced is lost. It finds programs that take
-// a record for whole because its beginning is there. Files whose last name was removed, and names, are as without it.
+// WithTornWrites lets some of what was written and not synced survive a loss of power: each sector
+// of 512 bytes does or does not, drawn from the seed, as where a disk writes in an order of its
+// own. Without it all that was not synced is lost. It finds programs that take a record for whole
+// because its beginning is there. Files whose last name was removed, and names, are as without it.
 func WithTornWrites() Option { return func(f *FS) { f.tear = true } }
 
 // New returns fsys with faults. Errors: a rule that says nothing sensible, see [Rule.Validate].
@@ -167,7 +171,8 @@ type outcome struct {
 	corrupt []*active
 }
 
-// fire finds out what the rules say of a call, waits if they say so, and returns the error that takes its place.
+// fire finds out what the rules say of a call, waits if they say so, and returns the error that
+// takes its place.
 func (f *FS) fire(ev event, paths ...string) (outcome, error) {
 	if f.off.Load() {
 		return outcome{}, wasip1.EIO

@@ -17,7 +17,8 @@ type node struct {
 	fs    *FS
 	path  string
 	known *inode // where durability is tracked
-	// fresh says that the file was just made: the opening that follows belongs to the same path_open.
+	// fresh says that the file was just made: the opening that follows belongs to the same
+	// path_open.
 	fresh atomic.Bool
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Without rules there is nothing to look for on the way, so that a file system which waits for its faults costs nothing.
+// Without rules there is nothing to look for on the way, so that a file system which waits for its
+// faults costs nothing.
 
 // plain reports whether paths may be resolved below, where no rule sees it.
 func (f *FS) plain() bool {
@@ -18,8 +19,8 @@ func (f *FS) plain() bool {
 	return len(f.rules) == 0 && f.track == nil && !f.off.Load()
 }
 
-// OpenPath opens a path in one step as long as there are no rules. Errors: ENOSYS otherwise, and where the file system below
-// has no such call.
+// OpenPath opens a path in one step as long as there are no rules. Errors: ENOSYS otherwise, and
+// where the file system below has no such call.
 func (d *dir) OpenPath(name string, follow bool, flags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 	if !d.fs.plain() {
 		return nil, nil, wasip1.ENOSYS
@@ -38,7 +39,8 @@ func (d *dir) OpenPath(name string, follow bool, flags wasip1.Oflags, mode vfs.O
 	return w, o, nil
 }
 
-// AttrPath returns the attributes of what a path stands for as long as there are no rules. Errors: as OpenPath.
+// AttrPath returns the attributes of what a path stands for as long as there are no rules. Errors:
+// as OpenPath.
 func (d *dir) AttrPath(name string, follow bool) (vfs.Attr, error) {
 	if !d.fs.plain() {
 		return vfs.Attr{}, wasip1.ENOSYS

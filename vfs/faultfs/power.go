@@ -10,8 +10,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// CutPower takes everything back that is not durable, and makes all calls answer EIO until [FS.RestorePower]. Errors:
-// ENOTSUP without [WithDurability]; what the file system below says to the changes that take things back.
+// CutPower takes everything back that is not durable, and makes all calls answer EIO until
+// [FS.RestorePower]. Errors: ENOTSUP without [WithDurability]; what the file system below says to
+// the changes that take things back.
 func (f *FS) CutPower() error {
 	t := f.track
 	if t == nil {
@@ -46,8 +47,9 @@ func (f *FS) begin() error {
 	return nil
 }
 
-// revert makes the file system what is durable. Contents come first, while files are where they are known to be; then the
-// changes of names are taken back, the last one first, each where it is by then.
+// revert makes the file system what is durable. Contents come first, while files are where they are
+// known to be; then the changes of names are taken back, the last one first, each where it is by
+// then.
 func (t *tracker) revert(torn func(ino uint64) survives) error {
 	r, err := vfs.NewRoot(t.fs)
 	if err != nil {

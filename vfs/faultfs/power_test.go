@@ -123,8 +123,8 @@ func TestPowerTakesBackEverythingNotSynced(t *testing.T) {
 }
 
 func TestWhatIsDurable(t *testing.T) {
-	// Each word is a change: a name is made a directory (d/), or with =TEXT a file, >NAME renames and &NAME links it, - removes it,
-	// ! syncs it.
+	// Each word is a change: a name is made a directory (d/), or with =TEXT a file, >NAME renames
+	// and &NAME links it, - removes it, ! syncs it.
 	for _, c := range []struct {
 		do     string
 		want   string // of the files and directories after power was lost
@@ -267,7 +267,8 @@ func TestSyncOfAFileWithoutNames(t *testing.T) {
 	}
 }
 
-// Whatever was changed before: what is synced last is there with its content, at the name that it had.
+// Whatever was changed before: what is synced last is there with its content, at the name that it
+// had.
 func TestRandomSyncs(t *testing.T) {
 	names := []string{"a", "b", "c", "a/a", "a/b", "b/a", "b/c", "a/b/a", "c/c/c"}
 	for seed := range uint64(400) {
@@ -327,7 +328,8 @@ func TestRandomSyncs(t *testing.T) {
 	}
 }
 
-// A journal that syncs before it renames loses nothing that it has renamed, wherever the power goes; one that does not is caught.
+// A journal that syncs before it renames loses nothing that it has renamed, wherever the power
+// goes; one that does not is caught.
 func TestJournal(t *testing.T) {
 	commits := func(w *world, sync bool) (done int) {
 		for i := 1; i <= 20; i++ {

@@ -15,12 +15,14 @@ import (
 type Rule struct {
 	// Op is an operation (see [Operations]), or "*" for all.
 	Op string
-	// Path is a pattern for the whole path, such as "/data/*". "*", "?" and "[...]" match within a name as in [path.Match]; "**"
-	// matches any number of names, none included; "", "*" and "**" alone match everything.
+	// Path is a pattern for the whole path, such as "/data/*". "*", "?" and "[...]" match within a
+	// name as in [path.Match]; "**" matches any number of names, none included; "", "*" and "**"
+	// alone match everything.
 	Path string
 
-	// Nth, if not 0, says that only the nth call that matches is meant, counting from 1; From, if not 0, that one and all later
-	// ones; Every, if not 0, each Every-th one. They and Probability exclude each other.
+	// Nth, if not 0, says that only the nth call that matches is meant, counting from 1; From, if
+	// not 0, that one and all later ones; Every, if not 0, each Every-th one. They and Probability
+	// exclude each other.
 	Nth, From, Every int
 	// Probability, if not 0, is that with which a call is meant, up to 1.
 	Probability float64
@@ -64,8 +66,8 @@ const (
 	evAll = evPathOpen<<1 - 1
 )
 
-// operations has the names that a rule can have: those of the operations of a file system, then those of the functions of
-// preview1 that lead to them.
+// operations has the names that a rule can have: those of the operations of a file system, then
+// those of the functions of preview1 that lead to them.
 var operations = [...]struct {
 	name string
 	ev   event
@@ -84,9 +86,10 @@ var operations = [...]struct {
 	{"path_rename", evRename}, {"path_symlink", evSymlink}, {"path_unlink_file", evUnlink},
 }
 
-// Operations returns the names that [Rule.Op] can have. The functions of preview1 stand for the operations of a file
-// system that they lead to: fd_read and fd_pread are both "read". path_open is the opening of a regular file, once,
-// also where it creates it. "attr" happens in many other functions too.
+// Operations returns the names that [Rule.Op] can have. The functions of preview1 stand for the
+// operations of a file system that they lead to: fd_read and fd_pread are both "read". path_open is
+// the opening of a regular file, once, also where it creates it. "attr" happens in many other
+// functions too.
 func Operations() []string {
 	names := make([]string, len(operations))
 	for i, o := range operations {
@@ -139,10 +142,10 @@ func (r Rule) Validate() error {
 //
 //	OPERATION[:PATTERN][:CONDITION]:EFFECT[:EFFECT…]
 //
-// which is the language of virt.ParseFault, with further effects. A pattern begins with /, * or <. Conditions: nth=N, from=N,
-// every=N, p=PROBABILITY; they exclude each other. Effects: EIO (or any errno), short=BYTES,
-// delay=DURATION (as [time.ParseDuration] has it), corrupt or corrupt=BITS, and powerloss. A colon in a pattern is
-// written \: there.
+// which is the language of virt.ParseFault, with further effects. A pattern begins with /, * or <.
+// Conditions: nth=N, from=N, every=N, p=PROBABILITY; they exclude each other. Effects: EIO (or any
+// errno), short=BYTES, delay=DURATION (as [time.ParseDuration] has it), corrupt or corrupt=BITS,
+// and powerloss. A colon in a pattern is written \: there.
 //
 //	path_open:/data/*:nth=3:EIO
 //	fd_write:/log/**:p=0.01:short=1

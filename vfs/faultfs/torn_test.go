@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
-// With torn writes each sector is what was synced, what was written, or, where the file grew, zero; what was synced alone stays; the
-// seed decides.
+// With torn writes each sector is what was synced, what was written, or, where the file grew, zero;
+// what was synced alone stays; the seed decides.
 func TestTornWrites(t *testing.T) {
 	const sector = 512
 	run := func(seed uint64, synced, written int) []byte {

@@ -11,7 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// tracker knows what is not durable yet: contents, and changes of names. A nil tracker does nothing.
+// tracker knows what is not durable yet: contents, and changes of names. A nil tracker does
+// nothing.
 type tracker struct {
 	fs     vfs.FS
 	strict bool
@@ -63,7 +64,8 @@ func (c *change) String() string {
 	return fmt.Sprintf("the removal of %q", c.at.name)
 }
 
-// touches reports whether a change is about a name, in reports whether it is about one in a directory.
+// touches reports whether a change is about a name, in reports whether it is about one in a
+// directory.
 func (c *change) touches(s spot) bool { return c.at == s || c.kind == moved && c.to == s }
 func (c *change) in(d *inode) bool    { return c.at.dir == d || c.kind == moved && c.to.dir == d }
 
@@ -216,7 +218,8 @@ func (t *tracker) removed(l *loss) {
 	}
 }
 
-// renamed notes that what is moved stands at a new name, and that lost, if not nil, has gone from there.
+// renamed notes that what is moved stands at a new name, and that lost, if not nil, has gone from
+// there.
 func (t *tracker) renamed(from, lost *loss, d *dir, name string) {
 	if t == nil || from == nil || lost != nil && lost.f == from.f {
 		return
@@ -241,9 +244,9 @@ func (t *tracker) syncedDir(d *dir) {
 	}
 }
 
-// commit makes changes of names durable, and with them those without which they could not be: earlier ones of the same
-// names, those that gave the directories above the names that they have, and all in directories that are removed. mu
-// is held.
+// commit makes changes of names durable, and with them those without which they could not be:
+// earlier ones of the same names, those that gave the directories above the names that they have,
+// and all in directories that are removed. mu is held.
 func (t *tracker) commit(want func(*change) bool) {
 	durable := make([]bool, len(t.log))
 	var todo []int

@@ -4,20 +4,21 @@ import "slices"
 
 // cookieFar is where the cookies of positions that are kept in a table begin.
 //
-// Kernels give any 64 bits as a position in a directory: ext4's is a hash of 63 bits. Of a cookie a C program keeps
-// 31 bits (wasi-libc: telldir), so only positions that are small are their own cookies. The others are
-// numbered.
+// Kernels give any 64 bits as a position in a directory: ext4's is a hash of 63 bits. Of a cookie a
+// C program keeps 31 bits (wasi-libc: telldir), so only positions that are small are their own
+// cookies. The others are numbered.
 const cookieFar = 1 << 29
 
 // cookieStray is how many positions the index of a cookieTable holds.
 const cookieStray = 1 << 16
 
-// cookieTable maps positions to cookies and back, each position to one cookie as long as it is known.
+// cookieTable maps positions to cookies and back, each position to one cookie as long as it is
+// known.
 //
-// File systems that hash give positions in rising order: those are appended, and found by binary search
-// when the directory is read again. Only names that came later go through the index. A guest that
-// makes and removes names for ever fills the index; then a new generation begins, and the one before the
-// last is forgotten.
+// File systems that hash give positions in rising order: those are appended, and found by binary
+// search when the directory is read again. Only names that came later go through the index. A guest
+// that makes and removes names for ever fills the index; then a new generation begins, and the one
+// before the last is forgotten.
 type cookieTable struct {
 	base   uint64 // number of the first of cur
 	cur    []int64

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// desc is a descriptor of the machine that is closed when nobody uses it any more: one thread's close can
-// never make another thread's call meet a number that the machine has given to a new file.
+// desc is a descriptor of the machine that is closed when nobody uses it any more: one thread's
+// close can never make another thread's call meet a number that the machine has given to a new
+// file.
 type desc struct {
 	fd   int
 	refs atomic.Int32 // holders and running calls; 0 is closed, for good

@@ -250,8 +250,8 @@ func randomStep(r *rand.Rand) step {
 	return s
 }
 
-// TestMemfsAnswersAsTheMachineDoes makes the same calls of a file system in memory and of a directory of the machine: what is
-// answered, and what is read, must be the same.
+// TestMemfsAnswersAsTheMachineDoes makes the same calls of a file system in memory and of a
+// directory of the machine: what is answered, and what is read, must be the same.
 func TestMemfsAnswersAsTheMachineDoes(t *testing.T) {
 	rounds := uint64(100)
 	if testing.Short() {
@@ -264,7 +264,8 @@ func TestMemfsAnswersAsTheMachineDoes(t *testing.T) {
 	}
 }
 
-// alsoRight reports whether POSIX has both answers, and only the order in which a kernel looks decides.
+// alsoRight reports whether POSIX has both answers, and only the order in which a kernel looks
+// decides.
 func alsoRight(s step, mem, machine string) bool {
 	switch {
 	case s.op == "rename" && mem == "EISDIR" && machine == "ENOTEMPTY": // a file onto a directory that it is in
@@ -297,7 +298,8 @@ func differential(t *testing.T, seed uint64) {
 	}
 }
 
-// TestOddOpenings has what a file system in memory takes for granted and the kernel's open(2) does not.
+// TestOddOpenings has what a file system in memory takes for granted and the kernel's open(2) does
+// not.
 func TestOddOpenings(t *testing.T) {
 	host, err := hostfs.New(t.TempDir())
 	if err != nil {
@@ -330,7 +332,8 @@ func TestOddOpenings(t *testing.T) {
 	}
 }
 
-// TestAllocateOfReadOnlyMount reserves nothing in a directory that is mounted read-only, whatever rights a descriptor has.
+// TestAllocateOfReadOnlyMount reserves nothing in a directory that is mounted read-only, whatever
+// rights a descriptor has.
 func TestAllocateOfReadOnlyMount(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("content"), 0o666); err != nil {

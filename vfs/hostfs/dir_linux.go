@@ -118,7 +118,8 @@ func (n *dirNode) SetAttr(s vfs.SetAttr) error {
 	return nil
 }
 
-// lookupTries is how often Lookup looks again when another process changes the name between two steps.
+// lookupTries is how often Lookup looks again when another process changes the name between two
+// steps.
 const lookupTries = 64
 
 func (n *dirNode) Lookup(name string) (vfs.Node, error) {

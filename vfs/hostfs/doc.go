@@ -23,29 +23,32 @@
 //
 // # What is there and what is not
 //
-// Regular files, directories and symbolic links are what they are. FIFOs, sockets and devices are listed
-// and have attributes, but opening one is refused with ENXIO before it can block (POSIX: "the device
-// associated with this special file does not exist": it does not, for the guest). On Linux the refusal
-// has no effect on other processes, whoever renames what meanwhile: a file is first held without being
-// opened (O_PATH), looked at, and then opened by its descriptor through procfs, so that a process that
-// waits at the other end of a FIFO goes on waiting. Without procfs, and elsewhere, a file is looked at
-// by its name before it is opened, which leaves a moment for a FIFO to take its place.
+// Regular files, directories and symbolic links are what they are. FIFOs, sockets and devices are
+// listed and have attributes, but opening one is refused with ENXIO before it can block (POSIX:
+// "the device associated with this special file does not exist": it does not, for the guest). On
+// Linux the refusal has no effect on other processes, whoever renames what meanwhile: a file is
+// first held without being opened (O_PATH), looked at, and then opened by its descriptor through
+// procfs, so that a process that waits at the other end of a FIFO goes on waiting. Without procfs,
+// and elsewhere, a file is looked at by its name before it is opened, which leaves a moment for a
+// FIFO to take its place.
 //
-// Permission bits, owners and the umask are the machine's: new files get 0666 and new directories 0777 less
-// the umask. Inode numbers are the machine's, mixed with the device's number where a mount lies below.
+// Permission bits, owners and the umask are the machine's: new files get 0666 and new directories
+// 0777 less the umask. Inode numbers are the machine's, mixed with the device's number where a
+// mount lies below.
 //
 // # Descriptors of the machine
 //
-// A directory node holds one descriptor until Release, two while it is being listed; an open file one.
-// Nodes of other types hold none: they are a name in a held directory, which follows renames that go through this
-// file system, and stand for whatever regular file has that name when they are used; a symbolic link in its place
-// is ELOOP. Once opened, a node means the open file. Directory nodes that nobody released are
-// closed by the garbage collector in the end.
+// A directory node holds one descriptor until Release, two while it is being listed; an open file
+// one. Nodes of other types hold none: they are a name in a held directory, which follows renames
+// that go through this file system, and stand for whatever regular file has that name when they are
+// used; a symbolic link in its place is ELOOP. Once opened, a node means the open file. Directory
+// nodes that nobody released are closed by the garbage collector in the end.
 //
 // # Elsewhere than on Linux
 //
-// Links have no times of their own on Windows; listing asks for each entry's number; a directory is renamed onto
-// an empty one in two steps; appending is indivisible only while the file has its name.
+// Links have no times of their own on Windows; listing asks for each entry's number; a directory is
+// renamed onto an empty one in two steps; appending is indivisible only while the file has its
+// name.
 //
 // Locks: a node's, then a file's; those of the backend come last and no other is taken under them.
 package hostfs

@@ -15,8 +15,8 @@ type place struct {
 	name     string
 }
 
-// dentry is a place that nodes refer to, shared by all of them: what is renamed through this file system takes its
-// nodes along, and what is unlinked leaves them without a name. held.mu guards it.
+// dentry is a place that nodes refer to, shared by all of them: what is renamed through this file
+// system takes its nodes along, and what is unlinked leaves them without a name. held.mu guards it.
 type dentry struct {
 	place
 	moved *handle // the directory, if it is no longer the nodes' own
@@ -68,7 +68,8 @@ func (e *entry) Release() {
 	e.h.release()
 }
 
-// use returns the directory, good until its release, and the name in it. ENOENT if there is none any more.
+// use returns the directory, good until its release, and the name in it. ENOENT if there is none
+// any more.
 func (e *entry) use() (*handle, string, error) {
 	if e.h == nil || e.released.Load() {
 		return nil, "", wasip1.EBADF

@@ -43,7 +43,8 @@ var openers = map[string]func(root vfs.PathOpener, name string, oflags wasip1.Of
 	},
 }
 
-// fifoWaits reports whether nobody has the FIFO open for reading: a writer that does not wait is refused then.
+// fifoWaits reports whether nobody has the FIFO open for reading: a writer that does not wait is
+// refused then.
 func fifoWaits(t *testing.T, path string) bool {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -125,7 +126,8 @@ func TestAFIFOThatTakesAFilesPlaceLetsNobodyIn(t *testing.T) {
 				}
 				swapped <- n
 			}()
-			// A writer that does not wait gets in exactly while somebody has the FIFO open for reading.
+			// A writer that does not wait gets in exactly while somebody has the FIFO open for
+			// reading.
 			met := make(chan int, 1)
 			go func() {
 				n := 0

@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// file is an open regular file: one descriptor, used with offsets only, except that Append leaves the
-// descriptor's own offset at the end that it reports.
+// file is an open regular file: one descriptor, used with offsets only, except that Append leaves
+// the descriptor's own offset at the end that it reports.
 type file struct {
 	desc
 	node   *fileNode
@@ -49,7 +49,8 @@ func (f *file) release() {
 	}
 }
 
-// Close returns what the machine has to say about it, such as a write to a network that failed late.
+// Close returns what the machine has to say about it, such as a write to a network that failed
+// late.
 func (f *file) Close() error {
 	if f.closed.Swap(true) {
 		return wasip1.EBADF
@@ -95,8 +96,8 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	}
 }
 
-// read is the result of reading at off: the kernel calls an offset near 1<<63 invalid, although it is
-// only beyond the end.
+// read is the result of reading at off: the kernel calls an offset near 1<<63 invalid, although it
+// is only beyond the end.
 func (f *file) read(n int, off int64, err error) (int, error) {
 	if err == unix.EINVAL && off > 0 {
 		var st unix.Stat_t
@@ -204,8 +205,8 @@ func (f *file) Append(bufs [][]byte) (int, int64, error) {
 	fd := f.fd
 	n, err := 0, error(wasip1.ENOTSUP)
 	if f.appendFD < 0 {
-		// Offset -1 means the descriptor's own, which is left behind what was written: that is how its end is
-		// known whatever others append meanwhile.
+		// Offset -1 means the descriptor's own, which is left behind what was written: that is how
+		// its end is known whatever others append meanwhile.
 		for n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND); err == unix.EINTR; {
 			n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND)
 		}
@@ -241,8 +242,8 @@ func (f *file) appender() (int, error) {
 	return f.appendFD, nil
 }
 
-// again opens the same file once more. The descriptor is duplicated if it is read only, because then the
-// shared offset, flags and mode make no difference.
+// again opens the same file once more. The descriptor is duplicated if it is read only, because
+// then the shared offset, flags and mode make no difference.
 func (f *file) again(mode vfs.OpenMode) (int, error) {
 	if mode == vfs.OpenRead && f.mode == vfs.OpenRead {
 		fd, err := unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -294,8 +295,8 @@ func (f *file) Sync(dataOnly bool) error {
 	return again(func() error { return unix.Fsync(fd) })
 }
 
-// Allocate answers ENOTSUP where the machine's file system cannot reserve space: imitating it by raising the
-// size could cut a file that grows meanwhile.
+// Allocate answers ENOTSUP where the machine's file system cannot reserve space: imitating it by
+// raising the size could cut a file that grows meanwhile.
 func (f *file) Allocate(off, n int64) error {
 	if off < 0 || n <= 0 {
 		return wasip1.EINVAL
@@ -312,7 +313,8 @@ func (f *file) Allocate(off, n int64) error {
 	defer f.release()
 	fd := f.fd
 	if f.mode&vfs.OpenWrite == 0 {
-		// Whether the descriptor has the right is the guest's matter; the kernel wants one for writing.
+		// Whether the descriptor has the right is the guest's matter; the kernel wants one for
+		// writing.
 		var err error
 		if fd, err = f.again(vfs.OpenWrite); err != nil {
 			return err
@@ -322,7 +324,8 @@ func (f *file) Allocate(off, n int64) error {
 	return again(func() error { return unix.Fallocate(fd, 0, off, n) })
 }
 
-// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: nothing but Append uses that.
+// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: nothing but
+// Append uses that.
 func (f *file) NextData(off int64) (start, end int64, err error) {
 	if err := f.use(); err != nil {
 		return 0, 0, err

@@ -27,8 +27,8 @@ type options struct {
 	readOnly bool
 }
 
-// WithReadOnly refuses with EROFS whatever would change the directory. Reading may still move access
-// times, as the machine's mount options say.
+// WithReadOnly refuses with EROFS whatever would change the directory. Reading may still move
+// access times, as the machine's mount options say.
 func WithReadOnly() Option {
 	return func(o *options) { o.readOnly = true }
 }
@@ -60,8 +60,8 @@ func (f *FS) Root() vfs.Node { return f.backend.root() }
 // UsesMachine implements [vfs.MachineUser].
 func (f *FS) UsesMachine() bool { return true }
 
-// Close gives the directory back to the machine. The root then answers EBADF; other directories and files
-// that are still open stay so until they are released or closed. A second Close does nothing.
+// Close gives the directory back to the machine. The root then answers EBADF; other directories and
+// files that are still open stay so until they are released or closed. A second Close does nothing.
 func (f *FS) Close() error { return f.backend.close() }
 
 func collect(opts []Option) options {

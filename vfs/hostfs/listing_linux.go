@@ -23,8 +23,8 @@ const (
 	recName   = 19
 )
 
-// listing is a directory being read: the entries that the kernel gave last, and where they
-// stand. A cookie is the kernel's own position behind an entry (d_off), as cookieTable represents it.
+// listing is a directory being read: the entries that the kernel gave last, and where they stand. A
+// cookie is the kernel's own position behind an entry (d_off), as cookieTable represents it.
 type listing struct {
 	own   *handle // where the node's own descriptor is O_PATH
 	fd    int
@@ -174,8 +174,8 @@ func (l *listing) fill() (more bool, err error) {
 	return true, nil
 }
 
-// decode takes the next entry. It is false for one that is not to be told: "." and "..", and what has
-// gone before its type could be asked for.
+// decode takes the next entry. It is false for one that is not to be told: "." and "..", and what
+// has gone before its type could be asked for.
 func (n *dirNode) decode(l *listing, dir int, e *vfs.DirEntry) bool {
 	rec := l.buf[l.pos:]
 	size := int(binary.NativeEndian.Uint16(rec[recReclen:]))

@@ -56,8 +56,8 @@ func (e *entry) linkTo(dir int, name string) error {
 	return again(func() error { return unix.Linkat(h.fd, at, dir, name, 0) })
 }
 
-// linkNode is a symbolic link. Its target is read when it is looked up: whatever is put into its place
-// while a path is being resolved, that path goes where the link led.
+// linkNode is a symbolic link. Its target is read when it is looked up: whatever is put into its
+// place while a path is being resolved, that path goes where the link led.
 type linkNode struct {
 	entry
 	target string
@@ -206,7 +206,8 @@ func (n *fileNode) truncate(size uint64) error {
 }
 
 // Open opens what the node means. EROFS for writing where the mount is read-only; ENXIO where a
-// special file has taken the file's place, ELOOP where a symbolic link has, EISDIR where a directory has.
+// special file has taken the file's place, ELOOP where a symbolic link has, EISDIR where a
+// directory has.
 func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if n.fs.readOnly && mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0 {
 		return nil, wasip1.EROFS

@@ -13,8 +13,9 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// A guest makes, moves and removes names below directories that are renamed, removed, made again and exchanged with links out of
-// the mount meanwhile. Whatever it is answered, nothing happens outside.
+// A guest makes, moves and removes names below directories that are renamed, removed, made again
+// and exchanged with links out of the mount meanwhile. Whatever it is answered, nothing happens
+// outside.
 func TestParentsThatChangeLeadNowhere(t *testing.T) {
 	const rounds = 400
 	for name, beneath := range map[string]bool{"in one step": true, "name by name": false} {
@@ -41,7 +42,8 @@ func TestParentsThatChangeLeadNowhere(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, 1))
 				in := func(p string) string { return filepath.Join(dir, p) }
 				for !done.Load() {
-					// A path through a link out of the mount would make this goroutine change what is outside.
+					// A path through a link out of the mount would make this goroutine change what
+					// is outside.
 					if fi, err := os.Lstat(in("p")); err == nil && fi.Mode()&os.ModeSymlink != 0 {
 						os.Remove(in("p"))
 						os.RemoveAll(in("link"))

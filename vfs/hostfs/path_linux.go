@@ -64,8 +64,8 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 	return node, file, err
 }
 
-// openDirectory opens path as O_DIRECTORY has it: what is no directory is not opened. It can be listed
-// without opening it again if mode says that it will be read.
+// openDirectory opens path as O_DIRECTORY has it: what is no directory is not opened. It can be
+// listed without opening it again if mode says that it will be read.
 func (n *dirNode) openDirectory(dir int, path string, nofollow int, mode vfs.OpenMode) (vfs.Node, error) {
 	const pass = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 	flags := pass | nofollow

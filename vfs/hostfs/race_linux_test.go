@@ -15,8 +15,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// arena is a mount in which "d" is a directory at one moment and a link out of the mount at the next, while "f" is a file
-// and a link to a file outside. Both hold the same names inside and outside; what is outside says so.
+// arena is a mount in which "d" is a directory at one moment and a link out of the mount at the
+// next, while "f" is a file and a link to a file outside. Both hold the same names inside and
+// outside; what is outside says so.
 type arena struct {
 	dir, outside string
 	swaps        atomic.Int64

@@ -14,11 +14,12 @@ import (
 
 // rooted is the backend of os.Root, for all systems but Linux; on Linux it is only tested.
 //
-// An os.Root follows symbolic links as long as they stay inside, which a node must not: every use of a name is
-// preceded by an Lstat that tells what it is, and followed by a comparison (os.SameFile) with what was opened.
-// A link that slips in between leads to a file of the same mount at worst, and is noticed before anything
-// is read or written through it. A name is always used in its own directory's os.Root, except by a rename or link between two
-// directories, which os.Root has only below a common root: these use paths, see where.
+// An os.Root follows symbolic links as long as they stay inside, which a node must not: every use
+// of a name is preceded by an Lstat that tells what it is, and followed by a comparison
+// (os.SameFile) with what was opened. A link that slips in between leads to a file of the same
+// mount at worst, and is noticed before anything is read or written through it. A name is always
+// used in its own directory's os.Root, except by a rename or link between two directories, which
+// os.Root has only below a common root: these use paths, see where.
 type rooted struct {
 	dir      *rootedDir
 	single   *rootedFile // instead of dir
@@ -30,8 +31,8 @@ type rooted struct {
 	places map[*rootedPlace]struct{} // of all nodes that are not released
 }
 
-// rootedPlace is where a node is, as a path below the root. Renames by guests move it, and unlinking makes it "";
-// what others do makes it wrong, which is found out when it is used.
+// rootedPlace is where a node is, as a path below the root. Renames by guests move it, and
+// unlinking makes it ""; what others do makes it wrong, which is found out when it is used.
 type rootedPlace struct{ path string }
 
 // rootedHandle is a directory that is held, shared by its node and the nodes of names in it.
@@ -138,8 +139,8 @@ func (h *rootedHandle) release() {
 	}
 }
 
-// where returns the directory's path below the root, checked to be still its own. ENOENT if another process has moved or
-// removed it. b.mu is held.
+// where returns the directory's path below the root, checked to be still its own. ENOENT if another
+// process has moved or removed it. b.mu is held.
 func (h *rootedHandle) where() (string, error) {
 	at := h.place.path
 	switch at {
@@ -159,8 +160,8 @@ func (h *rootedHandle) where() (string, error) {
 	return at, nil
 }
 
-// moved tells the places at and below the path from that they are now at the path to, and those that were there that they
-// are nowhere; to is "" if from was removed. b.mu is held.
+// moved tells the places at and below the path from that they are now at the path to, and those
+// that were there that they are nowhere; to is "" if from was removed. b.mu is held.
 func (b *rooted) moved(from, to string) {
 	for p := range b.places {
 		if p.path == to && to != "" {

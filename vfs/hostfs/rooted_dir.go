@@ -289,8 +289,8 @@ func failed(err error) error {
 	return wasip1.FromError(err)
 }
 
-// Unlink looks before it removes, since os.Root removes both. A directory that another process puts there in
-// between is removed if it is empty.
+// Unlink looks before it removes, since os.Root removes both. A directory that another process puts
+// there in between is removed if it is empty.
 func (n *rootedDir) Unlink(name string) error {
 	root, fi, err := n.take(name)
 	if err != nil {
@@ -396,8 +396,9 @@ func (n *rootedDir) Rename(name string, to vfs.Directory, newName string) error 
 	return notEmpty(err)
 }
 
-// ReadDir reads all names when cookie is 0, and otherwise goes on in what was read then. A name keeps its cookie as
-// long as it is there. Each name is asked for its type and number: os does not pass on what the system lists.
+// ReadDir reads all names when cookie is 0, and otherwise goes on in what was read then. A name
+// keeps its cookie as long as it is there. Each name is asked for its type and number: os does not
+// pass on what the system lists.
 func (n *rootedDir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	root, err := n.use()
 	if err != nil {

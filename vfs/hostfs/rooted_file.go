@@ -44,8 +44,8 @@ func (e *rootedEntry) Release() {
 	}
 }
 
-// use returns a directory, good until its release, and the name in it: the node's own, or the root and a path if
-// the node was moved.
+// use returns a directory, good until its release, and the name in it: the node's own, or the root
+// and a path if the node was moved.
 func (e *rootedEntry) use() (*rootedHandle, string, error) {
 	if e.h == nil || e.released.Load() {
 		return nil, "", wasip1.EBADF
@@ -97,8 +97,8 @@ func (e *rootedEntry) change(want wasip1.Filetype, s vfs.SetAttr) error {
 	return change(h.root, name, want, s)
 }
 
-// change changes mode and times of name, which is of type t. os.Root follows links when it changes the mode, so that
-// links answer ENOTSUP.
+// change changes mode and times of name, which is of type t. os.Root follows links when it changes
+// the mode, so that links answer ENOTSUP.
 func change(root *os.Root, name string, t wasip1.Filetype, s vfs.SetAttr) error {
 	if s.Mask&vfs.SetMode != 0 {
 		if t == wasip1.FiletypeSymbolicLink {
@@ -257,7 +257,8 @@ func (n *rootedFile) Attr() (vfs.Attr, error) {
 	return n.fs.attr(fi, identifyFile(f, fi)), nil
 }
 
-// SetAttr changes times by name, since os has no other way: ENOENT for an open file whose name has gone.
+// SetAttr changes times by name, since os has no other way: ENOENT for an open file whose name has
+// gone.
 func (n *rootedFile) SetAttr(s vfs.SetAttr) error {
 	if n.fs.readOnly {
 		return wasip1.EROFS
@@ -420,8 +421,8 @@ func (o *rootedOpen) WriteAt(p []byte, off int64) (int, error) {
 	return n, failed(err)
 }
 
-// Append writes at the end in one step of the system, unless the file's name has gone: then only Appends through
-// this open file exclude each other.
+// Append writes at the end in one step of the system, unless the file's name has gone: then only
+// Appends through this open file exclude each other.
 func (o *rootedOpen) Append(bufs [][]byte) (int, int64, error) {
 	if o.closed.Load() || o.mode&vfs.OpenWrite == 0 {
 		return 0, 0, wasip1.EBADF

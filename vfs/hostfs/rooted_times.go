@@ -12,8 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// setTimes changes the times of name itself, also of a symbolic link, which os.Root cannot: by the descriptor of the
-// directory that os.Root opens, and one component that is not followed.
+// setTimes changes the times of name itself, also of a symbolic link, which os.Root cannot: by the
+// descriptor of the directory that os.Root opens, and one component that is not followed.
 func setTimes(root *os.Root, name string, t wasip1.Filetype, s vfs.SetAttr) error {
 	if s.Mask&(vfs.SetAtim|vfs.SetMtim) != vfs.SetAtim|vfs.SetMtim && t != wasip1.FiletypeSymbolicLink {
 		return chtimes(root, name, t, s) // leaving one of them is not known everywhere

@@ -8,8 +8,8 @@ import (
 
 const nonblock = 0
 
-// identify opens name, because Windows tells a file's number only of what is open. A file that may not be opened, and a
-// symbolic link, which would be followed, is identified by its name alone.
+// identify opens name, because Windows tells a file's number only of what is open. A file that may
+// not be opened, and a symbolic link, which would be followed, is identified by its name alone.
 func identify(root *os.Root, name string, fi fs.FileInfo) identity {
 	if fi.Mode().IsRegular() || fi.IsDir() {
 		if f, err := root.Open(name); err == nil {

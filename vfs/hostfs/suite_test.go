@@ -48,7 +48,8 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// missing is what a backend cannot do on this system, or on the file system of the temporary directory.
+// missing is what a backend cannot do on this system, or on the file system of the temporary
+// directory.
 func missing(string) vfstest.Option {
 	var c vfstest.Capability
 	if os.PathSeparator == '\\' {

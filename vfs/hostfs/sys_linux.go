@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The system calls that are on the way of every guest call are made here without an allocation; the rest
-// is golang.org/x/sys/unix. All of them answer wasip1.Errnos and are repeated after EINTR.
+// The system calls that are on the way of every guest call are made here without an allocation; the
+// rest is golang.org/x/sys/unix. All of them answer wasip1.Errnos and are repeated after EINTR.
 
 // pathBuf is how long a path may be that is passed without an allocation.
 const pathBuf = 256
@@ -72,8 +72,9 @@ func openat(dir int, name string, flags int, perm uint32) (int, error) {
 	}
 }
 
-// openat2 resolves path beneath dir, as resolve says besides: what leads out, or an absolute link, is EXDEV; a link of
-// procfs that is no path is ELOOP; EAGAIN says that a rename made ".." uncertain.
+// openat2 resolves path beneath dir, as resolve says besides: what leads out, or an absolute link,
+// is EXDEV; a link of procfs that is no path is ELOOP; EAGAIN says that a rename made ".."
+// uncertain.
 func openat2(dir int, path string, flags int, perm uint32, resolve uint64) (int, error) {
 	var buf [pathBuf]byte
 	p, err := cstring(&buf, path)
@@ -170,8 +171,8 @@ func readlinkat(dir int, name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// openHeldPath opens the file that the O_PATH descriptor fd holds, if it is a regular one, and gives
-// fd back. Errors: EISDIR, ELOOP, ENXIO for what is none.
+// openHeldPath opens the file that the O_PATH descriptor fd holds, if it is a regular one, and
+// gives fd back. Errors: EISDIR, ELOOP, ENXIO for what is none.
 func openHeldPath(fd int, st *unix.Stat_t, mode vfs.OpenMode) (int, error) {
 	if t := filetype(st.Mode); t != wasip1.FiletypeRegularFile {
 		closeFD(fd)
@@ -187,7 +188,8 @@ func openHeldPath(fd int, st *unix.Stat_t, mode vfs.OpenMode) (int, error) {
 
 // openNamed opens the regular file name in dir, and nothing else: it holds and looks at what is
 // there before it opens it. Without procfs the name is opened after the look, which lets another
-// process put a FIFO there between the two; that is then closed, and refused. Errors: EISDIR, ELOOP, ENXIO.
+// process put a FIFO there between the two; that is then closed, and refused. Errors: EISDIR,
+// ELOOP, ENXIO.
 func openNamed(dir int, name string, mode vfs.OpenMode, proc bool) (int, error) {
 	fd, err := openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -224,8 +226,8 @@ func reopen(fd, flags int) (int, error) {
 // procPath is a name for an open file that does not depend on any of its own names.
 func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// openFlags says how open(2) opens for mode. Neither reading nor writing is O_PATH, which cannot block and
-// needs no permission; it goes with no other flag than those given here.
+// openFlags says how open(2) opens for mode. Neither reading nor writing is O_PATH, which cannot
+// block and needs no permission; it goes with no other flag than those given here.
 func openFlags(mode vfs.OpenMode) int {
 	const always = unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC | unix.O_LARGEFILE
 	var flags int

@@ -22,7 +22,8 @@ var countedOps = []struct {
 	calls string
 	run   func(p vfs.PathOpener, f vfs.File) error
 }{
-	// A file is held and looked at before it is opened: a name alone could stand for a FIFO by then.
+	// A file is held and looked at before it is opened: a name alone could stand for a FIFO by
+	// then.
 	{"open and close, depth 1", "openat2 fstat openat close close", openClose("file")},
 	{"open and close, depth 8", "openat2 fstat openat close close", openClose("1/2/3/4/5/6/7/file")},
 	{"create and close, depth 8", "openat2 close", func(p vfs.PathOpener, _ vfs.File) error {
@@ -130,7 +131,8 @@ func attrPath(path string) func(vfs.PathOpener, vfs.File) error {
 
 const tracedDir = "HOSTFS_TRACED_DIR"
 
-// TestSystemCalls runs the operations of countedOps in a process of its own below strace and reads what it wrote.
+// TestSystemCalls runs the operations of countedOps in a process of its own below strace and reads
+// what it wrote.
 func TestSystemCalls(t *testing.T) {
 	if dir := os.Getenv(tracedDir); dir != "" {
 		runTraced(t, dir)

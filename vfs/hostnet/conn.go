@@ -26,10 +26,12 @@ type Conn struct {
 	closed  bool
 }
 
-// Linger is how long a closed connection may take, where a goroutine writes it, to send what its guest had written.
+// Linger is how long a closed connection may take, where a goroutine writes it, to send what its
+// guest had written.
 const Linger = 10 * time.Second
 
-// NewConn makes a socket of c, which it owns unless [WithKeepOpen] says otherwise. It uses the deadlines of c.
+// NewConn makes a socket of c, which it owns unless [WithKeepOpen] says otherwise. It uses the
+// deadlines of c.
 func NewConn(c net.Conn, opts ...Option) *Conn {
 	s := &Conn{c: c, keep: newConfig(opts).keep}
 	s.in = stdio.NewInput(c, stdio.WithWakeQueue(&s.Queue))
@@ -37,7 +39,8 @@ func NewConn(c net.Conn, opts ...Option) *Conn {
 	return s
 }
 
-// written is called when nothing more is written: after a shutdown of that direction or after Close.
+// written is called when nothing more is written: after a shutdown of that direction or after
+// Close.
 func (s *Conn) written() error {
 	s.mu.Lock()
 	s.drained = true
@@ -90,8 +93,8 @@ func (s *Conn) Recv(p []byte, peek bool) (int, error) {
 	return s.in.Recv(p, peek)
 }
 
-// Write writes what fits. Errors: EAGAIN; EPIPE after a shutdown for writing; EBADF after Close; those of the connection, also
-// with bytes that were taken before.
+// Write writes what fits. Errors: EAGAIN; EPIPE after a shutdown for writing; EBADF after Close;
+// those of the connection, also with bytes that were taken before.
 func (s *Conn) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	mute := s.mute && !s.closed
@@ -138,7 +141,8 @@ func (s *Conn) Poll(want poll.Events) poll.State {
 // Flush implements [stdio.Flusher].
 func (s *Conn) Flush(t poll.Task) error { return s.out.Flush(t) }
 
-// Shutdown ends one or both directions; what has been written is still sent. Errors: ENOTCONN; EBADF after Close.
+// Shutdown ends one or both directions; what has been written is still sent. Errors: ENOTCONN;
+// EBADF after Close.
 func (s *Conn) Shutdown(how wasip1.Sdflags) error {
 	s.mu.Lock()
 	if s.closed {
@@ -181,7 +185,8 @@ func (s *Conn) Close() error {
 		return s.finish()
 	}
 	if s.out.Pending() > 0 {
-		// If all is written just now, the connection is closed before or after this: an error either way.
+		// If all is written just now, the connection is closed before or after this: an error
+		// either way.
 		_ = s.c.SetWriteDeadline(time.Now().Add(Linger))
 	}
 	return s.out.Close()

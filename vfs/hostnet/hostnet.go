@@ -1,19 +1,21 @@
-// Package hostnet gives guests real connections: a [vfs.Listener] over a net.Listener and a [vfs.Socket]
-// over a net.Conn. It is the only way from a guest to the machine's network, and the embedder opens it:
-// a guest has the listeners and connections that it was given as descriptors, and what it accepts on them.
+// Package hostnet gives guests real connections: a [vfs.Listener] over a net.Listener and a
+// [vfs.Socket] over a net.Conn. It is the only way from a guest to the machine's network, and the
+// embedder opens it: a guest has the listeners and connections that it was given as descriptors,
+// and what it accepts on them.
 //
 //	l, err := net.Listen("tcp", "127.0.0.1:0")
 //	listener := hostnet.NewListener(l)
 //
-// Nothing spins and nothing runs for an idle descriptor. A goroutine lives while a guest waits: in a call of
-// Accept, for the next connection; for a connection to become readable, and to become writable. On Linux, TCP and Unix
-// connections are read and written without one (see package stdio, which this one is built on), elsewhere and for
-// other connections, TLS for example, one goroutine reads ahead up to 64 KiB when asked and one writes. Each
-// belongs to its stream and ends when that is closed. A guest that is cancelled loses nothing: the connection that
-// was accepted for it, and the bytes that were read, are for the next who asks the same stream.
+// Nothing spins and nothing runs for an idle descriptor. A goroutine lives while a guest waits: in
+// a call of Accept, for the next connection; for a connection to become readable, and to become
+// writable. On Linux, TCP and Unix connections are read and written without one (see package stdio,
+// which this one is built on), elsewhere and for other connections, TLS for example, one goroutine
+// reads ahead up to 64 KiB when asked and one writes. Each belongs to its stream and ends when that
+// is closed. A guest that is cancelled loses nothing: the connection that was accepted for it, and
+// the bytes that were read, are for the next who asks the same stream.
 //
-// Real connections are outside of virtual time. Whatever they bring comes at the moment which the clock
-// shows, and they do not hold time.
+// Real connections are outside of virtual time. Whatever they bring comes at the moment which the
+// clock shows, and they do not hold time.
 package hostnet
 
 import (
@@ -39,14 +41,14 @@ func newConfig(opts []Option) (c config) {
 	return c
 }
 
-// WithKeepOpen leaves the net.Listener or net.Conn open when the stream is closed. What waits in it for the stream is
-// ended by a deadline, which is taken back.
+// WithKeepOpen leaves the net.Listener or net.Conn open when the stream is closed. What waits in it
+// for the stream is ended by a deadline, which is taken back.
 func WithKeepOpen() Option { return func(c *config) { c.keep = true } }
 
 var longAgo = time.Unix(1, 0)
 
-// Listener is a vfs.Listener over a net.Listener. At most one connection is accepted ahead of the guest; the others
-// stay in the backlog of the system.
+// Listener is a vfs.Listener over a net.Listener. At most one connection is accepted ahead of the
+// guest; the others stay in the backlog of the system.
 type Listener struct {
 	poll.Queue
 	l    net.Listener

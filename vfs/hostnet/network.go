@@ -13,8 +13,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Network is the part of the machine's network that rules grant, for virt.WithNetwork. What no rule grants is EACCES. Rules count
-// for the address that is dialed: the unspecified address is the loopback, an IPv4 address in an IPv6 one is the IPv4 address.
+// Network is the part of the machine's network that rules grant, for virt.WithNetwork. What no rule
+// grants is EACCES. Rules count for the address that is dialed: the unspecified address is the
+// loopback, an IPv4 address in an IPv6 one is the IPv4 address.
 type Network struct {
 	rules    []Rule
 	resolver *net.Resolver
@@ -29,7 +30,8 @@ type answer struct {
 	rule int
 }
 
-// maxKnown is how many addresses of names are known at once. Guests that need an older one ask for its name again.
+// maxKnown is how many addresses of names are known at once. Guests that need an older one ask for
+// its name again.
 const maxKnown = 4096
 
 // NewNetwork returns a network that guests reach by rules. The error names rules that are none.

@@ -12,10 +12,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// dialTimeout is how long the machine tries to connect. A guest ends it earlier by closing the descriptor.
+// dialTimeout is how long the machine tries to connect. A guest ends it earlier by closing the
+// descriptor.
 const dialTimeout = 2 * time.Minute
 
-// outbound is a connection that a goroutine makes, and then that connection. It implements [sockets.Conn].
+// outbound is a connection that a goroutine makes, and then that connection. It implements
+// [sockets.Conn].
 type outbound struct {
 	poll.Queue
 	to      netip.AddrPort

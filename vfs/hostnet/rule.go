@@ -17,15 +17,17 @@ type Rule struct {
 	err    error
 }
 
-// Connect lets guests connect to a host on ports, or on every port if none is given. host is an IP address, a prefix such as
-// "10.0.0.0/8", or a name.
+// Connect lets guests connect to a host on ports, or on every port if none is given. host is an IP
+// address, a prefix such as "10.0.0.0/8", or a name.
 //
-// A name stands for the addresses that the machine's resolver answers when the guest asks for the name, and only for those that
-// are public: a name whose owner points it at the loopback, at a private or at a link-local address grants nothing, unless
-// another rule grants the address. The guest connects to an address that was answered, which is not looked up again.
+// A name stands for the addresses that the machine's resolver answers when the guest asks for the
+// name, and only for those that are public: a name whose owner points it at the loopback, at a
+// private or at a link-local address grants nothing, unless another rule grants the address. The
+// guest connects to an address that was answered, which is not looked up again.
 func Connect(host string, ports ...uint16) Rule { return newRule(false, host, ports) }
 
-// Listen lets guests listen at an address, or at all addresses of a prefix. Port 0 stands for a port that the machine chooses.
+// Listen lets guests listen at an address, or at all addresses of a prefix. Port 0 stands for a
+// port that the machine chooses.
 func Listen(host string, ports ...uint16) Rule { return newRule(true, host, ports) }
 
 func newRule(listen bool, host string, ports []uint16) Rule {

@@ -54,8 +54,9 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	return d.fs.node(path, filetype(info.Mode())), nil
 }
 
-// ReadDir reads the directory anew when cookie is 0, and otherwise goes on in what was read then. A name keeps its
-// cookie as long as it is there: a later reading does not move those of another that goes on.
+// ReadDir reads the directory anew when cookie is 0, and otherwise goes on in what was read then. A
+// name keeps its cookie as long as it is there: a later reading does not move those of another that
+// goes on.
 func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	listing, err := d.list(cookie == 0)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 )
 
-// TestReadingFarBehindGoesInPieces reads the end of a large entry of an archive: each call does a bounded piece of the way there.
+// TestReadingFarBehindGoesInPieces reads the end of a large entry of an archive: each call does a
+// bounded piece of the way there.
 func TestReadingFarBehindGoesInPieces(t *testing.T) {
 	const size = 40 << 20
 	var packed bytes.Buffer

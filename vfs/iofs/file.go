@@ -18,7 +18,8 @@ var _ vfs.RegularFile = (*file)(nil)
 func (f *file) Type() wasip1.Filetype   { return wasip1.FiletypeRegularFile }
 func (f *file) Attr() (vfs.Attr, error) { return f.attr(wasip1.FiletypeRegularFile) }
 
-// Open answers EROFS for writing, and ENXIO, EISDIR or ELOOP where another type of file has taken the path.
+// Open answers EROFS for writing, and ENXIO, EISDIR or ELOOP where another type of file has taken
+// the path.
 func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0 {
 		return nil, wasip1.EROFS
@@ -49,7 +50,8 @@ func regular(info fs.FileInfo) error {
 	return wasip1.ENXIO
 }
 
-// open opens the file anew, and returns its size too. It looks before it opens, because opening a FIFO waits for its writer.
+// open opens the file anew, and returns its size too. It looks before it opens, because opening a
+// FIFO waits for its writer.
 func (f *file) open() (fs.File, int64, error) {
 	before, err := f.fs.stat(f.path)
 	if err != nil {
@@ -91,7 +93,8 @@ func readError(err error) error {
 	return wasip1.FromError(err)
 }
 
-// beyond makes io.EOF of the error that reading beyond the end gave: many readers say that the offset is invalid.
+// beyond makes io.EOF of the error that reading beyond the end gave: many readers say that the
+// offset is invalid.
 func beyond(f fs.File, off int64, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -220,7 +223,8 @@ func (s *sequential) ReadAt(p []byte, off int64) (int, error) {
 	return n, readError(err)
 }
 
-// move makes off readable: by keeping the whole content, where there is room for it, else by reading up to off.
+// move makes off readable: by keeping the whole content, where there is room for it, else by
+// reading up to off.
 func (s *sequential) move(off int64) error {
 	if s.content == nil || off < s.pos || s.pos > 0 && s.fits() {
 		if err := s.rewind(); err != nil {
@@ -261,8 +265,8 @@ func (s *sequential) rewind() error {
 
 func (s *sequential) fits() bool { return s.size >= 0 && s.size <= s.file.fs.budget.Load() }
 
-// keep reads the whole content into memory, from the start where the reader stands, and reports whether it did.
-// A file that turns out longer than it said is not kept.
+// keep reads the whole content into memory, from the start where the reader stands, and reports
+// whether it did. A file that turns out longer than it said is not kept.
 func (s *sequential) keep() bool {
 	budget := &s.file.fs.budget
 	if s.size < 0 || budget.Add(-s.size) < 0 {

@@ -21,20 +21,22 @@ var _ vfs.FS = (*FS)(nil)
 
 const rootIno = 1
 
-// DefaultBuffer is how many bytes of content are kept in memory at most, unless WithBuffer says otherwise.
+// DefaultBuffer is how many bytes of content are kept in memory at most, unless WithBuffer says
+// otherwise.
 const DefaultBuffer = 64 << 20
 
 // Option changes what [New] makes.
 type Option func(*FS)
 
 // WithBuffer limits the content of files without random access that is kept in memory, in bytes for
-// all open files together. 0 keeps none: such a file is then read again from its start for each step back.
+// all open files together. 0 keeps none: such a file is then read again from its start for each
+// step back.
 func WithBuffer(bytes int64) Option {
 	return func(f *FS) { f.budget.Store(max(bytes, 0)) }
 }
 
-// New returns fsys as a file system. If the root of fsys is a file, which io/fs does not forbid, so is the
-// root here.
+// New returns fsys as a file system. If the root of fsys is a file, which io/fs does not forbid, so
+// is the root here.
 func New(fsys fs.FS, opts ...Option) *FS {
 	f := &FS{fsys: fsys}
 	f.links, _ = fsys.(fs.ReadLinkFS)
@@ -49,8 +51,9 @@ func New(fsys fs.FS, opts ...Option) *FS {
 	return f
 }
 
-// UsesMachine implements [vfs.MachineUser]. An io/fs.FS uses the machine if it is a [vfs.MachineUser] that says so, or if its root
-// opens as an [os.File], as those of [os.DirFS] and [os.Root] do.
+// UsesMachine implements [vfs.MachineUser]. An io/fs.FS uses the machine if it is a
+// [vfs.MachineUser] that says so, or if its root opens as an [os.File], as those of [os.DirFS] and
+// [os.Root] do.
 func (f *FS) UsesMachine() bool {
 	if m, ok := f.fsys.(vfs.MachineUser); ok {
 		return m.UsesMachine()
@@ -75,7 +78,8 @@ func (f *FS) stat(path string) (fs.FileInfo, error) {
 	return fs.Stat(f.fsys, path)
 }
 
-// ino returns the inode number of path: a hash, so that it does not depend on which paths were met before.
+// ino returns the inode number of path: a hash, so that it does not depend on which paths were met
+// before.
 func ino(path string) uint64 {
 	if path == "." {
 		return rootIno

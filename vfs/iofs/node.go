@@ -53,8 +53,8 @@ func nanoseconds(t time.Time) int64 {
 	return max(t.UnixNano(), 0)
 }
 
-// error maps what a foreign file system says. Most wrap the sentinels of io/fs; those that took a name for invalid
-// have no such file.
+// error maps what a foreign file system says. Most wrap the sentinels of io/fs; those that took a
+// name for invalid have no such file.
 func (f *FS) error(err error) error {
 	if errors.Is(err, fs.ErrInvalid) {
 		return wasip1.ENOENT

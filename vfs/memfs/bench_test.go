@@ -180,7 +180,8 @@ func BenchmarkRename(b *testing.B) {
 	}
 }
 
-// BenchmarkReadDir reads 100,000 entries in each round, as many at a time as a buffer of 4 KiB takes.
+// BenchmarkReadDir reads 100,000 entries in each round, as many at a time as a buffer of 4 KiB
+// takes.
 func BenchmarkReadDir(b *testing.B) {
 	d := flat(b, 100_000)
 	entries := make([]vfs.DirEntry, 120)

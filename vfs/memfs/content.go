@@ -17,8 +17,8 @@ const (
 	minChunk     = 1 << minChunkBits
 )
 
-// chunk is a piece of a file. What lies beyond len(data) reads as zeros, and what lies there in memory
-// means nothing: a chunk is cut short, and grows, without clearing anything twice.
+// chunk is a piece of a file. What lies beyond len(data) reads as zeros, and what lies there in
+// memory means nothing: a chunk is cut short, and grows, without clearing anything twice.
 type chunk struct {
 	owner *owner
 	data  []byte
@@ -133,8 +133,8 @@ func roomFor(i uint64, n int) int {
 	return min(chunkSize, max(minChunk, 1<<bits.Len(uint(n-1))))
 }
 
-// fit gives chunk i, which has been cut short, no more memory than a chunk of its length gets, and returns how
-// much less it has now.
+// fit gives chunk i, which has been cut short, no more memory than a chunk of its length gets, and
+// returns how much less it has now.
 func (f *FS) fit(in *inode, i uint64, c *chunk) int {
 	want := roomFor(i, len(c.data))
 	less := cap(c.data) - want
@@ -148,8 +148,8 @@ func (f *FS) fit(in *inode, i uint64, c *chunk) int {
 	return less
 }
 
-// spareChunks are chunks to be used again, which saves clearing them and collecting them: those of full size, and one of each
-// smaller size, through which the first chunk of a file grows.
+// spareChunks are chunks to be used again, which saves clearing them and collecting them: those of
+// full size, and one of each smaller size, through which the first chunk of a file grows.
 type spareChunks struct {
 	full  sync.Pool
 	small [chunkBits - minChunkBits]atomic.Pointer[chunk]
@@ -178,8 +178,8 @@ func (f *FS) newChunk(size int) *chunk {
 	return &chunk{f.owner, make([]byte, 0, size)}
 }
 
-// recycle takes back a chunk that its inode no longer has. Only the file system whose tag it bears can have
-// reached it.
+// recycle takes back a chunk that its inode no longer has. Only the file system whose tag it bears
+// can have reached it.
 func (f *FS) recycle(c *chunk) {
 	if c.owner != f.owner {
 		return

@@ -10,8 +10,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// TestRemoveAllOfDeepTree removes a tree as a guest can make it, one directory in the other, for which a call for each level would
-// need more of Go's stack than there may be: that is no panic but the end of the process.
+// TestRemoveAllOfDeepTree removes a tree as a guest can make it, one directory in the other, for
+// which a call for each level would need more of Go's stack than there may be: that is no panic but
+// the end of the process.
 func TestRemoveAllOfDeepTree(t *testing.T) {
 	const depth = 20_000
 	defer debug.SetMaxStack(debug.SetMaxStack(4 << 20)) // 200 bytes a level; by default there is room for fifty times as many

@@ -115,7 +115,8 @@ func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeSymbolicLink, 0o777, strings.Clone(target))
 }
 
-// Make looks name up and makes a file where nothing is there, which the walker of package vfs prefers.
+// Make looks name up and makes a file where nothing is there, which the walker of package vfs
+// prefers.
 func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool, err error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, false, err
@@ -192,8 +193,9 @@ func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm 
 	return n, nil
 }
 
-// Link gives a file or symbolic link another name. Errors: EXDEV for a node of another file system, a
-// fork included; EPERM for a directory; EEXIST; ENOSPC; ENOENT where the directory or the last name has gone.
+// Link gives a file or symbolic link another name. Errors: EXDEV for a node of another file system,
+// a fork included; EPERM for a directory; EEXIST; ENOSPC; ENOENT where the directory or the last
+// name has gone.
 func (d *dirNode) Link(name string, node vfs.Node) error {
 	h, ok := node.(handle)
 	if !ok || h.base().fs != d.fs {

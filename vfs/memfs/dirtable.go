@@ -7,8 +7,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// entry is one name in a directory. It is read and, by a rename in the file system whose tag it bears, changed
-// under FS.mu. The name is behind a pointer since nameCache reads that without a lock: it never changes.
+// entry is one name in a directory. It is read and, by a rename in the file system whose tag it
+// bears, changed under FS.mu. The name is behind a pointer since nameCache reads that without a
+// lock: it never changes.
 type entry struct {
 	owner *owner
 	name  *string
@@ -18,11 +19,11 @@ type entry struct {
 	typ   wasip1.Filetype
 }
 
-// dirTable is what a directory has in it: its entries by name and by age. It belongs to its inode and is
-// copied with it.
+// dirTable is what a directory has in it: its entries by name and by age. It belongs to its inode
+// and is copied with it.
 //
-// By name it is a linear hash table: buckets are added one at a time, each by splitting one, so that no
-// insertion ever moves more than a bucket and a fork shares all others.
+// By name it is a linear hash table: buckets are added one at a time, each by splitting one, so
+// that no insertion ever moves more than a bucket and a fork shares all others.
 type dirTable struct {
 	parent   uint64 // the inode number of the directory that it is in
 	len      int
@@ -125,8 +126,8 @@ func (t *dirTable) split(o *owner) {
 	}
 }
 
-// replace puts e in the place of old, which has the same name. The place in the order stays, so that
-// a reader of the directory meets the name once.
+// replace puts e in the place of old, which has the same name. The place in the order stays, so
+// that a reader of the directory meets the name once.
 func (t *dirTable) replace(o *owner, hash uint64, old, e *entry) {
 	e.seq, e.hash = old.seq, hash
 	t.order.set(o, e.seq, e)

@@ -208,8 +208,8 @@ func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
 	return done, err
 }
 
-// Allocate makes the file at least off+size bytes long. The space stays a hole: memory is taken when
-// it is written, and only a request beyond all that the file system may hold is ENOSPC.
+// Allocate makes the file at least off+size bytes long. The space stays a hole: memory is taken
+// when it is written, and only a request beyond all that the file system may hold is ENOSPC.
 func (n *fileNode) Allocate(off, size int64) error {
 	if off < 0 || size <= 0 {
 		return wasip1.EINVAL
@@ -232,7 +232,8 @@ func (n *fileNode) Allocate(off, size int64) error {
 	return nil
 }
 
-// SetAttr changes attributes. Errors: EFBIG for a size beyond the limit, ENOENT where the file has gone.
+// SetAttr changes attributes. Errors: EFBIG for a size beyond the limit, ENOENT where the file has
+// gone.
 func (n *fileNode) SetAttr(a vfs.SetAttr) error {
 	f := n.fs
 	if a.Mask&vfs.SetSize != 0 && a.Size > uint64(f.maxFile) {

@@ -6,12 +6,13 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// Fork returns a file system that holds what f holds at this moment, in constant time; from then on both go
-// their own ways. It may be called while f is in use: every operation on f is in
-// the fork either whole or not at all.
+// Fork returns a file system that holds what f holds at this moment, in constant time; from then on
+// both go their own ways. It may be called while f is in use: every operation on f is in the fork
+// either whole or not at all.
 //
-// The fork has the limits and the inode numbers of f, its clock until it is mounted itself, and nodes of its own, which ForkNode finds; nodes
-// of f stay with f. Files that have no name and are open in f come along; see [FS.DropOrphans].
+// The fork has the limits and the inode numbers of f, its clock until it is mounted itself, and
+// nodes of its own, which ForkNode finds; nodes of f stay with f. Files that have no name and are
+// open in f come along; see [FS.DropOrphans].
 func (f *FS) Fork() *FS {
 	g := &FS{}
 	g.park.cond.L = &g.park.mu
@@ -41,9 +42,10 @@ func (f *FS) Fork() *FS {
 	return g
 }
 
-// ForkNode returns the node of f for the file that old, a node of the file system that f was forked from, stood
-// for at that moment. A file that had no name any more and was not open, or that f has lost since, gives a
-// node that has gone as well. It is nil if old is no node of that file system or was made after the fork.
+// ForkNode returns the node of f for the file that old, a node of the file system that f was forked
+// from, stood for at that moment. A file that had no name any more and was not open, or that f has
+// lost since, gives a node that has gone as well. It is nil if old is no node of that file system
+// or was made after the fork.
 func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	h, ok := old.(handle)
 	if !ok {
@@ -75,9 +77,9 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	return n.self()
 }
 
-// DropOrphans lets go of the files without a name that came from the file system f was forked from and
-// that nobody has opened in f. Call it when the descriptors that shall move over have moved; until then
-// such files count in [FS.Usage].
+// DropOrphans lets go of the files without a name that came from the file system f was forked from
+// and that nobody has opened in f. Call it when the descriptors that shall move over have moved;
+// until then such files count in [FS.Usage].
 func (f *FS) DropOrphans() {
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)

@@ -49,8 +49,8 @@ func dump(t testing.TB, f *FS) map[string]string {
 	return all
 }
 
-// TestForkAgainstDump changes file systems at random, forks them at random, and looks whether any change shows where it
-// should not: after each change of one, all others are what they were.
+// TestForkAgainstDump changes file systems at random, forks them at random, and looks whether any
+// change shows where it should not: after each change of one, all others are what they were.
 func TestForkAgainstDump(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	name := func() string { return fmt.Sprintf("d%d/f%d", rng.IntN(3), rng.IntN(12)) }
@@ -229,8 +229,8 @@ func TestDropOrphans(t *testing.T) {
 	}
 }
 
-// TestForkWhileWriting forks a file system that two goroutines write to. One writes a number to a and then to b, so that
-// in a fork a is b or one more; each write is whole.
+// TestForkWhileWriting forks a file system that two goroutines write to. One writes a number to a
+// and then to b, so that in a fork a is b or one more; each write is whole.
 func TestForkWhileWriting(t *testing.T) {
 	f := New()
 	write := func(name string, i int) {

@@ -44,8 +44,8 @@ type FS struct {
 	names recentNames // under mu, held for writing
 	clock atomic.Pointer[clock.Clock]
 
-	// The clock is one that stays: it came with a mount, not from where this was forked; or with an option,
-	// then for forks too.
+	// The clock is one that stays: it came with a mount, not from where this was forked; or with an
+	// option, then for forks too.
 	attached    atomic.Bool
 	clockChosen bool
 
@@ -71,10 +71,11 @@ type limits struct {
 // Option is a choice for [New].
 type Option func(*FS)
 
-// WithMaxBytes limits the memory for contents to n bytes. Beyond it a write answers ENOSPC after it has written
-// what fits. Names, inodes and link targets have a budget of their own, [vfs.MetadataLimit] of n: each file is
-// charged [vfs.InodeBytes], each name [vfs.NameCost], each link target its length. Beyond that budget, making or
-// linking a file, or renaming one to a longer name, answers ENOSPC.
+// WithMaxBytes limits the memory for contents to n bytes. Beyond it a write answers ENOSPC after it
+// has written what fits. Names, inodes and link targets have a budget of their own,
+// [vfs.MetadataLimit] of n: each file is charged [vfs.InodeBytes], each name [vfs.NameCost], each
+// link target its length. Beyond that budget, making or linking a file, or renaming one to a longer
+// name, answers ENOSPC.
 func WithMaxBytes(n int64) Option {
 	return func(f *FS) {
 		f.maxBytes = max(n, 0)
@@ -82,16 +83,16 @@ func WithMaxBytes(n int64) Option {
 	}
 }
 
-// WithMaxInodes limits the number of files, directories and links, the root among them, to n, at least 1.
-// Making one more answers ENOSPC.
+// WithMaxInodes limits the number of files, directories and links, the root among them, to n, at
+// least 1. Making one more answers ENOSPC.
 func WithMaxInodes(n int64) Option { return func(f *FS) { f.maxInodes = max(n, 1) } }
 
-// WithMaxFileSize limits the size of each file to n bytes. Then writes answer EFBIG, after having written
-// what fits.
+// WithMaxFileSize limits the size of each file to n bytes. Then writes answer EFBIG, after having
+// written what fits.
 func WithMaxFileSize(n int64) Option { return func(f *FS) { f.maxFile = max(n, 0) } }
 
-// WithClock sets the clock that times are taken from, in place of that of the first Host that mounts the
-// file system or a fork of it.
+// WithClock sets the clock that times are taken from, in place of that of the first Host that
+// mounts the file system or a fork of it.
 func WithClock(c clock.Clock) Option {
 	return func(f *FS) {
 		f.clock.Store(&c)
@@ -122,8 +123,8 @@ func New(opts ...Option) *FS {
 // Root returns the root directory.
 func (f *FS) Root() vfs.Node { return f.root }
 
-// Attach takes the clock of env. Later clocks are not taken, nor any after WithClock. A fork has the clock of
-// what it was forked from until it gets its own.
+// Attach takes the clock of env. Later clocks are not taken, nor any after WithClock. A fork has
+// the clock of what it was forked from until it gets its own.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil && !f.clockChosen && f.attached.CompareAndSwap(false, true) {
 		f.clock.Store(&env.Clock)

@@ -11,14 +11,14 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The methods in this file are for host code that prepares a file system or looks at the outcome. Names
-// are relative to the root, with slashes; slashes more than needed and "." do nothing, ".." is refused.
-// Links are never followed: one in the midst of a name is ELOOP. Errors are *fs.PathError around a
-// wasip1.Errno, so that errors.Is(err, fs.ErrNotExist) works.
+// The methods in this file are for host code that prepares a file system or looks at the outcome.
+// Names are relative to the root, with slashes; slashes more than needed and "." do nothing, ".."
+// is refused. Links are never followed: one in the midst of a name is ELOOP. Errors are
+// *fs.PathError around a wasip1.Errno, so that errors.Is(err, fs.ErrNotExist) works.
 
 // FromMap returns a new file system that holds files: contents by name. The directories that names
-// mention are made; a name that ends in a slash is an empty directory. Names are taken in lexical order, so
-// that inode numbers depend on nothing else.
+// mention are made; a name that ends in a slash is an empty directory. Names are taken in lexical
+// order, so that inode numbers depend on nothing else.
 func FromMap(files map[string]string, opts ...Option) (*FS, error) {
 	f := New(opts...)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -153,7 +153,8 @@ func (f *FS) Readlink(name string) (string, error) {
 	return l.Readlink()
 }
 
-// Link gives the file oldName another name, and makes the directories above it where there are none.
+// Link gives the file oldName another name, and makes the directories above it where there are
+// none.
 func (f *FS) Link(oldName, newName string) error {
 	n, err := f.walk(oldName)
 	if err != nil {
@@ -202,7 +203,8 @@ func (f *FS) RemoveAll(name string) error {
 	return pathError("remove", name, err)
 }
 
-// removeAll goes through the tree with a stack of its own: a guest can make one that is deeper than Go's stack may become.
+// removeAll goes through the tree with a stack of its own: a guest can make one that is deeper than
+// Go's stack may become.
 func removeAll(d *dirNode, name string) error {
 	type entry struct {
 		dir  *dirNode

@@ -103,15 +103,16 @@ func newNode(f *FS, ino uint64, in *inode) *node {
 	return &node{fs: f, ino: ino, typ: in.typ, in: in}
 }
 
-// newborn is an inode with the entry that names it first: one piece of memory, since most live and die together. The node is
-// apart, because forks share the inode and must not keep the file system alive that made it.
+// newborn is an inode with the entry that names it first: one piece of memory, since most live and
+// die together. The node is apart, because forks share the inode and must not keep the file system
+// alive that made it.
 type newborn struct {
 	inode
 	entry
 }
 
-// spares are parts of a file that nobody has any more: where files are made and removed over and over, the
-// next ones need no memory of their own.
+// spares are parts of a file that nobody has any more: where files are made and removed over and
+// over, the next ones need no memory of their own.
 type spares struct {
 	inode *inode // under FS.tableMu
 	node  *node  // of a regular file, likewise
@@ -119,8 +120,9 @@ type spares struct {
 	entry *entry // under FS.mu, held for writing
 }
 
-// take returns an inode, an entry and a node for a file of that type, with nothing in them but that a node used again is still
-// heldByNone: who gives it away says to whom. FS.mu is held for writing, and FS.tableMu.
+// take returns an inode, an entry and a node for a file of that type, with nothing in them but that
+// a node used again is still heldByNone: who gives it away says to whom. FS.mu is held for writing,
+// and FS.tableMu.
 func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 	e := s.entry
 	s.entry = nil
@@ -150,8 +152,8 @@ func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 // noInode stands in for that of a regular file that has gone. It is never changed.
 var noInode = &inode{typ: wasip1.FiletypeRegularFile}
 
-// newInode makes an inode, which the caller has reserved, with its node, and enters both in the tables. The
-// entry is in no directory yet. FS.mu is held for writing.
+// newInode makes an inode, which the caller has reserved, with its node, and enters both in the
+// tables. The entry is in no directory yet. FS.mu is held for writing.
 func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, parent uint64) (*node, *entry) {
 	now := f.now()
 	f.tableMu.Lock()
@@ -200,7 +202,8 @@ func (f *FS) node(ino uint64) *node {
 	return n
 }
 
-// own makes the inode one that its file system may change. The lock of its type is held for writing.
+// own makes the inode one that its file system may change. The lock of its type is held for
+// writing.
 func (n *node) own() *inode {
 	f := n.fs
 	if n.in.owner == f.owner {
@@ -226,8 +229,8 @@ func (n *node) own() *inode {
 }
 
 // forget takes an inode without names, that is not open, out of the tables and gives back what it
-// took. The attributes of a directory and the target of a link stay with the node, for whoever still has that; a file's
-// do not. The lock of its type is held for writing.
+// took. The attributes of a directory and the target of a link stay with the node, for whoever
+// still has that; a file's do not. The lock of its type is held for writing.
 func (n *node) forget() {
 	f := n.fs
 	n.gone = true

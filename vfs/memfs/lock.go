@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// rwlock is a lock for many readers or one writer. It exists because a read and a write of a byte must
-// cost little more than their lock: each way in and each way out is one atomic operation,
+// rwlock is a lock for many readers or one writer. It exists because a read and a write of a byte
+// must cost little more than their lock: each way in and each way out is one atomic operation,
 // where a sync.RWMutex needs two for a writer. It is not fair, but a waiting writer keeps new
 // readers out and a reader waits for no second writer by the choice of the lock.
 //
@@ -25,8 +25,8 @@ type parking struct {
 	cond sync.Cond
 }
 
-// spins is how often a lock is looked at before its seeker yields, and yields before it parks. What the
-// locks protect rarely takes more than 100 ns.
+// spins is how often a lock is looked at before its seeker yields, and yields before it parks. What
+// the locks protect rarely takes more than 100 ns.
 const (
 	spins  = 32
 	yields = 2
@@ -81,8 +81,8 @@ func (l *rwlock) runlock(p *parking) {
 	}
 }
 
-// wait returns when try has succeeded. No wake-up is lost: a waiter announces itself before it tries for
-// the last time, and who unlocks looks for waiters after that.
+// wait returns when try has succeeded. No wake-up is lost: a waiter announces itself before it
+// tries for the last time, and who unlocks looks for waiters after that.
 func (l *rwlock) wait(p *parking, try func() bool) {
 	for i := range spins + yields {
 		if try() {

@@ -138,7 +138,8 @@ func TestFarEnds(t *testing.T) {
 	}
 }
 
-// TestLimitIsExact: goroutines write and remove at a limit, and used + free is the limit at every moment.
+// TestLimitIsExact: goroutines write and remove at a limit, and used + free is the limit at every
+// moment.
 func TestLimitIsExact(t *testing.T) {
 	const limit = 300_000
 	f := New(WithMaxBytes(limit), WithMaxInodes(20))
@@ -227,8 +228,8 @@ func TestTimes(t *testing.T) {
 	check("b", times{5, 160, 160})
 }
 
-// TestClockOfFork: a fork keeps time as before until it is mounted, then as its Host does; a clock chosen by the
-// embedder stays.
+// TestClockOfFork: a fork keeps time as before until it is mounted, then as its Host does; a clock
+// chosen by the embedder stays.
 func TestClockOfFork(t *testing.T) {
 	mtime := func(f *FS) int64 {
 		must(t, f.WriteFile("a", []byte("x")))

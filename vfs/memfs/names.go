@@ -7,20 +7,20 @@ import (
 
 // nameCache remembers names that were looked up, so that looking them up again takes no lock.
 //
-// Whoever takes an entry out of its directory empties its slot while FS.mu is held for writing; slots are
-// filled while it is held for reading. So a slot never outlives its entry, and whoever
+// Whoever takes an entry out of its directory empties its slot while FS.mu is held for writing;
+// slots are filled while it is held for reading. So a slot never outlives its entry, and whoever
 // misses a name in the midst of a rename waits for its end.
 //
 // It begins small, because many file systems are forks that live for a moment, and is replaced by a
-// larger one when names keep displacing each other. Who is still reading the one before may find a name there that is
-// being taken away now, as if it had come a moment earlier.
+// larger one when names keep displacing each other. Who is still reading the one before may find a
+// name there that is being taken away now, as if it had come a moment earlier.
 type nameCache struct {
 	slots []cacheSlot // a power of two
 	fills atomic.Int64
 }
 
-// cacheSlot says what a name in a directory stands for. Its parts belong together if turn is even and the same
-// before and after reading them.
+// cacheSlot says what a name in a directory stands for. Its parts belong together if turn is even
+// and the same before and after reading them.
 type cacheSlot struct {
 	turn atomic.Uint64
 	dir  atomic.Uint64
@@ -31,9 +31,11 @@ type cacheSlot struct {
 const (
 	minCache = 1 << 5
 	maxCache = 1 << 18
-	// cacheGrowth is the factor by which a cache grows when its slots have been filled once on average.
+	// cacheGrowth is the factor by which a cache grows when its slots have been filled once on
+	// average.
 	cacheGrowth = 4
-	// slotsPerInode bounds the growth: names that a small file system uses all the time must not displace each other.
+	// slotsPerInode bounds the growth: names that a small file system uses all the time must not
+	// displace each other.
 	slotsPerInode = 16
 )
 
@@ -92,8 +94,9 @@ func (f *FS) unremember(dir, hash uint64, e *entry) {
 	}
 }
 
-// recentNames holds the names that were taken away last: they tend to come back, where a file is written
-// beside the one it then replaces, or logs are rotated, and need no memory of their own then.
+// recentNames holds the names that were taken away last: they tend to come back, where a file is
+// written beside the one it then replaces, or logs are rotated, and need no memory of their own
+// then.
 type recentNames struct {
 	names [8]recentName
 	next  int

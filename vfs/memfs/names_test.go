@@ -66,8 +66,8 @@ func TestRenameInFork(t *testing.T) {
 	}
 }
 
-// TestLookupDuringRename: whoever looks while two files keep replacing each other's names finds, under each, the
-// file that has it or none.
+// TestLookupDuringRename: whoever looks while two files keep replacing each other's names finds,
+// under each, the file that has it or none.
 func TestLookupDuringRename(t *testing.T) {
 	f := New()
 	d := f.root

@@ -2,13 +2,13 @@ package memfs
 
 import "sync/atomic"
 
-// nodeTable has the nodes of one file system by inode number. It is read without a lock and changed under
-// FS.tableMu. Unlike the inode table it is never shared: a fork starts with an empty one and fills
-// it with what is looked up there.
+// nodeTable has the nodes of one file system by inode number. It is read without a lock and changed
+// under FS.tableMu. Unlike the inode table it is never shared: a fork starts with an empty one and
+// fills it with what is looked up there.
 type nodeTable struct {
 	top atomic.Pointer[[]atomic.Pointer[nodeMid]]
-	// The page of the highest numbers stays when it becomes empty, and serves the next ones then, lest
-	// a file made and removed over and over costs a page each time.
+	// The page of the highest numbers stays when it becomes empty, and serves the next ones then,
+	// lest a file made and removed over and over costs a page each time.
 	newest uint64
 	spare  *nodeLeaf
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Rename moves name to newName in to, as rename(2) does. Errors, the first that applies: EXDEV where to is not
-// of this file system; ENAMETOOLONG, EINVAL for newName; ENOENT where name is not there or to has been removed;
-// EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY by what newName stands for; ENOSPC for a
-// longer name.
+// Rename moves name to newName in to, as rename(2) does. Errors, the first that applies: EXDEV
+// where to is not of this file system; ENAMETOOLONG, EINVAL for newName; ENOENT where name is not
+// there or to has been removed; EINVAL for a directory into itself; EISDIR, ENOTDIR, ENOTEMPTY by
+// what newName stands for; ENOSPC for a longer name.
 func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	t, ok := to.(*dirNode)
 	if !ok || t.fs != d.fs {

@@ -223,7 +223,8 @@ func TestLookupWhileNodesAreUsedAgain(t *testing.T) {
 	}
 }
 
-// A file that grows and is emptied over and over takes no memory after the first time, and no content of it comes back.
+// A file that grows and is emptied over and over takes no memory after the first time, and no
+// content of it comes back.
 func TestFilesThatGrowAndAreEmptiedTakeNoMemory(t *testing.T) {
 	f := New()
 	n := makeFile(t, f, "log")

@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
-// TestHolesShowNothingOfFilesBefore makes and removes files, whose memory the next ones get: what was not written reads as zeros.
+// TestHolesShowNothingOfFilesBefore makes and removes files, whose memory the next ones get: what
+// was not written reads as zeros.
 func TestHolesShowNothingOfFilesBefore(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	dir := memfs.New().Root().(vfs.Directory)

@@ -12,8 +12,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Store writes down everything that the file system holds: inode numbers, places in directories and files that are open without a name
-// too. [Load] reads it, of this version of the module. Nothing may use the file system meanwhile.
+// Store writes down everything that the file system holds: inode numbers, places in directories and
+// files that are open without a name too. [Load] reads it, of this version of the module. Nothing
+// may use the file system meanwhile.
 func (f *FS) Store(w io.Writer) error {
 	out := binfile.NewWriter(w)
 	out.Uint(f.next)
@@ -76,8 +77,9 @@ func (in *inode) chunks(f func(uint64, *chunk)) {
 	}
 }
 
-// Load returns a file system with what [FS.Store] wrote, within the limits of opts. It reads no further than that. r may come from
-// anybody: what is no file system is an error, and memory is taken as the bytes arrive.
+// Load returns a file system with what [FS.Store] wrote, within the limits of opts. It reads no
+// further than that. r may come from anybody: what is no file system is an error, and memory is
+// taken as the bytes arrive.
 func Load(r binfile.Source, opts ...Option) (*FS, error) {
 	f := New(opts...)
 	l := &loader{Reader: binfile.NewReader(r), fs: f, names: map[uint64]uint64{}}
@@ -95,7 +97,8 @@ type loader struct {
 	names map[uint64]uint64 // how many each inode has
 }
 
-// lastInode is the largest inode number that is read: one file system would have to make a million files a second for centuries.
+// lastInode is the largest inode number that is read: one file system would have to make a million
+// files a second for centuries.
 const lastInode = 1 << 62
 
 func (l *loader) load() {

@@ -83,8 +83,9 @@ func (t *tree[V]) set(o *owner, key uint64, v *V) {
 	p.used |= 1 << i
 }
 
-// reuse returns a page for slot i of p, empty until now. If the page before it is the empty one that del
-// left at the right edge, that goes, or is taken where the new one is of the lowest level too.
+// reuse returns a page for slot i of p, empty until now. If the page before it is the empty one
+// that del left at the right edge, that goes, or is taken where the new one is of the lowest level
+// too.
 func (p *page[V]) reuse(o *owner, i int, lowest bool) *page[V] {
 	if before := p.used & (1<<i - 1); before != 0 {
 		j := bits.Len64(before) - 1
@@ -130,9 +131,9 @@ func extend[T any](s []*T, i int) []*T {
 	return n
 }
 
-// del takes key out. Pages that become empty go with it, but for those at the right edge, which stay
-// until set goes further: a tree in which one key follows the other, each gone before
-// the next comes, would make its pages over and over.
+// del takes key out. Pages that become empty go with it, but for those at the right edge, which
+// stay until set goes further: a tree in which one key follows the other, each gone before the next
+// comes, would make its pages over and over.
 func (t *tree[V]) del(o *owner, key uint64) {
 	if t.get(key) == nil {
 		return
@@ -171,8 +172,8 @@ func (t *tree[V]) next(key uint64) (uint64, *V) {
 	return t.root.next(key, fanBits*(t.height-1))
 }
 
-// next is tree.next below p, whose slots differ in the bits of a key from shift on. Of key only the bits
-// below p count; those above are kept.
+// next is tree.next below p, whose slots differ in the bits of a key from shift on. Of key only the
+// bits below p count; those above are kept.
 func (p *page[V]) next(key uint64, shift int) (uint64, *V) {
 	for {
 		i := key >> shift % fan
@@ -196,8 +197,8 @@ func (p *page[V]) next(key uint64, shift int) (uint64, *V) {
 	}
 }
 
-// cut takes out all keys from key on, and calls f with their values. The page of a small tree stays, if it is o's own, lest what
-// grows and is emptied over and over makes one each time.
+// cut takes out all keys from key on, and calls f with their values. The page of a small tree
+// stays, if it is o's own, lest what grows and is emptied over and over makes one each time.
 func (t *tree[V]) cut(o *owner, key uint64, f func(*V)) {
 	if t.root == nil || key>>(fanBits*t.height) != 0 {
 		return

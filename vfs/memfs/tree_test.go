@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestTreeAgainstMap does the same at random to trees that share pages and to maps, and compares them.
+// TestTreeAgainstMap does the same at random to trees that share pages and to maps, and compares
+// them.
 func TestTreeAgainstMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	type side struct {

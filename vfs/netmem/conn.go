@@ -37,8 +37,9 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 	return n.From(hostSite).DialContext(ctx, network, address)
 }
 
-// Dial connects to a listener, and waits until the connection stands. It holds virtual time as the package's
-// description says. Errors, in a *net.OpError: ECONNREFUSED; ECONNRESET; os.ErrDeadlineExceeded; the context's cause.
+// Dial connects to a listener, and waits until the connection stands. It holds virtual time as the
+// package's description says. Errors, in a *net.OpError: ECONNREFUSED; ECONNRESET;
+// os.ErrDeadlineExceeded; the context's cause.
 func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
 	s := d.socket(address)
 	h := pipe.NewHost(ctx, s, d.network.clock)
@@ -61,8 +62,8 @@ func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, 
 	return c, nil
 }
 
-// Connect begins a connection and returns its socket, which is ready when it stands, for a guest that is
-// to have it as a descriptor. Errors: ECONNREFUSED; others are told by the socket.
+// Connect begins a connection and returns its socket, which is ready when it stands, for a guest
+// that is to have it as a descriptor. Errors: ECONNREFUSED; others are told by the socket.
 func (d *Dialer) Connect(address string) (*Socket, error) {
 	s := d.socket(address)
 	if err := s.connected(); err != nil && err != wasip1.EAGAIN {
@@ -78,8 +79,8 @@ func (d *Dialer) socket(address string) *Socket {
 	return d.network.newLocked(d.network.portLocked(d.site), Addr(address)).ends[0]
 }
 
-// Conn is one end of a connection for host code: a net.Conn, with deadlines on the network's clock (see
-// [pipe.Host]).
+// Conn is one end of a connection for host code: a net.Conn, with deadlines on the network's clock
+// (see [pipe.Host]).
 type Conn struct {
 	host   *pipe.Host
 	socket *Socket

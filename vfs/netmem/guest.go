@@ -12,16 +12,18 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// At returns the network as a guest at site sees it, for virt.WithNetwork. The guest finds other sites by their names:
-// those where somebody listens, and those of names. Its own site is localhost, and every loopback and unspecified address.
+// At returns the network as a guest at site sees it, for virt.WithNetwork. The guest finds other
+// sites by their names: those where somebody listens, and those of names. Its own site is
+// localhost, and every loopback and unspecified address.
 //
-// Sites have addresses ([Network.IP]) because guests know nothing else. An address that belongs to no site is EHOSTUNREACH.
+// Sites have addresses ([Network.IP]) because guests know nothing else. An address that belongs to
+// no site is EHOSTUNREACH.
 func (n *Network) At(site string, names ...string) sockets.Network {
 	return &guestNetwork{n, site, slices.Clone(names)}
 }
 
-// IP returns the address of a site: the site itself where it is an address, else one in 10.0.0.0/8 that follows from the name
-// alone.
+// IP returns the address of a site: the site itself where it is an address, else one in 10.0.0.0/8
+// that follows from the name alone.
 func (n *Network) IP(site string) netip.Addr {
 	if a, err := netip.ParseAddr(site); err == nil {
 		return a

@@ -27,8 +27,8 @@ func TestSitesOfGuests(t *testing.T) {
 	}
 }
 
-// TestNothingIsKeptOfConnectionsThatWereGivenUp: a guest that begins connections and closes them leaves nothing behind, whether
-// they wait in a listener's line or on a link that is down.
+// TestNothingIsKeptOfConnectionsThatWereGivenUp: a guest that begins connections and closes them
+// leaves nothing behind, whether they wait in a listener's line or on a link that is down.
 func TestNothingIsKeptOfConnectionsThatWereGivenUp(t *testing.T) {
 	n := New(nil)
 	l, err := n.Listen("server:80", 1)

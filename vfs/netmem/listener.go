@@ -84,8 +84,8 @@ func (l *Listener) Read([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 // Write answers ENOTCONN.
 func (l *Listener) Write([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 
-// Close makes the name free again, resets the connections that nobody has accepted, and refuses those
-// that are on their way.
+// Close makes the name free again, resets the connections that nobody has accepted, and refuses
+// those that are on their way.
 func (l *Listener) Close() error {
 	n := l.network
 	n.enter()

@@ -1,14 +1,16 @@
-// Package netmem is a network in memory: names, connections and listeners for guests and for host code, with
-// latency, bandwidth, partitions and resets on a Host's clock. Nothing of it leaves the process.
+// Package netmem is a network in memory: names, connections and listeners for guests and for host
+// code, with latency, bandwidth, partitions and resets on a Host's clock. Nothing of it leaves the
+// process.
 //
 //	n := netmem.New(clock)
 //	l, err := n.Listen("server:80", 128) // a vfs.Listener: give it to a guest as a descriptor
 //	client := http.Client{Transport: &http.Transport{DialContext: n.DialContext}}
 //	client.Get("http://server/")
 //
-// An address is a site and a port, "server:80". Sites need not be declared. Each end of a connection is a
-// [Socket], which never waits and is what a guest gets: from a [Listener] that it accepts on, or connected
-// by [Dialer.Connect] and given as a descriptor. For host code [Conn] and [Listener.Net] wait in its place.
+// An address is a site and a port, "server:80". Sites need not be declared. Each end of a
+// connection is a [Socket], which never waits and is what a guest gets: from a [Listener] that it
+// accepts on, or connected by [Dialer.Connect] and given as a descriptor. For host code [Conn] and
+// [Listener.Net] wait in its place.
 //
 // A connection behaves as TCP does: bytes in order, half-close, EPIPE after the other end has
 // closed, ECONNRESET after a reset. What is under way and what is not read yet share one bounded
@@ -20,16 +22,16 @@
 // Between two sites there is a [Link]. A partition keeps what is on its way; healing it sends that
 // again from the beginning, in order, as retransmission would.
 //
-// Where the clock is a [clock.Holder], its time may jump when everybody waits. What host
-// code begins here holds time by itself: from the call of Dial until the connection lies in the backlog and
-// whoever waits there has been woken, from the call of Write until the bytes are where the guest
-// can read them and it has been woken; each woken thread then holds time in its own name. While something is on
-// a link with latency, time is not held: it is what the latency consists of. Nor is it
-// while a call waits for the other end to accept or to read, which may sleep. Between two calls, host code
-// holds time by itself if it must not be outrun.
+// Where the clock is a [clock.Holder], its time may jump when everybody waits. What host code
+// begins here holds time by itself: from the call of Dial until the connection lies in the backlog
+// and whoever waits there has been woken, from the call of Write until the bytes are where the
+// guest can read them and it has been woken; each woken thread then holds time in its own name.
+// While something is on a link with latency, time is not held: it is what the latency consists of.
+// Nor is it while a call waits for the other end to accept or to read, which may sleep. Between two
+// calls, host code holds time by itself if it must not be outrun.
 //
-// Everything happens in one order: what arrives at the same time arrives in the order in which it was
-// sent, and ports are given in the order in which they are asked for.
+// Everything happens in one order: what arrives at the same time arrives in the order in which it
+// was sent, and ports are given in the order in which they are asked for.
 //
 // Lock order: Network, [poll.Queue], clock. No clock is asked to set a timer, and no Hold is
 // released, under the Network's lock.
@@ -168,8 +170,8 @@ func (n *Network) portLocked(site string) Addr {
 	}
 }
 
-// Listen makes a listener with room for backlog connections that nobody has accepted yet, at least 1. Port 0
-// stands for the next free one. Errors: EADDRINUSE.
+// Listen makes a listener with room for backlog connections that nobody has accepted yet, at least
+// 1. Port 0 stands for the next free one. Errors: EADDRINUSE.
 func (n *Network) Listen(address string, backlog int) (*Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -192,7 +194,8 @@ func (n *Network) LinkOf(from, to string) Link {
 	return n.wireLocked(route{from, to}).link
 }
 
-// SetLink sets the link between two sites, in both directions. What is on its way already is not changed.
+// SetLink sets the link between two sites, in both directions. What is on its way already is not
+// changed.
 func (n *Network) SetLink(a, b string, l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -200,11 +203,12 @@ func (n *Network) SetLink(a, b string, l Link) {
 	n.wireLocked(route{b, a}).link = l
 }
 
-// Partition parts two sites: what one sends, and what is on its way, does not arrive until [Network.Heal].
+// Partition parts two sites: what one sends, and what is on its way, does not arrive until
+// [Network.Heal].
 func (n *Network) Partition(a, b string) { n.part(route{a, b}, route{b, a}) }
 
-// PartitionOneWay keeps what is sent in one direction: nothing arrives at to that from sends, until [Network.HealOneWay]. The
-// other direction works.
+// PartitionOneWay keeps what is sent in one direction: nothing arrives at to that from sends, until
+// [Network.HealOneWay]. The other direction works.
 func (n *Network) PartitionOneWay(from, to string) { n.part(route{from, to}) }
 
 // Heal ends a partition, in both directions.
@@ -232,8 +236,8 @@ func (n *Network) heal(routes ...route) {
 	}
 }
 
-// Reset breaks all connections between two sites at once: ECONNRESET at both ends. It returns how many
-// there were.
+// Reset breaks all connections between two sites at once: ECONNRESET at both ends. It returns how
+// many there were.
 func (n *Network) Reset(a, b string) int {
 	n.enter()
 	defer n.leave()

@@ -157,8 +157,9 @@ func (c *connection) retryLocked() {
 	}
 }
 
-// breakLocked ends both directions with an error. Nothing of the connection stays on its way or with its listener, because a
-// guest may begin and close any number of connections while nothing arrives.
+// breakLocked ends both directions with an error. Nothing of the connection stays on its way or
+// with its listener, because a guest may begin and close any number of connections while nothing
+// arrives.
 func (c *connection) breakLocked(err error) {
 	if l := c.network.listeners[string(c.ends[1].local)]; l != nil && c.phase == inLine {
 		l.line = slices.DeleteFunc(l.line, func(other *connection) bool { return other == c })
@@ -221,8 +222,8 @@ func (s *Socket) Recv(p []byte, peek bool) (int, error) {
 	return 0, wasip1.EAGAIN
 }
 
-// room is how many bytes must fit before a socket is ready for writing, so that a slow reader is not
-// answered byte by byte.
+// room is how many bytes must fit before a socket is ready for writing, so that a slow reader is
+// not answered byte by byte.
 const room = 1024
 
 // roomy reports whether the flow takes a write worth its while.
@@ -231,8 +232,8 @@ func (f *flow) roomy() bool {
 	return free >= min(room, free+f.ring.Len())
 }
 
-// Write sends what fits. Errors: EAGAIN; EPIPE after the other end has closed or this one has shut down; ECONNRESET;
-// ECONNREFUSED; EBADF after Close.
+// Write sends what fits. Errors: EAGAIN; EPIPE after the other end has closed or this one has shut
+// down; ECONNRESET; ECONNREFUSED; EBADF after Close.
 func (s *Socket) Write(p []byte) (int, error) {
 	n := s.conn.network
 	n.enter()
@@ -261,7 +262,8 @@ func (s *Socket) Write(p []byte) (int, error) {
 	return k, nil
 }
 
-// connectedLocked reports whether this end knows that the connection stands. The one that was accepted does from the start.
+// connectedLocked reports whether this end knows that the connection stands. The one that was
+// accepted does from the start.
 func (s *Socket) connectedLocked() bool {
 	return s.conn.phase == established || s.side == 1 && s.conn.phase == queued
 }

@@ -24,7 +24,8 @@ func TestPartitionOneWay(t *testing.T) {
 	_, _ = c.Close(), s.Close()
 }
 
-// With jitter and losses all bytes of a connection arrive, in order; connections overtake each other; the seed decides.
+// With jitter and losses all bytes of a connection arrive, in order; connections overtake each
+// other; the seed decides.
 func TestUneven(t *testing.T) {
 	order := func(seed uint64) (order string) {
 		w := newWorld(t, WithSeed(seed))

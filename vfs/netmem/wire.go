@@ -11,16 +11,18 @@ import (
 type Link struct {
 	// Latency is the time from one end to the other.
 	Latency time.Duration
-	// Bandwidth is in bytes a second, in each direction, for all connections together; 0 is without limit.
+	// Bandwidth is in bytes a second, in each direction, for all connections together; 0 is without
+	// limit.
 	Bandwidth int64
 	// Buffer is how many bytes of a connection may be on their way or unread, in each
 	// direction; 0 stands for 64 KiB. Before the connection was accepted it is 4 KiB at most.
 	Buffer int
-	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one connection stay in order;
-	// those of others may overtake them.
+	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one
+	// connection stay in order; those of others may overtake them.
 	Jitter time.Duration
-	// Loss is the probability, below 1, that a packet is lost and sent again: 200 ms later, then 400 ms after that, and so on, up to
-	// 8 times. Connections carry bytes in order, so that a guest sees loss as delay.
+	// Loss is the probability, below 1, that a packet is lost and sent again: 200 ms later, then
+	// 400 ms after that, and so on, up to 8 times. Connections carry bytes in order, so that a
+	// guest sees loss as delay.
 	Loss float64
 }
 
@@ -50,7 +52,8 @@ func (n *Network) extraLocked(l *Link) (extra int64) {
 // route is a direction.
 type route struct{ from, to string }
 
-// wire is one direction of the link between two sites, with what is on it. All is guarded by the network's lock.
+// wire is one direction of the link between two sites, with what is on it. All is guarded by the
+// network's lock.
 type wire struct {
 	network *Network
 	link    Link
@@ -150,7 +153,8 @@ func (w *wire) schedule(p *packet) {
 	w.network.arm = append(w.network.arm, p)
 }
 
-// place moves p to where its arrival is in the order of all, which is not before what its connection sent earlier.
+// place moves p to where its arrival is in the order of all, which is not before what its
+// connection sent earlier.
 func (w *wire) place(p *packet) {
 	i := slices.Index(w.packets, p)
 	w.packets = slices.Delete(w.packets, i, i+1)

@@ -15,10 +15,11 @@ import (
 // stagePrefix starts the name in the root of the target below which Apply gathers contents.
 const stagePrefix = ".wasivirt-apply-"
 
-// Apply makes the changes ([FS.Diff]) to another file system, which has what the lower has, or to the lower itself.
-// All contents are copied into the target first, so that what fails for lack of space, say, fails before
-// anything was changed; they are then moved to their places. After applying to the lower call [FS.Discard], because the
-// overlay does not see that it shows everything twice. No guest should write meanwhile.
+// Apply makes the changes ([FS.Diff]) to another file system, which has what the lower has, or to
+// the lower itself. All contents are copied into the target first, so that what fails for lack of
+// space, say, fails before anything was changed; they are then moved to their places. After
+// applying to the lower call [FS.Discard], because the overlay does not see that it shows
+// everything twice. No guest should write meanwhile.
 func (f *FS) Apply(to vfs.FS) error {
 	root, ok := to.Root().(vfs.Directory)
 	if !ok {

@@ -88,7 +88,8 @@ func stating(r *vfs.Root, path string) func() error {
 	return func() error { _, err := r.Stat(path); return err }
 }
 
-// worlds are the lower alone, as the floor, and overlays of it: unchanged, and with changes elsewhere.
+// worlds are the lower alone, as the floor, and overlays of it: unchanged, and with changes
+// elsewhere.
 func worlds(tb testing.TB) map[string]*vfs.Root {
 	lower := machine(tb)
 	all := make(map[string]*vfs.Root)
@@ -125,7 +126,8 @@ func BenchmarkOverlay(b *testing.B) {
 	}
 }
 
-// An overlay allocates a few times an operation more than its lower, but neither for each name on the way nor for each that is listed.
+// An overlay allocates a few times an operation more than its lower, but neither for each name on
+// the way nor for each that is listed.
 func TestAllocationsDependOnNeitherDepthNorNames(t *testing.T) {
 	for _, row := range rows {
 		counts := make(map[string]float64)

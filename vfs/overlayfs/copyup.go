@@ -20,7 +20,8 @@ const (
 
 var errNoOperation = errors.New("overlayfs: the upper has no such operation")
 
-// Prepare implements [vfs.Preparer]: it copies the content up, as far as it is kept, and cuts the file to that.
+// Prepare implements [vfs.Preparer]: it copies the content up, as far as it is kept, and cuts the
+// file to that.
 func (f *file) Prepare(ctx context.Context, keep int64, charge vfsCharge) error {
 	return f.prepare(ctx, keep, charge, nil)
 }
@@ -96,7 +97,8 @@ func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge, kept vf
 	return nil
 }
 
-// turn returns what is sent to by whoever copies the content up, one at a time, and received from afterwards.
+// turn returns what is sent to by whoever copies the content up, one at a time, and received from
+// afterwards.
 func (f *file) turn() chan struct{} {
 	f.fs.mu.Lock()
 	defer f.fs.unlock()
@@ -243,8 +245,8 @@ func copyOpened(ctx context.Context, dst vfs.File, l vfs.RegularFile, size int64
 	return copyContent(ctx, dst, src, size)
 }
 
-// copyContent copies at most size bytes in chunks, between which it looks at ctx. Holes stay holes: those that the file
-// knows cost nothing, and chunks that are all zeros are not written.
+// copyContent copies at most size bytes in chunks, between which it looks at ctx. Holes stay holes:
+// those that the file knows cost nothing, and chunks that are all zeros are not written.
 func copyContent(ctx context.Context, dst, src vfs.File, size int64) error {
 	sparse, _ := src.(vfs.Sparse)
 	buf := make([]byte, min(chunk, size))

@@ -10,8 +10,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// TestDeepTree has a guest make a tree that is deeper than a path leads. Telling what changed is refused, since the paths would
-// take the square of the depth; throwing it away works, without a piece of Go's stack for each level.
+// TestDeepTree has a guest make a tree that is deeper than a path leads. Telling what changed is
+// refused, since the paths would take the square of the depth; throwing it away works, without a
+// piece of Go's stack for each level.
 func TestDeepTree(t *testing.T) {
 	const depth = 20_000
 	defer debug.SetMaxStack(debug.SetMaxStack(2 << 20)) // 100 bytes a level

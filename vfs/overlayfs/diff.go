@@ -38,8 +38,8 @@ type Change struct {
 	Kind Kind
 	// Type is what is there now; of what was removed, what was there.
 	Type wasip1.Filetype
-	// Replaced says of a Modified path that another file has taken the place of the lower's. Nothing that the lower
-	// has below it is seen any more.
+	// Replaced says of a Modified path that another file has taken the place of the lower's.
+	// Nothing that the lower has below it is seen any more.
 	Replaced bool
 	// Attributes says of a Modified path that only times or permissions were changed.
 	Attributes bool
@@ -52,10 +52,11 @@ type delta struct {
 	wasType wasip1.Filetype
 }
 
-// Diff returns what differs from the lower layer, sorted by path. A directory that was removed stands for all that was
-// in it; of one that was added or moved everything is listed. A directory whose names alone
-// were changed is not listed for its times. A file with several names is listed under each. Renames are
-// told as what was removed and what was added. Errors: ENAMETOOLONG where a path is longer than [vfs.MaxPath].
+// Diff returns what differs from the lower layer, sorted by path. A directory that was removed
+// stands for all that was in it; of one that was added or moved everything is listed. A directory
+// whose names alone were changed is not listed for its times. A file with several names is listed
+// under each. Renames are told as what was removed and what was added. Errors: ENAMETOOLONG where a
+// path is longer than [vfs.MaxPath].
 func (f *FS) Diff() ([]Change, error) {
 	deltas, err := f.deltas()
 	if err != nil {
@@ -205,8 +206,8 @@ func (c *collector) links(in *inode) {
 	}
 }
 
-// added adds n, and everything below it, as new. A guest can make a tree that is deeper than a path leads, the names of which
-// together are as large as the square of its depth.
+// added adds n, and everything below it, as new. A guest can make a tree that is deeper than a path
+// leads, the names of which together are as large as the square of its depth.
 func (c *collector) added(n node, path string) error {
 	if len(path) > vfs.MaxPath {
 		return wasip1.ENAMETOOLONG
@@ -260,8 +261,9 @@ func (d *dir) meet(wanted map[uint64]bool) error {
 	return nil
 }
 
-// Discard throws all changes away: it empties the upper and shows the lower as it is. Files that are open stay usable,
-// with the content they have, and are found under no name any more; so is what was made or moved.
+// Discard throws all changes away: it empties the upper and shows the lower as it is. Files that
+// are open stay usable, with the content they have, and are found under no name any more; so is
+// what was made or moved.
 func (f *FS) Discard() error {
 	f.mu.Lock()
 	defer f.unlock()
@@ -274,8 +276,8 @@ func (f *FS) Discard() error {
 	return err
 }
 
-// removeBelow removes everything in a directory of a layer. It goes through the tree with a stack of its own: a guest can
-// make one that is deeper than Go's stack may become.
+// removeBelow removes everything in a directory of a layer. It goes through the tree with a stack
+// of its own: a guest can make one that is deeper than Go's stack may become.
 func removeBelow(top vfs.Directory) error {
 	type level struct {
 		dir  vfs.Directory
@@ -379,8 +381,8 @@ func (d *dir) reset() {
 	}
 }
 
-// unmoved reports whether an entry is what the lower has there, with its content. It takes back what was changed of
-// the attributes. FS.mu is held.
+// unmoved reports whether an entry is what the lower has there, with its content. It takes back
+// what was changed of the attributes. FS.mu is held.
 func (d *dir) unmoved(e *entry) bool {
 	in := e.node.in()
 	if in.from.upper || !in.hasLower || in.typ != wasip1.FiletypeDirectory && in.hasUpper {

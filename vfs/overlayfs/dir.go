@@ -162,8 +162,8 @@ func (d *dir) resolve(name string) (*entry, error) {
 	return e, nil
 }
 
-// met returns the node of what the layers have at one name: a new one, or the one it has under another name. FS.mu
-// is held.
+// met returns the node of what the layers have at one name: a new one, or the one it has under
+// another name. FS.mu is held.
 func (f *FS) met(l, u vfs.Node) (node, error) {
 	from := l
 	if from == nil {
@@ -288,8 +288,9 @@ func each(d vfs.Directory, f func(vfs.DirEntry) error) error {
 	}
 }
 
-// ReadDir lists the names of both layers: first those of the lower, with its cookies, which are made even, then the others,
-// whose cookies are odd. Nothing is kept for a name that was only listed.
+// ReadDir lists the names of both layers: first those of the lower, with its cookies, which are
+// made even, then the others, whose cookies are odd. Nothing is kept for a name that was only
+// listed.
 func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	d.fs.mu.Lock()
 	defer d.fs.unlock()
@@ -318,7 +319,8 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return n, nil
 }
 
-// readLower lists the names that show where the lower has them. It fills entries unless there are no more. FS.mu is held.
+// readLower lists the names that show where the lower has them. It fills entries unless there are
+// no more. FS.mu is held.
 func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	l := d.lowerDir()
 	n := 0
@@ -377,7 +379,8 @@ func (d *dir) empty() (bool, error) {
 	return d.shown == 0, nil
 }
 
-// nlinks returns the link count, given that of the layer that attributes are taken from. FS.mu is held.
+// nlinks returns the link count, given that of the layer that attributes are taken from. FS.mu is
+// held.
 func (d *dir) nlinks(layer uint64) (uint64, error) {
 	switch {
 	case d.gone:

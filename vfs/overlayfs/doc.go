@@ -1,17 +1,22 @@
-// Package overlayfs shows two file systems as one: what is read comes from the lower, what is changed goes to
-// the upper, and the lower is never touched. It takes any [vfs.FS] for either: a directory of the host below and
-// memory above gives a guest a tree that it may change as it likes, and host code the difference ([FS.Diff]).
+// Package overlayfs shows two file systems as one: what is read comes from the lower, what is
+// changed goes to the upper, and the lower is never touched. It takes any [vfs.FS] for either: a
+// directory of the host below and memory above gives a guest a tree that it may change as it likes,
+// and host code the difference ([FS.Diff]).
 //
 // # What is where
 //
-// New files, and files of the lower whose content was changed, stand in the upper under the names that guests see. Content is
-// copied up with the first write, not when a file is opened for writing, in chunks and without the lock on names; who has
-// the file open for reading then sees the new content, as POSIX demands. A truncation copies only what stays.
+// New files, and files of the lower whose content was changed, stand in the upper under the names
+// that guests see. Content is copied up with the first write, not when a file is opened for
+// writing, in chunks and without the lock on names; who has the file open for reading then sees the
+// new content, as POSIX demands. A truncation copies only what stays.
 //
-// Everything else about the difference is kept in memory by the FS: nobody sees a whiteout file, nothing is copied in vain.
+// Everything else about the difference is kept in memory by the FS: nobody sees a whiteout file,
+// nothing is copied in vain.
 //
-//   - removed names of the lower (whiteouts), and directories that hide one of the lower of the same name (opaque);
-//   - renames: a file or a whole tree of the lower under a new name is still read from where it is in the lower;
+//   - removed names of the lower (whiteouts), and directories that hide one of the lower of the
+//     same name (opaque);
+//   - renames: a file or a whole tree of the lower under a new name is still read from where it is
+//     in the lower;
 //   - further names of a file of the lower (hard links);
 //   - changed times and permissions of what was not copied up.
 //
@@ -25,18 +30,19 @@
 //
 // # Identities
 //
-// Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and all names that a
-// file has in the lower keep showing one file.
+// Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and
+// all names that a file has in the lower keep showing one file.
 //
-// What the overlay shows of the lower unchanged it has the lower open and describe in one step, if that can
-// ([vfs.PlainOpener]) and no link lies on the way. Other paths are walked name by name.
+// What the overlay shows of the lower unchanged it has the lower open and describe in one step, if
+// that can ([vfs.PlainOpener]) and no link lies on the way. Other paths are walked name by name.
 //
-// Neither layer is to be changed behind the overlay's back. Memory is kept for what was changed. Descriptors of the machine (nodes
-// of the layers that are [vfs.Releaser]) are kept for no longer than a guest has the node: after that it is found again by its
-// path. A listing keeps nothing.
+// Neither layer is to be changed behind the overlay's back. Memory is kept for what was changed.
+// Descriptors of the machine (nodes of the layers that are [vfs.Releaser]) are kept for no longer
+// than a guest has the node: after that it is found again by its path. A listing keeps nothing.
 //
 // # Locks
 //
-// In this order: file.copying (one copy-up of a file at a time), FS.mu (names, attributes), file.io (the open
-// layers of a file, held for reading during reads and writes). Layers are called with any of them held and never call back.
+// In this order: file.copying (one copy-up of a file at a time), FS.mu (names, attributes), file.io
+// (the open layers of a file, held for reading during reads and writes). Layers are called with any
+// of them held and never call back.
 package overlayfs

@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// file is a regular file. Those who have it open share the layers' files, so that all go over to the upper at once.
+// file is a regular file. Those who have it open share the layers' files, so that all go over to
+// the upper at once.
 type file struct {
 	inode
 
@@ -60,7 +61,8 @@ func (f *file) cut(size int64) error {
 	return f.resize(size)
 }
 
-// ready opens the layer that has the content, for writing only if that is the upper. FS.mu and io are held.
+// ready opens the layer that has the content, for writing only if that is the upper. FS.mu and io
+// are held.
 func (f *file) ready(write bool) error {
 	if !f.hasUpper {
 		if f.low != nil {

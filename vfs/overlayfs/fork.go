@@ -10,9 +10,10 @@ import (
 
 var _ vfs.Forker = (*FS)(nil)
 
-// ForkFS implements [vfs.Forker]. It copies what the overlay remembers of the difference, and of what guests have looked at, to a new
-// overlay over forks of the layers; so it costs what that is, not what the layers hold. A lower that is no [vfs.Forker] is shared,
-// because no overlay changes its lower. The upper has to be one. Errors: ENOTSUP.
+// ForkFS implements [vfs.Forker]. It copies what the overlay remembers of the difference, and of
+// what guests have looked at, to a new overlay over forks of the layers; so it costs what that is,
+// not what the layers hold. A lower that is no [vfs.Forker] is shared, because no overlay changes
+// its lower. The upper has to be one. Errors: ENOTSUP.
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.mu.Lock()
 	defer f.unlock()
@@ -78,7 +79,8 @@ func (c *copier) dir(d *dir) *dir {
 	return c.node(d).(*dir)
 }
 
-// node copies an inode and whatever can be reached from it. FS.mu of both is held, or nobody else knows the new one yet.
+// node copies an inode and whatever can be reached from it. FS.mu of both is held, or nobody else
+// knows the new one yet.
 func (c *copier) node(old node) node {
 	if old == nil {
 		return nil
@@ -112,7 +114,8 @@ func (c *copier) node(old node) node {
 	return n
 }
 
-// copied returns the copy of a layer's node. Nodes that hold something of the machine are found again by their paths.
+// copied returns the copy of a layer's node. Nodes that hold something of the machine are found
+// again by their paths.
 func copied(old vfs.Node, layer vfs.FS, node func(vfs.Node) vfs.Node) vfs.Node {
 	if _, machine := layer.Root().(vfs.Releaser); old == nil || machine {
 		return nil

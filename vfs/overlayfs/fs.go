@@ -34,15 +34,17 @@ type FS struct {
 	charge vfs.KeepCharge // of the change that is being made; nil for none
 }
 
-// DefaultMaxCopyUp is how many bytes are copied up and kept at most unless [WithMaxCopyUp] says otherwise.
+// DefaultMaxCopyUp is how many bytes are copied up and kept at most unless [WithMaxCopyUp] says
+// otherwise.
 const DefaultMaxCopyUp = 1 << 30
 
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithMaxCopyUp limits how many bytes of files of the lower are copied up and kept at one time; 0 is no limit. A file counts with its
-// size when it is changed first, holes included, until its last name and opening are gone. The change that would need more is
-// refused with ENOSPC, before anything is copied. What guests write besides is limited by the upper, or by a quota above the
+// WithMaxCopyUp limits how many bytes of files of the lower are copied up and kept at one time; 0
+// is no limit. A file counts with its size when it is changed first, holes included, until its last
+// name and opening are gone. The change that would need more is refused with ENOSPC, before
+// anything is copied. What guests write besides is limited by the upper, or by a quota above the
 // overlay, to which a copy counts too.
 func WithMaxCopyUp(bytes int64) Option {
 	return func(f *FS) {
@@ -61,7 +63,8 @@ type layerIno struct {
 
 var _ vfs.EnvFS = (*FS)(nil)
 
-// New returns upper over lower. A root that is no directory counts as an empty one; as the upper it takes nothing.
+// New returns upper over lower. A root that is no directory counts as an empty one; as the upper it
+// takes nothing.
 func New(lower, upper vfs.FS, opts ...Option) *FS {
 	f := &FS{lower: lower, upper: upper, maxCopies: DefaultMaxCopyUp, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
 	l, u := lower.Root(), upper.Root()
@@ -101,7 +104,8 @@ func (f *FS) now() int64 {
 	return time.Now().UnixNano()
 }
 
-// number returns the overlay's number of a layer's inode: twice that of the lower, where that can be. mu is held.
+// number returns the overlay's number of a layer's inode: twice that of the lower, where that can
+// be. mu is held.
 func (f *FS) number(l layerIno) uint64 {
 	if !l.upper && l.ino < 1<<63 {
 		return l.ino << 1

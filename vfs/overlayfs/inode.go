@@ -16,8 +16,8 @@ type inode struct {
 	typ  wasip1.Filetype
 	self node
 
-	// What the layers have. Of a file that was copied up nothing of the lower shows. The nodes are nil while they are not
-	// wanted: see down and up.
+	// What the layers have. Of a file that was copied up nothing of the lower shows. The nodes are
+	// nil while they are not wanted: see down and up.
 	lower, upper       vfs.Node
 	hasLower, hasUpper bool
 	lowerPath          string // in the lower, where nodes are given back
@@ -26,9 +26,11 @@ type inode struct {
 	stash string   // the name in the root of the upper, of a file none of whose own names is known
 
 	names []location // those that are known
-	// nlink counts names, those in the lower that were not met included. Directories have theirs counted.
+	// nlink counts names, those in the lower that were not met included. Directories have theirs
+	// counted.
 	nlink uint64
-	// pinned inodes differ from what the layers would show at their place, and so have to be remembered.
+	// pinned inodes differ from what the layers would show at their place, and so have to be
+	// remembered.
 	pinned bool
 	set    override
 
@@ -41,7 +43,8 @@ type location struct {
 	name string
 }
 
-// override is what was changed of the attributes of an inode that is not in the upper, and the times of directories.
+// override is what was changed of the attributes of an inode that is not in the upper, and the
+// times of directories.
 type override struct {
 	mask       vfs.SetMask
 	explicit   bool // asked for by a guest, not the trace of another change
@@ -106,7 +109,8 @@ func (n *inode) Release() {
 	n.idle()
 }
 
-// idle lets go of an inode that nobody has, or of its layers' nodes, as far as nothing is lost by it. FS.mu is held.
+// idle lets go of an inode that nobody has, or of its layers' nodes, as far as nothing is lost by
+// it. FS.mu is held.
 func (n *inode) idle() {
 	if n.refs.Load() > 0 || n == &n.fs.root.inode {
 		return
@@ -249,8 +253,8 @@ func (n *inode) setAttr(s vfs.SetAttr, charge vfs.KeepCharge) error {
 	return u.SetAttr(s)
 }
 
-// touch makes the times of a directory whose names were changed now, or the change time alone of anything else. FS.mu
-// is held.
+// touch makes the times of a directory whose names were changed now, or the change time alone of
+// anything else. FS.mu is held.
 func (n *inode) touch(now int64) {
 	var s vfs.SetAttr
 	if n.typ == wasip1.FiletypeDirectory {

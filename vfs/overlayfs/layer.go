@@ -9,11 +9,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Nodes of a layer that hold something of the machine are held no longer than somebody holds the overlay's node, or than
-// the operation that wanted them takes. After that they are found again by their path: that of the lower never changes, that
-// in the upper is the one that guests see.
+// Nodes of a layer that hold something of the machine are held no longer than somebody holds the
+// overlay's node, or than the operation that wanted them takes. After that they are found again by
+// their path: that of the lower never changes, that in the upper is the one that guests see.
 
-// unlock ends an operation: it gives back what the layers hold for nodes that nobody has, and unlocks FS.mu.
+// unlock ends an operation: it gives back what the layers hold for nodes that nobody has, and
+// unlocks FS.mu.
 func (f *FS) unlock() {
 	for len(f.wanted) > 0 {
 		n := f.wanted[len(f.wanted)-1]
@@ -26,7 +27,8 @@ func (f *FS) unlock() {
 	f.mu.Unlock()
 }
 
-// want notes that a layer's node may have to be given back at the end of the operation. FS.mu is held.
+// want notes that a layer's node may have to be given back at the end of the operation. FS.mu is
+// held.
 func (n *inode) want() {
 	if n.fs.releases {
 		n.fs.wanted = append(n.fs.wanted, n)

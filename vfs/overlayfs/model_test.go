@@ -105,7 +105,8 @@ func filled(t *testing.T, f vfs.FS) vfs.FS {
 	return f
 }
 
-// Whatever is done, a wrapper gives the answers of the file system that it wraps, and in the end has the same content.
+// Whatever is done, a wrapper gives the answers of the file system that it wraps, and in the end
+// has the same content.
 func TestRandomChangesAgreeWithMemfs(t *testing.T) {
 	for name, newFS := range map[string]func(t *testing.T) vfs.FS{
 		"overlayfs": func(t *testing.T) vfs.FS { return overlayfs.New(modelFS(t), memfs.New()) },
@@ -177,7 +178,8 @@ func agree(t *testing.T, seed uint64, fsys, model vfs.FS) {
 	}
 }
 
-// What Diff tells is enough to make the lower, or a copy of it, what the overlay shows; Discard brings the lower back.
+// What Diff tells is enough to make the lower, or a copy of it, what the overlay shows; Discard
+// brings the lower back.
 func TestRandomDifferencesApply(t *testing.T) {
 	for seed := range uint64(150) {
 		lower := modelFS(t)

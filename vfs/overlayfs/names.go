@@ -11,7 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// vacant prepares for a new name: it must be free, and the upper needs the directory. FS.mu is held.
+// vacant prepares for a new name: it must be free, and the upper needs the directory. FS.mu is
+// held.
 func (d *dir) vacant(name string) error {
 	switch {
 	case d.gone:
@@ -69,8 +70,8 @@ func (d *dir) raise() (err error) {
 		}
 		return err
 	}
-	// What is not in the upper's attributes, the change time, and what later changes in the upper must not
-	// move, stays on top.
+	// What is not in the upper's attributes, the change time, and what later changes in the upper
+	// must not move, stays on top.
 	d.set.change(set, a.Ctim)
 	d.upper, d.hasUpper, d.upperKnown = u, true, true
 	d.want()
@@ -142,7 +143,8 @@ func (d *dir) create(name string, perm fs.FileMode, charge vfs.KeepCharge) (vfs.
 	return d.make(name, charge, func(u vfs.Directory) (vfs.Node, error) { return u.Create(name, perm) })
 }
 
-// Mkdir makes an empty directory in the upper. One of the lower that was removed does not shine through.
+// Mkdir makes an empty directory in the upper. One of the lower that was removed does not shine
+// through.
 func (d *dir) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.mkdir(name, perm, nil)
 }
@@ -291,8 +293,8 @@ func (d *dir) lose(e *entry, white bool) {
 	in.touch(d.fs.now())
 }
 
-// vacate sees to it that the upper loses no file that has other names when it loses this one: the file is given
-// one of those, or one of the overlay's own if they are not known. FS.mu is held.
+// vacate sees to it that the upper loses no file that has other names when it loses this one: the
+// file is given one of those, or one of the overlay's own if they are not known. FS.mu is held.
 func (d *dir) vacate(e *entry) error {
 	in := e.node.in()
 	if !e.inUpper || in.nlink == 1 {

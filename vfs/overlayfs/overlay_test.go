@@ -46,7 +46,8 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	return w
 }
 
-// tree returns all of a file system: contents by path, "dir" for directories, "-> target" for links.
+// tree returns all of a file system: contents by path, "dir" for directories, "-> target" for
+// links.
 func tree(t *testing.T, fsys vfs.FS) map[string]string {
 	t.Helper()
 	m := make(map[string]string)
@@ -131,7 +132,8 @@ func (w *world) diff(want ...string) {
 	}
 }
 
-// roundTrip checks that applying the difference to a copy of the lower, and to the lower itself, gives what the overlay shows.
+// roundTrip checks that applying the difference to a copy of the lower, and to the lower itself,
+// gives what the overlay shows.
 func (w *world) roundTrip(files map[string]string) {
 	w.t.Helper()
 	want := tree(w.t, w.fs)
@@ -433,7 +435,8 @@ func TestUpperThatIsNotEmpty(t *testing.T) {
 	w.diff("added d/b", "modified f replaced", "modified x replaced")
 }
 
-// A file that is opened by its path alone, and then changed, stands in the upper under its name, and is told.
+// A file that is opened by its path alone, and then changed, stands in the upper under its name,
+// and is told.
 func TestWhatIsOpenedByItsPathIsChangedUnderItsName(t *testing.T) {
 	lower := machine(t)
 	upper := memfs.New()

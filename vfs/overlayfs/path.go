@@ -9,9 +9,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// A path is followed in what the overlay knows, and where it leads to what is shown of the lower unchanged the lower resolves the
-// rest in one step, if it can (vfs.PlainOpener). Whatever needs more than that is for the walker: links, "..", and what may be
-// changed, because that wants the names on the way.
+// A path is followed in what the overlay knows, and where it leads to what is shown of the lower
+// unchanged the lower resolves the rest in one step, if it can (vfs.PlainOpener). Whatever needs
+// more than that is for the walker: links, "..", and what may be changed, because that wants the
+// names on the way.
 
 // OpenPath opens what is there. Errors: ENOSYS for what the walker has to find.
 func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
@@ -82,8 +83,9 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 	return a, nil
 }
 
-// follow goes along path as far as the overlay knows it. It returns the node, which the caller releases, or a path of the
-// lower that shows unchanged, and what that is from the last directory that is known.
+// follow goes along path as far as the overlay knows it. It returns the node, which the caller
+// releases, or a path of the lower that shows unchanged, and what that is from the last directory
+// that is known.
 func (d *dir) follow(path string) (_ node, below string, rest location, err error) {
 	d.fs.mu.Lock()
 	defer d.fs.unlock()
@@ -135,7 +137,8 @@ func (d *dir) follow(path string) (_ node, below string, rest location, err erro
 	}
 }
 
-// plain reports whether a path has neither "." nor ".." nor an empty component. The empty path has none.
+// plain reports whether a path has neither "." nor ".." nor an empty component. The empty path has
+// none.
 func plain(path string) bool {
 	for path != "" {
 		var c string
@@ -148,7 +151,8 @@ func plain(path string) bool {
 	return true
 }
 
-// openBelow opens a path of the lower. The node has no name in the overlay until the walker meets it: it is found by its number.
+// openBelow opens a path of the lower. The node has no name in the overlay until the walker meets
+// it: it is found by its number.
 func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMode) (vfs.Node, vfs.File, error) {
 	if flags&wasip1.ODirectory != 0 {
 		return nil, nil, wasip1.ENOSYS // it is used by the names in it
@@ -198,7 +202,8 @@ func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMod
 	return n, &open{f: n, mode: mode}, nil
 }
 
-// held returns the file of a number that the overlay knows by it, for the caller to release, or nil.
+// held returns the file of a number that the overlay knows by it, for the caller to release, or
+// nil.
 func (f *FS) held(key layerIno) (*file, error) {
 	f.mu.Lock()
 	defer f.unlock()
@@ -213,8 +218,9 @@ func (f *FS) held(key layerIno) (*file, error) {
 	return n, nil
 }
 
-// meet gives a file that was opened by a path the name that it has there, so that its copy gets that name too. If the names on the way
-// have changed since, the file stays without one until the walker or Diff meets it. FS.mu is held.
+// meet gives a file that was opened by a path the name that it has there, so that its copy gets
+// that name too. If the names on the way have changed since, the file stays without one until the
+// walker or Diff meets it. FS.mu is held.
 func (f *file) meet() {
 	d, rest := f.way.dir, f.way.name
 	f.way = location{}
@@ -229,7 +235,8 @@ func (f *file) meet() {
 	}
 }
 
-// attached reports whether a directory is one that paths lead to, and not one that was forgotten or removed. FS.mu is held.
+// attached reports whether a directory is one that paths lead to, and not one that was forgotten or
+// removed. FS.mu is held.
 func (d *dir) attached() bool {
 	for at := d; at != at.fs.root; at = at.inode.names[0].dir {
 		if at.gone || len(at.inode.names) == 0 {

@@ -17,7 +17,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/vfstest"
 )
 
-// cleared returns an overlay whose root is full of what the lower has, all of it removed, so that each case works on whiteouts.
+// cleared returns an overlay whose root is full of what the lower has, all of it removed, so that
+// each case works on whiteouts.
 func cleared(t *testing.T, lower vfs.FS) vfs.FS {
 	o := overlayfs.New(lower, memfs.New())
 	root, err := vfs.NewRoot(o)

@@ -12,20 +12,21 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// OCI image specification, "Layer filesystem changeset": a file of this prefix removes the name that follows, and
-// one of this name hides all that lower layers have in its directory.
+// OCI image specification, "Layer filesystem changeset": a file of this prefix removes the name
+// that follows, and one of this name hides all that lower layers have in its directory.
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
 )
 
-// ExportTar writes the difference ([FS.Diff]) as a tar archive in the form of a layer of an OCI image: what was
-// added or modified with its content, what was removed as an empty file ".wh.NAME", and in a directory that replaced
-// one a file ".wh..wh..opq". Further names of a file are hard links. The archive depends on nothing but the difference:
-// owners are 0, entries are sorted by path.
+// ExportTar writes the difference ([FS.Diff]) as a tar archive in the form of a layer of an OCI
+// image: what was added or modified with its content, what was removed as an empty file ".wh.NAME",
+// and in a directory that replaced one a file ".wh..wh..opq". Further names of a file are hard
+// links. The archive depends on nothing but the difference: owners are 0, entries are sorted by
+// path.
 //
-// No guest should write meanwhile; a file whose size changes while it is written is an error. So is a name that starts with
-// ".wh.", which would be taken for a whiteout.
+// No guest should write meanwhile; a file whose size changes while it is written is an error. So is
+// a name that starts with ".wh.", which would be taken for a whiteout.
 func (f *FS) ExportTar(w io.Writer) error {
 	deltas, err := f.deltas()
 	if err != nil {

@@ -71,10 +71,11 @@ func (e *end) Close() error {
 	return nil
 }
 
-// Lend says that until the next Lend only threads of one scheduler, for which to stands, use this end: a
-// guest runs that has it. nil takes it back: host code may use it, or give it to whom it likes. It is what makes
-// a deadlock of guests that wait for each other's pipes one that a scheduler can see; virt lends the ends that
-// a guest was started with while it runs. to must be comparable.
+// Lend says that until the next Lend only threads of one scheduler, for which to stands, use this
+// end: a guest runs that has it. nil takes it back: host code may use it, or give it to whom it
+// likes. It is what makes a deadlock of guests that wait for each other's pipes one that a
+// scheduler can see; virt lends the ends that a guest was started with while it runs. to must be
+// comparable.
 func (e *end) Lend(to any) {
 	p := e.p
 	p.mu.Lock()
@@ -84,7 +85,8 @@ func (e *end) Lend(to any) {
 	p.write.waiters.Wake()
 }
 
-// Reach implements [poll.Reacher]: ByThreads while all ends of the other side are lent to those to whom this end is.
+// Reach implements [poll.Reacher]: ByThreads while all ends of the other side are lent to those to
+// whom this end is.
 func (e *end) Reach() poll.Reach {
 	e.p.mu.Lock()
 	defer e.p.mu.Unlock()

@@ -18,12 +18,13 @@ import (
 // Any goroutines may use it; of those that read, and of those that write, one at a time does.
 //
 // Deadlines are read on the clock that it was given: with a virtual clock they are made from its
-// Realtime, not from time.Now. One that is before 1970-01-01T00:00:02Z has passed on any clock, because
-// that is how net/http ends a read. Virtual time goes to a deadline only while something waits for it.
+// Realtime, not from time.Now. One that is before 1970-01-01T00:00:02Z has passed on any clock,
+// because that is how net/http ends a read. Virtual time goes to a deadline only while something
+// waits for it.
 //
-// Where the clock is a [clock.Holder], a call holds time except while it waits for the guest. When it
-// returns it has let go: host code that then has something to do before time may go on, takes a Hold
-// around the calls.
+// Where the clock is a [clock.Holder], a call holds time except while it waits for the guest. When
+// it returns it has let go: host code that then has something to do before time may go on, takes a
+// Hold around the calls.
 type Host struct {
 	stream vfs.Stream
 	clock  clock.Clock
@@ -40,8 +41,8 @@ type direction struct {
 	deadline atomic.Int64 // on the monotonic clock
 }
 
-// NewHost returns a Host for s, to be closed in place of s. Whatever waits in it ends when ctx is done, with
-// the context's cause. A nil clock stands for real time.
+// NewHost returns a Host for s, to be closed in place of s. Whatever waits in it ends when ctx is
+// done, with the context's cause. A nil clock stands for real time.
 func NewHost(ctx context.Context, s vfs.Stream, c clock.Clock) *Host {
 	if c == nil {
 		c = clock.Real()
@@ -62,8 +63,8 @@ func NewHost(ctx context.Context, s vfs.Stream, c clock.Clock) *Host {
 // Stream returns the stream below.
 func (h *Host) Stream() vfs.Stream { return h.stream }
 
-// Read waits until there is something and returns what there is. Errors: io.EOF; os.ErrDeadlineExceeded; EBADF
-// after Close, which matches fs.ErrClosed; those of the stream.
+// Read waits until there is something and returns what there is. Errors: io.EOF;
+// os.ErrDeadlineExceeded; EBADF after Close, which matches fs.ErrClosed; those of the stream.
 func (h *Host) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil

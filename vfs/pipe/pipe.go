@@ -2,23 +2,23 @@
 //
 //	r, w := pipe.New(0)
 //
-// makes one of 64 KiB with an end for reading and an end for writing, both streams that can be given to a
-// guest as descriptors. They behave as a POSIX pipe in non-blocking mode, and the open file
-// description above them waits for a guest that did not ask for that:
+// makes one of 64 KiB with an end for reading and an end for writing, both streams that can be
+// given to a guest as descriptors. They behave as a POSIX pipe in non-blocking mode, and the open
+// file description above them waits for a guest that did not ask for that:
 //
-//   - A write of up to 4096 bytes ([Buf]) goes in whole or not at all; of a longer one goes in what fits. The pipe
-//     is ready for writing while 4096 bytes fit.
-//   - A read takes what there is, and is at the end when the pipe is empty and no end for writing is left.
+//   - A write of up to 4096 bytes ([Buf]) goes in whole or not at all; of a longer one goes in what
+//     fits. The pipe is ready for writing while 4096 bytes fit.
+//   - A read takes what there is, and is at the end when the pipe is empty and no end for writing
+//     is left.
 //   - A write answers EPIPE when no end for reading is left.
 //
 // An end is closed once. For a second guest that is to write to the same pipe, or read from it,
 // make another end: [Writer.Another], [Reader.Another].
 //
 // Host code uses a [Host], which makes of any stream an io.ReadWriteCloser with deadlines that
-// waits. It keeps the rule of virtual time (see [clock.Holder]) by itself: a call that has begun holds
-// time, so that no timer goes off between the moment at which host code
-// writes and the moment at which a waiting guest has been woken; while it waits itself,
-// it lets time go.
+// waits. It keeps the rule of virtual time (see [clock.Holder]) by itself: a call that has begun
+// holds time, so that no timer goes off between the moment at which host code writes and the moment
+// at which a waiting guest has been woken; while it waits itself, it lets time go.
 //
 // Lock order: Host, pipe, [poll.Queue], clock.
 package pipe
@@ -37,8 +37,8 @@ const (
 	DefaultCapacity = 64 << 10
 )
 
-// New makes a pipe that takes up capacity bytes, at least [Buf]; 0 stands for [DefaultCapacity]. Memory
-// is taken when it is needed.
+// New makes a pipe that takes up capacity bytes, at least [Buf]; 0 stands for [DefaultCapacity].
+// Memory is taken when it is needed.
 func New(capacity int) (*Reader, *Writer) {
 	if capacity <= 0 {
 		capacity = DefaultCapacity
@@ -63,7 +63,8 @@ func (r *Reader) Another() (*Reader, error) {
 	return another, nil
 }
 
-// Read takes what there is. Errors: EAGAIN when the pipe is empty, io.EOF when it will stay so, EBADF after Close.
+// Read takes what there is. Errors: EAGAIN when the pipe is empty, io.EOF when it will stay so,
+// EBADF after Close.
 func (r *Reader) Read(b []byte) (int, error) {
 	p := r.p
 	p.mu.Lock()
@@ -89,7 +90,8 @@ func (r *Reader) Read(b []byte) (int, error) {
 // Write answers EBADF.
 func (r *Reader) Write([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Poll tells whether a read would answer, and how many bytes there are. Hangup says that no end for writing is left.
+// Poll tells whether a read would answer, and how many bytes there are. Hangup says that no end for
+// writing is left.
 func (r *Reader) Poll(want poll.Events) poll.State {
 	if want&poll.Readable == 0 {
 		return refused(want)
@@ -119,8 +121,8 @@ func (w *Writer) Another() (*Writer, error) {
 	return another, nil
 }
 
-// Write puts in what fits; up to [Buf] bytes whole or not at all. Errors: EAGAIN when that is nothing, EPIPE
-// when no end for reading is left, EBADF after Close.
+// Write puts in what fits; up to [Buf] bytes whole or not at all. Errors: EAGAIN when that is
+// nothing, EPIPE when no end for reading is left, EBADF after Close.
 func (w *Writer) Write(b []byte) (int, error) {
 	p := w.p
 	p.mu.Lock()
@@ -146,8 +148,8 @@ func (w *Writer) Write(b []byte) (int, error) {
 // Read answers EBADF.
 func (w *Writer) Read([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Poll tells whether a write of [Buf] bytes would go in or fail, and how many bytes would. Hangup says that no end
-// for reading is left.
+// Poll tells whether a write of [Buf] bytes would go in or fail, and how many bytes would. Hangup
+// says that no end for reading is left.
 func (w *Writer) Poll(want poll.Events) poll.State {
 	if want&poll.Writable == 0 {
 		return refused(want)

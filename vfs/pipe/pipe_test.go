@@ -345,8 +345,8 @@ func TestHostDeadline(t *testing.T) {
 	}
 }
 
-// TestHostWriteHoldsTime: a guest waits for input or an hour, whichever is first. The host writes before
-// the hour is over, and the guest gets it before time goes on.
+// TestHostWriteHoldsTime: a guest waits for input or an hour, whichever is first. The host writes
+// before the hour is over, and the guest gets it before time goes on.
 func TestHostWriteHoldsTime(t *testing.T) {
 	leak.Check(t)
 	v := clock.NewVirtual(clock.WithAutoAdvance())

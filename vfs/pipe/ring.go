@@ -1,7 +1,7 @@
 package pipe
 
-// Ring is a bounded queue of bytes, the store below a pipe and below other streams in memory. It takes
-// memory when it is needed, in steps that double, and keeps it. It has no lock.
+// Ring is a bounded queue of bytes, the store below a pipe and below other streams in memory. It
+// takes memory when it is needed, in steps that double, and keeps it. It has no lock.
 type Ring struct {
 	buf   []byte
 	start int // of the first byte

@@ -62,8 +62,8 @@ func (d *dir) counted(n int64) {
 	}
 }
 
-// counting calls f with the directory's number of names up to date. They are counted once, and remembered as long as
-// the directory is known.
+// counting calls f with the directory's number of names up to date. They are counted once, and
+// remembered as long as the directory is known.
 func (d *dir) counting(f func(*inode) error) error {
 	ino, err := d.ino()
 	if err != nil {
@@ -93,7 +93,8 @@ func (d *dir) counting(f func(*inode) error) error {
 	return f(in)
 }
 
-// make does what is common to the calls that make a file: it takes what is needed, calls do, and charges the new inode.
+// make does what is common to the calls that make a file: it takes what is needed, calls do, and
+// charges the new inode.
 func (d *dir) make(name string, bytes int64, do func() (vfs.Node, error)) (vfs.Node, error) {
 	d.fs.names.Lock()
 	defer d.fs.names.Unlock()

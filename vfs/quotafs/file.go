@@ -146,8 +146,8 @@ type grant struct {
 // atEnd as an offset stands for the end of the file.
 const atEnd = -1
 
-// admit takes what a write of want bytes at off needs, as far as there is. Where nothing fits, or nothing is wanted,
-// nothing is taken and the error says why. in.mu is held.
+// admit takes what a write of want bytes at off needs, as far as there is. Where nothing fits, or
+// nothing is wanted, nothing is taken and the error says why. in.mu is held.
 func (o *open) admit(off, want int64) (grant, error) {
 	a, err := o.Node.Attr()
 	if err != nil {
@@ -186,8 +186,8 @@ func (o *open) wrote(g *grant, n int, err error) error {
 	return err
 }
 
-// abandon charges what was taken for a write that panicked before it was settled: how much of it was written nobody
-// knows, and the file gives it back when it goes. in.mu is held.
+// abandon charges what was taken for a write that panicked before it was settled: how much of it
+// was written nobody knows, and the file gives it back when it goes. in.mu is held.
 func (o *open) abandon(g *grant) { o.fs.charge(o.in, g.taken) }
 
 func total(bufs [][]byte) (n int64) {

@@ -18,8 +18,9 @@ type charges struct {
 	counted     bool
 }
 
-// ledger is what inodes were charged before a fork. Its levels never change, so that forks share them; a later one is right where
-// several have an inode. Each is more than twice as large as the next, which keeps them few.
+// ledger is what inodes were charged before a fork. Its levels never change, so that forks share
+// them; a later one is right where several have an inode. Each is more than twice as large as the
+// next, which keeps them few.
 type ledger []map[uint64]charges
 
 func (l ledger) find(ino uint64) (charges, bool) {
@@ -79,9 +80,10 @@ func (f *FS) CountsTo(q *Quota) bool {
 
 var _ vfs.Forker = (*FS)(nil)
 
-// ForkFS implements [vfs.Forker]. The fork has quotas of its own, with the same limits, of which what it holds is in use; file systems
-// that are forked together and share a [Quota] share the copy. Where s has another [Quota] for one, that takes its place. Errors:
-// ENOSPC or EDQUOT where the fork holds more than a quota has left.
+// ForkFS implements [vfs.Forker]. The fork has quotas of its own, with the same limits, of which
+// what it holds is in use; file systems that are forked together and share a [Quota] share the
+// copy. Where s has another [Quota] for one, that takes its place. Errors: ENOSPC or EDQUOT where
+// the fork holds more than a quota has left.
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.names.Lock()
 	defer f.names.Unlock()
@@ -114,7 +116,8 @@ func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	}}, nil
 }
 
-// freeze moves what inodes are charged to the ledger, forgets those that nobody uses, and returns those without a name. mu is held.
+// freeze moves what inodes are charged to the ledger, forgets those that nobody uses, and returns
+// those without a name. mu is held.
 func (f *FS) freeze() (orphans []uint64) {
 	orphans = slices.Clone(f.orphans)
 	level := make(map[uint64]charges, len(f.inodes))

@@ -62,8 +62,8 @@ func (f *FS) namesCharged(in *inode) int64 {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithQuota makes everything count against q too, which other file systems may take from. When it is used up the
-// answer is EDQUOT.
+// WithQuota makes everything count against q too, which other file systems may take from. When it
+// is used up the answer is EDQUOT.
 func WithQuota(q *Quota) Option {
 	return func(f *FS) { f.quotas = append(f.quotas, account{q, wasip1.EDQUOT}) }
 }
@@ -98,9 +98,9 @@ func (f *FS) Quota() *Quota { return f.quotas[0].Quota }
 // Attach hands env on.
 func (f *FS) Attach(env vfs.Env) { wrapfs.Attach(f.fs, env) }
 
-// Count charges what the file system holds already, the root excepted, as if it had been made through the
-// wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it holds more than it may; ENAMETOOLONG
-// if it is deeper than a path leads. Then nothing is charged.
+// Count charges what the file system holds already, the root excepted, as if it had been made
+// through the wrapper. It is called before the file system is used. Errors: ENOSPC or EDQUOT if it
+// holds more than it may; ENAMETOOLONG if it is deeper than a path leads. Then nothing is charged.
 func (f *FS) Count() error {
 	root, ok := f.fs.Root().(vfs.Directory)
 	if !ok {
@@ -122,7 +122,8 @@ func (f *FS) Count() error {
 	return err
 }
 
-// count counts what is below d, which may have directories in it depth levels deep: each takes a piece of the stack.
+// count counts what is below d, which may have directories in it depth levels deep: each takes a
+// piece of the stack.
 func (f *FS) count(d vfs.Directory, seen map[uint64]bool, depth int) error {
 	if depth < 0 {
 		return wasip1.ENAMETOOLONG
@@ -248,8 +249,8 @@ func (f *FS) giveMeta(n int64) {
 	}
 }
 
-// chargeMeta notes that n bytes of metadata which were taken belong to the inode, or, if negative, gives them back
-// as far as they had been charged for names.
+// chargeMeta notes that n bytes of metadata which were taken belong to the inode, or, if negative,
+// gives them back as far as they had been charged for names.
 func (f *FS) chargeMeta(in *inode, n int64) {
 	f.mu.Lock()
 	if n < 0 {
@@ -308,8 +309,8 @@ func (f *FS) forget(ino uint64, in *inode) {
 	}
 }
 
-// charge notes that n bytes which were taken are now in the inode, or, if negative, gives them back as far as
-// they had been charged.
+// charge notes that n bytes which were taken are now in the inode, or, if negative, gives them back
+// as far as they had been charged.
 func (f *FS) charge(in *inode, n int64) {
 	f.mu.Lock()
 	if n < 0 {
@@ -339,7 +340,8 @@ func (f *FS) refund(in *inode) {
 	}
 }
 
-// unnamed notes that the last name of an inode has gone: at once its charge is given back, or at the last close.
+// unnamed notes that the last name of an inode has gone: at once its charge is given back, or at
+// the last close.
 func (f *FS) unnamed(in *inode) {
 	f.mu.Lock()
 	in.gone = true

@@ -135,8 +135,8 @@ func (f *FS) resize(in *inode, n vfs.Node, from, to int64, do func() error) erro
 	return nil
 }
 
-// settle charges what a change that failed, or may have done less than it was to, has really made of a file, and gives
-// back what else of the bytes got was taken. in.mu is held.
+// settle charges what a change that failed, or may have done less than it was to, has really made
+// of a file, and gives back what else of the bytes got was taken. in.mu is held.
 func (f *FS) settle(in *inode, n vfs.Node, from, got int64) {
 	grown := int64(0)
 	if a, err := n.Attr(); err == nil {

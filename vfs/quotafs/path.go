@@ -9,11 +9,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// What is opened by a path costs no more than it does below: which inode it is will be found out when it is written, or when a
-// file loses its last name, since then it has to be known who has that open.
+// What is opened by a path costs no more than it does below: which inode it is will be found out
+// when it is written, or when a file loses its last name, since then it has to be known who has
+// that open.
 
-// OpenPath opens what is there already; what is to be made or emptied is for the walker. Errors: ENOSYS where the
-// file system below has no such call.
+// OpenPath opens what is there already; what is to be made or emptied is for the walker. Errors:
+// ENOSYS where the file system below has no such call.
 func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.OpenMode, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 	if flags&(wasip1.OExcl|wasip1.OTrunc) != 0 || mode&vfs.OpenTruncate != 0 {
 		return nil, nil, wasip1.ENOSYS

@@ -91,7 +91,8 @@ func (c countingFile) Attr() (vfs.Attr, error) {
 	return c.RegularFile.Attr()
 }
 
-// Opening, reading and closing by a path asks no more below than without a quota, until it has to be known who has what open.
+// Opening, reading and closing by a path asks no more below than without a quota, until it has to
+// be known who has what open.
 func TestOpeningAPathAsksForNothingElse(t *testing.T) {
 	mem, err := memfs.FromMap(map[string]string{"f": "content", "g": "other"})
 	if err != nil {

@@ -6,15 +6,16 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// A file that is copied before its first change (see vfs.Preparer) is charged then, with an inode, its metadata and the size that it keeps,
-// as if it had been made through the wrapper.
+// A file that is copied before its first change (see vfs.Preparer) is charged then, with an inode,
+// its metadata and the size that it keeps, as if it had been made through the wrapper.
 
 // Prepare implements [vfs.Preparer].
 func (f *file) Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error {
 	return f.fs.prepare(ctx, f.Below, keep, charge)
 }
 
-// prepare prepares a node of the file system below, if that needs it, and charges its copy. No lock is held.
+// prepare prepares a node of the file system below, if that needs it, and charges its copy. No lock
+// is held.
 func (f *FS) prepare(ctx context.Context, below vfs.Node, keep int64, charge func(ino uint64, inodes, bytes int64) error) error {
 	p, ok := below.(vfs.Preparer)
 	switch {
@@ -39,8 +40,8 @@ func (f *FS) prepare(ctx context.Context, below vfs.Node, keep int64, charge fun
 	})
 }
 
-// copied charges a file that is about to be copied, all of it or nothing, or with negative numbers takes that back. Errors: ENOSPC
-// or EDQUOT.
+// copied charges a file that is about to be copied, all of it or nothing, or with negative numbers
+// takes that back. Errors: ENOSPC or EDQUOT.
 func (f *FS) copied(ino uint64, inodes, bytes int64) error {
 	in := f.inode(ino)
 	defer f.drop(ino, in)

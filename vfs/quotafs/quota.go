@@ -9,8 +9,8 @@ import (
 
 // Limits says how much there may be. 0 is no limit.
 type Limits struct {
-	// Bytes is how many bytes all files may grow by together. It implies a budget of metadata (names, inodes):
-	// as many bytes again, at least [vfs.MinMetadata].
+	// Bytes is how many bytes all files may grow by together. It implies a budget of metadata
+	// (names, inodes): as many bytes again, at least [vfs.MinMetadata].
 	Bytes int64
 	// Inodes is how many files, directories and links may be made.
 	Inodes int64
@@ -20,16 +20,16 @@ type Limits struct {
 	DirEntries int64
 }
 
-// Usage tells how much is in use and how much is free; both add up to the limit. Without a limit the free amount
-// is what is missing to [math.MaxInt64].
+// Usage tells how much is in use and how much is free; both add up to the limit. Without a limit
+// the free amount is what is missing to [math.MaxInt64].
 type Usage struct {
 	Bytes, FreeBytes       int64
 	Inodes, FreeInodes     int64
 	Metadata, FreeMetadata int64 // bytes that names and inodes are charged
 }
 
-// Quota is an amount of bytes, of inodes and of metadata that any number of file systems take from. All its methods may be
-// called from any goroutine.
+// Quota is an amount of bytes, of inodes and of metadata that any number of file systems take from.
+// All its methods may be called from any goroutine.
 type Quota struct {
 	mu                     sync.Mutex
 	bytes, inodes, meta    int64 // in use
@@ -37,7 +37,8 @@ type Quota struct {
 	parent                 *Quota // which all that is taken is taken from too
 }
 
-// NewQuota returns a quota of bytes, with the metadata that [Limits] says, and of inodes; 0 is no limit.
+// NewQuota returns a quota of bytes, with the metadata that [Limits] says, and of inodes; 0 is no
+// limit.
 func NewQuota(bytes, inodes int64) *Quota {
 	b := orUnlimited(bytes)
 	return &Quota{limitB: b, limitI: orUnlimited(inodes), limitM: vfs.MetadataLimit(b)}
@@ -100,15 +101,16 @@ func (q *Quota) takeAll(u Usage) bool {
 	return true
 }
 
-// Share returns a quota without a limit of its own that takes from q, and knows what was taken by way of it.
+// Share returns a quota without a limit of its own that takes from q, and knows what was taken by
+// way of it.
 func (q *Quota) Share() *Quota {
 	s := NewQuota(0, 0)
 	s.parent = q
 	return s
 }
 
-// Return gives back to the quota that q is a share of what is in use by way of q. File systems that count to q are not to be changed
-// any more.
+// Return gives back to the quota that q is a share of what is in use by way of q. File systems that
+// count to q are not to be changed any more.
 func (q *Quota) Return() {
 	q.mu.Lock()
 	u := Usage{Bytes: q.bytes, Inodes: q.inodes, Metadata: q.meta}

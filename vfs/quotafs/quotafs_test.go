@@ -216,7 +216,8 @@ func TestWhatWasThereIsFree(t *testing.T) {
 	}
 }
 
-// Many writers fill a disk: at no moment is more in use than there is, and at the end all that is in use is in files.
+// Many writers fill a disk: at no moment is more in use than there is, and at the end all that is
+// in use is in files.
 func TestExactUnderConcurrency(t *testing.T) {
 	const limit = 1 << 20
 	q := quotafs.NewQuota(limit, 0)
@@ -272,8 +273,8 @@ func TestExactUnderConcurrency(t *testing.T) {
 	}
 }
 
-// TestCountOfDeepTree counts a tree that is deeper than a path leads, which a guest may have made: an error, where a call for each
-// level could end the process.
+// TestCountOfDeepTree counts a tree that is deeper than a path leads, which a guest may have made:
+// an error, where a call for each level could end the process.
 func TestCountOfDeepTree(t *testing.T) {
 	deep := func(levels int) *quotafs.FS {
 		fsys := memfs.New()
@@ -299,7 +300,8 @@ func TestCountOfDeepTree(t *testing.T) {
 	}
 }
 
-// metadata returns what the metadata of files with these names is charged, and of names that files have besides.
+// metadata returns what the metadata of files with these names is charged, and of names that files
+// have besides.
 func metadata(files, names []string) (n int64) {
 	for _, name := range files {
 		n += vfs.InodeBytes + vfs.NameCost(name)

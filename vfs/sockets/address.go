@@ -21,8 +21,8 @@ func buffer(v *memory.View, addr uint32) (ptr, size uint32, errno wasip1.Errno) 
 	return binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), wasip1.ESUCCESS
 }
 
-// LoadAddress reads the address in the buffer that the structure at addr describes. Errors: EFAULT; EINVAL for a size that no address
-// has; EAFNOSUPPORT.
+// LoadAddress reads the address in the buffer that the structure at addr describes. Errors: EFAULT;
+// EINVAL for a size that no address has; EAFNOSUPPORT.
 func LoadAddress(v *memory.View, addr uint32) (netip.Addr, wasip1.Errno) {
 	ptr, size, errno := buffer(v, addr)
 	if errno != wasip1.ESUCCESS {
@@ -49,7 +49,8 @@ func LoadAddress(v *memory.View, addr uint32) (netip.Addr, wasip1.Errno) {
 	return a, wasip1.ESUCCESS
 }
 
-// loadAddress reads an address and its port. Errors: EINVAL for a port beyond 65535; those of LoadAddress.
+// loadAddress reads an address and its port. Errors: EINVAL for a port beyond 65535; those of
+// LoadAddress.
 func loadAddress(v *memory.View, addr, port uint32) (netip.AddrPort, wasip1.Errno) {
 	a, errno := LoadAddress(v, addr)
 	if errno == wasip1.ESUCCESS && port > math.MaxUint16 {
@@ -65,7 +66,8 @@ type storage struct {
 	hasKind, hasPort bool
 }
 
-// load reads where the address goes, before the function does anything. Errors: EFAULT; EINVAL for a size that no address has.
+// load reads where the address goes, before the function does anything. Errors: EFAULT; EINVAL for
+// a size that no address has.
 func (s *storage) load(v *memory.View, addr uint32) (errno wasip1.Errno) {
 	s.ptr, s.size, errno = buffer(v, addr)
 	switch {

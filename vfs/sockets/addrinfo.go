@@ -12,7 +12,8 @@ import (
 //
 //	flags u16, family u8, type u8, protocol u8 and 3 bytes, addrlen u32, addr u32, canonname u32, canonnamelen u32, next u32
 //
-// addr points to: family u8 and 3 bytes, length u32, data u32. data points to the port, 2 bytes in network order, and the address.
+// addr points to: family u8 and 3 bytes, length u32, data u32. data points to the port, 2 bytes in
+// network order, and the address.
 type addrinfo struct {
 	flags    uint16
 	family   Family
@@ -38,7 +39,8 @@ func loadAddrinfo(v *memory.View, ptr uint32) (a addrinfo, errno wasip1.Errno) {
 	return addrinfo{binary.LittleEndian.Uint16(b), Family(b[2]), b[3], b[4]}, wasip1.ESUCCESS
 }
 
-// storeAddrinfo fills an addrinfo and returns where the next one is. Errors: EFAULT, also if the address does not fit.
+// storeAddrinfo fills an addrinfo and returns where the next one is. Errors: EFAULT, also if the
+// address does not fit.
 func storeAddrinfo(v *memory.View, ptr uint32, a netip.AddrPort) (next uint32, errno wasip1.Errno) {
 	b, errno := v.Read(ptr, sizeAddrinfo)
 	if errno != wasip1.ESUCCESS {

@@ -9,17 +9,18 @@ import (
 
 // Network is what a guest's sockets reach. It is used by many threads at once.
 type Network interface {
-	// Lookup returns the addresses of a name that is no address, at most [MaxAddresses] of them, and waits with t. Errors:
-	// ENOENT if nobody has the name; EACCES if the guest may not ask for it.
+	// Lookup returns the addresses of a name that is no address, at most [MaxAddresses] of them,
+	// and waits with t. Errors: ENOENT if nobody has the name; EACCES if the guest may not ask for
+	// it.
 	Lookup(t poll.Task, name string) ([]netip.Addr, error)
 
-	// Connect begins a connection to an address and never waits. from is the zero AddrPort unless the guest has bound the socket.
-	// Errors: EACCES if the guest may not connect to the address; ECONNREFUSED; EADDRNOTAVAIL for from. Others are told by the
-	// connection.
+	// Connect begins a connection to an address and never waits. from is the zero AddrPort unless
+	// the guest has bound the socket. Errors: EACCES if the guest may not connect to the address;
+	// ECONNREFUSED; EADDRNOTAVAIL for from. Others are told by the connection.
 	Connect(from, to netip.AddrPort) (Conn, error)
 
-	// Listen listens at an address; port 0 stands for one that is free. backlog is from 1 to [MaxBacklog]. Errors: EACCES if
-	// the guest may not listen there; EADDRINUSE; EADDRNOTAVAIL.
+	// Listen listens at an address; port 0 stands for one that is free. backlog is from 1 to
+	// [MaxBacklog]. Errors: EACCES if the guest may not listen there; EADDRINUSE; EADDRNOTAVAIL.
 	Listen(at netip.AddrPort, backlog int) (Listener, error)
 }
 
@@ -33,8 +34,8 @@ const (
 // Conn is a connection, or one that is being made.
 type Conn interface {
 	vfs.Socket
-	// Connected returns EAGAIN while the connection is being made, then nil, or why it could not be. The connection is ready for
-	// writing when that is known.
+	// Connected returns EAGAIN while the connection is being made, then nil, or why it could not
+	// be. The connection is ready for writing when that is known.
 	Connected() error
 	// Local and Remote are the addresses of the two ends.
 	Local() netip.AddrPort

@@ -39,7 +39,8 @@ var remembered = map[option]uint32{
 // maxOption is the length of the longest value in bytes, a timeval.
 const maxOption = 16
 
-// set sets an option. Errors: EINVAL for a length that the option does not have; ENOTSUP; ENOPROTOOPT.
+// set sets an option. Errors: EINVAL for a length that the option does not have; ENOTSUP;
+// ENOPROTOOPT.
 func (s *Socket) set(o option, value []byte) wasip1.Errno {
 	switch o {
 	case soLinger, soRcvtimeo, soSndtimeo:

@@ -20,7 +20,8 @@ const (
 	FamilyUnix
 )
 
-// Socket is what sock_open makes: a [vfs.Socket] once it is connected, a [vfs.Listener] once it listens, and neither before.
+// Socket is what sock_open makes: a [vfs.Socket] once it is connected, a [vfs.Listener] once it
+// listens, and neither before.
 type Socket struct {
 	poll.Queue
 	network Network
@@ -127,7 +128,8 @@ func (s *Socket) Accept() (vfs.Socket, error) {
 	return newConnected(s.network, s.family, c), nil
 }
 
-// Poll implements [poll.Pollable]. A socket that is neither connected nor listens is ready and hung up, as on Linux.
+// Poll implements [poll.Pollable]. A socket that is neither connected nor listens is ready and hung
+// up, as on Linux.
 func (s *Socket) Poll(want poll.Events) poll.State {
 	s.mu.Lock()
 	inner, closed := s.stream(), s.closed
@@ -172,7 +174,8 @@ func (s *Socket) Close() error {
 	return inner.Close()
 }
 
-// Bind gives the socket an address. Errors: EINVAL if it has one; EAFNOSUPPORT for an address of another family.
+// Bind gives the socket an address. Errors: EINVAL if it has one; EAFNOSUPPORT for an address of
+// another family.
 func (s *Socket) Bind(at netip.AddrPort) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,8 +196,8 @@ func (s *Socket) fits(a netip.Addr) bool {
 	return s.family == FamilyUnspecified || a.Is4() == (s.family == FamilyInet4)
 }
 
-// Listen makes the socket listen at its address. Errors: EDESTADDRREQ if it has none; EINVAL if it is connected; those of
-// the network. A second call changes nothing.
+// Listen makes the socket listen at its address. Errors: EDESTADDRREQ if it has none; EINVAL if it
+// is connected; those of the network. A second call changes nothing.
 func (s *Socket) Listen(backlog int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,8 +221,9 @@ func (s *Socket) Listen(backlog int) error {
 	return nil
 }
 
-// Connect begins a connection. It may be called again after a connection could not be made. Errors: EALREADY while one is being
-// made; EISCONN; EINVAL if the socket listens; EAFNOSUPPORT; those of the network.
+// Connect begins a connection. It may be called again after a connection could not be made. Errors:
+// EALREADY while one is being made; EISCONN; EINVAL if the socket listens; EAFNOSUPPORT; those of
+// the network.
 func (s *Socket) Connect(to netip.AddrPort) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,7 +256,8 @@ func (s *Socket) Connect(to netip.AddrPort) error {
 	return nil
 }
 
-// Connected returns EAGAIN while the socket is being connected, then nil, or why it could not be. Errors: ENOTCONN.
+// Connected returns EAGAIN while the socket is being connected, then nil, or why it could not be.
+// Errors: ENOTCONN.
 func (s *Socket) Connected() error {
 	c, err := s.connection()
 	if err != nil {
@@ -261,7 +266,8 @@ func (s *Socket) Connected() error {
 	return c.Connected()
 }
 
-// Local returns the socket's address; before it has one, the unspecified address of its family with port 0.
+// Local returns the socket's address; before it has one, the unspecified address of its family with
+// port 0.
 func (s *Socket) Local() netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +282,8 @@ func (s *Socket) Local() netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 }
 
-// Remote returns the address of the other end. Errors: ENOTCONN, also while the connection is being made.
+// Remote returns the address of the other end. Errors: ENOTCONN, also while the connection is being
+// made.
 func (s *Socket) Remote() (netip.AddrPort, error) {
 	c, err := s.connection()
 	if err != nil {

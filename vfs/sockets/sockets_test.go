@@ -251,7 +251,8 @@ func TestGetaddrinfo(t *testing.T) {
 	}
 }
 
-// TestNonblocking: a socket that does not wait says EINPROGRESS, and is ready when the connection stands or has failed.
+// TestNonblocking: a socket that does not wait says EINPROGRESS, and is ready when the connection
+// stands or has failed.
 func TestNonblocking(t *testing.T) {
 	n := netmem.New(nil)
 	n.Partition("client", "server")
@@ -279,8 +280,8 @@ func TestNonblocking(t *testing.T) {
 	}
 }
 
-// FuzzFunctions calls the functions with pointers and lengths of any kind on a memory of any content: they answer an errno that there is,
-// and leave at most the table's number of descriptors.
+// FuzzFunctions calls the functions with pointers and lengths of any kind on a memory of any
+// content: they answer an errno that there is, and leave at most the table's number of descriptors.
 func FuzzFunctions(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, []byte("server\x0080"))
 	f.Add([]byte{13, 0, 16, 0, 32, 0, 48, 0, 64, 0, 80, 1, 0, 4, 0, 0}, []byte{0x10, 0, 0, 0, 128, 0, 0, 0, 1, 0, 127, 0, 0, 1})

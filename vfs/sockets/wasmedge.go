@@ -11,8 +11,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The functions in the order of WasmEdge's header. What all have in common is not repeated: EBADF if fd is not open; ENOTSOCK
-// if it is not a socket that sock_open or sock_accept made; EFAULT for a pointer that does not lead to guest memory.
+// The functions in the order of WasmEdge's header. What all have in common is not repeated: EBADF
+// if fd is not open; ENOTSOCK if it is not a socket that sock_open or sock_accept made; EFAULT for
+// a pointer that does not lead to guest memory.
 
 // Types of sockets.
 const (
@@ -34,8 +35,9 @@ func socket(c *vfs.Caller, fd uint32) (*Socket, *vfs.OpenFile, wasip1.Errno) {
 	return s, f, wasip1.ESUCCESS
 }
 
-// SockOpen makes a socket and stores its descriptor at result. Errors: EACCES if the guest has no network; EAFNOSUPPORT for a
-// family other than unspecified, IPv4 and IPv6; EPROTONOSUPPORT for a type other than any and stream; EMFILE.
+// SockOpen makes a socket and stores its descriptor at result. Errors: EACCES if the guest has no
+// network; EAFNOSUPPORT for a family other than unspecified, IPv4 and IPv6; EPROTONOSUPPORT for a
+// type other than any and stream; EMFILE.
 func SockOpen(c *vfs.Caller, n Network, family, kind, result uint32) wasip1.Errno {
 	switch {
 	case n == nil:
@@ -56,8 +58,8 @@ func SockOpen(c *vfs.Caller, n Network, family, kind, result uint32) wasip1.Errn
 	return c.View.PutUint32(result, fd)
 }
 
-// SockBind gives a socket an address. Whether the guest may listen there is decided by sock_listen. Errors: EINVAL if the socket has an
-// address or the address cannot be one; EAFNOSUPPORT.
+// SockBind gives a socket an address. Whether the guest may listen there is decided by sock_listen.
+// Errors: EINVAL if the socket has an address or the address cannot be one; EAFNOSUPPORT.
 func SockBind(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -70,8 +72,9 @@ func SockBind(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	return wasip1.FromError(s.Bind(at))
 }
 
-// SockListen makes a bound socket accept connections. backlog counts from 1 to [MaxBacklog]; others mean the nearest of these.
-// Errors: EDESTADDRREQ if the socket has no address; EINVAL if it is connected; EACCES; EADDRINUSE; EADDRNOTAVAIL.
+// SockListen makes a bound socket accept connections. backlog counts from 1 to [MaxBacklog]; others
+// mean the nearest of these. Errors: EDESTADDRREQ if the socket has no address; EINVAL if it is
+// connected; EACCES; EADDRINUSE; EADDRNOTAVAIL.
 func SockListen(c *vfs.Caller, fd, backlog uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -80,10 +83,11 @@ func SockListen(c *vfs.Caller, fd, backlog uint32) wasip1.Errno {
 	return wasip1.FromError(s.Listen(int(min(backlog, MaxBacklog))))
 }
 
-// SockConnect connects a socket. It waits until the connection stands unless FdNonblock is set on fd. Errors: EACCES if the guest may
-// not connect to the address; ECONNREFUSED, ETIMEDOUT and others of the network; EINPROGRESS with FdNonblock: the descriptor
-// is ready for writing when it is known how it ended, which SO_ERROR tells; EALREADY; EISCONN; EINVAL; EAFNOSUPPORT; ECANCELED when the
-// thread has to end.
+// SockConnect connects a socket. It waits until the connection stands unless FdNonblock is set on
+// fd. Errors: EACCES if the guest may not connect to the address; ECONNREFUSED, ETIMEDOUT and
+// others of the network; EINPROGRESS with FdNonblock: the descriptor is ready for writing when it
+// is known how it ended, which SO_ERROR tells; EALREADY; EISCONN; EINVAL; EAFNOSUPPORT; ECANCELED
+// when the thread has to end.
 func SockConnect(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	s, f, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -109,8 +113,9 @@ func SockConnect(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	return wasip1.FromError(err)
 }
 
-// SockGetsockopt stores an option at value. size is 4, or points to 4 bytes that hold the room there is and are given the
-// length. Errors: EINVAL if the room is too small; ENOPROTOOPT for an option that there is not.
+// SockGetsockopt stores an option at value. size is 4, or points to 4 bytes that hold the room
+// there is and are given the length. Errors: EINVAL if the room is too small; ENOPROTOOPT for an
+// option that there is not.
 func SockGetsockopt(c *vfs.Caller, fd, level, name, value, size uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -141,8 +146,9 @@ func SockGetsockopt(c *vfs.Caller, fd, level, name, value, size uint32) wasip1.E
 	return wasip1.ESUCCESS
 }
 
-// SockSetsockopt remembers an option. Errors: EINVAL for a length that the option has not; ENOTSUP for a timeout or a linger that is
-// not 0; ENOPROTOOPT for an option that there is not or that cannot be set.
+// SockSetsockopt remembers an option. Errors: EINVAL for a length that the option has not; ENOTSUP
+// for a timeout or a linger that is not 0; ENOPROTOOPT for an option that there is not or that
+// cannot be set.
 func SockSetsockopt(c *vfs.Caller, fd, level, name, value, size uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	switch {
@@ -158,8 +164,8 @@ func SockSetsockopt(c *vfs.Caller, fd, level, name, value, size uint32) wasip1.E
 	return s.set(option{level, name}, b)
 }
 
-// SockGetlocaladdr stores the socket's address. typ points to 4 bytes, in version 1 of the function. Errors: EINVAL for an
-// address that does not fit the room.
+// SockGetlocaladdr stores the socket's address. typ points to 4 bytes, in version 1 of the
+// function. Errors: EINVAL for an address that does not fit the room.
 func SockGetlocaladdr(c *vfs.Caller, fd, addr, port uint32, typ ...uint32) wasip1.Errno {
 	return tell(c, fd, addr, port, typ, func(s *Socket) (netip.AddrPort, error) { return s.Local(), nil })
 }
@@ -189,8 +195,8 @@ func tell(c *vfs.Caller, fd, addr, port uint32, typ []uint32, get func(*Socket) 
 	return to.store(c.View, a)
 }
 
-// SockSendTo sends on a connection, as sock_send does. The address has to be that of the other end. Errors: EISCONN for another
-// address; those of [vfs.SockSend].
+// SockSendTo sends on a connection, as sock_send does. The address has to be that of the other end.
+// Errors: EISCONN for another address; those of [vfs.SockSend].
 func SockSendTo(c *vfs.Caller, fd, iovs, iovsLen, addr, port, flags, nwritten uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -210,8 +216,9 @@ func SockSendTo(c *vfs.Caller, fd, iovs, iovsLen, addr, port, flags, nwritten ui
 	return vfs.SockSend(c, fd, iovs, iovsLen, flags, nwritten)
 }
 
-// SockRecvFrom receives on a connection, as sock_recv does, and stores the address of the other end. port points to 4 bytes, in
-// version 2 of the function. Errors: those of [vfs.SockRecv] and of [SockGetpeeraddr].
+// SockRecvFrom receives on a connection, as sock_recv does, and stores the address of the other
+// end. port points to 4 bytes, in version 2 of the function. Errors: those of [vfs.SockRecv] and of
+// [SockGetpeeraddr].
 func SockRecvFrom(c *vfs.Caller, fd, iovs, iovsLen, addr, flags, nread, oflags uint32, port ...uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -234,17 +241,19 @@ func SockRecvFrom(c *vfs.Caller, fd, iovs, iovsLen, addr, flags, nread, oflags u
 	return from.store(c.View, peer)
 }
 
-// maxName is the length of the longest name of a host, and of the longest name of a service that there is.
+// maxName is the length of the longest name of a host, and of the longest name of a service that
+// there is.
 const maxName = 253
 
-// SockGetaddrinfo stores the addresses of a host. node and service may end with a zero byte, and one of them may be empty: an empty
-// node is this host, or with AI_PASSIVE any address of it. hints points to an addrinfo, 0 for none; result points to a pointer to
-// the first of a list of addrinfo that the guest has linked, at most maxLen of which are filled; their number is stored at
+// SockGetaddrinfo stores the addresses of a host. node and service may end with a zero byte, and
+// one of them may be empty: an empty node is this host, or with AI_PASSIVE any address of it. hints
+// points to an addrinfo, 0 for none; result points to a pointer to the first of a list of addrinfo
+// that the guest has linked, at most maxLen of which are filled; their number is stored at
 // resultLen. A service is a number, or http or https.
 //
-// Errors: EACCES if the guest has no network or may not ask for the name; ENOENT if nobody has it; EINVAL for an empty node and
-// service, an unknown service and a name that cannot be one; EAFNOSUPPORT; EPROTONOSUPPORT; ECANCELED when the thread has to
-// end.
+// Errors: EACCES if the guest has no network or may not ask for the name; ENOENT if nobody has it;
+// EINVAL for an empty node and service, an unknown service and a name that cannot be one;
+// EAFNOSUPPORT; EPROTONOSUPPORT; ECANCELED when the thread has to end.
 func SockGetaddrinfo(c *vfs.Caller, n Network, node, nodeLen, service, serviceLen, hints, result, maxLen, resultLen uint32) wasip1.Errno {
 	host, errno := text(c, node, nodeLen)
 	if errno != wasip1.ESUCCESS {

@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Buffer is a stream that keeps what is written to it, for the host to look at while the guest runs and
-// afterwards. The zero value is ready to use. All methods may be called from any goroutine.
+// Buffer is a stream that keeps what is written to it, for the host to look at while the guest runs
+// and afterwards. The zero value is ready to use. All methods may be called from any goroutine.
 type Buffer struct {
 	// Cap is how many bytes are kept, the first ones; 0 for no limit.
 	Cap int
@@ -91,8 +91,8 @@ func (b *Buffer) Take() []byte {
 	return data
 }
 
-// WaitFor returns when the content has text in it, or the context's cause when that is done before. The
-// cost is that of one search of the content for each write.
+// WaitFor returns when the content has text in it, or the context's cause when that is done before.
+// The cost is that of one search of the content for each write.
 func (b *Buffer) WaitFor(ctx context.Context, text string) error {
 	return b.WaitFunc(ctx, func(content []byte) bool { return bytes.Contains(content, []byte(text)) })
 }

@@ -7,8 +7,8 @@
 //   - directly: what is known not to wait (a bytes.Buffer, a strings.Reader, a regular
 //     file, /dev/null, whatever is given with [WithDirect]) is called by the guest's own thread.
 //   - by the descriptor, on Linux: pipes, terminals, FIFOs and connections of the system are read
-//     and written without waiting. A write that succeeded has reached the system, and not a byte
-//     is taken from the system before a guest takes it. Standard streams that are in blocking mode are
+//     and written without waiting. A write that succeeded has reached the system, and not a byte is
+//     taken from the system before a guest takes it. Standard streams that are in blocking mode are
 //     opened a second time for it, so that the process's own descriptors stay as they are.
 //   - by a goroutine, for everything else (an io.Pipe, a TLS connection, a type of the embedder's).
 //
@@ -16,21 +16,21 @@
 //
 //   - It belongs to the stream and lives only while one call of Read or Write (or a
 //     row of Writes) is under way; an idle stream has none.
-//   - Input is read ahead only when a guest asked, by a read or a poll, and there is nothing
-//     left of the last time. What was read stays in the stream when the guest is cancelled, for the next
+//   - Input is read ahead only when a guest asked, by a read or a poll, and there is nothing left
+//     of the last time. What was read stays in the stream when the guest is cancelled, for the next
 //     reader of the same stream; [Input.Buffered] shows it.
-//   - Output is taken into a buffer of 64 KiB ([WithBuffer]) and each write handed on whole, in order.
-//     A write that succeeded has been taken; [Output.Flush] waits until it has been written, and whoever
-//     runs guests calls it when one has ended, and for fd_sync. Close drops nothing.
+//   - Output is taken into a buffer of 64 KiB ([WithBuffer]) and each write handed on whole, in
+//     order. A write that succeeded has been taken; [Output.Flush] waits until it has been written,
+//     and whoever runs guests calls it when one has ended, and for fd_sync. Close drops nothing.
 //     What goes wrong is told by the next write or flush, once.
 //   - Two outputs in one [Group] share the goroutine, so that what a guest prints to both comes
 //     out in the order in which it was printed.
 //
-// A stream is closed with its last descriptor. One that several guests use in turn is handed
-// out by [Shared] and closed by its owner. Closing a stream does not close the reader or writer
-// below unless it was given with [WithOwnership], but it ends a call under way where that has deadlines.
-// Where it has none (a blocked io.Pipe), the goroutine ends with that call, which is the
-// embedder's to end.
+// A stream is closed with its last descriptor. One that several guests use in turn is handed out by
+// [Shared] and closed by its owner. Closing a stream does not close the reader or writer below
+// unless it was given with [WithOwnership], but it ends a call under way where that has deadlines.
+// Where it has none (a blocked io.Pipe), the goroutine ends with that call, which is the embedder's
+// to end.
 //
 // Lock order: the lock of a Group or of a stream, then that of a [poll.Queue]. Readers and writers
 // are never called with the lock of a goroutine's stream held.

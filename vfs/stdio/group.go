@@ -60,8 +60,8 @@ func (g *Group) run() {
 	}
 }
 
-// step makes one write, and reports whether more may follow. A writer that ends its goroutine has failed; another
-// goroutine goes on with the rest.
+// step makes one write, and reports whether more may follow. A writer that ends its goroutine has
+// failed; another goroutine goes on with the rest.
 func (g *Group) step() (more bool) {
 	g.mu.Lock()
 	if len(g.work.writes) == g.at {
@@ -149,7 +149,8 @@ func (s *pumpSink) send(p []byte) (int, error) {
 	if s.closed || s.dropped {
 		return 0, wasip1.EBADF
 	}
-	// Not told while bytes are left that were taken after the ones that were lost: they must go the same way.
+	// Not told while bytes are left that were taken after the ones that were lost: they must go the
+	// same way.
 	if s.err != nil && s.count == 0 {
 		err := s.err
 		s.err = nil

@@ -34,8 +34,8 @@ type Input struct {
 // source is one way of reading without waiting. Its methods may be called by several goroutines.
 type source interface {
 	recv(p []byte, peek bool) (int, error)
-	// state tells whether recv would answer something else than EAGAIN, and if not sees to it that the
-	// queue is woken when it would.
+	// state tells whether recv would answer something else than EAGAIN, and if not sees to it that
+	// the queue is woken when it would.
 	state() poll.State
 	buffered() []byte
 	close() error
@@ -73,8 +73,8 @@ func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
 }
 
 // Read reads what there is, at most len(p) bytes, and answers EAGAIN when there is nothing yet,
-// io.EOF at the end and EBADF when the stream is closed. At the end of file that was typed on a terminal it
-// can go on.
+// io.EOF at the end and EBADF when the stream is closed. At the end of file that was typed on a
+// terminal it can go on.
 func (in *Input) Read(p []byte) (int, error) { return in.Recv(p, false) }
 
 // Recv reads like Read; with peek what was read stays. Readers that are called directly
@@ -185,7 +185,8 @@ func (s *pumpSource) startLocked() {
 	})
 }
 
-// fill does one Read. A Read of no bytes without an error is asked again, a hundred times as bufio does.
+// fill does one Read. A Read of no bytes without an error is asked again, a hundred times as bufio
+// does.
 func (s *pumpSource) fill() {
 	n, err := 0, error(&GoexitError{})
 	defer func() { s.filled(n, err) }()

@@ -93,7 +93,8 @@ func (l *LineWriter) Close() error {
 
 func (l *LineWriter) waitless() bool { return l.direct }
 
-// Tee writes everything to all of ws in turn, like io.MultiWriter. It does not wait if none of them does.
+// Tee writes everything to all of ws in turn, like io.MultiWriter. It does not wait if none of them
+// does.
 func Tee(ws ...io.Writer) io.Writer {
 	t := tee{w: io.MultiWriter(ws...), direct: true}
 	for _, w := range ws {

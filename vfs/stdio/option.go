@@ -47,7 +47,8 @@ func WithPump() Option { return func(c *config) { c.pumped = true } }
 // io.Closer. For an output that happens after all that was taken has been written.
 func WithOwnership() Option { return func(c *config) { c.owned = true } }
 
-// WithCloseFunc makes Close of the stream call f, for an output after all that was taken has been written.
+// WithCloseFunc makes Close of the stream call f, for an output after all that was taken has been
+// written.
 func WithCloseFunc(f func() error) Option { return func(c *config) { c.closer = f } }
 
 // WithBuffer sets how many bytes the stream takes ahead, at least 4096.
@@ -62,7 +63,8 @@ func WithGroup(g *Group) Option { return func(c *config) { c.group = g } }
 // input and an output, such as a connection; the stream's own Subscribe uses q as well.
 func WithWakeQueue(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
 
-// WithAround makes around call what each goroutine of the stream does, once, for whoever has to know which goroutines there are.
+// WithAround makes around call what each goroutine of the stream does, once, for whoever has to
+// know which goroutines there are.
 func WithAround(around func(work func())) Option { return func(c *config) { c.around = around } }
 
 // closerOf returns what closing a stream of v is to call, nil for nothing.

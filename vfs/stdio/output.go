@@ -32,9 +32,9 @@ func Writer(w io.Writer, opts ...Option) vfs.Stream {
 	return NewOutput(w, opts...)
 }
 
-// Writers makes streams of a guest's standard output and standard error that keep the order
-// in which the guest writes to both. Where both are the same writer, it is written by one goroutine and
-// closed with the second stream. The options are for both.
+// Writers makes streams of a guest's standard output and standard error that keep the order in
+// which the guest writes to both. Where both are the same writer, it is written by one goroutine
+// and closed with the second stream. The options are for both.
 func Writers(stdout, stderr io.Writer, opts ...Option) (vfs.Stream, vfs.Stream) {
 	opts = append(opts[:len(opts):len(opts)], WithGroup(&Group{limit: newConfig(opts).size}))
 	out := Writer(stdout, opts...)
@@ -117,8 +117,8 @@ func newSink(w io.Writer, c config, q *poll.Queue) sink {
 	return pump
 }
 
-// Write writes what fits; up to 4096 bytes are written whole or not at all where a goroutine writes them.
-// Errors: EAGAIN; EBADF when the stream is closed; what went wrong with bytes taken before.
+// Write writes what fits; up to 4096 bytes are written whole or not at all where a goroutine writes
+// them. Errors: EAGAIN; EBADF when the stream is closed; what went wrong with bytes taken before.
 func (o *Output) Write(p []byte) (int, error) { return o.snk.send(p) }
 
 // Read answers EBADF.
@@ -148,8 +148,9 @@ func (o *Output) Flush(t poll.Task) error {
 
 // Abandoner is implemented by streams that write what they took on a goroutine of their own.
 type Abandoner interface {
-	// Abandon drops all that was taken and that no Write has begun for, and waits for the Write under way.
-	// It returns the task's error when that has to end before. Nothing is written afterwards, by whomever.
+	// Abandon drops all that was taken and that no Write has begun for, and waits for the Write
+	// under way. It returns the task's error when that has to end before. Nothing is written
+	// afterwards, by whomever.
 	Abandon(t poll.Task) error
 }
 

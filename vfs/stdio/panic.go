@@ -5,8 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic of a reader or writer that a stream's goroutine called. The next that reads or writes the stream
-// panics with it, as it would have if it had called the reader or writer itself; Flush returns it.
+// PanicError is a panic of a reader or writer that a stream's goroutine called. The next that reads
+// or writes the stream panics with it, as it would have if it had called the reader or writer
+// itself; Flush returns it.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -20,7 +21,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// GoexitError says that a reader or writer ended the goroutine that called it, as t.Fatal does: by [runtime.Goexit].
+// GoexitError says that a reader or writer ended the goroutine that called it, as t.Fatal does: by
+// [runtime.Goexit].
 type GoexitError struct{}
 
 func (*GoexitError) Error() string {

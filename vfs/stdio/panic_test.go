@@ -15,7 +15,8 @@ type exploding struct{}
 func (exploding) Read([]byte) (int, error)  { panic("boom") }
 func (exploding) Write([]byte) (int, error) { panic("boom") }
 
-// TestPanicsGoToTheCaller lets what a goroutine of a stream calls panic: whoever uses the stream next panics in its place.
+// TestPanicsGoToTheCaller lets what a goroutine of a stream calls panic: whoever uses the stream
+// next panics in its place.
 func TestPanicsGoToTheCaller(t *testing.T) {
 	use := map[string]func() error{
 		"read": func() error {

@@ -77,8 +77,9 @@ func (r *rawFD) once(fd int) (n int, err error) {
 		n, _, err = unix.Recvfrom(fd, r.op.buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return n, err
 	case opWrite:
-		// A socket would raise SIGPIPE, which package syscall's Write leaves to the runtime as well; the
-		// runtime lets only descriptors 1 and 2 end the process, and only through package os.
+		// A socket would raise SIGPIPE, which package syscall's Write leaves to the runtime as
+		// well; the runtime lets only descriptors 1 and 2 end the process, and only through package
+		// os.
 		return unix.Write(fd, r.op.buf)
 	}
 	r.op.ready, err = pollFD(fd, r.events)
@@ -274,8 +275,8 @@ func newRawFD(v any, events int16, q *poll.Queue, closer func() error) *rawFD {
 	return r
 }
 
-// nonBlocking returns f if it is a pipe, FIFO, socket or terminal in non-blocking mode, or such
-// a file opened a second time (ours), or nil. The mode belongs to what two descriptors share, so that
+// nonBlocking returns f if it is a pipe, FIFO, socket or terminal in non-blocking mode, or such a
+// file opened a second time (ours), or nil. The mode belongs to what two descriptors share, so that
 // setting it on f would be felt by other processes.
 func nonBlocking(f *os.File, events int16) (_ *os.File, ours bool) {
 	info, err := f.Stat()
@@ -286,7 +287,8 @@ func nonBlocking(f *os.File, events int16) (_ *os.File, ours bool) {
 	if kind&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) == 0 {
 		return nil, false
 	}
-	// The runtime can wait for a file that is in blocking mode all the same: calling Fd sets it back.
+	// The runtime can wait for a file that is in blocking mode all the same: calling Fd sets it
+	// back.
 	if f.SetDeadline(noTime) == nil && inNonBlockingMode(f) {
 		return f, false
 	}

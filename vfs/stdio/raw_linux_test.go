@@ -34,7 +34,8 @@ func osPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// setBackPipe is a pipe of this process whose descriptors somebody asked for, which makes them wait.
+// setBackPipe is a pipe of this process whose descriptors somebody asked for, which makes them
+// wait.
 func setBackPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w = osPipe(t)

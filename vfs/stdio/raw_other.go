@@ -10,13 +10,14 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// Elsewhere than on Linux a goroutine reads and writes descriptors: /dev/fd does not open a file a second
-// time there, and the runtime's poller does not take terminals.
+// Elsewhere than on Linux a goroutine reads and writes descriptors: /dev/fd does not open a file a
+// second time there, and the runtime's poller does not take terminals.
 
 func newRawSource(io.Reader, *poll.Queue, func() error) source { return nil }
 func newRawSink(io.Writer, *poll.Queue, func() error) sink     { return nil }
 
-// neverWaits reports whether reading and writing f waits for nobody: a regular file, or the null device.
+// neverWaits reports whether reading and writing f waits for nobody: a regular file, or the null
+// device.
 func neverWaits(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && (info.Mode().IsRegular() || isNull(info))

@@ -8,8 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// Fork checks what a [vfs.Forker] promises on a file system that is empty but for what make put there: copies hold what the original
-// held, nodes have counterparts, also those of files without a name, and nobody sees what another changes.
+// Fork checks what a [vfs.Forker] promises on a file system that is empty but for what make put
+// there: copies hold what the original held, nodes have counterparts, also those of files without a
+// name, and nobody sees what another changes.
 func Fork(fsys vfs.FS) error {
 	r, err := vfs.NewRoot(fsys)
 	if err != nil {

@@ -110,7 +110,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// What an overlay knows of its lower, and what descriptors have of it, is in the fork as it is in the original.
+// What an overlay knows of its lower, and what descriptors have of it, is in the fork as it is in
+// the original.
 func TestForkOfAnOverlayKeepsTheDifference(t *testing.T) {
 	for name, low := range map[string]vfs.FS{"memory": lower(t), "machine": onMachine(t)} {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// run is one case at work. Its methods do what they say and end the case where that fails, so that a
-// case reads as what is to be true. They are for the goroutine of the case only.
+// run is one case at work. Its methods do what they say and end the case where that fails, so that
+// a case reads as what is to be true. They are for the goroutine of the case only.
 type run struct {
 	cfg  config
 	fs   vfs.FS

@@ -7,15 +7,17 @@
 //		}
 //	}
 //
-// It does not need the testing package: [Test] returns one error that names each case that failed, and [Cases]
-// lists them for who wants a subtest each.
+// It does not need the testing package: [Test] returns one error that names each case that failed,
+// and [Cases] lists them for who wants a subtest each.
 //
-// The cases speak to nodes as package vfs does, below its walker: one name in one directory. They say what preview1 and POSIX
-// demand of files, directories and links, what package vfs adds (names are lent, cookies are stable, errors have one
-// errno), and what must stay true when many goroutines do this at once.
+// The cases speak to nodes as package vfs does, below its walker: one name in one directory. They
+// say what preview1 and POSIX demand of files, directories and links, what package vfs adds (names
+// are lent, cookies are stable, errors have one errno), and what must stay true when many
+// goroutines do this at once.
 //
-// A file system that cannot do something declares it with [Without]; then the case demands the errno that says so in place
-// of the behaviour. One that cannot be changed declares [ReadOnly] and is made with the content of [Tree].
+// A file system that cannot do something declares it with [Without]; then the case demands the
+// errno that says so in place of the behaviour. One that cannot be changed declares [ReadOnly] and
+// is made with the content of [Tree].
 package vfstest
 
 import (
@@ -36,14 +38,16 @@ const (
 	Symlinks
 	// ByteNames: names are any bytes. Without: those that are not UTF-8 are EILSEQ or EINVAL.
 	ByteNames
-	// Sparse: holes cost nothing, so that a file may be much larger than memory. Without: a write far out is EFBIG or ENOSPC.
+	// Sparse: holes cost nothing, so that a file may be much larger than memory. Without: a write
+	// far out is EFBIG or ENOSPC.
 	Sparse
 	// Modes: permission bits are kept. Without: they may be anything.
 	Modes
-	// DirNlink: a directory's link count is 2 and one for each directory in it. Without: it may be anything above 0.
+	// DirNlink: a directory's link count is 2 and one for each directory in it. Without: it may be
+	// anything above 0.
 	DirNlink
-	// OpenUnlink: what is open can be unlinked, replaced and renamed, and a directory renamed while it is in
-	// use. Without, as on some systems: those cases are left out.
+	// OpenUnlink: what is open can be unlinked, replaced and renamed, and a directory renamed while
+	// it is in use. Without, as on some systems: those cases are left out.
 	OpenUnlink
 )
 
@@ -61,8 +65,8 @@ func Without(c Capability) Option {
 	return func(cfg *config) { cfg.missing |= c }
 }
 
-// WithReadOnly declares that nothing can be changed: everything that would answers EROFS. The file system
-// holds what [Tree] says.
+// WithReadOnly declares that nothing can be changed: everything that would answers EROFS. The file
+// system holds what [Tree] says.
 func WithReadOnly() Option {
 	return func(cfg *config) { cfg.readOnly = true }
 }
@@ -122,7 +126,8 @@ func (c Case) Run(fsys vfs.FS, opts ...Option) error {
 	return nil
 }
 
-// Test runs all cases that apply, each on a file system of its own from newFS, and returns what failed.
+// Test runs all cases that apply, each on a file system of its own from newFS, and returns what
+// failed.
 func Test(newFS func() (vfs.FS, error), opts ...Option) error {
 	var errs []error
 	for _, c := range Cases() {

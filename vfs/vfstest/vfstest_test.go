@@ -93,8 +93,8 @@ func (f faulty) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return n, err
 }
 
-// TestFindsFaults: each fault is found by the case that is there for it, which the same directory without
-// the fault passes.
+// TestFindsFaults: each fault is found by the case that is there for it, which the same directory
+// without the fault passes.
 func TestFindsFaults(t *testing.T) {
 	cases := map[string]vfstest.Case{}
 	for _, c := range vfstest.Cases() {

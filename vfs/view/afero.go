@@ -26,8 +26,8 @@ var (
 	_ fs.ReadLinkFS   = fsView{}
 )
 
-// Afero returns fsys as an afero.Fs with symbolic links: it is also an [afero.Symlinker]. Chown answers ENOTSUP, because
-// files have no owners.
+// Afero returns fsys as an afero.Fs with symbolic links: it is also an [afero.Symlinker]. Chown
+// answers ENOTSUP, because files have no owners.
 func Afero(fsys vfs.FS) afero.Fs { return aferoFs{newTree(fsys)} }
 
 // AferoRoot returns what r shows, a tree of mounts for one, as an afero.Fs.

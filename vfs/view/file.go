@@ -221,7 +221,8 @@ func (f *file) Truncate(size int64) error {
 	return f.fail("truncate", f.OpenFile.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(size)}))
 }
 
-// ReadDir returns the next n entries in the directory's order, and io.EOF when there are no more; with n <= 0 all.
+// ReadDir returns the next n entries in the directory's order, and io.EOF when there are no more;
+// with n <= 0 all.
 func (f *file) ReadDir(n int) ([]fs.DirEntry, error) {
 	if err := f.usable("readdir"); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 // fsView is a tree as an fs.FS.
 type fsView struct{ tree }
 
-// FS returns fsys as an [fs.FS], which also is an [fs.ReadDirFS], [fs.StatFS], [fs.ReadFileFS] and [fs.ReadLinkFS]. Open
-// files can also be read at an offset and sought in.
+// FS returns fsys as an [fs.FS], which also is an [fs.ReadDirFS], [fs.StatFS], [fs.ReadFileFS] and
+// [fs.ReadLinkFS]. Open files can also be read at an offset and sought in.
 func FS(fsys vfs.FS) fs.FS { return fsView{newTree(fsys)} }
 
 // FSRoot returns what r shows, a tree of mounts for one, as an [fs.FS].

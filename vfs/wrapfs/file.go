@@ -11,8 +11,8 @@ import (
 // File is an open file of the file system below.
 type File struct {
 	Below vfs.File
-	// Node is the node below. It is asked for the size, and given one, where Below is no [vfs.Appender] or
-	// [vfs.Allocator].
+	// Node is the node below. It is asked for the size, and given one, where Below is no
+	// [vfs.Appender] or [vfs.Allocator].
 	Node vfs.Node
 	// Turns, if not nil, is held during an append where Below is no [vfs.Appender].
 	Turns sync.Locker
@@ -33,8 +33,8 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.Below.ReadAt(
 // WriteAt writes at an offset.
 func (f *File) WriteAt(p []byte, off int64) (int, error) { return f.Below.WriteAt(p, off) }
 
-// ReadVector reads into several buffers, one after the other if the file below cannot do it in one step. An error
-// after something was read is left for the next read.
+// ReadVector reads into several buffers, one after the other if the file below cannot do it in one
+// step. An error after something was read is left for the next read.
 func (f *File) ReadVector(bufs [][]byte, off int64) (int, error) {
 	if len(bufs) == 1 {
 		return f.Below.ReadAt(bufs[0], off)
@@ -56,7 +56,8 @@ func (f *File) ReadVector(bufs [][]byte, off int64) (int, error) {
 	return total, nil
 }
 
-// WriteVector writes several buffers, one after the other if the file below cannot do it in one step.
+// WriteVector writes several buffers, one after the other if the file below cannot do it in one
+// step.
 func (f *File) WriteVector(bufs [][]byte, off int64) (int, error) {
 	if len(bufs) == 1 {
 		return f.Below.WriteAt(bufs[0], off)

@@ -8,8 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Wrapper makes nodes. A file system that wraps another one implements it. It is compared with ==: nodes of another
-// Wrapper belong to another file system.
+// Wrapper makes nodes. A file system that wraps another one implements it. It is compared with ==:
+// nodes of another Wrapper belong to another file system.
 type Wrapper interface {
 	// Wrap returns the node of the wrapper for one of the file system below.
 	Wrap(vfs.Node) vfs.Node
@@ -79,8 +79,8 @@ func Plain(n vfs.Node, of Wrapper) vfs.Node {
 // RegularFile is a regular file of the file system below.
 type RegularFile struct{ Node }
 
-// Open opens the file below. A wrapper that changes what is read or written returns something of its own, with a [File]
-// in it.
+// Open opens the file below. A wrapper that changes what is read or written returns something of
+// its own, with a [File] in it.
 func (f *RegularFile) Open(mode vfs.OpenMode) (vfs.File, error) {
 	return f.Below.(vfs.RegularFile).Open(mode)
 }
@@ -150,7 +150,8 @@ func (d *Dir) Symlink(name, target string) (vfs.Node, error) {
 	return d.wrap(d.Directory().Symlink(name, target))
 }
 
-// Link gives a file another name. Errors: EXDEV for a node of another file system, or of another wrapper of the same.
+// Link gives a file another name. Errors: EXDEV for a node of another file system, or of another
+// wrapper of the same.
 func (d *Dir) Link(name string, to vfs.Node) error {
 	below, err := Below(to, d.Of)
 	if err != nil {
@@ -165,7 +166,8 @@ func (d *Dir) Unlink(name string) error { return d.Directory().Unlink(name) }
 // Rmdir removes an empty directory.
 func (d *Dir) Rmdir(name string) error { return d.Directory().Rmdir(name) }
 
-// Rename moves a name. Errors: EXDEV for a directory of another file system, or of another wrapper of the same.
+// Rename moves a name. Errors: EXDEV for a directory of another file system, or of another wrapper
+// of the same.
 func (d *Dir) Rename(name string, to vfs.Directory, newName string) error {
 	below, err := Below(to, d.Of)
 	if err != nil {

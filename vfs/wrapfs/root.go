@@ -7,9 +7,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Root returns root, the wrapped root of a file system, without what would be of no use because the node below does not have
-// it: Release, OpenPath and AttrPath. The walker asks the root alone whether it is to release nodes and to hand whole
-// paths to directories, so no other directory has to be treated so. It is called once; [Whole] undoes it.
+// Root returns root, the wrapped root of a file system, without what would be of no use because the
+// node below does not have it: Release, OpenPath and AttrPath. The walker asks the root alone
+// whether it is to release nodes and to hand whole paths to directories, so no other directory has
+// to be treated so. It is called once; [Whole] undoes it.
 func Root(root, below vfs.Node) vfs.Node {
 	dir, ok := root.(vfs.Directory)
 	if !ok {

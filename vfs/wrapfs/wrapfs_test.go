@@ -13,7 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// plain is a wrapper that changes nothing, but that files have none of the optional interfaces if bare.
+// plain is a wrapper that changes nothing, but that files have none of the optional interfaces if
+// bare.
 type plain struct {
 	fsys      vfs.FS
 	bare      bool

@@ -24,7 +24,8 @@ func Run(t *testing.T, newFS func(*testing.T) vfs.FS, opts ...vfstest.Option) {
 	}
 }
 
-// HostDir returns an empty directory of the host as a file system, which is closed when the test ends.
+// HostDir returns an empty directory of the host as a file system, which is closed when the test
+// ends.
 func HostDir(t *testing.T) vfs.FS {
 	t.Helper()
 	f, err := hostfs.New(t.TempDir())

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Check fails t if there are more goroutines after the test than there are now. Those that were told to end are given the time
-// for it. It is for tests that run alone.
+// Check fails t if there are more goroutines after the test than there are now. Those that were
+// told to end are given the time for it. It is for tests that run alone.
 func Check(t *testing.T) {
 	t.Helper()
 	before := runtime.NumGoroutine()

@@ -1,5 +1,5 @@
-// Package names is what file systems have in common that keep the names of a directory beside a store: an order that
-// gives each name a lasting cookie, and the rules of rename(2).
+// Package names is what file systems have in common that keep the names of a directory beside a
+// store: an order that gives each name a lasting cookie, and the rules of rename(2).
 package names
 
 import (
@@ -42,8 +42,8 @@ func (o *Order[E]) Add(e E) {
 	o.all = append(o.all, e)
 }
 
-// KeepPlace gives the newest entry the place of one that it replaced and that may have been removed already, so that who is
-// reading the directory meets the name once.
+// KeepPlace gives the newest entry the place of one that it replaced and that may have been removed
+// already, so that who is reading the directory meets the name once.
 func (o *Order[E]) KeepPlace(e, old E) {
 	seq := old.mark().seq
 	o.all = o.all[:len(o.all)-1]
@@ -89,7 +89,8 @@ func (o *Order[E]) After(cookie uint64) iter.Seq[E] {
 	}
 }
 
-// Copy returns an Order of what counterpart returns for the entries; those have their marks already.
+// Copy returns an Order of what counterpart returns for the entries; those have their marks
+// already.
 func (o *Order[E]) Copy(counterpart func(E) E) Order[E] {
 	c := Order[E]{seq: o.seq}
 	for e := range o.After(0) {
@@ -98,8 +99,9 @@ func (o *Order[E]) Copy(counterpart func(E) E) Order[E] {
 	return c
 }
 
-// Replaceable applies the rules of rename(2) to what stands at the new name already. empty tells whether that, a
-// directory, has no names. Errors: ENOTDIR for a directory onto a file, EISDIR for a file onto a directory, ENOTEMPTY.
+// Replaceable applies the rules of rename(2) to what stands at the new name already. empty tells
+// whether that, a directory, has no names. Errors: ENOTDIR for a directory onto a file, EISDIR for
+// a file onto a directory, ENOTEMPTY.
 func Replaceable(dir, ontoDir bool, empty func() (bool, error)) error {
 	switch {
 	case dir && !ontoDir:
