@@ -8,17 +8,17 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Caller is one thread of a guest as the functions of WASI see it: where its memory, its
-// descriptors and its time are, and room that calls use again and again so that they allocate
-// nothing. It is made once for a thread, must not be copied, and serves one call at a time.
+// Caller is one thread of a guest as the functions of WASI see it. It names the thread's memory,
+// descriptors and clock, and holds buffers that calls reuse instead of allocating. Make one for
+// each thread. It must not be copied, and serves one call at a time.
 type Caller struct {
 	// View is the guest's memory; it is reset before each call.
 	View *memory.View
 	// Table is the guest's descriptors, the same for all its threads.
 	Table *Table
-	// Task is the thread, for waiting. Where it is nil nothing waits: what would is EAGAIN.
+	// Task is the thread, for waiting. If it is nil, a call that would wait returns EAGAIN.
 	Task poll.Task
-	// Clock tells the time for FstAtimNow and FstMtimNow. Where it is nil they are ENOTSUP.
+	// Clock tells the time for FstAtimNow and FstMtimNow. If it is nil, these return ENOTSUP.
 	Clock clock.Clock
 
 	// alone says that no other Caller uses Table; see package vfslink.
@@ -38,8 +38,8 @@ func init() {
 	vfslink.Share = func(t any) { t.(*Table).share() }
 }
 
-// Release lets go of the guest's memory and files, which the room of the last calls may still refer
-// to. The Caller can be used again.
+// Release drops the references to the guest's memory and files that the buffers of the last calls
+// may hold. The Caller can be used again.
 func (c *Caller) Release() {
 	c.scratch.Release()
 	clear(c.walk.inline[:])

@@ -1,43 +1,48 @@
-// Package vfs is the files of a virtual operating system: what a guest reaches by a path or
-// by a descriptor, and the fd_*, path_* and sock_* functions of WASI preview1.
+// Package vfs holds the files of a virtual operating system: mounts, paths and descriptors. It
+// answers the fd_*, path_* and sock_* functions of WASI preview1.
+//
+// An embedder mounts file systems (package memfs, hostfs and others) in a [Namespace], or lets
+// virt.WithMount do it, and reads and writes files through a [Root].
 //
 // # The model
 //
-// Three notions are kept apart, as in a kernel:
+// The package distinguishes three things, as a kernel does:
 //
-//   - a [Node] is what a file is; a file system ([FS]) is a tree of nodes and answers for one
-//     name in one [Directory];
-//   - an [OpenFile] is an open file description: position, flags, rights. A file system knows
-//     nothing of these;
-//   - a descriptor is a small number in the [Table] of a guest, which stands for an open file.
+//   - A [Node] is a file itself, what POSIX calls an inode. A file system ([FS]) is a tree of
+//     nodes. It answers for one name in one [Directory].
+//   - An [OpenFile] is an open file description: position, flags, rights. File systems know nothing
+//     of these.
+//   - A descriptor is a small number in the [Table] of a guest. It names an open file.
 //
-// A [Namespace] says which file system is seen where. All absolute mounts form one tree that a
-// guest sees through one preopened directory, "/"; each relative name is a preopened directory of
-// its own. Mount points are found in the listings of their parents, also where no directory stands
-// there.
+// A [Namespace] maps paths to file systems. All absolute mounts form one tree, which a guest sees
+// through one preopened directory, "/". Each relative name is a preopened directory of its own.
+// Listings of a parent directory show mount points, even if the file system below has no such
+// directory.
 //
-// One walker resolves every path, component by component: it follows symbolic links itself, crosses
-// mounts, and leaves the directory it started from by no "..", link or rename. [Root] is the
+// One walker resolves every path, one component at a time. It follows symbolic links and crosses
+// mounts. No "..", link or rename leads it out of the directory in which it started. [Root] is the
 // same walker for host code.
 //
 // # The functions of WASI
 //
 // FdRead, PathOpen and the others take a [Caller], the state of one guest thread, and the
 // parameters of the specification in its order. They check pointers, rights and flags, do the work
-// and answer a [wasip1.Errno]. Errors inside are Go errors; they are mapped once, there.
+// and return a wasip1.Errno. Inside the package errors are Go errors; these functions map them to
+// an Errno.
 //
 // # Rights
 //
-// Rights are enforced: what a descriptor lacks the right for is ENOTCAPABLE. path_open is lenient
-// where toolchains ask for more than can be had: it grants what the directory may pass on and the
-// type of the file can use. Only reading and writing must be had if asked for.
+// Rights are enforced. A call that needs a right which its descriptor lacks returns ENOTCAPABLE.
+// Toolchains ask path_open for more rights than the directory can pass on. path_open therefore
+// grants those that the directory passes on and that the type of the file can use. Only reading and
+// writing have to be granted if the guest asks for them.
 //
 // # Locks
 //
-// In this order: Table.mu, OpenFile.mu, volume.appendMu, locks of the file system. Namespace.mu
-// guards mounting alone: walkers read the tree of mounts by atomic loads. No lock is held while a
-// thread waits for a stream. OpenFile.mu is held during a read or write of a file, so that fd_tell
-// waits for a slow disk.
+// Locks are taken in this order: Table.mu, OpenFile.mu, volume.appendMu, locks of the file system.
+// Namespace.mu guards only mounting; walkers read the tree of mounts by atomic loads. No lock is
+// held while a thread waits for a stream. OpenFile.mu is held during a read or write of a file, so
+// that fd_tell waits for a slow disk.
 //
 // # File systems that wait
 //

@@ -10,40 +10,40 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Forker is implemented by a file system that can be copied in little time, whatever it holds.
+// Forker is implemented by a file system that can be copied quickly, however much it holds.
 // Wrappers implement it by forking the file systems below with [Forking.Fork], so that a stack of
 // layers is forked as a whole.
 type Forker interface {
 	FS
-	// ForkFS returns a copy of what the file system holds at this moment; both go their own ways
-	// from then on. Errors: ENOTSUP where a file system below cannot be forked.
+	// ForkFS returns a copy of the file system as it is at this moment. Later changes to one are
+	// not seen in the other. Errors: ENOTSUP if a file system below cannot be forked.
 	ForkFS(*Forking) (Fork, error)
 }
 
 // Fork is a copy of a file system.
 type Fork struct {
 	FS FS
-	// Node returns the copy's node for one of the original's, nil where it has none. It is called
-	// before the original changes.
+	// Node returns the copy's node for a node of the original, or nil if there is none. It is
+	// called before the original changes.
 	Node func(Node) Node
-	// Settle, if not nil, is called when the descriptors that go over have been opened. It drops
-	// files without a name that none of them has.
+	// Settle, if not nil, is called after the fork's descriptors have been opened. It drops files
+	// that have no name and that no descriptor has open.
 	Settle func()
 }
 
-// Storer is implemented by a file system that can be written down whole, with inode numbers and
-// places in directories, as package memfs reads it.
+// Storer is implemented by a file system that can write its whole state, inode numbers and
+// directory cookies included, in the form that memfs.Load reads.
 type Storer interface {
 	FS
 	Store(w io.Writer) error
 }
 
-// Forking copies file systems that belong together. Whatever several of them share, such as a layer
-// or a quota, is copied once. The zero Forking is ready to use. It serves one goroutine.
+// Forking copies file systems that belong together. It copies once what several of them share, such
+// as a layer or a quota. The zero Forking is ready to use. Only one goroutine may use it.
 type Forking struct{ copies map[any]any }
 
-// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP where fsys is no
-// [Forker], or is not comparable.
+// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP if fsys is no [Forker]
+// or is not comparable.
 func (f *Forking) Fork(fsys FS) (Fork, error) {
 	forker, ok := fsys.(Forker)
 	if !ok || !reflect.ValueOf(fsys).Comparable() {
@@ -60,7 +60,7 @@ func (f *Forking) Fork(fsys FS) (Fork, error) {
 	return made, nil
 }
 
-// Once returns the copy of old, which the first call makes.
+// Once returns the copy of old. The first call makes it with make.
 func (f *Forking) Once(old any, make func() any) any {
 	made, ok := f.copies[old]
 	if !ok {
@@ -70,7 +70,8 @@ func (f *Forking) Once(old any, make func() any) any {
 	return made
 }
 
-// Use makes copy what stands for old in the copies. For a file system it is a [Fork].
+// Use sets the copy of old, in place of one that the Forking would make. For a file system, copy is
+// a [Fork].
 func (f *Forking) Use(old, copy any) {
 	if f.copies == nil {
 		f.copies = map[any]any{}
@@ -78,25 +79,24 @@ func (f *Forking) Use(old, copy any) {
 	f.copies[old] = copy
 }
 
-// StandardStream is the key under which a [Forking] has the stream of descriptor 0, 1 or 2 that
-// takes the place of the original's.
+// StandardStream is the key in a [Forking] for the stream that replaces descriptor 0, 1 or 2 in the
+// fork.
 type StandardStream int
 
-// OpenState is what a descriptor stands for, apart from the machine's own things, so that another
-// guest can have one like it.
+// OpenState describes an open descriptor, so that an equal one can be opened for another guest.
 type OpenState struct {
 	Fd uint32
-	// Same is the first descriptor that shares this open file description; Fd itself where there is
-	// none.
+	// Same is the lowest descriptor that shares this open file description; Fd itself if no lower
+	// one does.
 	Same uint32
 	Kind wasip1.Filetype
 	// Stream is the stream of a description without positions.
 	Stream Stream
-	// Mount is the path of the mount that the file lies in, "" where there is none, and Node its
+	// Mount is the path of the mount that holds the file, "" if there is none. Node is the file's
 	// node there.
 	Mount string
 	Node  Node
-	// Dir says that it is a directory, and Root that it is the root of a tree of mounts.
+	// Dir is true for a directory, Root for the root of a tree of mounts.
 	Dir, Root        bool
 	Mode             OpenMode
 	Flags            wasip1.Fdflags
@@ -106,8 +106,8 @@ type OpenState struct {
 	Preopened        bool
 }
 
-// States returns what all descriptors stand for, by number. Nothing may use them meanwhile. Errors
-// name the descriptor that cannot be described.
+// States describes all descriptors in the order of their numbers. Nothing may use them meanwhile.
+// Errors name the descriptor that cannot be described.
 func (t *Table) States(ns *Namespace) ([]OpenState, error) {
 	var list []OpenState
 	first := map[*OpenFile]uint32{}
@@ -161,10 +161,9 @@ func (ns *Namespace) syntheticMount() *mount {
 	return ns.synthetic
 }
 
-// Restore makes the Table's descriptors those of states. Streams are taken from streams, by the
-// number in OpenState.Fd of the description's first descriptor, which may give what the Table has
-// open; nodes, which are those of the file systems mounted in ns, from node. What else the Table
-// has open is closed.
+// Restore replaces the Table's descriptors by those that states describe. stream returns the open
+// file for a state that is a stream; it may return one that the Table has open. node returns the
+// node for a file in a file system of ns. Restore closes the Table's other descriptors.
 func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState) Node, stream func(*OpenState) *OpenFile) error {
 	made := make(map[uint32]*OpenFile, len(states))
 	old := t.List()

@@ -8,24 +8,24 @@ import (
 )
 
 // The walker calls Guard with the resolved path of each path argument before it performs the
-// operation or reports its failure. What it answers, where that is not nil, is the operation's
-// answer, and nothing is done.
+// operation or reports its failure. If Guard returns an error, the operation returns it and does
+// nothing.
 //
-// A place is the path from the guest's root by which the walk really went, without links, "." and
-// ".."; the last component is not followed where the operation does not follow it. As the walk
-// holds the directories it went through, nobody can exchange them for others between the question
-// and the operation. Names can change all the same: a directory that was renamed after it was
-// opened, or walked through, keeps the name it had. Where a walk failed, what was left of the path
-// is taken as it stands.
+// A place is the path from the guest's root that the walk took, without links, "." and "..". The
+// last component is followed only if the operation follows it. The walk holds the directories on
+// its way, so that nobody can exchange them between the question and the operation. Their names can
+// change: a directory that was renamed after it was opened or walked through keeps its old name
+// here. If a walk failed, the rest of the path is appended as it is.
 //
-// A Guard may be asked several times for one operation. It must not use the [Caller].
+// A Guard may be called several times for one operation. It must not use the Caller.
 type Guard func(places ...string) error
 
-// SetGuard sets who is asked. It is called before the Caller is used.
+// SetGuard sets the function that the walker asks. Call it before the Caller is used.
 func (c *Caller) SetGuard(g Guard) { c.walk.guard, c.walkTo.guard = g, g }
 
-// Resolve returns where path leads from the directory that fd stands for, symbolic links followed;
-// see [Guard]. It is for a Caller that has a Guard, which is not asked, and between calls only.
+// Resolve returns the path to which path leads from the directory fd, with symbolic links followed;
+// see [Guard]. The Caller must have a Guard; Resolve does not call it. Call Resolve only between
+// calls.
 func (c *Caller) Resolve(fd uint32, path string) string {
 	base := c.Table.get(fd)
 	if base == nil {
@@ -45,8 +45,9 @@ func (c *Caller) Resolve(fd uint32, path string) string {
 	return place
 }
 
-// Resolved returns where the path with which f was opened led, where that was noted (see
-// [Caller.SetGuard]), else [OpenFile.Path]. It is not kept up to date when files are renamed.
+// Resolved returns the path to which the opening of f led, without links, "." and "..". It is known
+// only if f was opened by a [Caller] with a [Guard]; otherwise Resolved returns [OpenFile.Path].
+// Renaming does not change it.
 func (f *OpenFile) Resolved() string {
 	if f.resolved != "" {
 		return f.resolved

@@ -45,7 +45,7 @@ func (f *OpenFile) usable(right wasip1.Rights) error {
 	return nil
 }
 
-// ReadAt reads at off and leaves the position alone. Errors: as Read; ESPIPE for a stream; EINVAL
+// ReadAt reads at off and does not move the position. Errors: as Read; ESPIPE for a stream; EINVAL
 // for a negative offset.
 func (f *OpenFile) ReadAt(p []byte, off int64) (int, error) {
 	if err := f.usableAt(wasip1.RightFdRead, off); err != nil {
@@ -74,7 +74,7 @@ func (f *OpenFile) Write(p []byte) (int, error) {
 	})
 }
 
-// WriteAt writes at off and leaves the position alone. Errors: as Write; ESPIPE for a stream;
+// WriteAt writes at off and does not move the position. Errors: as Write; ESPIPE for a stream;
 // EINVAL for a negative offset.
 func (f *OpenFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.usableAt(wasip1.RightFdWrite, off); err != nil {
@@ -116,7 +116,7 @@ func full(p []byte, nothing error, transfer func(p []byte, done int) (int, error
 	return n, nil
 }
 
-// Seek moves the position. Errors: EINVAL for a whence that there is not and a position before the
+// Seek moves the position. Errors: EINVAL for an unknown whence and for a position before the
 // start; ESPIPE; EISDIR.
 func (f *OpenFile) Seek(offset int64, whence int) (int64, error) {
 	switch {
@@ -130,7 +130,7 @@ func (f *OpenFile) Seek(offset int64, whence int) (int64, error) {
 	return f.seek(offset, wasip1.Whence(whence))
 }
 
-// Attr returns the attributes. Those of a stream without a node are its type and a number.
+// Attr returns the attributes. A stream without a node has only a type and an inode number.
 func (f *OpenFile) Attr() (Attr, error) {
 	a, _, err := f.attr()
 	return a, err
@@ -158,7 +158,7 @@ func (f *OpenFile) SetAttr(set SetAttr) error {
 	return f.node.SetAttr(set)
 }
 
-// Sync puts the file on the store.
+// Sync makes content and attributes of the file durable.
 func (f *OpenFile) Sync() error {
 	if f.stream != nil {
 		return wasip1.EINVAL
@@ -166,8 +166,7 @@ func (f *OpenFile) Sync() error {
 	return f.sync(false)
 }
 
-// Datasync puts the content of the file on the store, and of its attributes those that reading it
-// needs.
+// Datasync makes the content of the file durable, and the attributes that are needed to read it.
 func (f *OpenFile) Datasync() error {
 	if f.stream != nil {
 		return wasip1.EINVAL
@@ -175,8 +174,8 @@ func (f *OpenFile) Datasync() error {
 	return f.sync(true)
 }
 
-// ReadDir fills entries with the names that follow cookie, as [Directory] has it, mount points
-// included. Errors: ENOTDIR.
+// ReadDir fills entries with the names that follow cookie, mount points included; see [Directory].
+// Errors: ENOTDIR.
 func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
 	if f.dir == nil {
 		return 0, wasip1.ENOTDIR
@@ -192,11 +191,11 @@ func (f *OpenFile) ReadDir(cookie uint64, entries []DirEntry) (int, error) {
 	return n, err
 }
 
-// Close lets go of f. It is for who opened f and did not give it to a Table; the file is closed
-// when nobody else has hold of it.
+// Close drops the opener's reference to f. Call it if you opened f and did not give it to a
+// [Table]. The file is closed with its last reference.
 func (f *OpenFile) Close() error { return f.release() }
 
-// FileMode returns the type and the permissions as io/fs has them.
+// FileMode returns the type and the permissions as an fs.FileMode.
 func (a Attr) FileMode() fs.FileMode {
 	mode := a.Mode.Perm() | a.Mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)
 	switch a.Type {

@@ -12,11 +12,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Namespace says which file system is seen where. It is what a guest starts with; many guests may
-// have the same one. All methods may be called while guests run.
+// Namespace maps paths to file systems. Several guests may share one. All methods may be called
+// while guests run.
 //
-// A descriptor that is open on a directory shows mounts that were made below it later if it is
-// preopened or was opened on a mount point or on the way to one.
+// An open directory shows mounts that were made below it later only if it is preopened, or if it
+// was a mount point or an ancestor of one when it was opened.
 type Namespace struct {
 	absoluteLinks bool
 	check         func(path string, fsys FS) error // nil for none
@@ -61,15 +61,15 @@ func (d *devices) number(fsys FS) uint64 {
 // NamespaceOption is an option of [NewNamespace].
 type NamespaceOption func(*Namespace)
 
-// WithAbsoluteLinks lets guests make and follow symbolic links with absolute targets: they start at
-// the root of the absolute mounts. Without it both are EPERM, as the official test suite of
-// preview1 demands.
+// WithAbsoluteLinks lets guests make and follow symbolic links with absolute targets. The targets
+// start at the root of the absolute mounts. Without this option both are EPERM, as the official
+// test suite of preview1 demands.
 func WithAbsoluteLinks() NamespaceOption {
 	return func(ns *Namespace) { ns.absoluteLinks = true }
 }
 
-// WithMountCheck has check look at each file system before it is mounted. What it answers is what
-// [Namespace.Mount] does.
+// WithMountCheck calls check before each file system is mounted. If check returns an error,
+// [Namespace.Mount] returns it and mounts nothing.
 func WithMountCheck(check func(path string, fsys FS) error) NamespaceOption {
 	return func(ns *Namespace) { ns.check = check }
 }
@@ -110,8 +110,8 @@ func (ns *Namespace) newMountPoint(name string, parent *mountPoint) *mountPoint 
 	return p
 }
 
-// Attach gives env to the file systems that are mounted, and to those that will be, if they want it
-// ([EnvFS]).
+// Attach gives env to each mounted file system that is an [EnvFS], now and whenever one is mounted
+// later.
 func (ns *Namespace) Attach(env Env) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -126,17 +126,17 @@ func (ns *Namespace) Attach(env Env) {
 // MountOption is an option of [Namespace.Mount].
 type MountOption func(*mount)
 
-// WithReadOnly makes a mount answer EROFS to everything that would change it.
+// WithReadOnly makes a mount read-only: every change returns EROFS.
 func WithReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
 
-// Mount makes fsys seen at path. An absolute path is a place in the one tree that guests see as
-// "/"; what leads there need not exist. Any other name is the name of a preopened directory of its
-// own, and must be mounted before a guest starts in order to be seen by it. If the root of fsys is
-// no directory it is seen as that file, which an absolute path alone can be.
+// Mount mounts fsys at path. An absolute path is a place in the tree that guests see as "/"; its
+// parents need not exist. Any other path is the name of a preopened directory of its own. A guest
+// sees it only if it was mounted before the guest started. If the root of fsys is a file, the mount
+// is that file; its path must be absolute.
 //
-// Errors: EINVAL for a path that is empty, contains "..", a NUL byte or, being absolute, an empty
-// or a "." component in its middle; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for
-// a single file at "/" or at a relative name.
+// Errors: EINVAL for a path that is empty, contains ".." or a NUL byte, or is absolute and contains
+// an empty or "." component; ENAMETOOLONG; EBUSY if something is mounted there; ENOTDIR for a
+// single file at "/" or at a relative name.
 func (ns *Namespace) Mount(path string, fsys FS, opts ...MountOption) error {
 	if ns.check != nil && fsys != nil {
 		if err := ns.check(path, fsys); err != nil {
@@ -257,8 +257,8 @@ func (p *mountPoint) show(c *mountPoint, on bool) {
 	p.children.Store(next)
 }
 
-// Unmount takes away what is mounted at path. Files that are open there stay open; mounts below
-// stay. Errors: EINVAL if nothing is mounted there.
+// Unmount removes the mount at path. Files that are open in it stay open. Mounts below it stay.
+// Errors: EINVAL if nothing is mounted there.
 func (ns *Namespace) Unmount(path string) error {
 	if err := ns.unmount(path); err != nil {
 		return fmt.Errorf("unmount %s: %w", path, err)
@@ -297,8 +297,8 @@ func (ns *Namespace) unmount(path string) error {
 	return nil
 }
 
-// Clone returns a Namespace with the same mounts, to which a guest's own can be added. The file
-// systems are shared; watchers are not.
+// Clone returns a Namespace with the same mounts. Mounts added to the clone are not seen in ns. The
+// file systems are shared; watchers are not.
 func (ns *Namespace) Clone() *Namespace {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -350,7 +350,7 @@ func (ns *Namespace) each(f func(*mountPoint, *mount)) {
 	}
 }
 
-// MountInfo tells of one mount.
+// MountInfo describes one mount.
 type MountInfo struct {
 	Path     string
 	FS       FS
@@ -360,7 +360,7 @@ type MountInfo struct {
 	Dev uint64
 }
 
-// Mounts lists the mounts: the absolute ones, parents before what lies below them, then the
+// Mounts lists the mounts: first the absolute ones, parents before their children, then the
 // relative ones in the order of mounting.
 func (ns *Namespace) Mounts() []MountInfo {
 	ns.mu.Lock()

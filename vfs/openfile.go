@@ -10,12 +10,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// OpenFile is an open file description: a file together with the position, the flags and the rights
-// with which it is used. Duplicated descriptors share one. It is closed when the last descriptor
-// and the last call that uses it are gone.
+// OpenFile is an open file description: a file with a position, flags and rights. Duplicated
+// descriptors share one. It is closed when its last descriptor is closed and the last call that
+// uses it has returned.
 //
-// Host code gets one from [Root.Open], [Table.Get] or the New functions and may use its methods,
-// which are those of [os.File], at the same time as guests.
+// Host code gets one from [Root.Open], [Table.Get] or the New functions. Its methods are those of
+// os.File. Host code and guests may use it at the same time.
 type OpenFile struct {
 	// These are used atomically once others know the file; before, plainly, which costs a good deal
 	// less. The 64-bit ones stand first because 32-bit machines align nothing else.
@@ -94,8 +94,8 @@ func newRootFile(p *mountPoint) *OpenFile {
 	return f
 }
 
-// NewDirectory returns an open directory, the root of fsys, for a descriptor that host code hands
-// to a guest. Mounts are not seen in it. Errors: ENOTDIR.
+// NewDirectory opens the root of fsys as a directory that host code can give to a guest as a
+// descriptor. It shows no mounts. Errors: ENOTDIR.
 func NewDirectory(fsys FS) (*OpenFile, error) {
 	root := fsys.Root()
 	dir, ok := root.(Directory)
@@ -108,15 +108,15 @@ func NewDirectory(fsys FS) (*OpenFile, error) {
 	return f, nil
 }
 
-// Typed is implemented by a Stream that knows what it is. One that does not is FiletypeSocketStream
-// if it is a [Socket] or a [Listener], else FiletypeUnknown. A guest takes a Typed stream of
-// FiletypeCharacterDevice for a terminal.
+// Typed is implemented by a [Stream] that knows its file type. Other streams are
+// FiletypeSocketStream if they are a [Socket] or a [Listener], otherwise FiletypeUnknown. A guest
+// takes a Typed stream of FiletypeCharacterDevice for a terminal.
 type Typed interface {
 	Type() wasip1.Filetype
 }
 
-// NewStream returns an open stream for a descriptor. mode says what it can be used for: OpenRead,
-// OpenWrite or both. The name stands in listings. The stream is closed when the description is.
+// NewStream opens a stream that host code can give to a guest as a descriptor. mode is OpenRead,
+// OpenWrite or both. Listings show name. Closing the OpenFile closes the stream.
 func NewStream(name string, s Stream, mode OpenMode) *OpenFile {
 	f := &OpenFile{stream: s, mode: mode, kind: wasip1.FiletypeUnknown}
 	rights := wasip1.RightsStream
@@ -156,11 +156,11 @@ func (f *OpenFile) SetFlags(flags wasip1.Fdflags) { atomic.StoreUint32(&f.flags,
 // yet.
 const offered = 1 << 31
 
-// OfferNonblock sets FdNonblock for a guest that looks. A guest whose runtime waits by poll_oneoff
-// asks for the flags of a descriptor that it finds open, and takes one that does not wait as it is
-// (Go's os.NewFile does; it would otherwise stop with all its goroutines in one sock_accept). A
-// guest that uses the descriptor without having asked expects it to wait (POSIX: a new socket
-// does), and until fd_fdstat_get has told it otherwise, or somebody has set the flags, it does.
+// OfferNonblock sets FdNonblock as soon as the guest asks for the flags with fd_fdstat_get. Until
+// then, or until somebody sets the flags, f waits. A runtime that waits with poll_oneoff asks for
+// the flags of the descriptors that it was given (Go's os.NewFile does; without FdNonblock all its
+// goroutines would stop in one sock_accept). A program that does not ask expects a socket to wait,
+// as POSIX says of new sockets.
 func (f *OpenFile) OfferNonblock() {
 	atomic.StoreUint32(&f.flags, uint32(f.Flags()|wasip1.FdNonblock)|offered)
 }
@@ -189,7 +189,7 @@ func (f *OpenFile) start(flags wasip1.Fdflags, base, inheriting wasip1.Rights) {
 	f.refs, f.flags, f.base, f.inheriting = 1, uint32(flags), uint64(base), uint64(inheriting)
 }
 
-// Restrict takes away all rights but those given.
+// Restrict removes all rights except those given.
 func (f *OpenFile) Restrict(base, inheriting wasip1.Rights) {
 	atomic.AndUint64(&f.base, uint64(base))
 	atomic.AndUint64(&f.inheriting, uint64(inheriting))
@@ -214,8 +214,8 @@ func (f *OpenFile) Preopened() (name string, ok bool) {
 	return f.Path(), true
 }
 
-// Path returns the path with which f was opened, joined to that of the directory it was opened
-// through. It is not kept up to date when files are renamed.
+// Path returns the path with which f was opened, joined to the path of the directory that it was
+// relative to. Renaming does not change it.
 func (f *OpenFile) Path() string {
 	if f.pathLen > len(f.short) {
 		return f.path
@@ -356,8 +356,8 @@ func (f *OpenFile) attr() (Attr, uint64, error) {
 	return a, f.m.dev, err
 }
 
-// Poll implements [poll.Pollable]. Files and directories are ready at all times; the bytes of a
-// file are those between the position and the end.
+// Poll implements [poll.Pollable]. Files and directories are always ready. The number of bytes of a
+// file is what lies between the position and the end.
 func (f *OpenFile) Poll(want poll.Events) poll.State {
 	if f.stream != nil {
 		return f.pollStream(want)

@@ -1,19 +1,21 @@
 package vfs
 
-// Preopens is what a guest finds open when it starts.
+// Preopens lists the descriptors that are open when a guest starts.
 type Preopens struct {
-	// Stdin, Stdout and Stderr become the descriptors 0, 1 and 2. Where one is nil the number stays
+	// Stdin, Stdout and Stderr become the descriptors 0, 1 and 2. If one is nil, its number stays
 	// closed.
 	Stdin, Stdout, Stderr *OpenFile
 	// Namespace gives the preopened directories, from 3 on: "/" if there are absolute mounts, then
 	// the relative names in the order of mounting. It may be nil.
 	Namespace *Namespace
-	// Files come after them: listeners, connections, directories, whatever host code has opened.
+	// Files come after the preopened directories: listeners, connections, directories or other
+	// files that host code has opened.
 	Files []*OpenFile
 }
 
-// Install inserts all of them into t, which is empty, and takes over the caller's hold on them.
-// Errors: EMFILE, EBADF after Close; what has not been inserted is closed then.
+// Install inserts all of them into t, which must be empty. t takes over the caller's references.
+// Errors: EMFILE; EBADF after Close. After an error, Install has closed the files that it did not
+// insert.
 func (p *Preopens) Install(t *Table) error {
 	std := [...]*OpenFile{p.Stdin, p.Stdout, p.Stderr}
 	var rest []*OpenFile

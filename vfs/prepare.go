@@ -7,23 +7,23 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Preparer is implemented by a regular file whose content may need long work before its first
-// change: an overlay copies the file to where it can be changed. The guest's calls prepare a file
-// with the guest's context before they change it, so that the guest's end, its timeout and its
-// budgets reach that work. A wrapper passes the call on, and a file system that counts what its
-// guests keep puts its own charge before that of its caller.
+// Preparer is implemented by a regular file whose first change may need long work: an overlay
+// copies the file to its upper layer. A guest's calls prepare a file with the guest's context
+// before they change it. The guest's end, timeout and budgets therefore stop that work. A wrapper
+// passes the call on. A file system that counts space puts its own charge before that of its
+// caller.
 type Preparer interface {
 	RegularFile
-	// Prepare gets the content ready for changes. At most the first keep bytes stay; [KeepAll] says
-	// that all do. It costs little if nothing is left to be done.
+	// Prepare makes the content ready for changes. It keeps the first keep bytes of it; [KeepAll]
+	// keeps everything. It costs little if nothing is left to be done.
 	//
-	// charge, unless it is nil, is asked before anything is taken. It gets the file's inode number
-	// and how many inodes and bytes will be kept for it beside what was kept before. If it fails,
-	// Prepare fails with its error and does nothing. If Prepare fails later, it calls charge again
-	// with the same numbers, negative.
+	// Prepare calls charge, unless it is nil, before it takes space. charge gets the file's inode
+	// number, and the numbers of inodes and bytes that the file will take in addition. If charge
+	// fails, Prepare returns its error and does nothing. If Prepare fails later, it calls charge
+	// again with the numbers negated.
 	//
-	// Errors: ECANCELED after ctx has ended; what charge says; ENOSPC or EFBIG where the file
-	// system itself has not as much room.
+	// Errors: ECANCELED after ctx has ended; the error of charge; ENOSPC or EFBIG if the file
+	// system has not enough room.
 	Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error
 }
 
@@ -47,9 +47,9 @@ const KeepAll = math.MaxInt64
 
 // Sparse is implemented by a [File] that knows where its content has holes.
 type Sparse interface {
-	// NextData returns where the next data at or behind off begins and ends. What lies between off
-	// and start reads as zeros. At the end of the file it returns io.EOF. Errors: ENOTSUP where the
-	// file cannot say.
+	// NextData returns the start and the end of the next data at or after off. The bytes between
+	// off and start are zeros. Errors: io.EOF if there is no more data; ENOTSUP if the file does
+	// not know.
 	NextData(off int64) (start, end int64, err error)
 }
 

@@ -120,12 +120,12 @@ func (f *OpenFile) parentIno() uint64 {
 // maxEntries is how many entries are asked for at once.
 const maxEntries = 128
 
-// FdReaddir stores the entries that follow cookie, 0 being the start, at buf: a dirent each, with
-// the name behind it. The last one is cut where buf ends. The number of bytes is stored at bufused:
-// fewer than bufLen say that there are no more.
+// FdReaddir stores the entries that follow cookie at buf, each as a dirent and its name. Cookie 0
+// is the start. The last entry is truncated at the end of buf. The number of bytes is stored at
+// bufused; fewer than bufLen means that there are no more entries.
 //
-// Errors: EBADF also for what is no directory, as wasmtime and wazero have it, and programs rely on
-// (TinyGo); EINVAL for a cookie that cannot be.
+// Errors: EBADF, also if fd is not a directory, as in wasmtime and wazero (TinyGo relies on it);
+// EINVAL for an invalid cookie.
 func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	switch {

@@ -10,9 +10,8 @@ import (
 // MaxName is the longest name of a file, in bytes (POSIX: NAME_MAX).
 const MaxName = 255
 
-// MaxReadFile is the largest file that host code reads whole, in bytes. A guest can make a file
-// seem to have 1<<62 bytes by writing one; who expects more than this opens the file and reads what
-// he has room for.
+// MaxReadFile is the largest file that host code reads whole, in bytes. A guest can make a file of
+// 1<<62 bytes by writing one byte at its end. To read a larger file, open it and read it in pieces.
 const MaxReadFile = 1 << 30
 
 // MaxPath is the longest path and the longest target of a symbolic link, in bytes (POSIX:
@@ -22,9 +21,9 @@ const MaxPath = 4096
 // MaxLinks is how many symbolic links one path may lead through (POSIX: SYMLOOP_MAX).
 const MaxLinks = 40
 
-// CheckName says what is wrong with name as one component of a path: ENAMETOOLONG, EINVAL for one
-// that is empty, "." or "..", or has a '/' or a NUL byte in it. The walker never hands such a name
-// to a file system; others who call one may.
+// CheckName returns an error if name cannot be one component of a path. Errors: ENAMETOOLONG;
+// EINVAL for an empty name, ".", ".." and a name that contains '/' or a NUL byte. The walker never
+// passes such a name to a file system. Other callers of a file system may.
 func CheckName(name string) error {
 	switch {
 	case len(name) > MaxName:
@@ -37,15 +36,15 @@ func CheckName(name string) error {
 	return nil
 }
 
-// ReadOnlyNode answers EROFS to a change of attributes. Nodes of a read-only file system embed it.
+// ReadOnlyNode returns EROFS from SetAttr. Nodes of a read-only file system embed it.
 type ReadOnlyNode struct{}
 
 // SetAttr answers EROFS.
 func (ReadOnlyNode) SetAttr(SetAttr) error { return wasip1.EROFS }
 
-// ReadOnlyDirectory answers for everything that would change a directory, as POSIX has it: EEXIST
-// or ENOENT if the name is there or missing already, else EROFS. The directory of a read-only file
-// system embeds one whose Names is the directory itself; where Names is nil all is EROFS.
+// ReadOnlyDirectory implements the methods that change a directory for a read-only file system.
+// They return EEXIST or ENOENT if POSIX says so for an existing or missing name, otherwise EROFS.
+// Embed one whose Names is the directory itself. If Names is nil, all calls return EROFS.
 type ReadOnlyDirectory struct {
 	ReadOnlyNode
 	Names interface {

@@ -12,20 +12,20 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Root is a tree of files as host code sees it, in the manner of os.Root: the same walker as a
-// guest's, with the same mounts, but nothing is out of reach by rights and absolute targets of
-// links start at the root.
+// Root is a tree of files for host code, in the manner of os.Root. It uses the walker and the
+// mounts of guests. Two things differ: rights do not restrict it, and absolute targets of links
+// start at its root.
 //
-// Paths are separated by slashes; a slash at the start is left out, so that "/", "." and "" are the
-// root itself. ".." leads no further than that. Errors are *fs.PathError with a [wasip1.Errno] in
-// them. All methods may be called by many goroutines and while guests run.
+// Paths are separated by slashes. A leading slash is ignored: "/", "." and "" are the root itself.
+// ".." does not lead above the root. Errors are *fs.PathError around a wasip1.Errno. Many
+// goroutines may call all methods, also while guests run.
 type Root struct {
 	base    *OpenFile
 	machine func() bool
 }
 
-// UsesMachine implements [MachineUser]: it reports whether one of the file systems in the tree uses
-// the machine.
+// UsesMachine implements [MachineUser]. It reports whether a file system in the tree uses the
+// machine.
 func (r *Root) UsesMachine() bool { return r.machine() }
 
 // NewRoot returns the tree of fsys. Errors: ENOTDIR if fsys is a single file.
@@ -57,9 +57,9 @@ func (ns *Namespace) rootAt(p *mountPoint) *Root {
 	return &Root{f, p.ns.usesMachine}
 }
 
-// OpenRoot returns the tree below a directory, in the manner of [os.Root.OpenRoot]. ".." leads no
-// further than to that directory, which stays the same when it is renamed. Whoever is done with the
-// tree calls [Root.Close]. Errors: ENOTDIR.
+// OpenRoot returns the tree below a directory, in the manner of os.Root.OpenRoot. ".." does not
+// lead above that directory. The Root follows the directory if it is renamed. Call [Root.Close]
+// when you have finished with it. Errors: ENOTDIR.
 func (r *Root) OpenRoot(path string) (*Root, error) {
 	f, err := r.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -73,8 +73,8 @@ func (r *Root) OpenRoot(path string) (*Root, error) {
 	return &Root{f, r.machine}, nil
 }
 
-// Close releases what the tree holds of the file system. Only a tree from [Root.OpenRoot] holds
-// anything.
+// Close releases the directory that a Root from [Root.OpenRoot] holds. For other Roots it does
+// nothing.
 func (r *Root) Close() error { return r.base.release() }
 
 // rel returns path as the walker takes it.
@@ -108,8 +108,8 @@ func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
-// Lookup returns the node that path stands for. follow says what happens to a symbolic link in the
-// last place. The node is good until release is called, once; release is nil where err is not.
+// Lookup returns the node at path. If follow is true, it follows a symbolic link in the last
+// component. The node is valid until release is called; call it once. release is nil if err is not.
 func (r *Root) Lookup(path string, follow bool) (node Node, release func(), err error) {
 	w := &walker{}
 	err = r.do("lookup", path, func(_ *walker, path string) error {
@@ -124,11 +124,11 @@ func (r *Root) Lookup(path string, follow bool) (node Node, release func(), err 
 	return node, release, err
 }
 
-// Stat returns the attributes of what path stands for.
+// Stat returns the attributes of the file at path. It follows symbolic links.
 func (r *Root) Stat(path string) (Attr, error) { return r.stat("stat", path, true) }
 
-// Lstat returns the attributes of what path stands for, and does not follow a symbolic link in the
-// last place.
+// Lstat returns the attributes of the file at path. It does not follow a symbolic link in the last
+// component.
 func (r *Root) Lstat(path string) (Attr, error) { return r.stat("lstat", path, false) }
 
 func (r *Root) stat(op, path string, follow bool) (a Attr, err error) {
@@ -142,7 +142,7 @@ func (r *Root) stat(op, path string, follow bool) (a Attr, err error) {
 // Open opens a file for reading, or a directory.
 func (r *Root) Open(path string) (*OpenFile, error) { return r.OpenFile(path, os.O_RDONLY, 0) }
 
-// OpenFile opens a file as os.OpenFile does, with its flags. perm is that of a file that is made.
+// OpenFile opens a file with the flags of os.OpenFile. A new file gets the permissions perm.
 func (r *Root) OpenFile(path string, flag int, perm fs.FileMode) (*OpenFile, error) {
 	o := OpenOptions{Mode: OpenRead | OpenWrite, Perm: perm}
 	switch flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR) {
@@ -175,7 +175,7 @@ type OpenOptions struct {
 	// Oflags and Fdflags are those of path_open.
 	Oflags  wasip1.Oflags
 	Fdflags wasip1.Fdflags
-	// NoFollow makes a symbolic link in the last place an error, ELOOP.
+	// NoFollow makes a symbolic link in the last component an error, ELOOP.
 	NoFollow bool
 	// Perm holds the permissions of a file that is made.
 	Perm fs.FileMode
@@ -205,7 +205,7 @@ func (r *Root) Mkdir(path string, perm fs.FileMode) error {
 	return r.do("mkdir", path, func(w *walker, path string) error { return w.mkdir(r.base, path, perm) })
 }
 
-// MkdirAll makes a directory and those that lead to it where they are missing.
+// MkdirAll makes a directory and its missing parents.
 func (r *Root) MkdirAll(path string, perm fs.FileMode) error {
 	for i := 0; i <= len(path); i++ {
 		if i < len(path) && (path[i] != '/' || i == 0) {
@@ -240,7 +240,7 @@ func (r *Root) Remove(path string) error {
 	})
 }
 
-// Unlink removes a name that is not a directory's. Errors: EISDIR for a directory.
+// Unlink removes a name of anything but a directory. Errors: EISDIR for a directory.
 func (r *Root) Unlink(path string) error {
 	return r.do("unlink", path, func(w *walker, path string) error { return w.unlink(r.base, path) })
 }
@@ -250,8 +250,8 @@ func (r *Root) Rmdir(path string) error {
 	return r.do("rmdir", path, func(w *walker, path string) error { return w.rmdir(r.base, path) })
 }
 
-// RemoveAll removes path and all below it. That it is not there is no error. Mount points stay, and
-// are EBUSY.
+// RemoveAll removes path and everything below it. It returns nil if path does not exist. Errors:
+// EBUSY for mount points, which stay.
 func (r *Root) RemoveAll(path string) error {
 	err := r.Remove(path)
 	if err == nil || errors.Is(err, wasip1.ENOENT) {
@@ -308,13 +308,14 @@ func (r *Root) Readlink(path string) (target string, err error) {
 	return target, err
 }
 
-// SetAttr changes the attributes of what path stands for. follow says what happens to a symbolic
-// link in the last place.
+// SetAttr changes the attributes of the file at path. If follow is true, it follows a symbolic link
+// in the last component.
 func (r *Root) SetAttr(path string, follow bool, set SetAttr) error {
 	return r.do("setattr", path, func(w *walker, path string) error { return w.setAttr(r.base, path, follow, set) })
 }
 
-// Chtimes sets the times of last access and last change. A zero time leaves what is there.
+// Chtimes sets the access time and the modification time. A zero time.Time leaves that time
+// unchanged.
 func (r *Root) Chtimes(path string, atime, mtime time.Time) error {
 	var set SetAttr
 	if !atime.IsZero() {
@@ -331,7 +332,7 @@ func (r *Root) Chmod(path string, mode fs.FileMode) error {
 	return r.SetAttr(path, true, SetAttr{Mask: SetMode, Mode: mode})
 }
 
-// Truncate cuts or lengthens a file.
+// Truncate changes the size of a file. Extending adds zeros.
 func (r *Root) Truncate(path string, size int64) error {
 	if size < 0 {
 		return pathError("truncate", path, wasip1.EINVAL)
@@ -339,8 +340,8 @@ func (r *Root) Truncate(path string, size int64) error {
 	return r.SetAttr(path, true, SetAttr{Mask: SetSize, Size: uint64(size)})
 }
 
-// ReadDir returns the entries of a directory by name, mount points included. Their Next is without
-// meaning.
+// ReadDir returns the entries of a directory, mount points included, sorted by name. Their Next has
+// no meaning.
 func (r *Root) ReadDir(path string) ([]DirEntry, error) {
 	f, err := r.Open(path)
 	if err != nil {
@@ -384,7 +385,8 @@ func (r *Root) ReadFile(path string) ([]byte, error) {
 	return b, pathError("read", path, err)
 }
 
-// WriteFile makes b the content of a file, which is made if it is missing.
+// WriteFile replaces the content of a file with b. It makes the file, with the permissions perm, if
+// it does not exist.
 func (r *Root) WriteFile(path string, b []byte, perm fs.FileMode) error {
 	f, err := r.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
 	if err != nil {

@@ -6,9 +6,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// FS returns the tree below path as a file system of its own, read-only, with what is mounted in
-// it: for archives and other code that takes an FS. Errors: ENOENT; ENOTDIR if path is no
-// directory.
+// FS returns the tree below path, mounts included, as a read-only file system for archives and
+// other code that takes an [FS]. Errors: ENOENT; ENOTDIR if path is no directory.
 func (r *Root) FS(path string) (FS, error) {
 	d, err := r.directory(path)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// DefaultDescriptors is how many descriptors a Table holds if it is told nothing else.
+// DefaultDescriptors is the default limit of descriptors in a [Table].
 const DefaultDescriptors = 1 << 14
 
-// Table is the descriptors of a guest. Its threads and host code use it at once: finding a
-// descriptor takes no lock.
+// Table holds the descriptors of a guest. Threads and host code may use it at the same time.
+// Finding a descriptor takes no lock.
 //
-// A Table grows by need; no number that a guest supplies sizes it. The zero Table holds
-// DefaultDescriptors.
+// A Table grows with the number of open descriptors. A number from a guest never determines its
+// size. The zero Table has room for [DefaultDescriptors].
 type Table struct {
 	slots atomic.Pointer[[]slot]
 	// shared says that open files may be known outside of the calls of the Table's one Caller. It
@@ -83,8 +83,8 @@ func (t *Table) max() int {
 	return t.limit
 }
 
-// Get returns the open file that fd stands for, or nil. It stays what it is when the descriptor is
-// closed meanwhile; its methods answer EBADF then.
+// Get returns the open file of fd, or nil. If the descriptor is closed meanwhile, the methods of
+// the OpenFile return EBADF.
 func (t *Table) Get(fd uint32) *OpenFile {
 	t.share()
 	return t.get(fd)
@@ -105,8 +105,8 @@ func (t *Table) get(fd uint32) *OpenFile {
 	return (*slots)[fd].Load()
 }
 
-// Insert gives f the lowest free number. The Table takes over the caller's hold on f: it is closed
-// when its last descriptor is. Errors: EMFILE, ENFILE, EBADF after Close.
+// Insert gives f the lowest free number. The Table takes over the caller's reference: f is closed
+// with its last descriptor. Errors: EMFILE; ENFILE; EBADF after Close.
 func (t *Table) Insert(f *OpenFile) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,8 +171,8 @@ func (t *Table) lowest() (uint32, error) {
 	return uint32(len(t.used) * 64), nil
 }
 
-// InsertAt gives f the number fd, and closes what had it before. Errors: EBADF for a number that is
-// not below the limit, and after Close; ENFILE.
+// InsertAt gives f the number fd. It closes the file that had the number before. Errors: EBADF for
+// a number at or above the limit, and after Close; ENFILE.
 func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 	t.mu.Lock()
 	if t.closed || uint64(fd) >= uint64(t.max()) {
@@ -238,7 +238,7 @@ func (t *Table) take(fd uint32) *OpenFile {
 	return f
 }
 
-// Remove closes fd. Errors: EBADF, and what closing the file says if this was its last descriptor.
+// Remove closes fd. Errors: EBADF; the error of closing the file if this was its last descriptor.
 func (t *Table) Remove(fd uint32) error {
 	f := t.remove(fd)
 	if f == nil {
@@ -256,7 +256,7 @@ func (t *Table) remove(fd uint32) *OpenFile {
 	return f
 }
 
-// Dup gives what fd stands for a second number, the lowest free one. Errors: EBADF, EMFILE.
+// Dup duplicates fd to the lowest free number. Errors: EBADF, EMFILE.
 func (t *Table) Dup(fd uint32) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -273,9 +273,9 @@ func (t *Table) Dup(fd uint32) (uint32, error) {
 	return to, nil
 }
 
-// Share gives what fd stands for a number in another table too, and closes what had that before.
-// Both are the same open file. Errors: EBADF for fd, and for a number that is not below the other
-// table's limit; ENFILE.
+// Share gives the open file of fd the number at in another Table too. It closes the file that had
+// that number before. Errors: EBADF for fd, and for a number at or above the other Table's limit;
+// ENFILE.
 func (t *Table) Share(fd uint32, to *Table, at uint32) error {
 	t.share()
 	to.share()
@@ -293,7 +293,7 @@ func (t *Table) Share(fd uint32, to *Table, at uint32) error {
 	return err
 }
 
-// Renumber moves what from stands for to the number to, which must be open and is closed. Errors:
+// Renumber closes the descriptor to and moves from to that number. Both must be open. Errors:
 // EBADF.
 func (t *Table) Renumber(from, to uint32) error {
 	t.mu.Lock()
@@ -314,7 +314,7 @@ func (t *Table) Renumber(from, to uint32) error {
 	return nil
 }
 
-// Descriptor tells of one descriptor.
+// Descriptor describes one descriptor.
 type Descriptor struct {
 	Fd               uint32
 	Type             wasip1.Filetype
@@ -323,16 +323,16 @@ type Descriptor struct {
 	Flags            wasip1.Fdflags
 	Rights           wasip1.Rights
 	RightsInheriting wasip1.Rights
-	Offset           int64 // -1 where the position is in use at the moment
+	Offset           int64 // -1 if a call is using the position at the moment
 	File             *OpenFile
 }
 
-// Len returns how many descriptors are open.
+// Len returns the number of open descriptors.
 func (t *Table) Len() int {
 	return int(t.open.Load())
 }
 
-// List returns the open descriptors by number.
+// List returns the open descriptors in the order of their numbers.
 func (t *Table) List() []Descriptor {
 	var list []Descriptor
 	t.share()
@@ -357,7 +357,7 @@ func (t *Table) List() []Descriptor {
 	return list
 }
 
-// Close closes all descriptors; nothing can be inserted any more. It returns the first error.
+// Close closes all descriptors and refuses new ones. It returns the first error.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	t.closed = true
@@ -389,7 +389,7 @@ func releaseAll(files []*OpenFile) (first error) {
 	return first
 }
 
-// Pollable returns what can be waited for at fd. Errors: EBADF, ENOTCAPABLE without
+// Pollable returns the object to wait for at fd. Errors: EBADF; ENOTCAPABLE without
 // RightPollFdReadwrite.
 func (t *Table) Pollable(fd uint32, want poll.Events) (poll.Pollable, wasip1.Errno) {
 	f := t.get(fd)

@@ -49,10 +49,10 @@ func (c *Caller) any(fd uint32, rights wasip1.Rights) (*OpenFile, wasip1.Errno) 
 	return f, wasip1.ESUCCESS
 }
 
-// FdAdvise announces how a part of a file will be used; len 0 is up to the end. A file that has no
-// use for it takes no notice.
+// FdAdvise announces how the guest will use a part of a file. A length of 0 means up to the end.
+// Files that are no [Advisor] ignore it.
 //
-// Errors: EINVAL for an advice that there is not and for a range beyond 1<<63-1; ESPIPE.
+// Errors: EINVAL for an unknown advice and for a range beyond 1<<63-1; ESPIPE for a stream.
 func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	switch {
@@ -79,8 +79,8 @@ func FdAdvise(c *Caller, fd uint32, offset, length uint64, advice uint32) wasip1
 	return errno(err)
 }
 
-// FdAllocate makes sure that there is room for a part of a file, which becomes at least offset+len
-// bytes long.
+// FdAllocate reserves space for a part of a file. The file becomes at least offset+length bytes
+// long.
 //
 // Errors: EINVAL for a length of 0 (POSIX: posix_fallocate); EFBIG beyond 1<<63-1; ESPIPE, EISDIR,
 // EROFS, ENOSPC.
@@ -100,8 +100,8 @@ func FdAllocate(c *Caller, fd uint32, offset, length uint64) wasip1.Errno {
 	return errno(f.allocate(int64(offset), int64(length)))
 }
 
-// FdClose closes fd. The number is free in any case. Errors: EBADF, and what storing pending writes
-// says.
+// FdClose closes fd. The number is free afterwards even if FdClose returns an error. Errors: EBADF;
+// the error of storing pending writes.
 func FdClose(c *Caller, fd uint32) wasip1.Errno {
 	f := c.Table.remove(fd)
 	if f == nil {
@@ -117,8 +117,7 @@ func FdClose(c *Caller, fd uint32) wasip1.Errno {
 	return errno(err)
 }
 
-// FdDatasync puts the content of a file on the store. Errors: EINVAL for a stream (POSIX:
-// fdatasync).
+// FdDatasync makes the content of a file durable. Errors: EINVAL for a stream (POSIX: fdatasync).
 func FdDatasync(c *Caller, fd uint32) wasip1.Errno {
 	return c.sync(fd, wasip1.RightFdDatasync, true)
 }
@@ -152,9 +151,8 @@ func FdFdstatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFdstatSetFlags sets the flags of fd, all of them, as F_SETFL does. FdSync and FdDsync hold for
-// the writes that follow; FdRsync has nothing to add, because reads see all writes. Errors: EINVAL
-// for a flag that there is not.
+// FdFdstatSetFlags replaces all flags of fd, as F_SETFL does. FdSync and FdDsync apply to later
+// writes. FdRsync has no effect, because reads see all writes. Errors: EINVAL for an unknown flag.
 func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
 	f, e := c.any(fd, wasip1.RightFdFdstatSetFlags)
 	if e != wasip1.ESUCCESS {
@@ -167,7 +165,7 @@ func FdFdstatSetFlags(c *Caller, fd, flags uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFdstatSetRights sets the rights of fd, which can only become fewer. Errors: ENOTCAPABLE for a
+// FdFdstatSetRights sets the rights of fd. It can only remove rights. Errors: ENOTCAPABLE for a
 // right that fd does not have.
 func FdFdstatSetRights(c *Caller, fd uint32, base, inheriting uint64) wasip1.Errno {
 	f := c.Table.get(fd)
@@ -211,8 +209,8 @@ func (c *Caller) putFilestat(result uint32, a *Attr, dev uint64) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdFilestatSetSize cuts or lengthens a file. Errors: EINVAL for a stream, EISDIR, EFBIG, EROFS,
-// ENOSPC.
+// FdFilestatSetSize truncates or extends a file. Extending adds zeros. Errors: EINVAL for a stream,
+// EISDIR, EFBIG, EROFS, ENOSPC.
 func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdFilestatSetSize, wasip1.EINVAL)
 	if e != wasip1.ESUCCESS {
@@ -224,11 +222,11 @@ func FdFilestatSetSize(c *Caller, fd uint32, size uint64) wasip1.Errno {
 	return errno(f.setSize(size))
 }
 
-// FdFilestatSetTimes sets the times of last access and of last change, in nanoseconds since 1970,
-// as flags say.
+// FdFilestatSetTimes sets the access time and the modification time, in nanoseconds since 1970.
+// flags select which times, and whether to take the value or the current time.
 //
-// Errors: EINVAL for a flag that there is not, and for a time that is to be set and to be now;
-// EROFS; ENOTSUP for a stream that has no times.
+// Errors: EINVAL for an unknown flag, and for flags that select both the value and the current
+// time; EROFS; ENOTSUP for a stream that has no times.
 func FdFilestatSetTimes(c *Caller, fd uint32, atim, mtim uint64, flags uint32) wasip1.Errno {
 	f, e := c.any(fd, wasip1.RightFdFilestatSetTimes)
 	if e != wasip1.ESUCCESS {
@@ -288,8 +286,8 @@ func offset(off uint64) (int64, wasip1.Errno) {
 	return int64(off), wasip1.ESUCCESS
 }
 
-// FdPread reads at an offset and leaves the position alone. iovs is an array of iovsLen iovecs; the
-// number of bytes is stored at nread. At the end of the file it is 0.
+// FdPread reads at an offset and does not move the position. iovs is an array of iovsLen iovecs.
+// The number of bytes is stored at nread; 0 means the end of the file.
 //
 // Errors: EINVAL for too many iovecs and for an offset beyond 1<<63-1; EISDIR; ESPIPE.
 func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasip1.Errno {
@@ -316,8 +314,9 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 	return c.View.PutUint32(nread, uint32(n))
 }
 
-// FdPrestatGet stores at result what is known of a preopened directory. Errors: EBADF also for what
-// is not preopened: it ends the search for more.
+// FdPrestatGet stores at result the type of a preopened directory and the length of its name.
+// Errors: EBADF, also for a descriptor that is not preopened. Guests call it with increasing
+// numbers until they get this error.
 func FdPrestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil || !f.preopened {
@@ -354,8 +353,8 @@ func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// FdPwrite writes at an offset and leaves the position alone, also with FdAppend (POSIX: pwrite).
-// See FdPread.
+// FdPwrite writes at an offset and does not move the position, even if FdAppend is set (POSIX:
+// pwrite). See [FdPread].
 func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) wasip1.Errno {
 	f, e := c.file(fd, wasip1.RightFdWrite|wasip1.RightFdSeek, wasip1.ESPIPE)
 	if e != wasip1.ESUCCESS {
@@ -383,11 +382,11 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 	return c.View.PutUint32(nwritten, uint32(n))
 }
 
-// FdRead reads at the position and moves it, or reads what a stream has, waiting for something
-// unless FdNonblock is set. iovs is an array of iovsLen iovecs; the number of bytes is stored at
-// nread. At the end it is 0.
+// FdRead reads at the position and moves it. From a stream it reads what is available, and waits
+// for at least one byte unless FdNonblock is set. iovs is an array of iovsLen iovecs. The number of
+// bytes is stored at nread; 0 means the end.
 //
-// Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED when the thread has
+// Errors: EINVAL for too many iovecs; EISDIR; EAGAIN with FdNonblock; ECANCELED if the thread has
 // to end.
 func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	f := c.Table.get(fd)
@@ -424,15 +423,15 @@ func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	return c.View.PutUint32(nread, uint32(n))
 }
 
-// FdRenumber moves fd to the number to, which is closed before; any two open descriptors can be
-// meant, standard streams and preopened directories included. Errors: EBADF if one of them is not
-// open.
+// FdRenumber closes the descriptor to, and moves fd to that number. Both can be any open
+// descriptors, standard streams and preopened directories included. Errors: EBADF if one of them is
+// not open.
 func FdRenumber(c *Caller, fd, to uint32) wasip1.Errno { return errno(c.Table.Renumber(fd, to)) }
 
-// FdSeek moves the position to delta bytes from what whence says, and stores it at result.
-// RightFdTell is enough for asking, with delta 0 and WhenceCur.
+// FdSeek moves the position to delta bytes from the place that whence names, and stores it at
+// result. With delta 0 and WhenceCur, RightFdTell is sufficient.
 //
-// Errors: EINVAL for a whence that there is not and a position before the start; EOVERFLOW; ESPIPE;
+// Errors: EINVAL for an unknown whence and for a position before the start; EOVERFLOW; ESPIPE;
 // EISDIR.
 func FdSeek(c *Caller, fd uint32, delta uint64, whence, result uint32) wasip1.Errno {
 	right := wasip1.RightFdSeek
@@ -471,7 +470,7 @@ func (c *Caller) device(fd, result uint32) wasip1.Errno {
 	return c.View.PutUint64(result, 0)
 }
 
-// FdSync puts content and attributes of a file on the store. Errors: EINVAL for a stream (POSIX:
+// FdSync makes content and attributes of a file durable. Errors: EINVAL for a stream (POSIX:
 // fsync).
 func FdSync(c *Caller, fd uint32) wasip1.Errno { return c.sync(fd, wasip1.RightFdSync, false) }
 
@@ -493,12 +492,12 @@ func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
 	return c.View.PutUint64(result, uint64(f.position()))
 }
 
-// FdWrite writes at the position, with FdAppend at the end, and moves it; to a stream it writes
-// all, waiting for room unless FdNonblock is set. iovs is an array of iovsLen ciovecs; the number
-// of bytes is stored at nwritten.
+// FdWrite writes at the position and moves it; with FdAppend it writes at the end. To a stream it
+// writes everything, and waits for room unless FdNonblock is set. iovs is an array of iovsLen
+// ciovecs. The number of bytes is stored at nwritten.
 //
 // Errors: EINVAL for too many ciovecs; EISDIR; EFBIG, ENOSPC, EDQUOT; EPIPE; EAGAIN with
-// FdNonblock; ECANCELED when the thread has to end.
+// FdNonblock; ECANCELED if the thread has to end.
 func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
 	f := c.Table.get(fd)
 	if f == nil {

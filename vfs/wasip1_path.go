@@ -65,8 +65,8 @@ func PathCreateDirectory(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return errno(c.walk.mkdir(d, p, 0o777))
 }
 
-// PathFilestatGet stores the filestat of a file at result. LookupSymlinkFollow in flags says to
-// follow a symbolic link in the last place.
+// PathFilestatGet stores the filestat of a file at result. If flags contain LookupSymlinkFollow, it
+// follows a symbolic link in the last component.
 func PathFilestatGet(c *Caller, fd, flags, path, pathLen, result uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathFilestatGet, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -86,8 +86,8 @@ func PathFilestatGet(c *Caller, fd, flags, path, pathLen, result uint32) wasip1.
 	return c.putFilestat(result, &a, dev)
 }
 
-// PathFilestatSetTimes sets the times of a file, see FdFilestatSetTimes. Errors: EINVAL for a time
-// that is to be set and to be now.
+// PathFilestatSetTimes sets the times of a file, see [FdFilestatSetTimes]. Errors: EINVAL for flags
+// that select both a value and the current time.
 func PathFilestatSetTimes(c *Caller, fd, flags, path, pathLen uint32, atim, mtim uint64, fstflags uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathFilestatSetTimes, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -108,8 +108,8 @@ func PathFilestatSetTimes(c *Caller, fd, flags, path, pathLen uint32, atim, mtim
 	return errno(c.walk.setAttr(d, p, follow, set))
 }
 
-// PathLink gives a file another name. Errors: EEXIST; EPERM for a directory; EXDEV across mounts;
-// ENOENT for a new path with a slash behind it; EMLINK, ENOTSUP.
+// PathLink gives a file another name (a hard link). Errors: EEXIST; EPERM for a directory; EXDEV
+// across mounts; ENOENT for a new path that ends with a slash; EMLINK, ENOTSUP.
 func PathLink(c *Caller, oldFd, oldFlags, oldPath, oldPathLen, newFd, newPath, newPathLen uint32) wasip1.Errno {
 	from, oldName, e := c.at(oldFd, wasip1.RightPathLinkSource, oldPath, oldPathLen)
 	if e != wasip1.ESUCCESS {
@@ -127,14 +127,14 @@ func PathLink(c *Caller, oldFd, oldFlags, oldPath, oldPathLen, newFd, newPath, n
 }
 
 // PathOpen opens a file and stores its descriptor, the lowest free one, at opened. dirflags are
-// lookupflags. The description gets those of the rights asked for that the directory passes on and
-// that the type of file can use.
+// lookupflags. The open file gets the requested rights that the directory passes on and that the
+// type of file can use.
 //
 // Errors: EEXIST with OExcl; ENOTDIR with ODirectory; ELOOP for a symbolic link that is not
 // followed; EISDIR for a directory with RightFdWrite, OCreat or OTrunc; EINVAL for OCreat with
 // ODirectory; ENOTCAPABLE for OCreat without RightPathCreateFile, OTrunc without
-// RightPathFilestatSetSize, and for reading or writing where the directory does not pass it on;
-// EMFILE; ENOSPC.
+// RightPathFilestatSetSize, and for reading or writing if the directory does not pass that right
+// on; EMFILE; ENOSPC.
 func PathOpen(c *Caller, fd, dirflags, path, pathLen, oflags uint32, base, inheriting uint64, fdflags, opened uint32) wasip1.Errno {
 	need := wasip1.RightPathOpen
 	if oflags&uint32(wasip1.OCreat) != 0 {
@@ -195,8 +195,9 @@ func (o *opening) grant(d *OpenFile, base, inheriting wasip1.Rights) wasip1.Errn
 	return wasip1.ESUCCESS
 }
 
-// PathReadlink stores the target of a symbolic link at buf, cut to bufLen bytes and without a NUL,
-// and its length there at bufused. Errors: EINVAL for what is no symbolic link.
+// PathReadlink stores the target of a symbolic link at buf, without a NUL, truncated to bufLen
+// bytes. It stores the number of bytes at bufused. Errors: EINVAL for a file that is not a symbolic
+// link.
 func PathReadlink(c *Caller, fd, path, pathLen, buf, bufLen, bufused uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathReadlink, path, pathLen)
 	if e != wasip1.ESUCCESS {
@@ -228,9 +229,10 @@ func PathRemoveDirectory(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	return errno(c.walk.rmdir(d, p))
 }
 
-// PathRename renames a file or a directory, replacing what has the new name. Errors: EXDEV across
-// mounts; EISDIR for a file onto a directory; ENOTDIR for a directory onto a file; ENOTEMPTY;
-// EINVAL for a directory into itself; EBUSY for a path that ends in "." or "..".
+// PathRename renames a file or a directory. It replaces a file, or an empty directory, that has the
+// new name. Errors: EXDEV across mounts; EISDIR for a file onto a directory; ENOTDIR for a
+// directory onto a file; ENOTEMPTY; EINVAL for a directory into itself; EBUSY for a path that ends
+// in "." or "..".
 func PathRename(c *Caller, fd, oldPath, oldPathLen, newFd, newPath, newPathLen uint32) wasip1.Errno {
 	from, oldName, e := c.at(fd, wasip1.RightPathRenameSource, oldPath, oldPathLen)
 	if e != wasip1.ESUCCESS {
@@ -243,9 +245,9 @@ func PathRename(c *Caller, fd, oldPath, oldPathLen, newFd, newPath, newPathLen u
 	return errno(c.walk.renameTo(from, oldName, &c.walkTo, to, newName))
 }
 
-// PathSymlink makes a symbolic link at newPath with oldPath for its target. Errors: EEXIST; EPERM
-// for an absolute target, see [WithAbsoluteLinks]; ENOENT for an empty one, and for a new path with
-// a slash behind it; ENOTSUP, ENOSPC.
+// PathSymlink makes a symbolic link at newPath whose target is oldPath. Errors: EEXIST; EPERM for
+// an absolute target, see [WithAbsoluteLinks]; ENOENT for an empty target and for a new path that
+// ends with a slash; ENOTSUP, ENOSPC.
 func PathSymlink(c *Caller, oldPath, oldPathLen, fd, newPath, newPathLen uint32) wasip1.Errno {
 	d, e := c.directory(fd, wasip1.RightPathSymlink)
 	if e != wasip1.ESUCCESS {
@@ -262,7 +264,7 @@ func PathSymlink(c *Caller, oldPath, oldPathLen, fd, newPath, newPathLen uint32)
 	return errno(c.walk.symlink(strings.Clone(target), d, p))
 }
 
-// PathUnlinkFile removes a name that is not a directory's. Errors: EISDIR.
+// PathUnlinkFile removes a name of a file or of a symbolic link. Errors: EISDIR for a directory.
 func PathUnlinkFile(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 	d, p, e := c.at(fd, wasip1.RightPathUnlinkFile, path, pathLen)
 	if e != wasip1.ESUCCESS {

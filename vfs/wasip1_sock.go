@@ -30,11 +30,11 @@ func (c *Caller) socket(fd uint32, right wasip1.Rights) (*OpenFile, wasip1.Errno
 	return f, wasip1.ESUCCESS
 }
 
-// SockAccept accepts a connection and stores its descriptor at result, waiting for one unless
-// FdNonblock is set on fd. flags are those of the new descriptor.
+// SockAccept accepts a connection and stores its descriptor at result. It waits for a connection
+// unless FdNonblock is set on fd. flags are those of the new descriptor.
 //
 // Errors: EINVAL for a socket that does not listen, and for a flag other than FdNonblock; EAGAIN
-// with FdNonblock; EMFILE; ECANCELED when the thread has to end.
+// with FdNonblock; EMFILE; ECANCELED if the thread has to end.
 func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightSockAccept)
 	if e != wasip1.ESUCCESS {
@@ -70,13 +70,13 @@ func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
 	return c.View.PutUint32(result, number)
 }
 
-// SockRecv receives into the riDataLen iovecs at riData what there is, waiting for something unless
-// FdNonblock is set. RecvPeek leaves it there; RecvWaitall waits until the buffers are full. The
-// number of bytes is stored at roDatalen, 0 at the end, and the flags at roFlags, which are always
-// 0: streams cut no messages.
+// SockRecv receives available bytes into the riDataLen iovecs at riData. It waits for at least one
+// byte unless FdNonblock is set. With RecvPeek the bytes stay in the socket; with RecvWaitall it
+// waits until the buffers are full. The number of bytes is stored at roDatalen; 0 means the end.
+// The flags stored at roFlags are always 0, because streams truncate no messages.
 //
-// Errors: EINVAL for a flag that there is not; ENOTCONN; EAGAIN with FdNonblock; ECANCELED when the
-// thread has to end.
+// Errors: EINVAL for an unknown flag; ENOTCONN; EAGAIN with FdNonblock; ECANCELED if the thread has
+// to end.
 func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightFdRead)
 	if e != wasip1.ESUCCESS {
@@ -105,10 +105,10 @@ func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint
 	return c.View.PutUint32(roDatalen, uint32(n))
 }
 
-// SockSend sends the siDataLen ciovecs at siData, waiting for room unless FdNonblock is set, and
-// stores the number of bytes at soDatalen. There are no flags.
+// SockSend sends the siDataLen ciovecs at siData and stores the number of bytes at soDatalen. It
+// waits for room unless FdNonblock is set. siFlags must be 0.
 //
-// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED when the thread has
+// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED if the thread has
 // to end.
 func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightFdWrite)
@@ -136,8 +136,8 @@ func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip
 	return c.View.PutUint32(soDatalen, uint32(n))
 }
 
-// SockShutdown ends one or both directions of a connection. Errors: EINVAL for a how that is
-// neither ShutRd, ShutWr nor both; ENOTCONN.
+// SockShutdown ends one or both directions of a connection. how is ShutRd, ShutWr or both. Errors:
+// EINVAL for any other how; ENOTCONN.
 func SockShutdown(c *Caller, fd, how uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightSockShutdown)
 	if e != wasip1.ESUCCESS {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// WatchOp is what happened to a file.
+// WatchOp is the kind of a change.
 type WatchOp uint8
 
 const (
-	// Created: a file, a directory or a link has a new name.
+	// Created: a name was made for a file, a directory or a link.
 	Created WatchOp = iota
-	// Removed: a name is gone.
+	// Removed: a name was removed.
 	Removed
-	// Renamed: a name has become another one.
+	// Renamed: a name was changed to another one.
 	Renamed
 	// Modified: content was written or cut, once for each call, or for each 16 MiB that one writes.
 	Modified
@@ -32,23 +32,23 @@ func (op WatchOp) String() string {
 	return "WatchOp(" + strconv.Itoa(int(op)) + ")"
 }
 
-// Event tells of one change that a guest made.
+// Event describes one change that a guest or host code made.
 type Event struct {
 	Op WatchOp
-	// Path is the path as the guest named it, joined to that of the directory it was opened
-	// through: symbolic links in it are not resolved, and a directory that was renamed while open
+	// Path is the path that the guest named, joined to the path of the directory that it was
+	// relative to. Symbolic links in it are not resolved. A directory that was renamed while open
 	// keeps its old name.
 	Path string
-	// NewPath is what a renamed file is called now.
+	// NewPath is the new path of a renamed file.
 	NewPath string
 }
 
 type watcher struct{ notify func(Event) }
 
-// Watch calls notify for every change that is made through this Namespace, until stop is called, by
-// a guest or by host code through a [Root]. It is called by the thread that made the change, right
-// after it and with no lock held; changes by several threads may arrive in another order than they
-// were made.
+// Watch calls notify for every change that a guest, or host code through a [Root], makes in this
+// Namespace, until stop is called. The thread that made the change calls notify right after it,
+// with no lock held. Changes by several threads may be reported in another order than they were
+// made.
 func (ns *Namespace) Watch(notify func(Event)) (stop func()) {
 	w := &watcher{notify}
 	ns.mu.Lock()

@@ -11,7 +11,7 @@
 // that apply act together; of several errnos the first counts. Each rule counts the calls that its
 // operation and pattern match. With one thread at a time all is repeatable.
 //
-// Paths start at the root of the file system ([At] says where guests see that) and are those by
+// Paths start at the root of the file system ([WithDir] says where guests see that) and are those by
 // which a file was reached: they do not follow when a directory above is renamed. What was opened
 // while there were no rules goes by the path that was asked for, links included.
 //
@@ -19,7 +19,7 @@
 //
 // An operation of a file system has no task that could be parked. A delay waits on the Host's clock
 // until the time has come ([clock.Virtual] jumps there if it advances by itself), and is not ended
-// by a guest's context. [Sleep] sets another way to wait.
+// by a guest's context. [WithSleep] sets another way to wait.
 //
 // # Losing power
 //

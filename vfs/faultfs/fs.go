@@ -49,7 +49,7 @@ type active struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithDir says where guests see the root, so that patterns can be their paths: with At("/data") the
+// WithDir says where guests see the root, so that patterns can be their paths: with WithDir("/data") the
 // file f in the root is /data/f.
 func WithDir(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
 

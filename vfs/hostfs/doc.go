@@ -1,7 +1,7 @@
 // Package hostfs mounts a directory of the machine so that nothing leads out of it: no name, no
 // symbolic link, whoever made it, and no race with whoever changes the tree meanwhile.
 //
-//	host, err := hostfs.New("/srv/data")      // or hostfs.New(dir, hostfs.ReadOnly())
+//	host, err := hostfs.New("/srv/data")      // or hostfs.New(dir, hostfs.WithReadOnly())
 //	defer host.Close()
 //
 // # Confinement

@@ -10,7 +10,7 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Tree returns what a file system for [ReadOnly] holds: contents by name, with slashes. Directories
+// Tree returns what a file system for [WithReadOnly] holds: contents by name, with slashes. Directories
 // are those that the names mention.
 func Tree() map[string]string {
 	t := map[string]string{
