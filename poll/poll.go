@@ -1,25 +1,22 @@
-// Package poll is waiting: what can be waited for ([Pollable]), who waits ([Task]), the one
-// loop in which everything waits ([Block]), and waiting for any of several things, which is
-// poll_oneoff ([Oneoff], [Set]).
+// Package poll is about waiting. A Pollable can be waited for, a Task waits, Block is the one loop
+// in which everything waits, and Oneoff waits for any of several things: it is poll_oneoff.
 //
 // # The seam
 //
-// A Pollable says what it can do now (Poll) and keeps a list of those to wake when that may have
-// changed (a [Queue]). It knows nothing of threads. A Task is parked and woken; it knows nothing of
-// what it waits for, but is told for the reports. A scheduler makes Tasks, and sees every wait
-// begin and end: that is how virtual time knows that all wait, how one thread at a time can run,
-// and how cancellation reaches whoever waits. [NewTask] makes one without a scheduler, for host
-// code.
+// A Pollable says what it can do now (Poll) and wakes its Queue when that may have changed. It
+// knows nothing of threads. A Task is parked and woken. It knows what it waits for only to show it
+// in reports. A scheduler makes Tasks and sees every wait begin and end. That is how virtual time
+// knows that everybody waits, how threads run one at a time, and how cancellation reaches a wait.
+// NewTask makes a Task without a scheduler, for host code.
 //
-// Nothing is polled in a loop and nothing asks the operating system: whatever becomes ready says
+// Nothing polls in a loop and nothing asks the operating system: a Pollable that becomes ready says
 // so.
 //
 // # Lost wake-ups and locks
 //
-// There are none of the first: a Wake before Park makes that Park return at once, and everybody
-// looks again after it. Wake is called with the lock of the thing waited for held, so the order
-// is: that thing, its Queue, the Task, its scheduler, the clock. Nobody calls the other way round
-// with a lock held.
+// No wake-up is lost: a Wake before Park makes that Park return at once, and a Task calls Poll
+// again after each Park. Wake is called with the lock of the Pollable held. The lock order is
+// therefore: the Pollable, its Queue, the Task, its scheduler, the clock.
 package poll
 
 import (
@@ -125,8 +122,8 @@ func (w *Wait) Timed() bool { return w.Clock != nil && w.Deadline != NoDeadline 
 // Due reports whether the wait has a deadline and it has come.
 func (w *Wait) Due() bool { return w.Timed() && w.Clock.Monotonic() >= w.Deadline }
 
-// Reach says how far away those can be who end a wait. A scheduler that looks for deadlocks needs
-// it: that all threads wait is one only if no one else can help.
+// Reach says who can end a wait. A scheduler that looks for deadlocks needs it: waiting threads are
+// deadlocked only if nobody else can end their waits.
 type Reach uint8
 
 const (
@@ -138,9 +135,9 @@ const (
 	ByGroup
 )
 
-// Reacher is implemented by a Pollable that can tell who makes it ready; the others are ByAnyone. A
-// pipe of which guests have both ends is ByThreads. It is asked before each Park, and wakes those
-// who wait when the answer has changed.
+// Reacher is implemented by a Pollable that knows who can make it ready. Others are ByAnyone. A
+// pipe with both ends in guests is ByThreads. Reach is called before each Park. If its answer
+// changes, the Pollable wakes those who wait.
 type Reacher interface {
 	Reach() Reach
 }

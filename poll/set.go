@@ -7,7 +7,7 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// MaxSubscriptions is how many subscriptions a poll_oneoff may have unless a [Set] says otherwise.
+// MaxSubscriptions is the default limit of subscriptions in one poll_oneoff; see Set.Limit.
 const MaxSubscriptions = 4096
 
 // Lookup finds what stands behind a guest's descriptors.
@@ -27,8 +27,8 @@ type Poller interface {
 	Poll(s *Set, subs []wasip1.Subscription, events []wasip1.Event) (int, wasip1.Errno)
 }
 
-// Set is what poll_oneoff needs, and what it keeps between two calls so that it need not
-// allocate. Each thread has its own.
+// Set holds what poll_oneoff needs, and buffers that it reuses instead of allocating. Each thread
+// has its own.
 type Set struct {
 	Task   Task
 	Clock  clock.Clock

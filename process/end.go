@@ -14,7 +14,7 @@ type Exit struct {
 // Error says "exit status N".
 func (e Exit) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
 
-// Raised is the error by which a guest ends that raised a signal.
+// Raised is the error with which a guest ends that raised a signal.
 type Raised struct {
 	Signal wasip1.Signal
 }

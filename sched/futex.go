@@ -11,7 +11,7 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// What a wait on an address says (threads proposal: memory.atomic.wait).
+// The results of a wait on an address (threads proposal: memory.atomic.wait).
 const (
 	WaitOK       uint32 = 0 // woken by a notify
 	WaitNotEqual uint32 = 1 // the value there was another from the start
@@ -22,7 +22,7 @@ const (
 type Trap uint8
 
 const (
-	TrapOutOfBounds Trap = iota + 1 // an address out of memory
+	TrapOutOfBounds Trap = iota + 1 // an address outside of the memory
 	TrapUnaligned                   // an atomic access that is not aligned
 )
 
@@ -52,8 +52,8 @@ type waiter struct {
 }
 
 // Wait32 is memory.atomic.wait32: if the 4 bytes at addr in mem are expected, t waits until it is
-// notified or timeout nanoseconds of clock c have passed; below 0 it waits for ever. The value is
-// loaded, and the thread put to those waiting, as one step as far as Notify is concerned.
+// notified or timeout nanoseconds of clock c have passed; below 0 means no timeout. Loading the
+// value and starting the wait are one atomic step for Notify.
 //
 // It returns one of WaitOK, WaitNotEqual and WaitTimedOut. Errors: a [Trap], or the cause of the
 // end of t's context.
@@ -76,8 +76,8 @@ func (f *Futex) Wait64(t poll.Task, c clock.Clock, mem []byte, addr uint64, expe
 	return f.wait(t, w, timeout, func() bool { return little64(atomic.LoadUint64(p)) == expected })
 }
 
-// Notify is memory.atomic.notify: it wakes up to count of those that wait on addr, the longest
-// waiting first, and returns how many it woke. The error is a [Trap].
+// Notify is memory.atomic.notify: it wakes up to count threads that wait on addr, those that have
+// waited longest first. It returns how many it woke. The error is a Trap.
 func (f *Futex) Notify(mem []byte, addr uint64, count uint32) (uint32, error) {
 	if err := check(mem, addr, 4); err != nil {
 		return 0, err

@@ -28,7 +28,8 @@ type Config struct {
 	// MaxThreads is how many threads besides the main one may be alive; 0: no limit of the
 	// group's own.
 	MaxThreads int
-	// Pool, where not nil, is what each thread besides the main one takes its place from.
+	// Pool, if not nil, limits the threads besides the main one together with those of other
+	// groups.
 	Pool Pool
 }
 
@@ -78,8 +79,8 @@ type settler interface {
 	OnSettle(func())
 }
 
-// NewGroup returns a group without threads, run by s. The end of ctx ends it. Close must be called
-// at last.
+// NewGroup returns a group without threads, run by s. The end of ctx ends it. Call Close when you
+// have finished with it.
 func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
 	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, pool: c.Pool}
 	g.holder, _ = c.Clock.(clock.Holder)
@@ -120,11 +121,11 @@ func (g *Group) now() (now int64) {
 	return g.clock.Monotonic()
 }
 
-// Run runs fn as main thread, number 0, on the calling goroutine, when the scheduler gives it a
-// turn, and returns when fn has. The error says that it could not begin: the cause if the group has
-// ended, else what the scheduler says. A panic of fn passes through.
+// Run runs fn as a main thread, number 0, on the calling goroutine as soon as the scheduler gives
+// it a turn. It returns when fn has returned. An error means that fn was not called: it is the
+// cause if the group has ended, otherwise the scheduler's error. A panic of fn passes through.
 //
-// Main threads that run at the same time are allowed; the caller decides whether that makes sense.
+// Several main threads may run at the same time.
 func (g *Group) Run(fn func(t *Thread)) error {
 	t, err := g.Main()
 	if err != nil {
@@ -134,13 +135,13 @@ func (g *Group) Run(fn func(t *Thread)) error {
 	return nil
 }
 
-// Main makes a main thread without running it: the caller gives it to [Thread.Run], once, on
-// whatever goroutine. Where the order of threads must not depend on the order of goroutines, the
-// main threads of several guests are made one after the other and then run.
+// Main makes a main thread without running it. Call Thread.Run once, on any goroutine, to run it.
+// To make the order of threads independent of the order of goroutines, make the main threads of
+// several guests one after the other, then run them.
 func (g *Group) Main() (*Thread, error) { return g.start(true) }
 
-// Go starts a thread: fn runs on a new goroutine when the scheduler gives it a turn. It returns the
-// thread's id. fn is called even if the group has ended meanwhile.
+// Go starts a thread and returns its id. fn runs on a new goroutine as soon as the scheduler gives
+// it a turn. fn is called even if the group has ended meanwhile.
 //
 // Errors: EAGAIN if there are too many threads, the cause if the group has ended. If fn
 // panics, the group is ended with a [PanicError].
@@ -252,9 +253,9 @@ func (g *Group) finish(t *Thread) {
 	}
 }
 
-// End ends the group: its context is done, with cause as the cause unless it had ended before,
-// waits return, and no thread can be started any more. A nil cause stands for context.Canceled. It
-// does not wait for the threads. It must not be called with locks held that a waker of threads
+// End ends the group. Its context is done with cause, waits return, and no more threads can be
+// started. If the group has ended before, the first cause stays. A nil cause means
+// context.Canceled. End does not wait for the threads. Do not hold a lock that a waker of threads
 // might take.
 func (g *Group) End(cause error) {
 	// The goroutine that watches the context would come late: what it does is done here.
@@ -302,9 +303,9 @@ func (g *Group) Close() {
 	}
 }
 
-// External says that host code may do what threads wait for even though their waits do not tell (it
-// may notify an address, say), so that their waiting is no deadlock. It counts; done undoes it,
-// once.
+// External declares that host code may end waits that look as if only threads could end them, for
+// example by notifying an address. Such waits are then no deadlock. Calls are counted; each done
+// undoes one.
 func (g *Group) External() (done func()) {
 	g.external.Add(1)
 	var once sync.Once
@@ -316,7 +317,7 @@ func (g *Group) External() (done func()) {
 	}
 }
 
-// Threads tells of the threads alive, the oldest first.
+// Threads lists the threads alive, the oldest first.
 func (g *Group) Threads() []Info {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -327,7 +328,7 @@ func (g *Group) Threads() []Info {
 	return infos
 }
 
-// Status tells of the threads alive, the oldest first, with the time since which each waits.
+// Status lists the threads alive, the oldest first, and since when each waits.
 func (g *Group) Status() []Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()

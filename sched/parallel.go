@@ -9,8 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Parallel runs every thread on its goroutine at the same time as the others. Its limits can be
-// changed while it runs. The zero value has none and is ready to use.
+// Parallel runs every thread on its own goroutine, at the same time as the others. Its limits can
+// be changed at any time. The zero value has no limits and is ready to use.
 type Parallel struct {
 	mu       sync.Mutex
 	waits    waitTable
@@ -47,15 +47,15 @@ type Stats struct {
 // NewParallel returns a Parallel with limits.
 func NewParallel(limits Limits) *Parallel { return &Parallel{limits: limits} }
 
-// DetectDeadlock makes it end guests whose threads wait for each other; see DeadlockError. It is to
-// be called before threads are started.
+// DetectDeadlock makes p end guests whose threads wait for each other; see DeadlockError. Call it
+// before threads are started.
 func (p *Parallel) DetectDeadlock() *Parallel {
 	p.deadlock = true
 	return p
 }
 
-// SetLimits changes the limits. Threads that are too many go on existing; of those running, the
-// ones too many lose their turn when they next wait or yield.
+// SetLimits changes the limits. Threads above a lower limit stay alive. Running threads above it
+// lose their turn when they next wait or yield.
 func (p *Parallel) SetLimits(l Limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,8 +133,8 @@ func (p *Parallel) End(t *Thread) {
 	p.dispatch()
 }
 
-// Yield implements Scheduler. Calls, notifies and accesses are no switch points: the Go scheduler
-// has the processors in hand.
+// Yield implements Scheduler. Calls, notifies and accesses are no switch points, because the Go
+// scheduler distributes the processors.
 func (p *Parallel) Yield(t *Thread, at Point) bool {
 	if at != PointYield && at != PointFuel {
 		return false

@@ -11,9 +11,9 @@ import (
 // two. One Scheduler serves all guests of a Host.
 //
 // A thread is started, made ready, and given turns by [Thread.Resume]. It has the turn until it
-// blocks, yields or ends. The methods must not block, and must call nothing of a Thread or Group
-// but what is said here and their accessors. Ready and Block are called with locks held, so that
-// Resume is all they may call.
+// blocks, yields or ends. The methods must not block. Of a Thread or Group they may call only
+// accessors and the methods named here. Ready and Block are called with locks held; they may call
+// only Resume.
 type Scheduler interface {
 	// Start admits a new thread, or refuses it: EAGAIN if there are too many. Ready follows.
 	Start(t *Thread) error
@@ -46,7 +46,7 @@ type TurnTaker interface {
 	TakesTurns() bool
 }
 
-// TakesTurns reports whether threads that s runs take turns. They do not where s is no [TurnTaker].
+// TakesTurns reports whether the threads of s take turns. It returns false if s is no TurnTaker.
 func TakesTurns(s Scheduler) bool {
 	t, ok := s.(TurnTaker)
 	return ok && t.TakesTurns()
@@ -98,13 +98,13 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// Info tells of one thread at one moment.
+// Info describes one thread at one moment.
 type Info struct {
 	Group  string // the name of its group
 	Thread uint32 // its id
 	State  State
-	Op     string // what it waits in, if it does
-	On     uint64 // and for
+	Op     string // the operation that it waits in, or ""
+	On     uint64 // the descriptor or address that it waits for
 }
 
 // Status is an Info with more. Of a thread that does not wait, Op and On are the call that it is in, where calls are noted
@@ -133,7 +133,7 @@ func (i Info) String() string {
 	return fmt.Sprintf("%s: %s %d", s, i.Op, i.On)
 }
 
-// DeadlockError is the cause of the end of groups whose threads all waited for each other.
+// DeadlockError is the cause with which groups end whose threads all waited for each other.
 type DeadlockError struct {
 	// Threads are those that waited, of all groups concerned, by the age of the thread.
 	Threads []Info

@@ -11,12 +11,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Seeded runs one thread at a time, of all groups that it serves; who is next is drawn from a seed.
-// If the groups share a virtual clock and nothing outside wakes their threads, all runs with the
-// same seed are the same.
+// Seeded runs one thread at a time among all its groups and draws the next one from a seed. If the
+// groups share a virtual clock and nothing outside wakes their threads, all runs with the same seed
+// are the same.
 //
-// Whenever every thread waits for others without a deadline, the guests are ended with a
-// [DeadlockError], unless host code may help; see poll.Reach and [Group.External].
+// If all threads wait for each other without a deadline, Seeded ends their guests with a
+// DeadlockError, unless host code may end a wait; see poll.Reach and Group.External.
 type Seeded struct {
 	config   SeededConfig
 	picker   Picker
@@ -45,12 +45,11 @@ type SeededConfig struct {
 	Seed uint64
 	// Strategy is how to choose; nil is Uniform.
 	Strategy Strategy
-	// Choices are given back in place of the first choices of the strategy, which is asked all the
-	// same, so that the choices of a run lead to the same run. A number too large counts as the
-	// largest possible.
+	// Choices replace the first choices of the strategy, so that the choices of a run repeat it.
+	// The strategy is asked nevertheless. A number that is too large means the largest possible.
 	Choices []uint32
-	// Keep makes Choices return those that were made. It costs about a byte for each that was not
-	// 0.
+	// Keep makes Seeded.Choices return the choices. It costs about a byte for each choice that is
+	// not 0.
 	Keep bool
 	// MaxThreads is how many threads besides main threads may be alive, in all groups; 0 is no
 	// limit.
@@ -58,11 +57,12 @@ type SeededConfig struct {
 	// OnSwitch, if not nil, is called for every choice, and each time that the turn goes to another
 	// thread, before that one runs. It must not call the scheduler, threads or groups.
 	OnSwitch func(Switch)
-	// IgnoreDeadlock makes threads that wait for each other wait for ever.
+	// IgnoreDeadlock turns off the search for deadlocks: such threads wait until their guest is
+	// ended.
 	IgnoreDeadlock bool
 }
 
-// Switch tells how the turn went from one thread to another.
+// Switch describes how the turn went from one thread to another.
 type Switch struct {
 	Step   uint64  // how many choices came before
 	Point  Point   // where From was
@@ -72,17 +72,16 @@ type Switch struct {
 	Choice uint32  // the number of the choice; 0 keeps the turn where From can
 }
 
-// Observer is implemented by a [Picker] that wants to know all that the threads of a [Seeded] do,
-// and not only where there is a choice: which one has the turn, from when to when, and which can
-// run. The methods are called one at a time, and must not call the scheduler, threads or groups but
-// for their accessors.
+// Observer is implemented by a Picker that follows everything that the threads of a Seeded do, not
+// only the choices: which thread has the turn, and which can run. The methods are called one at a
+// time. They may call accessors of threads and groups, nothing else of them or of the scheduler.
 type Observer interface {
 	// Stop says that t, which had the turn, is at a switch point.
 	Stop(t *Thread, p Point)
 	// Ready says that t, new or woken, can run. by is the thread that has the turn, nil if there is
 	// none: then time, or host code, has woken it.
 	Ready(t, by *Thread)
-	// Turn says that t has the turn from now on, or keeps it.
+	// Turn says that t gets or keeps the turn.
 	Turn(t *Thread)
 }
 
@@ -96,9 +95,9 @@ func NewSeeded(c SeededConfig) *Seeded {
 	return s
 }
 
-// Pause makes no thread get the turn any more until resume is called; who has it goes on until its
-// next switch point. Host code that starts several guests pauses meanwhile, so that
-// they all are there when the first choice is made. It counts.
+// Pause gives no thread the turn until resume is called. A thread that has the turn runs to its
+// next switch point. Pause before you start several guests, so that all of them exist when the
+// first choice is made. Calls are counted.
 func (s *Seeded) Pause() (resume func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +120,7 @@ func (s *Seeded) Steps() uint64 {
 	return s.step
 }
 
-// Choices returns the choices that were made, if they were kept.
+// Choices returns the choices that were made. It is empty unless SeededConfig.Keep is set.
 func (s *Seeded) Choices() []uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

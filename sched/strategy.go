@@ -16,7 +16,8 @@ type Choice struct {
 
 // Strategy is a way to choose.
 type Strategy interface {
-	// New returns what makes the choices of one run. It must draw on nothing but the seed.
+	// New returns the Picker for one run. Its choices must depend only on the seed and on the
+	// calls.
 	New(seed uint64) Picker
 }
 
@@ -55,9 +56,9 @@ func (roundRobin) Pick(c *Choice) int {
 	return 0
 }
 
-// RunToBlock lets a thread run until it waits, yields or has used up its fuel, but takes the turn
-// away with probability p at each other switch point. Few switches find most bugs and are easier to
-// understand. Threads that take over are chosen uniformly.
+// RunToBlock lets a thread run until it waits, yields or uses up its fuel. At each other switch
+// point it takes the turn away with probability p, and chooses the next thread uniformly. Few
+// switches find most bugs and are easier to understand.
 func RunToBlock(p float64) Strategy { return runToBlock(p) }
 
 type runToBlock float64
@@ -82,8 +83,8 @@ func (p *runToBlockPicker) Pick(c *Choice) int {
 // PCT is probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010): each thread has a
 // random priority, the highest that can run does, and at depth-1 random ones of the first steps
 // choices the running thread falls below all others. A bug that needs depth ordered events is found
-// with a probability of at least 1/(threads × steps^(depth-1)). A thread that yields or has used up
-// its fuel falls as well: else one that waits in a loop would wait for ever.
+// with a probability of at least 1/(threads × steps^(depth-1)). A thread that yields or uses up its
+// fuel falls as well, because it may wait for another in a loop.
 func PCT(depth int, steps uint64) Strategy { return pct{depth, max(1, steps)} }
 
 type pct struct {

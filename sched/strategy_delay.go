@@ -7,8 +7,8 @@ import (
 
 // POS is partial-order sampling in its basic form (Yuan and others, CAV 2018): each step that a
 // thread is about to take has a random priority, and the highest runs. A thread gets a new priority
-// with each step, the others keep theirs. So orders of events are drawn more evenly than by
-// [Uniform], which favours those that many interleavings have.
+// with each step; the others keep theirs. POS draws orders of events more evenly than Uniform,
+// which favours orders that many interleavings have.
 func POS() Strategy { return pos{} }
 
 type pos struct{}
@@ -52,11 +52,11 @@ func (p *posPicker) Pick(c *Choice) int {
 	return best
 }
 
-// Delayed is base for all threads but one, drawn from the seed, which does not run for a number of
-// choices, drawn up to steps, as long as another can. It finds bugs that need one thread to be slow
-// at one place. steps of 0 delay the thread for the whole run. A thread that yields or has used up
-// its fuel gives the turn to the delayed one now and then: else one that waits for it in a loop
-// would wait without end.
+// Delayed applies base to all threads except one, which it draws from the seed. That thread does
+// not run for a number of choices, drawn up to steps, as long as another can run. With steps of 0
+// it is delayed for the whole run. Delayed finds bugs that need one thread to be slow at one place.
+// A thread that yields or uses up its fuel sometimes gives the turn to the delayed thread, because
+// it may wait for it in a loop.
 func Delayed(base Strategy, steps uint64) Strategy { return delayed{base, steps} }
 
 type delayed struct {
@@ -116,8 +116,8 @@ func (p *delayedPicker) Pick(c *Choice) int {
 	return p.places[p.base.Pick(&p.others)]
 }
 
-// Scaled is PCT of a depth for a run whose length is not known: the steps are drawn from the seed,
-// each power of two from 8 to most as likely as the next.
+// Scaled is PCT of a depth for runs of unknown length. It draws steps from the seed among the
+// powers of two from 8 to most, all equally likely.
 func Scaled(depth int, most uint64) Strategy { return scaledPCT{depth, most} }
 
 type scaledPCT struct {

@@ -7,21 +7,22 @@ import (
 	"strings"
 )
 
-// Decision is a choice of a [Plan]: when a thread comes to a switch point, who goes on. It is named
-// by the thread and by how many switch points that thread has come to, so that it stays the same
-// where other decisions are taken away.
+// Decision is one choice of a Plan: which thread goes on when a thread reaches a switch point. It
+// names the thread and counts that thread's own switch points, so that it keeps its meaning if
+// other decisions are removed.
 type Decision struct {
 	Thread uint32 // that had the turn
 	Stop   uint64 // which of its switch points it is, from 1; waits and its end count too
 	To     uint32 // the thread that gets the turn
 }
 
-// String returns "1@5>2": when thread 1 comes to its fifth switch point, thread 2 goes on.
+// String returns the form "1@5>2": when thread 1 reaches its fifth switch point, thread 2 goes on.
 func (d Decision) String() string { return fmt.Sprintf("%d@%d>%d", d.Thread, d.Stop, d.To) }
 
-// Plan is a schedule of the threads of one guest as a strategy: a thread runs until it waits,
-// yields or has used up its fuel, but for the decisions. Where no decision says who is next, it is
-// the thread that became ready first. A decision for a thread that cannot run then is ignored.
+// Plan is a schedule of one guest's threads, and a Strategy. A thread runs until it waits, yields
+// or uses up its slice of fuel, or until a decision takes the turn away. If no decision says which
+// thread is next, it is the one that became ready first. A decision for a thread that cannot run is
+// ignored.
 type Plan []Decision
 
 // String returns the decisions with commas between them.
@@ -119,13 +120,13 @@ func unplanned(c *Choice) int {
 	return 0
 }
 
-// Noted is a strategy that chooses as s does, and calls note with each of its choices.
+// Noted returns a strategy that chooses as s does and calls note with each choice.
 func Noted(s Strategy, note func(Note)) Strategy { return noted{s, note} }
 
-// Note is a choice as a [Plan] would make it.
+// Note describes a choice in the form of a Plan's decision.
 type Note struct {
 	Decision
-	// Needed is set if a plan chooses so only by this decision.
+	// Needed is true if a plan needs this decision to choose so.
 	Needed bool
 	// Others are the threads that could have got the turn as well.
 	Others []uint32

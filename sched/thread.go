@@ -81,14 +81,14 @@ func (t *Thread) ID() uint32 { return t.id }
 // Main reports whether it is a main thread.
 func (t *Thread) Main() bool { return t.main }
 
-// Group returns the threads it belongs to.
+// Group returns the thread's group.
 func (t *Thread) Group() *Group { return t.group }
 
 // Context returns the group's context.
 func (t *Thread) Context() context.Context { return t.group.ctx }
 
-// Ended returns nil as long as the thread may go on, then the cause of its group's end. It costs a
-// load.
+// Ended returns nil while the thread may go on, then the cause of its group's end. It costs one
+// atomic load.
 func (t *Thread) Ended() error {
 	if t.group.ended.Load() {
 		return t.cause()
@@ -99,8 +99,8 @@ func (t *Thread) Ended() error {
 // cause is apart so that Ended can be inlined.
 func (t *Thread) cause() error { return context.Cause(t.group.ctx) }
 
-// Yield is a switch point: the turn may go to others, and has come back when Yield returns. It
-// returns the cause if the group has ended. Only the thread itself calls it.
+// Yield is a switch point: other threads may get the turn. When it returns, this thread has the
+// turn again. It returns the cause if the group has ended. Only the thread itself calls it.
 func (t *Thread) Yield(p Point) error {
 	if t.sched.Yield(t, p) {
 		<-t.turn
@@ -156,8 +156,8 @@ func (t *Thread) Wake() {
 }
 
 // Outside runs fn, which may wait in ways that the scheduler cannot see: in the machine's calls, or
-// for a guest that this one called. Meanwhile the thread has no turn and does not hold time, and
-// counts as waiting for host code, as w says.
+// for a guest that this one called. Meanwhile the thread has no turn and does not hold time. It
+// counts as waiting for host code; w describes the wait in reports.
 func (t *Thread) Outside(w poll.Wait, fn func()) {
 	w.Deadline, w.By = poll.NoDeadline, poll.ByAnyone
 	now := t.group.now()
@@ -219,8 +219,8 @@ func (t *Thread) letGo() {
 	}
 }
 
-// CPUTime returns how long the thread has existed on its group's monotonic clock without
-// waiting, in nanoseconds. It implements clock.CPU.
+// CPUTime returns the time, in nanoseconds of the group's monotonic clock, that the thread has
+// existed without waiting. It implements clock.CPU.
 func (t *Thread) CPUTime() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

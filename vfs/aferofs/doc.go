@@ -1,11 +1,10 @@
 // Package aferofs mounts any [afero.Fs] as a file system for guests.
 //
-// An afero.Fs is a fine store of bytes and a poor POSIX file system: its own implementations let a
-// file be created below a file, remove directories that are not empty, rename a directory into
-// itself, and know neither links nor inode numbers. So the adapter decides all that has to do with
-// names before it asks the store, and asks it only for what stores agree on: stat, list, make,
-// remove and rename one name that it has checked, and ReadAt, WriteAt and Truncate on handles of
-// its own.
+// An afero.Fs is a good store of bytes and a poor POSIX file system. afero's implementations create
+// files below files, remove directories that are not empty, rename a directory into itself, and
+// know neither links nor inode numbers. The adapter therefore decides all rules of names itself. It
+// asks the store only to stat, list, make, remove and rename one checked name, and for ReadAt,
+// WriteAt and Truncate on its own handles.
 //
 // # Who keeps what
 //
@@ -30,18 +29,16 @@
 //
 // # Limits
 //
-// A store in memory holds a hole as zeros, and allocates whatever size it is told, 1<<40 as well.
-// The adapter cannot keep holes in its place, since then host code would not find in the store what
-// guests wrote. So [WithMaxFileSize] bounds files, by default at 1 GiB (not for OsFs), and beyond
-// is EFBIG: the one thing that memfs, which is sparse, can do and this cannot.
+// A store in memory keeps a hole as zeros and allocates any size that it is told, even 1<<40 bytes.
+// WithMaxFileSize therefore limits the size of files: 1 GiB by default, no limit for OsFs. A larger
+// size is EFBIG. Package memfs has no such limit, because it keeps holes without memory.
 //
 // A store in memory also keeps the memory that a file had when it was larger. So the adapter makes
 // a file of a MemMapFs anew when it cuts it to less than half: a handle that host code has open
 // then stays with the file as it was.
 //
-// Not a sandbox: afero goes by path strings, and BasePathFs and OsFs follow the links that stand in
-// the real directory when they are asked. To give a real directory to a guest that is not trusted
-// use hostfs.
+// This is not a sandbox: afero works on path strings, and BasePathFs and OsFs follow links in the
+// real directory. To give a real directory to an untrusted guest, use package hostfs.
 //
 // Locks: FS.mu, held during the store's calls for names, then inode.mu, held during reads and
 // writes of a file's one shared handle, because handles of MemMapFs move their offset even in

@@ -1,5 +1,5 @@
-// Package archive fills a file system and writes it out: from a map, a tar, a zip, an [io/fs.FS] or
-// a directory of the host; to a tar or a directory of the host. It works on any [vfs.FS].
+// Package archive fills any vfs.FS from a map, a tar, a zip, an io/fs.FS or a directory of the
+// host. It writes any vfs.FS to a tar or a directory of the host.
 //
 //	fsys := memfs.New()
 //	if err := archive.FromTar(fsys, r); err != nil { ... }
@@ -8,12 +8,12 @@
 //
 // # In
 //
-// What is read is not trusted. Names are made relative to the root; one with ".." in it is refused,
-// and so is one that leads through a symbolic link, whoever made that. A symbolic link that leads
-// out of the tree is refused unless [WithLinksOut] says otherwise. A size that an archive states is
-// believed only if it is too large: that refuses the entry before any of it is read. Content is
-// counted as it comes. Missing directories are made with mode 0755. An entry replaces the file or
-// link that is there; a directory stays, with what is in it.
+// Archives are not trusted. Names are made relative to the root. A name that contains ".." is
+// refused, and so is a name that leads through a symbolic link. A symbolic link that leads out of
+// the tree is refused unless [WithLinksOut] says otherwise. An entry whose stated size is too large
+// is refused before it is read. Otherwise the bytes are counted as they are read. Missing
+// directories are made with mode 0755. An entry replaces the file or link that is there; a
+// directory stays, with what is in it.
 //
 // Modes and modification times are kept; owners are not. Hard links stay links, zeros
 // become holes.
@@ -28,8 +28,8 @@
 //
 // Defaults: FromTar, FromZip and FromFS take [DefaultMaxBytes] and [DefaultMaxEntries]; FromMap and
 // FromDir have no limit; ToTar and ToDir write at most [DefaultMaxWritten] bytes. [WithMaxBytes]
-// and [WithMaxEntries] replace them. What takes long goes in pieces of an entry or 64 KiB, between
-// which the context of [WithContext] ends it.
+// and [WithMaxEntries] replace them. The context of WithContext ends the work after each entry and
+// each 64 KiB.
 //
 // Every error names the entry it is about, and wraps a cause for [errors.Is].
 package archive

@@ -1,6 +1,6 @@
-// Package devfs is files that the host makes: the devices of /dev, files whose content a function
-// returns, and files that are wholly an object of the embedder's. An embedder builds a virtual
-// /dev, /proc or /sys of them.
+// Package devfs holds files that the host makes: the devices of /dev, files whose content a
+// function returns, and files that are objects of the embedder. Use it to build a virtual /dev,
+// /proc or /sys.
 //
 //	dev := devfs.New(devfs.WithStreams(stdin, stdout, stderr))
 //	proc := devfs.Empty()
@@ -14,6 +14,6 @@
 // is open stays open.
 //
 // Times of files that have none of their own are the time at which they were added, on the Host's
-// clock; randomness comes from the Host's source ([vfs.Env]). Without an Env reading random is EIO:
-// a guest never gets randomness that was not chosen.
+// clock; randomness comes from the Host's source ([vfs.Env]). Without an Env, reading random
+// returns EIO.
 package devfs

@@ -1,4 +1,4 @@
-// Package faultfs makes any [vfs.FS] fail on demand: by rule, and by losing power.
+// Package faultfs makes any vfs.FS fail on demand, by rules or by a loss of power.
 //
 //	rule, err := faultfs.ParseRule("path_open:/data/*:nth=3:EIO")
 //	disk, err := faultfs.New(memfs.New(), []faultfs.Rule{rule})
@@ -8,18 +8,19 @@
 // A [Rule] names an operation, a pattern for the path, when it applies (always, the nth time, from
 // the nth time on, or with a probability drawn from a seed) and what happens then: an errno, a
 // transfer of fewer bytes, a delay, wrong bytes in what is read, or the power going off. All rules
-// that apply act together; of several errnos the first counts. Each rule counts the calls that its
-// operation and pattern match. With one thread at a time all is repeatable.
+// that apply act together; if several have an errno, the first one counts. Each rule counts the
+// calls that its operation and pattern match. If threads run one at a time, all of this is
+// repeatable.
 //
-// Paths start at the root of the file system ([WithDir] says where guests see that) and are those by
-// which a file was reached: they do not follow when a directory above is renamed. What was opened
-// while there were no rules goes by the path that was asked for, links included.
+// Paths start at the root of the file system ([WithDir] says where guests see that) and are the
+// paths by which a file was reached. They do not change if a directory above is renamed. Files that
+// were opened while there were no rules have the path that the guest named, links included.
 //
 // # Delays
 //
-// An operation of a file system has no task that could be parked. A delay waits on the Host's clock
-// until the time has come ([clock.Virtual] jumps there if it advances by itself), and is not ended
-// by a guest's context. [WithSleep] sets another way to wait.
+// A delay waits on the Host's clock (clock.Virtual jumps there if it advances by itself). A guest's
+// context does not end the wait, because operations of file systems have no context. [WithSleep]
+// sets another way to wait.
 //
 // # Losing power
 //
@@ -38,7 +39,7 @@
 //     never half of one.
 //   - Times and permissions are not part of the model.
 //
-// So the usual journal (write a new file, sync it, rename it over the old one) never loses what it
-// has renamed, and one that leaves out the sync does. While this is tracked changes take turns, and
-// what could be lost is kept in memory.
+// A program that writes a new file, syncs it and renames it over the old one therefore never loses
+// data. A program that leaves out the sync does. With WithDurability changes take turns, and
+// everything that could be lost is kept in memory.
 package faultfs

@@ -1,5 +1,5 @@
-// Package memfs is a complete file system in memory, and the world a guest gets unless its
-// embedder says otherwise. It can be forked in constant time.
+// Package memfs is a complete file system in memory. It is what a guest gets by default. It can be
+// forked in constant time.
 //
 //	fsys := memfs.New()
 //	fsys.WriteFile("etc/hosts", []byte("127.0.0.1 localhost\n"))

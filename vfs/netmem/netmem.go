@@ -22,16 +22,15 @@
 // Between two sites there is a [Link]. A partition keeps what is on its way; healing it sends that
 // again from the beginning, in order, as retransmission would.
 //
-// Where the clock is a [clock.Holder], its time may jump when everybody waits. What host code
-// begins here holds time by itself: from the call of Dial until the connection lies in the backlog
-// and whoever waits there has been woken, from the call of Write until the bytes are where the
-// guest can read them and it has been woken; each woken thread then holds time in its own name.
-// While something is on a link with latency, time is not held: it is what the latency consists of.
-// Nor is it while a call waits for the other end to accept or to read, which may sleep. Between two
-// calls, host code holds time by itself if it must not be outrun.
+// If the clock is a clock.Holder, its time may jump when everybody waits. Calls of host code hold
+// time: Dial until the connection lies in the backlog and its waiter has been woken, Write until
+// the guest can read the bytes and has been woken. Each woken thread then holds time itself. Time
+// is not held while something is on a link with latency, and not while a call waits for the other
+// end to accept or to read. Host code that must not be overtaken between two calls holds time
+// itself.
 //
-// Everything happens in one order: what arrives at the same time arrives in the order in which it
-// was sent, and ports are given in the order in which they are asked for.
+// Bytes that arrive at the same time arrive in the order in which they were sent. Ports are given
+// out in the order of the requests.
 //
 // Lock order: Network, [poll.Queue], clock. No clock is asked to set a timer, and no Hold is
 // released, under the Network's lock.

@@ -10,7 +10,7 @@
 // writing, in chunks and without the lock on names; who has the file open for reading then sees the
 // new content, as POSIX demands. A truncation copies only what stays.
 //
-// Everything else about the difference is kept in memory by the FS: nobody sees a whiteout file,
+// The FS keeps everything else about the difference in memory. There are no whiteout files, and
 // nothing is copied in vain.
 //
 //   - removed names of the lower (whiteouts), and directories that hide one of the lower of the
@@ -33,12 +33,12 @@
 // Inode numbers are the overlay's own. A file keeps its number when it is copied up or renamed, and
 // all names that a file has in the lower keep showing one file.
 //
-// What the overlay shows of the lower unchanged it has the lower open and describe in one step, if
-// that can ([vfs.PlainOpener]) and no link lies on the way. Other paths are walked name by name.
+// The lower layer opens and describes unchanged files in one step if it can (vfs.PlainOpener) and
+// no link lies on the way. Other paths are walked name by name.
 //
-// Neither layer is to be changed behind the overlay's back. Memory is kept for what was changed.
-// Descriptors of the machine (nodes of the layers that are [vfs.Releaser]) are kept for no longer
-// than a guest has the node: after that it is found again by its path. A listing keeps nothing.
+// Do not change a layer while the overlay is in use. The overlay keeps memory for each changed
+// file. It keeps descriptors of the machine (nodes of the layers that are vfs.Releaser) only while
+// a guest has the node, and finds the node again by its path afterwards. A listing keeps nothing.
 //
 // # Locks
 //

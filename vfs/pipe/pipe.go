@@ -2,9 +2,9 @@
 //
 //	r, w := pipe.New(0)
 //
-// makes one of 64 KiB with an end for reading and an end for writing, both streams that can be
-// given to a guest as descriptors. They behave as a POSIX pipe in non-blocking mode, and the open
-// file description above them waits for a guest that did not ask for that:
+// makes a pipe of 64 KiB with an end for reading and an end for writing. Both are streams that can
+// be given to a guest as descriptors. They behave as a POSIX pipe in non-blocking mode. The open
+// file description above them waits unless its guest asked for non-blocking mode:
 //
 //   - A write of up to 4096 bytes ([Buf]) goes in whole or not at all; of a longer one goes in what
 //     fits. The pipe is ready for writing while 4096 bytes fit.
@@ -15,10 +15,10 @@
 // An end is closed once. For a second guest that is to write to the same pipe, or read from it,
 // make another end: [Writer.Another], [Reader.Another].
 //
-// Host code uses a [Host], which makes of any stream an io.ReadWriteCloser with deadlines that
-// waits. It keeps the rule of virtual time (see [clock.Holder]) by itself: a call that has begun
-// holds time, so that no timer goes off between the moment at which host code writes and the moment
-// at which a waiting guest has been woken; while it waits itself, it lets time go.
+// Host code uses a Host, which turns any stream into a blocking io.ReadWriteCloser with deadlines.
+// It follows the rule of virtual time (see clock.Holder): a call holds time, so that no timer fires
+// between a write and the moment at which a waiting guest has been woken. While the call itself
+// waits, it releases time.
 //
 // Lock order: Host, pipe, [poll.Queue], clock.
 package pipe

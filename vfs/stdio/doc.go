@@ -1,8 +1,8 @@
-// Package stdio has what the standard streams of a guest can be: any io.Reader and
-// io.Writer of the embedder, buffers, sinks, terminals; each of them a [vfs.Stream].
+// Package stdio makes standard streams for guests, each a vfs.Stream: from any io.Reader and
+// io.Writer, buffers, sinks and terminals.
 //
-// A Stream never waits, an io.Reader and an io.Writer do. Three ways lead from one
-// to the other, and [Reader] and [Writer] choose the best that a value allows:
+// A Stream never waits, but an io.Reader and an io.Writer may. Reader and Writer choose the best of
+// three ways that a value allows:
 //
 //   - directly: what is known not to wait (a bytes.Buffer, a strings.Reader, a regular
 //     file, /dev/null, whatever is given with [WithDirect]) is called by the guest's own thread.
@@ -12,17 +12,17 @@
 //     opened a second time for it, so that the process's own descriptors stay as they are.
 //   - by a goroutine, for everything else (an io.Pipe, a TLS connection, a type of the embedder's).
 //
-// What the goroutine promises:
+// The rules for the goroutine:
 //
 //   - It belongs to the stream and lives only while one call of Read or Write (or a
 //     row of Writes) is under way; an idle stream has none.
 //   - Input is read ahead only when a guest asked, by a read or a poll, and there is nothing left
 //     of the last time. What was read stays in the stream when the guest is cancelled, for the next
 //     reader of the same stream; [Input.Buffered] shows it.
-//   - Output is taken into a buffer of 64 KiB ([WithBuffer]) and each write handed on whole, in
-//     order. A write that succeeded has been taken; [Output.Flush] waits until it has been written,
-//     and whoever runs guests calls it when one has ended, and for fd_sync. Close drops nothing.
-//     What goes wrong is told by the next write or flush, once.
+//   - Output goes into a buffer of 64 KiB (WithBuffer). The goroutine passes each write on whole
+//     and in order. A write that succeeded is in the buffer. Output.Flush waits until the buffer
+//     has been written; the Host calls it at a guest's end and for fd_sync. Close drops nothing.
+//     The next write or flush returns an error of the writer, once.
 //   - Two outputs in one [Group] share the goroutine, so that what a guest prints to both comes
 //     out in the order in which it was printed.
 //

@@ -1,20 +1,22 @@
-// Package explore finds concurrency bugs: it runs a guest with threads in many orders of its threads, groups the runs by how
-// they ended, and tells how each end comes about.
+// Package explore finds concurrency bugs. It runs a guest with many schedules of its threads,
+// groups the runs by how they ended, and explains how each end comes about.
 //
-// A seed decides in which order the threads run (see [virt.Deterministic]), so that a run that goes wrong can be
-// run again, and goes wrong in the same way. [Run] runs the seeds on all cores, each in a world of its own, and puts together
-// those that ended alike: same exit code, trap or deadlock, same output. For each [Outcome] it looks for the shortest
-// [Schedule], whose [Story] names the threads, functions and lines, what was read and written, and the switches that matter.
+// A seed decides in which order the threads run (see virt.Deterministic). A run that fails can
+// therefore be repeated, and fails in the same way. Run runs the seeds on all cores, each in a
+// world of its own. It groups those that ended alike: same exit code, trap or deadlock, and same
+// output. For each [Outcome] it looks for the shortest [Schedule], whose [Story] names the threads,
+// functions and lines, what was read and written, and the switches that matter.
 //
 //	report, err := explore.Run(ctx, explore.Config{Wasm: wasm, Last: 1000})
 //	…
 //	err = report.Write(os.Stdout, nil) // or WriteHTML
 //
-// Threads switch at every load and store of shared memory unless the Config says otherwise, because a race lies
-// between two of them.
+// Threads switch at every load and store of shared memory unless Config.CallsOnly is set, because a
+// race lies between two of them.
 //
-// [Config.Systematic] explores schedules in place of seeds, one of each class that cannot differ, and proves for small guests
-// that there is no other outcome. [Config.MemoryModel] delays stores. A [Campaign] explores in parts.
+// Config.Systematic explores schedules instead of seeds, one of each class of equivalent schedules.
+// For small guests it proves that there is no other outcome. Config.MemoryModel delays stores. A
+// Campaign explores in parts.
 package explore
 
 import (
@@ -34,10 +36,11 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// DefaultFuel is how many instructions a run may take: more is a livelock. See [Config.Fuel].
+// DefaultFuel is the largest number of instructions that a run may take by default. A run that
+// takes more counts as a livelock. See Config.Fuel.
 const DefaultFuel = 1_000_000_000
 
-// DefaultThreads is how many threads besides the first a guest may have.
+// DefaultThreads is the default limit of threads besides the first.
 const DefaultThreads = 64
 
 // DefaultStrategy is the [Portfolio].
@@ -49,49 +52,58 @@ type Config struct {
 	Wasm []byte
 	// First and Last are the seeds: all from First to Last.
 	First, Last uint64
-	// Seeds, where there are any, are the seeds instead.
+	// Seeds, if not empty, replaces First and Last.
 	Seeds []uint64
-	// World returns the options of one run: the mounts, arguments and limits that it has for itself. Nil is
-	// the default world. Standard output and error are the explorer's. It is called on several goroutines.
+	// World returns the options of one run: the mounts, arguments and limits that it has for
+	// itself. Nil is the default world. Standard output and error are the explorer's. It is called
+	// on several goroutines.
 	World func(seed uint64) ([]virt.Option, error)
-	// Host has options for what all runs share, the engine for one.
+	// Host holds options for what all runs share, such as the engine.
 	Host []virt.Option
-	// Strategy is how the next thread is chosen; nil is DefaultStrategy.
+	// Strategy chooses the next thread. Nil means DefaultStrategy.
 	Strategy sched.Strategy
-	// PunctualTimers keeps timers from firing while threads could run: time then passes only as they compute and when all
-	// wait. Otherwise time is an adversary; see [virt.WithLateTimers].
+	// PunctualTimers keeps timers from firing while threads could run: time passes only while
+	// threads compute and when all wait. Otherwise timers fire at adverse moments; see
+	// [virt.WithLateTimers].
 	PunctualTimers bool
-	// CallsOnly keeps threads from switching at loads and stores: faster, and blind for races between them.
+	// CallsOnly keeps threads from switching at loads and stores. It is faster and misses races
+	// between them.
 	CallsOnly bool
 	// Threads is the limit of threads besides the first; 0 is DefaultThreads.
 	Threads int
-	// Fuel is how many instructions a run may take: one that takes more is a livelock. 0 is 1000 times what the first
-	// seed takes if its threads run until they wait, at least 20 million and at most DefaultFuel.
+	// Fuel is the number of instructions that a run may take. A run that takes more counts as a
+	// livelock. 0 means 1000 times what the first seed takes if its threads run until they wait, at
+	// least 20 million and at most DefaultFuel.
 	Fuel uint64
-	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.WithMachineAccess].
+	// AllowMachine lets directories of the machine into the runs' worlds; see
+	// [virt.WithMachineAccess].
 	AllowMachine bool
-	// Workers is how many runs go on at a time; 0 is one a core.
+	// Workers is the number of runs at the same time. 0 means one for each core.
 	Workers int
-	// Time, where not 0, is how long runs are begun; those that are under way are finished.
+	// Time, if not 0, is the time after which no more runs are started. Runs under way are
+	// finished.
 	Time time.Duration
-	// MemoryModel says when threads see what others have stored.
+	// MemoryModel decides when threads see the stores of others.
 	MemoryModel virt.MemoryModel
-	// Systematic explores schedules in place of seeds, those with few preemptions first, one of each class of equivalent
-	// ones, in the world of the seed First, with punctual timers and sequential consistency. If that are no more than
-	// MaxSchedules, the report's Proof says that all were explored; else it says how far the search came.
+	// Systematic explores schedules instead of seeds: one of each class of equivalent schedules,
+	// those with few preemptions first. It uses the world of the seed First, punctual timers and
+	// sequential consistency. Report.Proof says whether all schedules were explored, or how far the
+	// search came.
 	Systematic bool
-	// MaxSchedules is how many schedules a systematic exploration runs at most; 0 is 100,000.
+	// MaxSchedules is the largest number of schedules that a systematic exploration runs. 0 means
+	// 100,000.
 	MaxSchedules int
-	// State is the State of the Report of a systematic exploration of the same module, which is gone on with: MaxSchedules
-	// more are run. The world and the limits must be as before.
+	// State continues an earlier systematic exploration of the same module: it is the State of that
+	// exploration's Report. MaxSchedules more schedules are run. The world and the limits must be
+	// as before.
 	State []byte
-	// ShrinkRuns is how many runs may be spent on the schedule of one outcome, of which [MaxShrunk] at most are shrunk; 0 is
-	// 1000, below 0 is none.
+	// ShrinkRuns is the largest number of runs to shorten the schedule of one outcome. At most
+	// [MaxShrunk] outcomes are shortened. 0 means 1000; a negative number means none.
 	ShrinkRuns int
 }
 
-// Run explores. The error says that a run could not be made. If ctx ends first, the error is its cause, and the report
-// tells of the runs that were made by then.
+// Run explores. An error means that a run could not be made. If ctx ends first, the error is its
+// cause, and the report holds the runs made until then.
 func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	k, err := NewCampaign(ctx, c)
 	if err != nil {
@@ -101,14 +113,14 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 	return k.run(ctx, k.config)
 }
 
-// Campaign explores one guest in parts: what all of them need is made once. It may be used by several goroutines.
+// Campaign explores one guest in parts. It compiles the module once. Several goroutines may use it.
 type Campaign struct {
 	config Config
 	host   *virt.Host // of which the runs' are siblings
 	module *virt.Module
 }
 
-// NewCampaign prepares to explore. It compiles the module and finds out what a livelock is.
+// NewCampaign compiles the module and determines how many instructions count as a livelock.
 func NewCampaign(ctx context.Context, c Config) (*Campaign, error) {
 	k, err := prepare(ctx, c)
 	if err != nil {
@@ -241,14 +253,15 @@ func prepare(ctx context.Context, c Config) (*Campaign, error) {
 	return &Campaign{c, host, m}, nil
 }
 
-// The bounds of what a run may take where Config.Fuel does not say it: so many times what the first run took, at least
-// leastFuel and at most DefaultFuel.
+// The bounds of what a run may take where Config.Fuel does not say it: so many times what the first
+// run took, at least leastFuel and at most DefaultFuel.
 const (
 	fuelTimes = 1000
 	leastFuel = 20_000_000
 )
 
-// measure runs the first seed, to know what is a livelock. Which seeds are run, and by whom, has no influence.
+// measure runs the first seed, to know what is a livelock. Which seeds are run, and by whom, has no
+// influence.
 func (e *explorer) measure(ctx context.Context) error {
 	if e.Fuel != 0 {
 		return nil

@@ -31,8 +31,9 @@ svg{display:block;margin:1em 0;font:13px system-ui,sans-serif}
 </style></head><body>
 `
 
-// WriteHTML writes the report as one page that needs nothing else: the outcomes, and the story of each with a lane for each
-// thread, arrows from what was written to who saw it or wrote over it, and the switches that matter. command is as for Write.
+// WriteHTML writes the report as one self-contained page. It shows the outcomes and the story of
+// each, with a lane for each thread, the switches that matter, and arrows from each write to the
+// reads that saw it and the writes that replaced it. command is as for Write.
 func (r *Report) WriteHTML(w io.Writer, title string, command func(seed uint64, s *Schedule) string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, page, html.EscapeString(title))

@@ -20,7 +20,7 @@ type Report struct {
 	Runs int
 	// Outcomes are the ways in which they ended, the most frequent first.
 	Outcomes []*Outcome
-	// Fuel is how many instructions a run was allowed to take.
+	// Fuel is the number of instructions that a run was allowed to take.
 	Fuel uint64
 	// Proof tells how far a systematic exploration came; else nil.
 	Proof *Proof
@@ -35,21 +35,22 @@ func (r *Report) Clean() bool { return len(r.Outcomes) == 1 && r.Outcomes[0].Res
 type Outcome struct {
 	// What is "exit N", "signal NAME", "trap KIND", "deadlock", "out of BUDGET" or "failed".
 	What string
-	// Output identifies what was written to standard output and error, in which order.
+	// Output is a hash of what was written to standard output and error, in order.
 	Output [8]byte
-	// Seeds is how many ended so, and Seed the lowest of them.
+	// Seeds is the number of seeds that ended so. Seed is the lowest of them.
 	Seeds int
 	Seed  uint64
-	// By says how many of them each strategy of the [Portfolio] had.
+	// By counts them by the strategy of the [Portfolio] that ran them.
 	By map[string]int
-	// Order is a schedule of a systematic exploration that ended so, one of those with the fewest preemptions: the thread
-	// of each step. Seed is then the seed of all schedules.
+	// Order is a schedule of a systematic exploration that ended so, one with the fewest
+	// preemptions. It lists the thread of each step. Seed is then the seed of all schedules.
 	Order []uint32
-	// Result and Text are the end and the output, up to 64 KiB, of the lowest seed's run. Where there are very many outcomes, not
-	// all have their Text.
+	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. If
+	// there are very many outcomes, not all have a Text.
 	Result *virt.Result
 	Text   string
-	// Schedule is the shortest schedule found that ends so; nil where it was not looked for: see [MaxShrunk].
+	// Schedule is the shortest schedule found that ends so. It is nil if Run did not look for it;
+	// see [MaxShrunk].
 	Schedule *Schedule
 }
 
@@ -76,8 +77,8 @@ type ran struct {
 	fuel   uint64
 }
 
-// describe is how a result counts: addresses, stacks and texts of errors are left out, because they differ
-// where the outcome does not.
+// describe is how a result counts: addresses, stacks and texts of errors are left out, because they
+// differ where the outcome does not.
 func describe(r *virt.Result) string {
 	switch r.Outcome {
 	case virt.Trapped:
@@ -103,8 +104,8 @@ func (e *explorer) report() *Report {
 	return r
 }
 
-// MaxShrunk is of how many outcomes the shortest schedule is looked for: first those that no other ends like, then the most
-// frequent.
+// MaxShrunk is the largest number of outcomes whose shortest schedule Run looks for. It begins with
+// one outcome of each kind of end, then takes the most frequent.
 const MaxShrunk = 16
 
 // worthShrinking are the outcomes of which the shortest schedule is looked for.
@@ -161,8 +162,9 @@ func (o *output) sum() (sum [8]byte) {
 	return sum
 }
 
-// Write prints the report: a line an outcome, and how the rare ones come about. command returns the command that runs
-// a seed again or, where it is given one, a schedule of that seed; "" where there is none. A nil command leaves them out.
+// Write prints the report: one line for each outcome, and how the rare ones come about. command
+// returns the command that repeats a seed or, if s is not nil, a schedule of that seed; "" leaves
+// it out. A nil command leaves out all of them.
 func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) string) error {
 	var b strings.Builder
 	if r.Proof != nil {
@@ -271,7 +273,8 @@ func (r *Report) ran() map[string]int {
 	return ran
 }
 
-// chance says how likely PCT finds an outcome: a bug that needs n decisions has a depth of n+1 at most.
+// chance says how likely PCT finds an outcome: a bug that needs n decisions has a depth of n+1 at
+// most.
 func (s *Schedule) chance() string {
 	if s.Threads == 0 || s.Choices == 0 {
 		return ""

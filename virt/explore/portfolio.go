@@ -2,9 +2,9 @@ package explore
 
 import "github.com/wasivirt/wasivirt/sched"
 
-// Portfolio mixes strategies over the seeds, so that no class of bugs is missed: seed n is run by member n modulo the
-// number of members. It is the default. A seed is the same run whoever runs it, so that "run it again" needs the seed
-// only.
+// Portfolio mixes strategies over the seeds, because each strategy finds other bugs. Member n
+// modulo the number of members runs seed n. A seed is the same run in every exploration, so that
+// the seed alone repeats it.
 func Portfolio() sched.Strategy { return portfolio{} }
 
 type portfolio struct{}
@@ -22,9 +22,10 @@ const mostSteps = 1 << 14
 
 // members are the strategies of the Portfolio. Those that find most come several times.
 //
-// What each is for: block finds bugs of one or two switches; pct-d those of depth d, with a probability of at least
-// 1/(threads × steps^(d-1)) where it thinks of the right number of steps; uniform and pos those that need many switches;
-// delayed and starved those that need one thread to be slow.
+// What each is for: block finds bugs of one or two switches; pct-d those of depth d, with a
+// probability of at least 1/(threads × steps^(d-1)) where it thinks of the right number of steps;
+// uniform and pos those that need many switches; delayed and starved those that need one thread to
+// be slow.
 var members = []struct {
 	name     string
 	strategy sched.Strategy

@@ -9,34 +9,35 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// Schedule is a way to give threads their turns.
+// Schedule is an order in which threads get their turns.
 type Schedule struct {
-	// Seed and Plan bring it about: a run of that seed whose strategy is the Plan.
+	// Seed and Plan repeat the schedule: run that seed with the Plan as strategy.
 	Seed uint64
 	Plan sched.Plan
 	// Punctual is set if the run needs no late timers.
 	Punctual bool
-	// Switches are those that happen, of the run's main thread to its last, in order.
+	// Switches lists the switches of the run in order.
 	Switches []Switch
-	// Before is how many switches the run had that was shrunk, and Runs how many runs that took.
+	// Before is the number of switches before shortening. Runs is the number of runs that
+	// shortening took.
 	Before, Runs int
 	// Story tells what happens.
 	Story *Story
-	// Threads is how many threads the run has, and Choices how often one of several was chosen: by them, and by the number of
-	// decisions, PCT's chance is known.
+	// Threads is the number of threads, Choices the number of choices among several threads. With
+	// the number of decisions they give the probability of PCT.
 	Threads, Choices int
-	// Minimal is set if the run has another outcome without any one of the Plan's decisions.
+	// Minimal is true if leaving out any one of the Plan's decisions changes the outcome.
 	Minimal bool
 }
 
 // Switch is a moment at which the turn went from one thread to another.
 type Switch struct {
-	// Step counts the choices of the run; where there was no choice it is that of the next.
+	// Step is the number of the run's choice, or of the next choice if there was none here.
 	Step uint64
 	// From stopped at Point, and To went on. 0 is the first thread.
 	From, To uint32
 	Point    sched.Point
-	// Forced is set where From could have gone on.
+	// Forced is true if From could have gone on.
 	Forced bool
 }
 
@@ -79,7 +80,8 @@ type shrinker struct {
 	err      error
 }
 
-// fuelOfRun is how much fuel a run of the budget of shrinking pays for: one that takes more counts as several.
+// fuelOfRun is how much fuel a run of the budget of shrinking pays for: one that takes more counts
+// as several.
 const fuelOfRun = 2_000_000
 
 // leads reports whether a plan leads to the outcome, and takes the run from the budget.
@@ -97,8 +99,9 @@ func (s *shrinker) leads(plan sched.Plan, punctual bool) bool {
 	return r.what == s.of.What && r.output == s.of.Output
 }
 
-// shrink looks for the fewest decisions that lead to the outcome when else threads run until they wait. Decisions are
-// named by a thread and how far it is, so that taking some away leaves the others what they are.
+// shrink looks for the fewest decisions that lead to the outcome when else threads run until they
+// wait. Decisions are named by a thread and how far it is, so that taking some away leaves the
+// others what they are.
 func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	var plan sched.Plan
 	found := sched.SeededConfig{Strategy: e.Strategy}
@@ -147,8 +150,8 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	return &Schedule{Story: story, Threads: len(story.Threads), Choices: choices, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
 }
 
-// fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the outcome (Zeller's ddmin). It
-// reports whether none of those left can be taken away.
+// fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the
+// outcome (Zeller's ddmin). It reports whether none of those left can be taken away.
 func (s *shrinker) fewer(plan sched.Plan) (_ sched.Plan, minimal bool) {
 	for parts := 2; len(plan) > 0; {
 		parts = min(parts, len(plan))

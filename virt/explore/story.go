@@ -11,14 +11,14 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// Story tells how a schedule leads to its outcome: what threads did, in order, to memory that they share, and where the turn
-// went from one to another.
+// Story explains how a schedule leads to its outcome: what threads did to shared memory, in order,
+// and where the turn went from one thread to another.
 type Story struct {
-	// Threads are the names of the threads, by their number.
+	// Threads holds the names of the threads by number.
 	Threads map[uint32]string
-	// Steps are what matters, in the order in which it happened. Of long stories those around switches are kept.
+	// Steps are the steps that matter, in order. Long stories keep only the steps around switches.
 	Steps []StoryStep
-	// Left is how many steps were left out.
+	// Left is the number of steps that were left out.
 	Left int
 	// End is how it ended.
 	End string
@@ -33,9 +33,11 @@ type StoryStep struct {
 	Function, Line string
 	// Note says what is remarkable: `thread 1's write of 2 is lost`.
 	Note string
-	// From is the place in Steps, from 1, of the write that a read saw, or that a write replaced; 0 for none.
+	// From is the index in Steps, from 1, of the write that this read saw or that this write
+	// replaced; 0 for none.
 	From int
-	// Switch is set where the turn goes to Thread, and Forced if the thread that had it could have gone on.
+	// Switch is true if the turn goes to Thread at this step. Forced is true if the thread that had
+	// it could have gone on.
 	Switch, Forced bool
 }
 
@@ -86,7 +88,8 @@ func (t *teller) access(a *virt.Access) {
 	t.all = append(t.all, h)
 }
 
-// repeats reports whether a call is the one that was told of last: the Host tells of calls before and after them.
+// repeats reports whether a call is the one that was told of last: the Host tells of calls before
+// and after them.
 func (t *teller) repeats(a *virt.Access) bool {
 	for i := len(t.all) - 1; i >= 0; i-- {
 		if h := &t.all[i]; h.Thread == a.Thread && h.turn == nil {
@@ -222,7 +225,8 @@ func (s *Story) end(n *names, o *Outcome, writes map[uint64]lastWrite) {
 	}
 }
 
-// shared are the addresses that several threads access and one writes, once the first other thread runs.
+// shared are the addresses that several threads access and one writes, once the first other thread
+// runs.
 func (t *teller) shared() map[uint64]bool {
 	type use struct {
 		thread          uint32
@@ -299,7 +303,8 @@ func number(v uint64) string {
 	return fmt.Sprint(v)
 }
 
-// The steps of a story that are kept: all if there are no more than maxSteps, else those near what is remarkable.
+// The steps of a story that are kept: all if there are no more than maxSteps, else those near what
+// is remarkable.
 const (
 	maxStory = 80
 	near     = 4

@@ -16,22 +16,25 @@ import (
 
 // Proof tells how far a systematic exploration came.
 //
-// Schedules that differ only in the order of steps that do not conflict end alike; one of each such class is run
-// (dynamic partial-order reduction with source sets and sleep sets: Abdulla and others, POPL 2014). Steps conflict where
-// they access the same bytes of shared memory and one writes, wait at or notify the same address, or both call the Host.
+// Schedules that differ only in the order of steps that do not conflict end alike; one of each such
+// class is run (dynamic partial-order reduction with source sets and sleep sets: Abdulla and
+// others, POPL 2014). Steps conflict where they access the same bytes of shared memory and one
+// writes, wait at or notify the same address, or both call the Host.
 type Proof struct {
-	// Complete is set if no other schedule of the program, in this world, has another outcome. A thread that yields twice, or
-	// looks at the same values 24 times, without changing anything is taken to wait for others: it goes on when another
-	// thread has taken a step.
+	// Complete is true if no other schedule of the program, in this world, has another outcome. A
+	// thread that yields twice, or reads the same values 24 times, without changing anything counts
+	// as waiting for others. It goes on when another thread has taken a step.
 	Complete bool
-	// Schedules is how many were run, Redundant how many more turned out on their way to be equivalent to others.
+	// Schedules is the number of schedules that were run. Redundant counts further ones that were
+	// given up because they turned out to be equivalent to others.
 	Schedules, Redundant int
-	// Preemptions is how many preemptions were explored: no schedule is known and left that stops threads that could go on
-	// so often or less. -1 if some without preemptions are left.
+	// Preemptions is the number of preemptions up to which the search is complete: every known
+	// schedule with that many or fewer was run. A preemption stops a thread that could go on. -1
+	// means that schedules without preemptions are left.
 	Preemptions int
-	// Known is how many schedules are known and were not run.
+	// Known is the number of known schedules that were not run.
 	Known int
-	// Truncated is set where runs were longer than 100,000 steps: what follows was not explored.
+	// Truncated is true if runs were longer than 100,000 steps. Later steps were not explored.
 	Truncated bool
 }
 
@@ -91,7 +94,8 @@ type tree struct {
 }
 
 const (
-	// manyStates is how many states are kept before the search goes on with the deepest, which frees most.
+	// manyStates is how many states are kept before the search goes on with the deepest, which
+	// frees most.
 	manyStates = 3_000_000
 	batchSize  = 64 // schedules that are run together; the report does not depend on how many workers there are
 )
@@ -314,7 +318,8 @@ func (t *tree) learn(k task, d *director, r *ran) error {
 		t.reverse(path[r.first], h, r)
 	}
 	if ends := r.result.Outcome; !redundant && (ends == virt.Exited || ends == virt.Signaled || ends == virt.Trapped) && len(steps) > 0 {
-		// What the others would have done next is not known: anything might have come before the end.
+		// What the others would have done next is not known: anything might have come before the
+		// end.
 		at := path[len(steps)-1]
 		for _, thread := range at.enabled {
 			t.branch(at, thread)
@@ -338,7 +343,8 @@ func print(steps []step, i int) *footprint {
 	return &f
 }
 
-// reverse sees to it that a schedule is run in which the second step of a race comes before the first.
+// reverse sees to it that a schedule is run in which the second step of a race comes before the
+// first.
 func (t *tree) reverse(at *state, h *history, r race) {
 	initials := h.initials(r)
 	for _, thread := range initials {

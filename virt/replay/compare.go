@@ -15,8 +15,8 @@ import (
 type Divergence struct {
 	// Event is how many events both have in common.
 	Event uint64
-	// Before are the last events in common, one a line; A and B are what follows in each, first the event that is
-	// different.
+	// Before are the last events in common, one a line; A and B are what follows in each, first the
+	// event that is different.
 	Before, A, B []string
 }
 
@@ -36,9 +36,10 @@ func (p *Divergence) String() string {
 	return b.String()
 }
 
-// Compare reads two recordings of virt.WithRecording and returns where they part, with up to context events before
-// and after, or nil if they are the same to the end. Times, which are not part of a run, are not compared. Errors are
-// those of [Replay] for damaged recordings; one that was cut is compared as far as it goes.
+// Compare reads two recordings of virt.WithRecording and returns where they diverge, with up to
+// context events before and after. It returns nil if they are the same. It does not compare times
+// of the machine, which are not part of a run. Errors: an [*Error] for a damaged recording. A
+// recording that was cut is compared as far as it goes.
 func Compare(a, b io.Reader, context int) (*Divergence, error) {
 	ra, err := newLineReader(a)
 	if err != nil {

@@ -1,5 +1,8 @@
-// Package virttest runs guests in Go tests in such a way that what goes wrong goes wrong again: where a seed fails, the
-// test fails with the seed and with the one command that repeats it.
+// Package virttest runs guests in Go tests so that every failure can be repeated. If a seed fails,
+// the test fails with the seed and with the command that repeats it.
+//
+// Run is for tests of a command: it gives the guest files, arguments and virtual time, and compares
+// what came out. Explore, Seeds and Simulate run many seeds.
 //
 //	func TestQueue(t *testing.T) {
 //		virttest.Explore(t, explore.Config{Wasm: queueWasm, Last: 1000})
@@ -9,9 +12,9 @@
 //
 //	seed 17 ends with exit 1; run it again: WASIVIRT_SEED=17 go test -count=1 -run '^TestQueue$' .
 //
-// and the shortest schedule that was found for it. The command sets the environment variable [SeedVariable], with which a test
-// runs those seeds only: one, or two that ought to print the same and do not. See the example explore for a guest whose
-// race is found in this way.
+// and the shortest schedule that was found for it. The command sets the environment variable
+// SeedVariable, which makes a test run only those seeds: one, or two whose output differs. See the
+// example explore for a guest whose race is found in this way.
 package virttest
 
 import (
@@ -27,11 +30,13 @@ import (
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
-// SeedVariable names the environment variable with the seeds that tests are to run, with commas between them.
+// SeedVariable names the environment variable with the seeds that tests are to run, with commas
+// between them.
 const SeedVariable = "WASIVIRT_SEED"
 
-// Explore runs a guest over the seeds of c, from 1 on unless c.First is larger, and fails t unless all exit with 0 and with the same output. The failure
-// tells of each other outcome the lowest seed, the shortest schedule found, and the command that runs it again.
+// Explore runs a guest over the seeds of c, from 1 on unless c.First is larger, and fails t unless
+// all exit with 0 and with the same output. The failure tells of each other outcome the lowest
+// seed, the shortest schedule found, and the command that runs it again.
 func Explore(t testing.TB, c explore.Config) {
 	t.Helper()
 	if seeds := only(t); seeds != nil {
@@ -64,10 +69,11 @@ func Explore(t testing.TB, c explore.Config) {
 	t.Fatalf("seed %d has another output than seed %d; run both again: %s\n%s", last.Seed, first.Seed, Command(t.Name(), first.Seed, last.Seed), text.String())
 }
 
-// Seeds calls f with n seeds, from 1 on, or only with those that the environment names, until one fails: f returns an
-// error, or uses the options that it is given for a run and returns its Result, which has to be a success.
+// Seeds calls f with the seeds 1 to n, or only with those that SeedVariable names, until one fails.
+// f passes deterministic to a run and returns its Result. The seed fails if f returns an error, or
+// a Result that is no success.
 //
-// It is for tests that do more than run one guest: start several, give them files, look at what they left.
+// Use it for tests that do more than run one guest, for example start several.
 func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option) (*virt.Result, error)) {
 	t.Helper()
 	seeds := only(t)
@@ -90,7 +96,8 @@ func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option
 	}
 }
 
-// Command is the command that runs one test again with some seeds, for a POSIX shell in the directory of its package.
+// Command returns the command that repeats one test with some seeds, for a POSIX shell in the
+// directory of the test's package.
 func Command(test string, seeds ...uint64) string {
 	parts := strings.Split(test, "/")
 	for i, p := range parts {
