@@ -33,8 +33,8 @@ type Config struct {
 	Pool Pool
 }
 
-// Pool is a number of places that the threads of several groups share. Its methods may be called from any goroutine, with
-// locks of a Group held. A Group is a Pool for others.
+// Pool is a number of places that the threads of several groups share. Its methods may be called
+// from any goroutine, with locks of a Group held. A Group is a Pool for others.
 type Pool interface {
 	// Take takes one, if there is one.
 	Take() bool
@@ -164,7 +164,8 @@ func (g *Group) Go(fn func(t *Thread)) (uint32, error) {
 	return id, nil
 }
 
-// Take implements [Pool]: a thread of another group gets one of this one's places, and of its pool's.
+// Take implements [Pool]: a thread of another group gets one of this one's places, and of its
+// pool's.
 func (g *Group) Take() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -107,15 +107,16 @@ type Info struct {
 	On     uint64 // the descriptor or address that it waits for
 }
 
-// Status is an Info with more. Of a thread that does not wait, Op and On are the call that it is in, where calls are noted
-// ([Thread.Note]).
+// Status is an Info with more. Of a thread that does not wait, Op and On are the call that it is
+// in, where calls are noted ([Thread.Note]).
 type Status struct {
 	Info
 	// Runs is the function of the guest's that the thread runs ([Thread.Enter]), or "".
 	Runs string
 	// Fds is how many descriptors a poll_oneoff waits for, of which On is the first.
 	Fds int
-	// Since is the reading of the group's monotonic clock since when the thread has no turn, in nanoseconds; 0 while it runs.
+	// Since is the reading of the group's monotonic clock since when the thread has no turn, in
+	// nanoseconds; 0 while it runs.
 	Since int64
 	// Until is the reading at which the wait ends at the latest; poll.NoDeadline for none.
 	Until int64

@@ -238,7 +238,8 @@ func (t *Thread) Info() Info {
 	return Info{Group: t.group.name, Thread: t.id, State: t.state, Op: t.wait.Op, On: t.wait.On}
 }
 
-// Enter notes the function of the guest's that the thread runs from now on, for [Group.Status], and returns the one before.
+// Enter notes the function of the guest's that the thread runs from now on, for [Group.Status], and
+// returns the one before.
 func (t *Thread) Enter(name string) (before string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -246,7 +247,8 @@ func (t *Thread) Enter(name string) (before string) {
 	return before
 }
 
-// Note notes the call that the thread is in, and its first parameter, for [Group.Status]; "" is none.
+// Note notes the call that the thread is in, and its first parameter, for [Group.Status]; "" is
+// none.
 func (t *Thread) Note(call string, on uint64) {
 	t.mu.Lock()
 	t.call, t.on = call, on

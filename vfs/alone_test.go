@@ -109,7 +109,8 @@ func TestAloneKeepsNodes(t *testing.T) {
 	}
 }
 
-// Files in memory are not kept open for a call. What is removed and closed in the midst of one takes no memory afterwards.
+// Files in memory are not kept open for a call. What is removed and closed in the midst of one
+// takes no memory afterwards.
 func TestFilesAreClosedWhileTheyAreUsed(t *testing.T) {
 	fsys := memfs.New()
 	r, err := vfs.NewRoot(fsys)

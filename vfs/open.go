@@ -337,8 +337,8 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 	return d, nil
 }
 
-// lastingFile is implemented by a File, such as memfs's, whose methods may be called while Close runs and after it: they do what they
-// would have done before, or answer EBADF.
+// lastingFile is implemented by a File, such as memfs's, whose methods may be called while Close
+// runs and after it: they do what they would have done before, or answer EBADF.
 type lastingFile interface {
 	VectorFile
 	Appender

@@ -273,7 +273,8 @@ func (f *OpenFile) acquire() bool {
 	}
 }
 
-// hold keeps f open until letGo, for a call of a method of its file. It is false if f has been closed already.
+// hold keeps f open until letGo, for a call of a method of its file. It is false if f has been
+// closed already.
 func (f *OpenFile) hold() bool {
 	if f.lasting {
 		return atomic.LoadInt32(&f.refs) > 0

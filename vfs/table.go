@@ -36,8 +36,8 @@ type Table struct {
 
 type slot = atomic.Pointer[OpenFile]
 
-// Pool is a number of descriptors that several Tables share. Its methods may be called from any goroutine, with locks of
-// a Table held. A Table is a Pool for others.
+// Pool is a limit of descriptors that several Tables share. Its methods may be called from any
+// goroutine, with locks of a Table held. A Table is a Pool for others.
 type Pool interface {
 	// Take takes one, if there is one.
 	Take() bool
@@ -69,8 +69,8 @@ func (t *Table) Give() {
 	}
 }
 
-// SetPool makes each descriptor that is open in the Table one of p's. Where p has none left, the answer is ENFILE. It is called
-// before the Table is used.
+// SetPool makes each open descriptor of the Table count against p. If p has none left, opening
+// returns ENFILE. Call it before the Table is used.
 func (t *Table) SetPool(p Pool) { t.pool = p }
 
 // NewTable returns an empty Table for up to limit descriptors, or DefaultDescriptors if limit is 0.

@@ -49,8 +49,8 @@ type active struct {
 // Option changes what [New] makes.
 type Option func(*FS)
 
-// WithDir says where guests see the root, so that patterns can be their paths: with WithDir("/data") the
-// file f in the root is /data/f.
+// WithDir says where guests see the root, so that patterns can be their paths: with
+// WithDir("/data") the file f in the root is /data/f.
 func WithDir(dir string) Option { return func(f *FS) { f.at = path.Clean("/" + dir) } }
 
 // WithSeed sets the seed that probabilities and wrong bits are drawn from; each rule has its own

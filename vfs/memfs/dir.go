@@ -100,14 +100,15 @@ func (d *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.add(name, wasip1.FiletypeDirectory, perm, "")
 }
 
-// MakeDir is Mkdir for one who does not want the node, which the walker of package vfs prefers: nobody has that then, and it may
-// serve for another directory when this one has gone.
+// MakeDir is Mkdir for one who does not want the node, which the walker of package vfs prefers:
+// nobody has that then, and it may serve for another directory when this one has gone.
 func (d *dirNode) MakeDir(name string, perm fs.FileMode) error {
 	_, err := d.addFor(heldByNone, name, wasip1.FiletypeDirectory, perm, "")
 	return err
 }
 
-// Symlink makes a symbolic link. Errors: as Create; ENAMETOOLONG for a target longer than vfs.MaxPath.
+// Symlink makes a symbolic link. Errors: as Create; ENAMETOOLONG for a target longer than
+// vfs.MaxPath.
 func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 	if len(target) > vfs.MaxPath {
 		return nil, wasip1.ENAMETOOLONG

@@ -62,8 +62,8 @@ func (n *fileNode) Close() error {
 	return nil
 }
 
-// Lasting says that the walker of package vfs need not keep the file open for a call: what has gone has no content, and
-// answers EBADF to writing.
+// Lasting says that the walker of package vfs need not keep the file open for a call: what has gone
+// has no content, and answers EBADF to writing.
 func (n *fileNode) Lasting() {}
 
 // Sync does nothing: memory is all the store there is.

@@ -90,7 +90,8 @@ func TestNodesOfDirectoriesThatAreHeldStay(t *testing.T) {
 	}
 }
 
-// A directory that is made where another was has nothing of it, nor has a fork that still has the other.
+// A directory that is made where another was has nothing of it, nor has a fork that still has the
+// other.
 func TestDirectoriesThatAreUsedAgainStartAnew(t *testing.T) {
 	f := New()
 	must(t, f.root.MakeDir("before", 0o700))

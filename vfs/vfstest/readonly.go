@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Tree returns what a file system for [WithReadOnly] holds: contents by name, with slashes. Directories
-// are those that the names mention.
+// Tree returns what a file system for [WithReadOnly] holds: contents by name, with slashes.
+// Directories are those that the names mention.
 func Tree() map[string]string {
 	t := map[string]string{
 		"empty":             "",

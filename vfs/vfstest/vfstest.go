@@ -16,8 +16,8 @@
 // goroutines do this at once.
 //
 // A file system that cannot do something declares it with [Without]; then the case demands the
-// errno that says so in place of the behaviour. One that cannot be changed declares [WithReadOnly] and
-// is made with the content of [Tree].
+// errno that says so in place of the behaviour. One that cannot be changed declares [WithReadOnly]
+// and is made with the content of [Tree].
 package vfstest
 
 import (
