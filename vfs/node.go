@@ -26,8 +26,9 @@ type Env struct {
 	Clock clock.Clock
 	// Random fills its argument with random bytes.
 	Random func([]byte) error
-	// Sleep, if not nil, makes an operation that a guest's thread is in take d on the Clock. Where threads take turns it moves the
-	// clock: a wait would keep the turn from those who hold time. Nil where a wait for the Clock's deadline serves.
+	// Sleep, if not nil, makes an operation that a guest's thread is in take d on the Clock. Where
+	// threads take turns it moves the clock: a wait would keep the turn from those who hold time.
+	// Nil where a wait for the Clock's deadline serves.
 	Sleep func(d time.Duration)
 }
 

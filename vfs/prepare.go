@@ -27,14 +27,15 @@ type Preparer interface {
 	Prepare(ctx context.Context, keep int64, charge func(ino uint64, inodes, bytes int64) error) error
 }
 
-// Keeper is implemented by nodes of file systems that keep memory for changes of what they do not store themselves: an overlay
-// keeps removed names, times and directories of its lower. A wrapper that counts what its guests keep changes such nodes through
-// Charging.
+// Keeper is implemented by nodes of file systems that keep memory for changes of what they do not
+// store themselves: an overlay keeps removed names, times and directories of its lower. A wrapper
+// that counts what its guests keep changes such nodes through Charging.
 type Keeper interface {
 	Node
-	// Charging returns the node as one whose changes ask charge before they keep anything: with an inode number, and how many
-	// bytes of metadata are kept for that inode besides. If charge fails, the change fails with its error. It gets a negative
-	// number for what is not kept any more, unless the inode itself is gone, and does not fail then. It must not call the file
+	// Charging returns the node as one whose changes ask charge before they keep anything: with an
+	// inode number, and how many bytes of metadata are kept for that inode besides. If charge
+	// fails, the change fails with its error. It gets a negative number for what is not kept any
+	// more, unless the inode itself is gone, and does not fail then. It must not call the file
 	// system.
 	Charging(charge KeepCharge) Node
 }
@@ -42,7 +43,7 @@ type Keeper interface {
 // KeepCharge is what a [Keeper] asks.
 type KeepCharge func(ino uint64, bytes int64) error
 
-// KeepAll is the keep of [Preparer.Prepare] for a change that cuts nothing.
+// KeepAll is the value of keep in [Preparer.Prepare] for a change that truncates nothing.
 const KeepAll = math.MaxInt64
 
 // Sparse is implemented by a [File] that knows where its content has holes.

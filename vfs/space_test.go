@@ -127,8 +127,9 @@ const (
 	spaceFixed = 1 << 20
 )
 
-// keepAll lets a guest keep what it can of one kind in fsys, and compares what the heap holds then with the sum of the budgets:
-// contents, metadata, descriptors. begin is called before that. It returns how many things were made, and what refused the next.
+// keepAll lets a guest keep what it can of one kind in fsys, and compares what the heap holds then
+// with the sum of the budgets: contents, metadata, descriptors. begin is called before that. It
+// returns how many things were made, and what refused the next.
 func keepAll(t *testing.T, fsys vfs.FS, begin func(*guest), keep func(g *guest, i int) wasip1.Errno) (made int, e wasip1.Errno) {
 	t.Helper()
 	quota := quotafs.NewQuota(spaceDisk, 0)
@@ -174,7 +175,8 @@ func TestSpaceIsWhatIsKept(t *testing.T) {
 	}
 }
 
-// changers are the ways in which a guest makes an overlay keep that the lower is not as it was: each changes the i-th directory.
+// changers are the ways in which a guest makes an overlay keep that the lower is not as it was:
+// each changes the i-th directory.
 var changers = map[string]func(g *guest, dir string) wasip1.Errno{
 	"removed names": func(g *guest, dir string) wasip1.Errno { return g.unlink(dir + "/file") },
 	"removed directories": func(g *guest, dir string) wasip1.Errno {

@@ -14,8 +14,9 @@
 //
 // A connection behaves as TCP does: bytes in order, half-close, EPIPE after the other end has
 // closed, ECONNRESET after a reset. What is under way and what is not read yet share one bounded
-// buffer, so that a writer waits for its reader, and after 4 KiB for the connection to be accepted. Connecting takes the time to the other site and back,
-// and is done when the connection lies in the backlog.
+// buffer, so that a writer waits for its reader, and after 4 KiB for the connection to be accepted.
+// Connecting takes the time to the other site and back, and is done when the connection lies in the
+// backlog.
 //
 // # Time
 //

@@ -171,7 +171,8 @@ func TestBounded(t *testing.T) {
 	_, _ = c.Close(), s.Close()
 }
 
-// TestBacklogKeepsLittle: a guest connects, writes and closes again and again. What waits in the backlog has no descriptor.
+// TestBacklogKeepsLittle: a guest connects, writes and closes again and again. What waits in the
+// backlog has no descriptor.
 func TestBacklogKeepsLittle(t *testing.T) {
 	const backlog = 128
 	w := newWorld(t)

@@ -63,8 +63,9 @@ func (n *Network) newLocked(local, remote Addr) *connection {
 	return c
 }
 
-// beforeAccept is how many bytes of a connection that nobody has accepted may be on their way or unread: who has closed the
-// other end pays for none of it with a descriptor, and a listener may have many of them in its backlog.
+// beforeAccept is how many bytes of a connection that nobody has accepted may be on their way or
+// unread: who has closed the other end pays for none of it with a descriptor, and a listener may
+// have many of them in its backlog.
 const beforeAccept = segment
 
 // bufferTo returns the room towards an end.

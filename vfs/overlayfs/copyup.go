@@ -37,9 +37,10 @@ func (f *file) prepare(ctx context.Context, keep int64, charge vfsCharge, kept v
 // vfsCharge is the charge of [vfs.Preparer].
 type vfsCharge = func(ino uint64, inodes, bytes int64) error
 
-// copyUp puts the first keep bytes of the content in the upper, and opens it there for those who have the file open. It
-// sees to a writable handle where the upper has the file already, and prepares it there. What it takes is charged before,
-// to the overlay's own limit, to charge and to kept.
+// copyUp puts the first keep bytes of the content in the upper, and opens it there for those who
+// have the file open. It sees to a writable handle where the upper has the file already, and
+// prepares it there. What it takes is charged before, to the overlay's own limit, to charge and to
+// kept.
 func (f *file) copyUp(ctx context.Context, keep int64, charge vfsCharge, kept vfs.KeepCharge) error {
 	f.hold()
 	defer f.Release()
@@ -308,8 +309,8 @@ func zero(p []byte) bool {
 	return true
 }
 
-// adopt moves a copy to where guests see the file, and all who have it open over to it. The copy of a file that was cut is
-// modified now.
+// adopt moves a copy to where guests see the file, and all who have it open over to it. The copy of
+// a file that was cut is modified now.
 func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, cut bool, kept vfs.KeepCharge) error {
 	f.fs.lock(kept)
 	defer f.fs.unlock()

@@ -20,13 +20,15 @@
 //   - further names of a file of the lower (hard links);
 //   - changed times and permissions of what was not copied up.
 //
-// A quota above the overlay ([vfs.Keeper]) charges this memory to its metadata: the length of a removed name and 96 bytes, 256 bytes for
-// each file or directory that differs, 512 bytes for each directory that the upper has to get.
+// A quota above the overlay ([vfs.Keeper]) charges this memory to its metadata: the length of a
+// removed name and 96 bytes, 256 bytes for each file or directory that differs, 512 bytes for each
+// directory that the upper has to get.
 //
-// The upper alone is therefore not the whole difference. [FS.Diff] lists it, [FS.ExportTar] writes it as a layer of
-// an OCI image, [FS.Apply] makes the same changes to another file system (or to the lower itself), and
-// [FS.Discard] throws it away. An upper that is not empty at the start is shown merged, and belongs to the difference.
-// Names in its root that start with ".wasivirt-overlay-" are the overlay's own.
+// The upper alone is therefore not the whole difference. [FS.Diff] lists it, [FS.ExportTar] writes
+// it as a layer of an OCI image, [FS.Apply] makes the same changes to another file system (or to
+// the lower itself), and [FS.Discard] throws it away. An upper that is not empty at the start is
+// shown merged, and belongs to the difference. Names in its root that start with
+// ".wasivirt-overlay-" are the overlay's own.
 //
 // # Identities
 //

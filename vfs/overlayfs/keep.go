@@ -7,7 +7,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// What an overlay keeps for changes of the lower is charged to whoever makes them, as [vfs.Keeper] says.
+// What an overlay keeps for changes of the lower is charged to whoever makes them, as [vfs.Keeper]
+// says.
 
 // lock takes FS.mu for a change that is charged to charge, which may be nil.
 func (f *FS) lock(charge vfs.KeepCharge) {

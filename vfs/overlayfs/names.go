@@ -162,7 +162,8 @@ func (d *dir) symlink(name, target string, charge vfs.KeepCharge) (vfs.Node, err
 	return d.make(name, charge, func(u vfs.Directory) (vfs.Node, error) { return u.Symlink(name, target) })
 }
 
-// Link gives a file another name. The upper has it too if the file is there and the upper knows links.
+// Link gives a file another name. The upper has it too if the file is there and the upper knows
+// links.
 func (d *dir) Link(name string, to vfs.Node) error { return d.link(name, to, nil) }
 
 func (d *dir) link(name string, to vfs.Node, charge vfs.KeepCharge) error {
@@ -252,7 +253,8 @@ func (d *dir) unlink(name string, charge vfs.KeepCharge) (err error) {
 	return nil
 }
 
-// keepLoss charges for what is kept when the name of e goes: a whiteout, and the inodes that have changed by it. FS.mu is held.
+// keepLoss charges for what is kept when the name of e goes: a whiteout, and the inodes that have
+// changed by it. FS.mu is held.
 func (d *dir) keepLoss(e *entry, white bool) error {
 	if err := d.remember(); err != nil {
 		return err
@@ -275,7 +277,8 @@ func (d *dir) unlessLost(name string, white bool, err *error) {
 	}
 }
 
-// lose takes a name, which the upper does not have any more, from what is not a directory. FS.mu is held.
+// lose takes a name, which the upper does not have any more, from what is not a directory. FS.mu is
+// held.
 func (d *dir) lose(e *entry, white bool) {
 	in := e.node.in()
 	d.hide(e, white)

@@ -68,8 +68,8 @@ func (f *FS) copied(ino uint64, inodes, bytes int64) error {
 	return nil
 }
 
-// kept charges metadata that the file system below keeps for an inode besides, all of it or nothing, or gives some back. Errors:
-// ENOSPC or EDQUOT.
+// kept charges metadata that the file system below keeps for an inode besides, all of it or
+// nothing, or gives some back. Errors: ENOSPC or EDQUOT.
 func (f *FS) kept(ino uint64, bytes int64) error {
 	if err := f.takeMeta(max(bytes, 0)); err != nil {
 		return err
