@@ -38,7 +38,7 @@ func (o AccessOp) Writes() bool {
 	return o == AccessStore || o == AccessPut || o == AccessUpdate
 }
 
-// Access is what a thread does to what it shares with other threads.
+// Access is one access of a thread to state that it shares with other threads.
 type Access struct {
 	Thread     uint32
 	Op         AccessOp
@@ -46,13 +46,15 @@ type Access struct {
 	Call       string // the function called, of AccessCall
 	// At is the offset of the instruction in the module as it was given; 0 of calls.
 	At uint32
-	// Memory is the guest's memory as the thread sees it, before an instruction and after a call. It must not be written.
+	// Memory is the guest's memory as the thread sees it, before an instruction and after a call.
+	// It must not be written.
 	Memory []byte
 }
 
-// WithAccessObserver calls observe each time that a thread of the guest is about to access shared memory, has called the
-// Host, or has computed long enough for the clock to move on. The thread has the turn: nothing else of the guest runs. It
-// needs threads that take turns, and [WithAccessSwitches] for what the guest's instructions do. observe must not keep a.
+// WithAccessObserver calls observe each time that a thread of the guest is about to access shared
+// memory, has called the Host, or has computed long enough for the clock to move on. Nothing else
+// of the guest runs meanwhile. The option needs threads that take turns, and [WithAccessSwitches]
+// to see the guest's instructions. observe must not keep a.
 func WithAccessObserver(observe func(a *Access)) GuestOption {
 	return guestOption("WithAccessObserver", func(c *config) error { c.accesses = observe; return nil })
 }

@@ -18,10 +18,12 @@ import (
 // BudgetSleep is the budget of time spent waiting with a deadline. Its end ends the guest.
 const BudgetSleep Budget = "sleep"
 
-// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together ([WithSharedLimits]). 0 is no limit, with two
-// exceptions for a guest: Descriptors 0 is 1,024, and Threads 0 is none, because threads are granted.
+// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together
+// ([WithSharedLimits]). 0 is no limit, with two exceptions for a guest: Descriptors 0 is 1,024, and
+// Threads 0 is none, because threads are granted.
 type Limits struct {
-	// Memory is bytes of linear memory. A guest that starts with more than is left is refused, growth fails in the guest.
+	// Memory is bytes of linear memory. A guest that starts with more than is left is refused,
+	// growth fails in the guest.
 	Memory uint64
 	// Fuel is WebAssembly instructions; see [WithFuel].
 	Fuel uint64
@@ -29,28 +31,36 @@ type Limits struct {
 	WallTime time.Duration
 	// CPUTime is the time that threads compute, all of them added up; see [WithMaxCPUTime].
 	CPUTime time.Duration
-	// HostCalls is calls of functions of preview1, of thread-spawn and of [WithFunctions]. The call after the last one is not made: it ends the
-	// guest with a Result that says [Exhausted] and [BudgetHostCalls].
+	// HostCalls is calls of functions of preview1, of thread-spawn and of [WithFunctions]. The call
+	// after the last one is not made: it ends the guest with a Result that says [Exhausted] and
+	// [BudgetHostCalls].
 	HostCalls uint64
-	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit is the guest's own.
+	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit
+	// is the guest's own.
 	Descriptors int
 	// Stack is bytes of memory for call stacks; see [WithMaxStack].
 	Stack uint64
 	// Threads is threads besides the first ones that are alive at once; spawning another is EAGAIN.
 	Threads int
-	// DiskBytes and Inodes are what files may grow by, and how many may be made; more is EDQUOT. See [quotafs].
+	// DiskBytes and Inodes are what files may grow by, and how many may be made; more is EDQUOT.
+	// See [quotafs].
 	DiskBytes, Inodes uint64
 	// OutputBytes is what is written to standard output and error; see [WithMaxOutput].
 	OutputBytes uint64
 	// RandomBytes is bytes of randomness. A request for more than is left gets none, and is EDQUOT.
 	RandomBytes uint64
-	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a deadline, counted
-	// for each thread. When the budget is used up, the wait is cut short and the guest ends with outcome [Exhausted] and [BudgetSleep].
+	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a
+	// deadline, counted for each thread. When the budget is used up, the wait is cut short and the
+	// guest ends with outcome [Exhausted] and [BudgetSleep].
 	Sleep time.Duration
 }
 
-// WithSharedLimits sets budgets that all guests of the Host use up together, whatever their own allow. WallTime begins when the
-// Host is built. What a guest gives back (memory, descriptors, threads, files that it removed) others may take.
+// WithSharedLimits sets budgets that all guests of the Host share, in addition to their own.
+// WallTime begins when the Host is built. Memory, descriptors, threads and disk space that a guest
+// frees are available to others.
+//
+// Plan about twice Memory for the process: Go's collector, compiled code, stacks and buffers come
+// on top of linear memory.
 func WithSharedLimits(l Limits) HostOption {
 	return hostOption("WithSharedLimits", func(c *config) error {
 		if err := l.check(); err != nil {
@@ -66,33 +76,35 @@ func WithSharedLimits(l Limits) HostOption {
 	})
 }
 
-// WithMaxHostCalls bounds the calls that a guest makes of functions of preview1, of thread-spawn and of [WithFunctions], proc_exit included. n calls
-// are made; the next one ends the guest, with a Result that says [Exhausted] and [BudgetHostCalls]. 0 is no limit.
+// WithMaxHostCalls bounds a guest's calls of functions of preview1, of thread-spawn and of
+// [WithFunctions], proc_exit included. The guest can make n calls. The next one ends it with
+// outcome [Exhausted] and budget [BudgetHostCalls]. 0 is no limit.
 func WithMaxHostCalls(n uint64) GuestOption {
 	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
 }
 
-// WithDiskLimit bounds what a guest's files grow by together, in bytes, over all its mounts. What fits is written; more is
-// EDQUOT. 0 is no limit. See [quotafs] for what is counted.
+// WithDiskLimit bounds the bytes by which a guest's files may grow together, over all its mounts. A
+// write that exceeds it writes what fits; the next one returns EDQUOT. 0 is no limit. Package
+// quotafs says what counts.
 func WithDiskLimit(bytes uint64) GuestOption {
 	return guestOption("WithDiskLimit", func(c *config) error { c.control.limits.DiskBytes = bytes; return nil })
 }
 
-// WithMaxInodes bounds the files, directories and links that a guest makes, over all its mounts. One more is
-// EDQUOT. 0 is no limit.
+// WithMaxInodes bounds the files, directories and links that a guest makes, over all its mounts.
+// One more is EDQUOT. 0 is no limit.
 func WithMaxInodes(n uint64) GuestOption {
 	return guestOption("WithMaxInodes", func(c *config) error { c.control.limits.Inodes = n; return nil })
 }
 
-// WithMaxRandom bounds the random bytes that a guest gets, from random_get and from devices. A request for more
-// than is left gets none, and is EDQUOT. 0 is no limit.
+// WithMaxRandom bounds the random bytes that a guest gets, from random_get and from devices. A
+// request for more than is left gets none, and is EDQUOT. 0 is no limit.
 func WithMaxRandom(bytes uint64) GuestOption {
 	return guestOption("WithMaxRandom", func(c *config) error { c.control.limits.RandomBytes = bytes; return nil })
 }
 
-// WithMaxSleep bounds the time on the Host's clock that a guest's threads wait for a time, or for something with a deadline, each
-// thread by itself counted. The guest ends when it has waited for d, with a Result that says [Exhausted] and
-// [BudgetSleep]. 0 is no limit.
+// WithMaxSleep bounds the time on the Host's clock that a guest's threads sleep, or wait for
+// something with a deadline, added up over all threads. When they have waited for d, the guest ends
+// with outcome [Exhausted] and budget [BudgetSleep]. 0 is no limit.
 func WithMaxSleep(d time.Duration) GuestOption {
 	return guestOption("WithMaxSleep", func(c *config) error {
 		if d < 0 {
@@ -161,8 +173,8 @@ func countedCalls(g *Guest, _ int, _ *function, next callFunc) callFunc {
 	}
 }
 
-// charge takes memory from the Host's budget up to size bytes in all for this guest, and reports whether there was enough. One
-// thread of a guest grows its memory at a time.
+// charge takes memory from the Host's budget up to size bytes in all for this guest, and reports
+// whether there was enough. One thread of a guest grows its memory at a time.
 func (g *Guest) charge(size uint64) bool {
 	if size <= g.charged {
 		return true
@@ -179,7 +191,8 @@ func (g *Guest) charge(size uint64) bool {
 	return true
 }
 
-// takeMemory takes n from the Host's budget of memory, and before it fails what closed guests have left for others.
+// takeMemory takes n from the Host's budget of memory, and before it fails what closed guests have
+// left for others.
 func (h *Host) takeMemory(n int64) bool {
 	if h.budgets.memory.takeAll(n) {
 		return true
@@ -221,8 +234,8 @@ func (a *allowance) Take() bool { return a.takeAll(1) }
 // Give implements [vfs.Pool] and [sched.Pool].
 func (a *allowance) Give() { a.giveBack(1) }
 
-// limited puts the budgets of randomness before a source. The guest's own is asked first: one that has used its own up
-// takes nothing of the Host's, not even for a moment.
+// limited puts the budgets of randomness before a source. The guest's own is asked first: one that
+// has used its own up takes nothing of the Host's, not even for a moment.
 func (g *Guest) limited(src random.Source) random.Source {
 	if a := g.host.budgets.random; a != nil {
 		src = sharedRandom{src, a}
@@ -233,11 +246,12 @@ func (g *Guest) limited(src random.Source) random.Source {
 	return src
 }
 
-// randomPiece is how many bytes are drawn before a guest that has ended is looked for: a millisecond's work.
+// randomPiece is how many bytes are drawn before a guest that has ended is looked for: a
+// millisecond's work.
 const randomPiece = 1 << 20
 
-// endlessRandom is a source of the Host's that never runs out, in pieces, between which the guest's end is seen: a guest with
-// 4 GiB of memory can ask for as much at once, which takes seconds.
+// endlessRandom is a source of the Host's that never runs out, in pieces, between which the guest's
+// end is seen: a guest with 4 GiB of memory can ask for as much at once, which takes seconds.
 type endlessRandom struct {
 	src   random.Source
 	guest *Guest
@@ -272,7 +286,8 @@ func (s sharedRandom) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// shareDisk begins what the guest's own file systems take of the Host's budget of disk. What they took before is given back.
+// shareDisk begins what the guest's own file systems take of the Host's budget of disk. What they
+// took before is given back.
 func (g *Guest) shareDisk() {
 	if g.sharedDisk != nil {
 		g.sharedDisk.Return()
@@ -282,7 +297,8 @@ func (g *Guest) shareDisk() {
 	}
 }
 
-// onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the default world.
+// onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the
+// default world.
 func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 	if _, device := fsys.(*devfs.FS); device || m != nil && m.forked {
 		return fsys
@@ -298,7 +314,8 @@ func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
 	return fsys
 }
 
-// onSharedBudget counts what a file system that several guests have mounted holds in one place, whoever wrote it.
+// onSharedBudget counts what a file system that several guests have mounted holds in one place,
+// whoever wrote it.
 func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
 	wrap := func() vfs.FS { return quotafs.New(fsys, quotafs.Limits{}, quotafs.WithQuota(h.budgets.disk)) }
 	if m.fsys == nil || !reflect.ValueOf(fsys).Comparable() {

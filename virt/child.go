@@ -24,16 +24,18 @@ type ChildConfig struct {
 	Args []string
 	// Env is the environment, "K=V" each.
 	Env []string
-	// Descriptors are the child's first descriptors, by their numbers there, each with the number of one of the parent's, which it
-	// shares. Numbers of 0, 1 and 2 that are missing are empty streams. The preopened directories have the numbers that are
-	// free, in their order.
+	// Descriptors are the child's first descriptors, by their numbers there, each with the number
+	// of one of the parent's, which it shares. Numbers of 0, 1 and 2 that are missing are empty
+	// streams. The preopened directories have the numbers that are free, in their order.
 	Descriptors map[uint32]uint32
-	// MaxChildren is how many children the parent may have that have not ended or been waited for. MaxDepth is how many guests,
-	// from the first one that was started by host code, may stand above the child.
+	// MaxChildren is how many children the parent may have that have not ended or been waited for.
+	// MaxDepth is how many guests, from the first one that was started by host code, may stand
+	// above the child.
 	MaxChildren, MaxDepth int
 }
 
-// Child is a guest that another one started. It is readable, as a [poll.Pollable], when it has ended.
+// Child is a guest that another guest started. As a [poll.Pollable] it is readable when the child
+// has ended.
 type Child struct {
 	poll.Queue
 	guest *Guest
@@ -87,7 +89,8 @@ type family struct {
 	children []*Child // in the order in which they were started
 }
 
-// Children returns the guests that g has started and not forgotten, in the order in which they were started.
+// Children returns the guests that g has started and not forgotten, in the order in which they were
+// started.
 func (g *Guest) Children() []*Child {
 	g.family.mu.Lock()
 	defer g.family.mu.Unlock()
@@ -106,15 +109,17 @@ func (g *Guest) Forget(c *Child) {
 	}
 }
 
-// StartChild starts a command as a guest beside g, and returns while it runs. The child sees the mounts of g, and has the options
-// of g but for arguments, environment, standard streams, preopened streams, libraries and recordings. It ends when g ends; [Guest.Close] of g waits for
-// it. The Host closes it. It is for host functions, which a guest calls to start others: see package spawn.
+// StartChild starts a command as a guest beside g, and returns while it runs. The child sees the
+// mounts of g, and has the options of g but for arguments, environment, standard streams, preopened
+// streams, libraries and recordings. It ends when g ends; [Guest.Close] of g waits for it. The Host
+// closes it. It is for host functions, which a guest calls to start others: see package spawn.
 //
-// What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep, processor time, descriptors and threads.
-// Wall time is what g has left.
+// What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep,
+// processor time, descriptors and threads. Wall time is what g has left.
 //
-// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no place (WithMaxGuests); ENFILE if
-// g's limit has no descriptors left; EBADF for a descriptor that g does not have; ENOEXEC for a module that is no command; those of making a guest.
+// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no
+// place (WithMaxGuests); ENFILE if g's limit has no descriptors left; EBADF for a descriptor that g
+// does not have; ENOEXEC for a module that is no command; those of making a guest.
 func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 	switch {
 	case m.host.first() != g.host.first():
@@ -149,7 +154,8 @@ func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 		ctx := g.group.Context()
 		defer child.watch(ctx)()
 		child.runChild(main, c)
-		// Nobody is left who could be told of an error of closing; output that was lost was the parent's.
+		// Nobody is left who could be told of an error of closing; output that was lost was the
+		// parent's.
 		_ = child.close(context.Background())
 	}()
 	return c, nil
@@ -208,8 +214,8 @@ func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
 	return child, nil
 }
 
-// runChild runs a child to its end, on a main thread that was made for it. All that others can see of it happens while that has the
-// turn.
+// runChild runs a child to its end, on a main thread that was made for it. All that others can see
+// of it happens while that has the turn.
 func (g *Guest) runChild(main *sched.Thread, c *Child) {
 	g.uses.enter()
 	defer g.uses.leave()
@@ -237,7 +243,8 @@ func (g *Guest) runChild(main *sched.Thread, c *Child) {
 		}
 		g.main.settleFuel()
 		g.decide(&Result{Outcome: Exited})
-		// Now, and not when the thread has ended: others wait for its pipes and its end, and would seem to do so for ever.
+		// Now, and not when the thread has ended: others wait for its pipes and its end, and would
+		// seem to do so for ever.
 		_ = contained(func() error { g.leaveInTurn(g.base); return nil })
 		c.end()
 	})
@@ -285,8 +292,8 @@ type program struct {
 	module *Module
 }
 
-// Program compiles a module for a child of g. The Host keeps the 16 that were asked for last, and closes them with itself. Errors: those of
-// [Host.Compile].
+// Program compiles a module for a child of g. The Host keeps the 16 that were asked for last, and
+// closes them with itself. Errors: those of [Host.Compile].
 func (g *Guest) Program(ctx context.Context, wasm []byte) (*Module, error) {
 	p := &g.host.programs
 	sum := sha256.Sum256(wasm)
@@ -333,8 +340,9 @@ func (p *programs) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Block waits until p is ready in a direction of want, the deadline of w, or the guest's end, and gives others the turn meanwhile. The
-// guest's memory may have moved then: ask for [HostCall.View] again. Errors: those of [poll.Block].
+// Block waits until p is ready in a direction of want, until the deadline of w, or until the
+// guest's end. Other threads run meanwhile. The guest's memory may have moved afterwards: call
+// [HostCall.View] again. Errors: those of [poll.Block].
 func (c *HostCall) Block(p poll.Pollable, want poll.Events, w poll.Wait) (poll.State, error) {
 	return poll.Block(c.t.files.Task, p, want, w)
 }

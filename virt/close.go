@@ -14,16 +14,18 @@ import (
 	"github.com/wasivirt/wasivirt/internal/goroutine"
 )
 
-// ErrInside is the error of a Close that is called from inside what it closes: by a [Handler], a [HostFunction], a Tracer, a
-// Writer or other code of the embedder's while a guest uses it. It would wait for itself. [Guest.Stop] does not wait.
+// ErrInside is the error of a Close that a guest's own call makes: by a Handler, a HostFunction, a
+// Tracer, a Writer or other code of the embedder that runs for the guest. Such a Close would wait
+// for itself. [Guest.Stop] does not wait.
 var ErrInside = errors.New("Close was called from inside a call of the guest, for which it would wait: use Guest.Stop, and Close from elsewhere")
 
-// StuckError is the error of a Close or Run that gave up waiting for code of the embedder's, which nothing can interrupt. What
-// was to be done is done in the background as soon as that code returns.
+// StuckError means that a Close or Run stopped waiting for code of the embedder that nothing can
+// interrupt. The rest of the work is done in the background when that code returns.
 type StuckError struct {
 	// Doing is what was waited for, as in `close guest "tool"`.
 	Doing string
-	// Goroutines are those that still run for the guest, each as "goroutine 12 [chan receive] in main.(*slow).Read".
+	// Goroutines are those that still run for the guest, each as "goroutine 12 [chan receive] in
+	// main.(*slow).Read".
 	Goroutines []string
 	// Stacks are the stack traces of the goroutines.
 	Stacks []string
@@ -52,7 +54,8 @@ func stuck(doing string, cause error, guests ...*Guest) *StuckError {
 	return e
 }
 
-// closeGrace is how long a Close waits for its end after its context's: what nothing keeps from ending ends well within it.
+// closeGrace is how long a Close waits for its end after its context's: what nothing keeps from
+// ending ends well within it.
 const closeGrace = 50 * time.Millisecond
 
 // waited waits for done no longer than closeGrace, and reports whether it was closed.
@@ -84,9 +87,10 @@ func (g *Guest) inside(ctx context.Context) bool {
 	return g.runs() && goroutine.Inside(func(owner uintptr) bool { return owner == uintptr(g.owner()) })
 }
 
-// Lingering lists the goroutines that run for the guest at this moment, each as "goroutine 12 [chan receive] in
-// main.(*slow).Read", where In names the embedder's code that the goroutine is in. After Close those are left that nothing can
-// interrupt: in the Read of a reader, or a Write. It stops all goroutines of the program for a moment.
+// Lingering lists the goroutines that run for the guest at this moment, each as "goroutine 12 [chan
+// receive] in main.(*slow).Read". The name after "in" is the embedder's function. After Close only
+// goroutines remain that nothing can interrupt, in a Read or a Write of the embedder. It stops all
+// goroutines of the program for a moment.
 func (g *Guest) Lingering() (names []string) {
 	for _, i := range goroutine.Of(g.owner()) {
 		names = append(names, i.String())
@@ -94,8 +98,8 @@ func (g *Guest) Lingering() (names []string) {
 	return names
 }
 
-// Lingering lists the goroutines that are still in a Read or Write of the embedder's, for guests of the Host that have been
-// closed. See [Guest.Lingering].
+// Lingering lists the goroutines that are still in a Read or Write of the embedder's, for guests of
+// the Host that have been closed. See [Guest.Lingering].
 func (h *Host) Lingering() (names []string) {
 	h.mu.Lock()
 	guests := slices.Collect(maps.Keys(h.lingering))
@@ -107,7 +111,8 @@ func (h *Host) Lingering() (names []string) {
 	return names
 }
 
-// linger keeps a guest in mind of which goroutines are still in code of the embedder's, and forgets those that have none any more.
+// linger keeps a guest in mind of which goroutines are still in code of the embedder's, and forgets
+// those that have none any more.
 func (h *Host) linger(g *Guest) {
 	reads := busy(g.streams[0]) || g.writing()
 	h.mu.Lock()
@@ -126,9 +131,10 @@ func (h *Host) linger(g *Guest) {
 	h.lingering[g] = struct{}{}
 }
 
-// Stop ends the guest, unless it has ended, with a Result that says [Canceled] and, as its Err, cause; nil stands for
-// [context.Canceled]. It does not wait: the guest's threads leave at their next call, wait or check. It may be called at any
-// time and from anywhere, a Handler, HostFunction, Tracer or Writer of the guest included. Close is still due.
+// Stop ends the guest, unless it has ended, with a Result that says [Canceled] and, as its Err,
+// cause; nil stands for [context.Canceled]. It does not wait: the guest's threads leave at their
+// next call, wait or check. It may be called at any time and from anywhere, a Handler,
+// HostFunction, Tracer or Writer of the guest included. Close is still due.
 func (g *Guest) Stop(cause error) {
 	if cause == nil {
 		cause = context.Canceled
@@ -136,16 +142,17 @@ func (g *Guest) Stop(cause error) {
 	g.decide(&Result{Outcome: Canceled, Err: cause})
 }
 
-// Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors and gives its
-// memory back, which another guest may have next. What host code got of it by [Guest.Instance] must not be used any more.
-// When Close returns, the guest's output has been written and none of its goroutines writes any more. The output of
-// a guest that did not end by itself gets a tenth of a second; what a writer has not taken by then is lost.
+// Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors
+// and frees its memory. Do not use objects of [Guest.Instance] afterwards: another guest may get
+// the memory. When Close returns, the guest's output has been written and none of its goroutines
+// writes any more. If the guest did not end by itself, its writers have 100 ms to take its output;
+// the rest is lost.
 //
-// Every Close waits, whoever called it first. One after the end does nothing. Where ctx ends first, Close returns a
-// [*StuckError] that says what still runs, and the rest is done in the background.
+// Every Close waits, also a second one. A Close after the end does nothing. If ctx ends first,
+// Close returns a [*StuckError] that says what still runs, and finishes in the background.
 //
-// Errors: [ErrInside] where the caller runs for the guest; nothing is done then. [*OutputError] where output was lost.
-// Those of closing descriptors.
+// Errors: [ErrInside] if the caller runs for the guest; Close then does nothing. [*OutputError] if
+// output was lost. Errors of closing descriptors.
 func (g *Guest) Close(ctx context.Context) error {
 	if g.inside(ctx) {
 		return fmt.Errorf("close guest %q: %w", g.title, ErrInside)
@@ -206,13 +213,15 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	return err
 }
 
-// Close ends all guests of the Host, waits until nothing of them runs and no module is being compiled, and frees what
-// the Host made. A runtime that the embedder gave stays open. Siblings are closed first.
+// Close ends all guests of the Host, waits until nothing of them runs and no module is being
+// compiled, and frees what the Host made. A runtime that the embedder gave stays open. Siblings are
+// closed first.
 //
-// Every Close waits, whoever called it first. One after the end does nothing. Where ctx ends first, Close returns a
-// [*StuckError] that says what still runs, and the rest is done in the background.
+// Every Close waits, also a second one. A Close after the end does nothing. If ctx ends first,
+// Close returns a [*StuckError] that says what still runs, and finishes in the background.
 //
-// Errors: [ErrInside] where the caller runs for one of the guests; nothing is done then. Those of closing the guests.
+// Errors: [ErrInside] if the caller runs for one of the guests; Close then does nothing. Errors of
+// closing the guests.
 func (h *Host) Close(ctx context.Context) error {
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && (t.guest.host == h || t.guest.host.elder == h) || h.inside() {
 		return fmt.Errorf("close the Host: %w", ErrInside)
@@ -233,7 +242,8 @@ func (h *Host) inside() bool {
 	return len(guests) > 0 && goroutine.Inside(func(owner uintptr) bool { return guests[owner] })
 }
 
-// alive are the guests that have not been closed, those of siblings included, in the order in which they were made.
+// alive are the guests that have not been closed, those of siblings included, in the order in which
+// they were made.
 func (h *Host) alive() (guests []*Guest) {
 	h.mu.Lock()
 	for g := range h.guests {

@@ -14,8 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// compilation is a module's code, which all Modules of the same bytes and options share. The goroutine that makes it belongs to the
-// Host that shares it, see Host.first.
+// compilation is a module's code, which all Modules of the same bytes and options share. The
+// goroutine that makes it belongs to the Host that shares it, see Host.first.
 type compilation struct {
 	compiled wazero.CompiledModule
 	memory   wazero.CompiledModule // of the shared memory that it imports, else nil
@@ -48,10 +48,11 @@ type compilationKey struct {
 
 // Compile checks a module and compiles it for this Host.
 //
-// The same bytes are compiled once, however many ask, as long as one of the Modules is open. Compile returns when ctx
-// ends, with its cause. wazero's compiler cannot be interrupted: it goes on in the background until it is done, for which
-// [Host.Close] waits. [inspect.Limits] bound how long that can be. [WithCompilationProcess] compiles in a process of its
-// own, which ends with ctx.
+// The same bytes are compiled once while one of their Modules is open, also if several goroutines
+// ask at once. If ctx ends, Compile returns its cause at once, but wazero's compiler cannot be
+// interrupted: it goes on in the background, and [Host.Close] waits for it. [inspect.Limits] bound
+// how long that can take. Package virt/compile compiles in a process of its own, which ends with
+// ctx.
 //
 // Errors:
 //   - [*inspect.Error]: the bytes are no module, exceed a limit, or the engine refuses them;
@@ -62,8 +63,8 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 	return h.CompileLinked(ctx, wasm)
 }
 
-// CompileLinked is [Host.Compile] for a module that imports from libraries of these names, which [WithLibrary] gives to each guest that is
-// made of it.
+// CompileLinked is [Host.Compile] for a module that imports from libraries with these names. Each
+// guest of the module needs a [WithLibrary] for each of them.
 func (h *Host) CompileLinked(ctx context.Context, wasm []byte, libraries ...string) (*Module, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
@@ -106,7 +107,8 @@ func (h *Host) CompileLinked(ctx context.Context, wasm []byte, libraries ...stri
 	return m, nil
 }
 
-// compilation returns the one for a key, which begins unless there is one. The caller holds a reference.
+// compilation returns the one for a key, which begins unless there is one. The caller holds a
+// reference.
 func (h *Host) compilation(key compilationKey, compile func(*compilation) error) (*compilation, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -196,8 +198,8 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 	return nil
 }
 
-// engineCompile has the engine compile a module. A panic of the engine, which a module may have been made for, is an
-// error like others.
+// engineCompile has the engine compile a module. A panic of the engine, which a module may have
+// been made for, is an error like others.
 func engineCompile(ctx context.Context, r wazero.Runtime, wasm []byte) (_ wazero.CompiledModule, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -11,16 +11,19 @@ import (
 // BudgetCPUTime is the budget of computing time. Its end ends the guest.
 const BudgetCPUTime Budget = "processor time"
 
-// WithMaxCPUTime bounds the time that a guest's threads compute, all of them added up. The guest ends when it has computed for d,
-// with a Result that says [Exhausted] and [BudgetCPUTime]. 0 is no limit.
+// WithMaxCPUTime bounds the time that a guest's threads compute, all of them added up. The guest
+// ends when it has computed for d, with a Result that says [Exhausted] and [BudgetCPUTime]. 0 is no
+// limit.
 //
-// Counted is the time that a thread runs guest code or is in a call of the Host, Handlers of the embedder's included. Not
-// counted is the time in which it waits: for a time, a stream, another thread, or its turn. On Linux what the machine gave
-// to other programs is left out as well, as far as the thread has stayed on one thread of the machine; elsewhere it is counted.
+// The time in guest code and in calls of the Host counts, Handlers of the embedder included.
+// Waiting does not count: for a time, a stream, another thread or a turn. On Linux, time that the
+// machine gave to other programs does not count either, if the thread stayed on one thread of the
+// machine; elsewhere it counts.
 //
-// The Host looks at the budget at the checks in guest code, which are at most some hundred microseconds of computing apart, and
-// at the end of calls. A guest may so compute longer than d by that much for each of its threads, or by one call. How far a guest
-// comes differs from run to run: [WithFuel] is the limit that repeats. A Host [WithoutPreemption] has no checks in guest code.
+// The Host checks the budget in guest code, at most some hundred microseconds of computing apart,
+// and at the end of calls. A guest may exceed d by that much for each thread, or by one call. How
+// far a guest comes differs from run to run; [WithFuel] is the limit that repeats. A Host
+// [WithoutPreemption] does not check in guest code.
 func WithMaxCPUTime(d time.Duration) GuestOption {
 	return guestOption("WithMaxCPUTime", func(c *config) error {
 		if d < 0 {
@@ -31,7 +34,8 @@ func WithMaxCPUTime(d time.Duration) GuestOption {
 	})
 }
 
-// meterGrain is how much real time passes at least between two readings of the thread's clock, which take a system call.
+// meterGrain is how much real time passes at least between two readings of the thread's clock,
+// which take a system call.
 const meterGrain = 100 * time.Microsecond
 
 // meter counts the computing time of one thread. Only the thread itself uses it.
@@ -45,7 +49,8 @@ func (g *Guest) metered() bool {
 	return g.budgets.cpu != nil || g.host.budgets.cpu != nil
 }
 
-// compute begins to count, until the returned function is called. A thread that computes already goes on.
+// compute begins to count, until the returned function is called. A thread that computes already
+// goes on.
 func (t *thread) compute() (stop func()) {
 	m := t.meter
 	if m == nil || m.running {
@@ -69,7 +74,8 @@ func (t *thread) pause() (resume func()) {
 	return func() { m.mark, m.running = cputime.Now(), true }
 }
 
-// count takes what the thread has computed since the last time from the budgets, if that may be grain or more.
+// count takes what the thread has computed since the last time from the budgets, if that may be
+// grain or more.
 func (t *thread) count(grain time.Duration) {
 	m := t.meter
 	if m == nil || !m.running || m.mark.Real() < grain {

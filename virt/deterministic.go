@@ -13,34 +13,39 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/stdio"
 )
 
-// Deterministic makes what guests do depend on nothing but their modules, the world they are given and seed: the
-// same output, the same files, the same [Result.Hash], run after run, in the compiler and the interpreter, on every
-// machine, however busy it is. It fixes
+// Deterministic makes runs repeat: guests depend only on their modules, the world that they are
+// given, and seed. Output, files and Result.Hash are the same in every run, in the compiler and the
+// interpreter, on every machine and under any load. It fixes
 //
-//   - time: a virtual clock from 2000-01-01T00:00:00Z that jumps when everything sleeps, and moves on by a nanosecond
-//     an instruction, a slice of instructions at a time;
+//   - time: a virtual clock from 2000-01-01T00:00:00Z that jumps when everything sleeps, and moves
+//     on by a nanosecond an instruction, a slice of instructions at a time;
 //   - randomness: see [WithSeed];
-//   - threads: one runs at a time, in all guests of the Host; who is next at each WASI call, wait, notify, spawn and
-//     end, and after each slice of instructions, is drawn from seed (see [sched.Seeded]), and a deadlock is found;
-//   - what follows from these: thread ids, inode numbers, the order of directories, readiness and ports;
-//   - standard output: writers are called directly, so that how fast they are has no effect. One that waits makes the
-//     whole Host wait, for longer than [WithTimeout] says.
+//   - threads: one runs at a time, in all guests of the Host; who is next at each WASI call, wait,
+//     notify, spawn and end, and after each slice of instructions, is drawn from seed (see
+//     [sched.Seeded]), and a deadlock is found;
+//   - what follows from these: thread ids, inode numbers, the order of directories, readiness and
+//     ports;
+//   - standard output: writers are called directly, so that their speed has no effect. A writer
+//     that waits makes the whole Host wait, even beyond WithTimeout.
 //
-// Options given beside it win, where they keep the promise: [WithClock] with a clock that is not real, [WithSeed],
-// [WithScheduler] with one that takes turns. A real clock, the system's randomness, threads in parallel, a socket of the
-// machine and a directory of the machine are errors of [Builder.Build], or of [Host.Instantiate] where a guest
-// brings them; [WithMachineAccess] lets the last two in.
+// Options beside it win if they keep the promise: [WithClock] with a clock that is not real,
+// [WithSeed], [WithScheduler] with a scheduler that takes turns. A real clock, the system's
+// randomness, parallel threads, and sockets or directories of the machine are errors of
+// [Builder.Build], or of [Host.Instantiate] if a guest's options bring them. [WithMachineAccess]
+// allows sockets and directories of the machine.
 //
-// Outside the promise, and for the embedder to know, are:
+// The promise does not cover:
 //
 //   - the bits of NaNs that arithmetic makes, which WebAssembly leaves to the engine;
 //   - recursion deeper than an engine allows, which [WithMaxCallDepth] bounds alike;
-//   - what the embedder's own functions, readers, file systems and clocks do, and what its goroutines do to
-//     a guest that runs;
-//   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader or strings.Reader;
+//   - what the embedder's own functions, readers, file systems and clocks do, and what its
+//     goroutines do to a guest that runs;
+//   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader
+//     or strings.Reader;
 //   - real directories and sockets, where they are let in;
 //   - limits in the machine's time: [WithTimeout], [WithMaxCPUTime] and contexts;
-//   - guests that are started from several goroutines at a time: [Host.RunAll] begins them together.
+//   - guests that are started from several goroutines at a time: [Host.RunAll] begins them
+//     together.
 func Deterministic(seed uint64, opts ...DeterministicOption) HostOption {
 	d := &deterministic{seed: seed}
 	for _, o := range opts {
@@ -61,10 +66,11 @@ type deterministic struct {
 	model    MemoryModel
 }
 
-// WithLateTimers makes time an adversary: at switch points, as the seed decides, the clock moves on to the next deadline while
-// threads could run, as if the machine had stopped them for so long. So a sleep in the place of synchronization fails in
-// some seeds, and timeouts race with what they watch. Deadlines more than a second ahead are left alone: a watchdog of a
-// minute does not fire. In one seed of four all timers are punctual.
+// WithLateTimers moves the clock to the next deadline at some switch points, drawn from the seed,
+// although threads could run: as if the machine had stopped these threads. A program that sleeps
+// instead of synchronizing then fails in some seeds. Deadlines more than a second ahead are left
+// alone, so that a watchdog of a minute does not fire. In one of four seeds all timers are
+// punctual.
 func WithLateTimers() DeterministicOption { return func(d *deterministic) { d.late = true } }
 
 // lateness moves the clock at switch points. As threads take turns it needs no lock.
@@ -73,8 +79,9 @@ type lateness struct {
 	rate float64
 }
 
-// chance is a number from 0 to below 1 that depends on all that is given. What happens at a thread's n-th switch point, by
-// such a number, is the same whatever other threads have done before.
+// chance is a number from 0 to below 1 that depends on all that is given. What happens at a
+// thread's n-th switch point, by such a number, is the same whatever other threads have done
+// before.
 func chance(of ...uint64) float64 {
 	h := uint64(0x9e37_79b9_7f4a_7c15)
 	for _, v := range of {
@@ -111,22 +118,24 @@ func (l *lateness) at(k clock.Clock, thread uint32, point uint64) {
 	}
 }
 
-// WithStrategy says how the next thread is chosen. The default is [sched.Uniform].
+// WithStrategy sets how the next thread is chosen. Default: [sched.Uniform].
 func WithStrategy(s sched.Strategy) DeterministicOption {
 	return func(d *deterministic) { d.strategy = s }
 }
 
-// WithMachineAccess lets directories and sockets of the machine into a deterministic Host. What they answer, and when, is
-// not repeated.
+// WithMachineAccess allows directories and sockets of the machine in a deterministic Host. Their
+// answers, and the moments of these, do not repeat.
 func WithMachineAccess() DeterministicOption { return func(d *deterministic) { d.machine = true } }
 
-// WithAccessSwitches also switches threads between loads and stores of shared memory, if threads take turns. Without it no other
-// thread runs between the load and the store of a counter++. It makes such guests 10 to 100 times slower. Package explore uses it.
+// WithAccessSwitches also switches threads between loads and stores of shared memory, if threads
+// take turns. Without it no other thread runs between the load and the store of a counter++. It
+// makes such guests 10 to 100 times slower. Package explore uses it.
 func WithAccessSwitches() HostOption {
 	return hostOption("WithAccessSwitches", func(c *config) error { c.access = true; return nil })
 }
 
-// settle fills in what the options of a deterministic Host leave open, and reports what breaks the promise.
+// settle fills in what the options of a deterministic Host leave open, and reports what breaks the
+// promise.
 func (d *deterministic) settle(c *config) error {
 	if c.clock == nil {
 		c.clock = clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))

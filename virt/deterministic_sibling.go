@@ -6,13 +6,13 @@ import (
 	"fmt"
 )
 
-// Sibling returns a Host with a world of its own that shares the runtime of h and runs what h, or any sibling of it,
-// has compiled: where a module is run in many worlds, it is compiled once. opts describe the new world as
-// [NewBuilder]'s do. What concerns the code of modules is as in h: the engine, host modules, [WithMaxCallDepth],
-// [WithoutPreemption], [WithAccessSwitches], and whether instructions are counted, for [WithFuel] or because threads
-// take turns.
+// Sibling returns a Host with a world of its own that runs modules which h, or a sibling of h, has
+// compiled. Use it to run one module in many worlds, for example with other seeds. opts describe
+// the new world as in [NewBuilder]. Options that change the code of modules stay as in h: the
+// engine, host modules, [WithMaxCallDepth], [WithoutPreemption], [WithAccessSwitches], and whether
+// instructions are counted.
 //
-// A sibling costs some microseconds. Closing the first Host closes it.
+// A sibling costs some microseconds. Closing h closes it.
 func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	c, err := NewBuilder(opts...).config()
 	if err != nil {

@@ -7,13 +7,16 @@ import (
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 )
 
-// Do calls f with the guest to itself: until f returns, no other call of the guest's exports comes between those that f makes by
-// its HostCall. That is what a call with an allocation before it and the reading of a result after it needs. What f writes to the
-// guest's memory by [HostCall.View] is recorded. Each export that f calls counts as one [Guest.Call] with ctx.
+// Do calls f and keeps out other calls of the guest's exports until f returns. Use it for several
+// calls that belong together: allocate memory, call an export, read the result. What f writes to
+// the guest's memory by [HostCall.View] is recorded. Each export that f calls counts as one
+// [Guest.Call] with ctx.
 //
-// Called from a host function of the guest with the context of its call, Do runs f within that call.
+// Called from a host function of the guest with the context of its call, Do runs f within that
+// call.
 //
-// The error is f's. Errors of Do itself: [ErrBusy]; an [*ExitError] where the guest has ended or f panics.
+// The error is f's. Errors of Do itself: [ErrBusy]; an [*ExitError] where the guest has ended or f
+// panics.
 func (g *Guest) Do(ctx context.Context, f func(c *HostCall) error) (err error) {
 	if !g.uses.enter() {
 		return &ExitError{Result: g.Result()}

@@ -1,9 +1,9 @@
-// Package virt runs WebAssembly guests in a virtual world: a small operating system whose processes are WebAssembly modules that
-// call WASI preview1.
+// Package virt runs WebAssembly guests in a virtual world: a small operating system whose processes
+// are WebAssembly modules that call WASI preview1.
 //
-// A [Builder] collects options and builds a [Host]. The Host owns the world: file systems, clock, randomness, scheduler. A
-// [Guest] is a process in it: an instance of a [Module] with arguments, environment and descriptors. Its [Result] tells how it
-// ended.
+// A [Builder] collects options and builds a [Host]. The Host owns the world: file systems, clock,
+// randomness, scheduler. A [Guest] is a process in it: an instance of a [Module] with arguments,
+// environment and descriptors. Its [Result] tells how it ended.
 //
 //	result, err := virt.Run(ctx, wasm, virt.WithMount("/", files), virt.WithArgs("/a.txt"), virt.WithStdout(&out))
 //
@@ -14,8 +14,8 @@
 //	defer host.Close(ctx)
 //	result, err := host.Run(ctx, wasm, virt.WithArgs("/a.txt"), virt.WithStdout(&out))
 //
-// If err is not nil, the Host failed: a bad module, a mistake in an option, an error of the embedder's writer. A guest that fails is
-// never an error: look at the Result.
+// If err is not nil, the Host failed: a bad module, a mistake in an option, an error of the
+// embedder's writer. A guest that fails is never an error: look at the Result.
 //
 // Nothing of the machine is in the world unless an option puts it there. Defaults:
 //
@@ -24,16 +24,17 @@
 //   - each guest has a file system of its own in memory, with /dev and an empty /tmp;
 //   - the real clock, the system's randomness, no threads besides the first.
 //
-// An [Option] is a [HostOption] or a [GuestOption]. A GuestOption passed to [NewBuilder] applies to every guest; passed to
-// [Host.Run] or [Host.Instantiate] it applies to that guest only, and wins. A guest's mount replaces the Builder's mount at the same
-// path. A HostOption passed for one guest does not compile.
+// An [Option] is a [HostOption] or a [GuestOption]. A GuestOption passed to [NewBuilder] applies to
+// every guest; passed to [Host.Run] or [Host.Instantiate] it applies to that guest only, and wins.
+// A guest's mount replaces the Builder's mount at the same path. A HostOption passed for one guest
+// does not compile.
 //
 // # I want to …
 //
 //	run a command once                        [Run]
 //	run a module many times                   [Host.Compile], then [Host.RunModule]
 //	call exports                              [Host.Instantiate], then [Guest.Call]; with strings and structs: package virt/plugin
-//	run modules that nobody vouches for       [Untrusted], then single limits
+//	run untrusted modules                     [Untrusted], then single limits
 //	limit one guest; all guests together      [WithLimits] or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
 //	answer imports that are not WASI          [WithFunctions] (recorded); [WithModules] (wazero host modules)
 //	change or watch WASI calls                [WithMiddleware]
@@ -63,5 +64,6 @@
 //	[ErrNoExport], [ErrParams]        no such export; its parameters are others
 //	[ErrOtherHost]                    the module or guest belongs to another Host
 //
-// A Host and a Module may be used by any number of goroutines. A Guest runs one call of an export at a time.
+// A Host and a Module may be used by any number of goroutines. A Guest runs one call of an export
+// at a time.
 package virt

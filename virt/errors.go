@@ -14,11 +14,13 @@ import (
 
 // Errors of Hosts and guests. Match them with [errors.Is].
 var (
-	// ErrBusy means that another call of the guest's exports is under way. See [WithSerializedCalls].
+	// ErrBusy means that another call of the guest's exports is under way. See
+	// [WithSerializedCalls].
 	ErrBusy = errors.New("another call of this guest is under way: wait for it, or make the guest WithSerializedCalls")
 	// ErrClosed means that the Host or the guest has been closed. It is [sched.ErrClosed].
 	ErrClosed = sched.ErrClosed
-	// ErrNotCommand means that [Guest.Run] was called for a module without an exported function _start.
+	// ErrNotCommand means that [Guest.Run] was called for a module without an exported function
+	// _start.
 	ErrNotCommand = errors.New("the module exports no _start: it is a reactor; use Instantiate, and Call for its exports")
 	// ErrAlreadyRun means that [Guest.Run] was called a second time.
 	ErrAlreadyRun = errors.New("the guest has run: make another one of the module with Host.Instantiate")
@@ -36,7 +38,8 @@ type ImportError struct {
 	Missing []inspect.Import
 	// Denied are the imports that [WithAllowedImports] does not allow.
 	Denied []inspect.Import
-	// Foreign are the imports of another version of WASI, and of modules that are reserved for the Host.
+	// Foreign are the imports of another version of WASI, and of modules that are reserved for the
+	// Host.
 	Foreign []inspect.Import
 }
 
@@ -80,10 +83,10 @@ func importNames(imports []inspect.Import) []string {
 	return names
 }
 
-// BudgetError means that a budget is used up: it ended the guest, or kept a guest from being made.
+// BudgetError means that a budget is used up. It has ended a guest, or a guest could not be made.
 type BudgetError struct {
 	Budget Budget
-	// Reason says more where the guest could not be made; "" where the budget ended it.
+	// Reason says why the guest could not be made. It is "" if the budget ended the guest.
 	Reason string
 	// Err is the errno that goes with the refusal, or nil.
 	Err error

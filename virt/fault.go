@@ -14,24 +14,24 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Fault is something that goes wrong with calls: which, when, and what.
+// Fault makes calls go wrong: it says which calls, when, and how.
 type Fault struct {
 	// Calls are the functions, as in [WithMiddleware].
 	Calls string
 	// Path, where not "", is a pattern for the files that the call is about, as in [Allow].
 	Path string
 
-	// Nth, where not 0, says that it is the nth call which matches, counted from 1 over all threads of the guest.
+	// Nth, if not 0, selects the nth matching call, counted from 1 over all threads of the guest.
 	Nth uint64
 	// From, if not 0, selects the From-th matching call and all later ones.
 	From uint64
 	// Every, if not 0, selects each Every-th matching call.
 	Every uint64
-	// Probability, where not 0, is that of each call which matches, up to 1. It is drawn from the Host's seed and the number
-	// of the call, so that a run can be repeated.
+	// Probability, if not 0, selects each matching call with this probability, up to 1. The draw
+	// depends on the Host's seed and the number of the call, so that a run can be repeated.
 	Probability float64
 
-	// Errno, where not ESUCCESS, is answered, and the call is not made.
+	// Errno, if not ESUCCESS, is returned, and the call is not made.
 	Errno wasip1.Errno
 	// Short, where Shortens, is the most bytes that a read or write transfers.
 	Short    uint64
@@ -49,8 +49,8 @@ type Fault struct {
 //	fd_*:p=0.01:EINTR               one call in a hundred, drawn from the seed
 //	poll_oneoff:delay=10ms          all of them take longer
 //
-// WHEN is nth=N, from=N, every=N, p=PROBABILITY or nothing, which is always; WHAT is the name of an errno, short=BYTES, or
-// delay=DURATION.
+// WHEN is nth=N, from=N, every=N or p=PROBABILITY; without it every matching call fails. WHAT is
+// the name of an errno, short=BYTES, or delay=DURATION.
 func ParseFault(rule string) (Fault, error) {
 	calls, rest, more := strings.Cut(rule, ":")
 	f := Fault{Calls: calls}
@@ -213,7 +213,8 @@ func (f *function) transfers() bool {
 }
 
 // WithFaults makes calls go wrong. Faults act before policy and middleware see the call. Each Fault
-// keeps its own count of matching calls in a guest. Calls that an earlier Fault failed are not counted.
+// keeps its own count of matching calls in a guest. Calls that an earlier Fault failed are not
+// counted.
 func WithFaults(faults ...Fault) GuestOption {
 	return guestOption("WithFaults", func(c *config) error {
 		all := slices.Clone(c.control.faults)

@@ -8,13 +8,15 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// Fuel is handed out in slices: fuelSlice instructions, after which the thread looks at the Host, and where threads
-// share what is nearly used up less, so that not much of it lies with those that do not need it.
+// Fuel is handed out in slices: fuelSlice instructions, after which the thread looks at the Host,
+// and where threads share what is nearly used up less, so that not much of it lies with those that
+// do not need it.
 const (
 	fuelSlice    = 100_000
 	minFuelSlice = 1_000
-	// fuelPart is the most of a slice that the instance's cell holds: between two parts the thread looks at its context.
-	// An instruction that waits for memory takes a hundred times as long as others.
+	// fuelPart is the most of a slice that the instance's cell holds: between two parts the thread
+	// looks at its context. An instruction that waits for memory takes a hundred times as long as
+	// others.
 	fuelPart = 8_192
 )
 
@@ -34,8 +36,8 @@ func (t *thread) resetDepth() {
 	}
 }
 
-// refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that threads can share a
-// budget and take turns; what a slice was overdrawn by is owed from the next.
+// refuel is called by an instance whose fuel has run out. Fuel is handed out in slices, so that
+// threads can share a budget and take turns; what a slice was overdrawn by is owed from the next.
 func (t *thread) refuel() {
 	if t.fuel == nil {
 		// A start function runs before the instance is handed out.
@@ -52,8 +54,8 @@ func (t *thread) refuel() {
 		t.reserve = 0
 	}
 	if own, shared := t.fuelBudget(), t.guest.host.budgets.fuel; own != nil || shared != nil {
-		// Where threads take turns a slice ends at the same instruction with a limit as without, until the limit is
-		// reached: it decides who runs next and what time it is.
+		// Where threads take turns a slice ends at the same instruction with a limit as without,
+		// until the limit is reached: it decides who runs next and what time it is.
 		if own != nil && t.guest.usage.spawned.Load() > 0 && !t.guest.host.takesTurns() {
 			slice = min(slice, max(own.left.Load()/16, minFuelSlice))
 		}
@@ -74,9 +76,10 @@ func (t *thread) refuel() {
 	t.record.handed += uint64(slice)
 	t.setFuel(left + slice)
 	if v := t.guest.host.movable; v != nil {
-		// Where one thread runs at a time and time stands still meanwhile, computing has to take time:
-		// a loop that waits for another thread's deadline would never see it come. An instruction takes a nanosecond,
-		// also where the limit has less than a slice left: time does not depend on limits.
+		// Where one thread runs at a time and time stands still meanwhile, computing has to take
+		// time: a loop that waits for another thread's deadline would never see it come. An
+		// instruction takes a nanosecond, also where the limit has less than a slice left: time
+		// does not depend on limits.
 		v.Advance(fuelSlice)
 		t.tell(&Access{Op: AccessTick})
 	}
@@ -106,9 +109,9 @@ func leftOfBoth(a, b *allowance) int64 {
 	return left
 }
 
-// settleFuel gives back what a thread that stops running has left of its slice, or takes what it owes: straight code
-// pays, but is stopped at the next loop or recursion only. Who owes more than there is has used more than it may.
-// settleFuel reports whether that was so.
+// settleFuel gives back what a thread that stops running has left of its slice, or takes what it
+// owes: straight code pays, but is stopped at the next loop or recursion only. Who owes more than
+// there is has used more than it may. settleFuel reports whether that was so.
 func (t *thread) settleFuel() (exhausted bool) {
 	if t.fuel == nil {
 		return false
@@ -133,8 +136,9 @@ func (t *thread) settleFuel() (exhausted bool) {
 // overdrawn reports whether more was used than there was.
 func (a *allowance) overdrawn() bool { return a != nil && a.left.Load() < 0 }
 
-// AddFuel lets a guest made [WithFuel] run so many instructions more. It may be called at any time, also from a host
-// function that the guest called. A guest that has no such limit, or has ended, does not gain by it.
+// AddFuel adds instructions to the fuel of a guest that was made with [WithFuel]. It may be called
+// at any time, also from a host function. It has no effect on a guest without that limit, or after
+// the guest's end.
 func (g *Guest) AddFuel(instructions uint64) {
 	a := g.budgets.fuel
 	if a == nil {

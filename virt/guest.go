@@ -80,10 +80,12 @@ type Guest struct {
 	instance  instance
 }
 
-// Instantiate makes a guest of a module. It runs the start function and a reactor's _initialize. A command waits for [Guest.Run].
+// Instantiate makes a guest of a module. It runs the start function and a reactor's _initialize. A
+// command waits for [Guest.Run].
 //
-// The guest keeps the values of ctx but not its end, so a guest may outlive the request that made it. If ctx has ended before,
-// Instantiate fails. If ctx ends while the start function or _initialize runs, the guest ends.
+// The guest keeps the values of ctx but not its end, so a guest may outlive the request that made
+// it. If ctx has ended before, Instantiate fails. If ctx ends while the start function or
+// _initialize runs, the guest ends.
 func (h *Host) Instantiate(ctx context.Context, m *Module, opts ...GuestOption) (*Guest, error) {
 	if m.host.first() != h.first() {
 		return nil, fmt.Errorf("make a guest: the module: %w", ErrOtherHost)
@@ -209,11 +211,12 @@ func (g *Guest) instantiate(ctx context.Context) error {
 	return fmt.Errorf("instantiate the module: %w", err)
 }
 
-// Run calls _start, waits for all threads, and flushes standard output and error. A guest runs once. If ctx ends, the guest ends with
-// outcome [Canceled].
+// Run calls _start, waits for all threads, and flushes standard output and error. A guest runs
+// once. If ctx ends, the guest ends with outcome [Canceled].
 //
-// If threads take turns, Run closes the guest's descriptors before other guests continue, so that readers of its pipes see the end at the
-// same moment in every run. Otherwise [Guest.Close] closes them.
+// If threads take turns, Run closes the guest's descriptors before other guests continue, so that
+// readers of its pipes see the end at the same moment in every run. Otherwise [Guest.Close] closes
+// them.
 func (g *Guest) Run(ctx context.Context) (*Result, error) { return g.run(ctx, nil) }
 
 // run is Run on a main thread that was made before, if it is not nil. That is ended in any case.
@@ -242,17 +245,18 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 	return g.Result(), errors.Join(err, g.finishObserver(ctx))
 }
 
-// Call calls an exported function. Parameters and results are encoded as in wazero's [api.Function]. Before it returns it flushes standard
-// output and error. If ctx ends, the guest ends; if ctx has ended before, nothing runs.
+// Call calls an exported function. Parameters and results are encoded as in wazero's
+// [api.Function]. Before it returns it flushes standard output and error. If ctx ends, the guest
+// ends; if ctx has ended before, nothing runs.
 //
-// Errors: an [*ExitError] if proc_exit, a trap, the end of ctx or a budget ended the guest; an [*OutputError], beside the results, if a
-// writer failed; [ErrNoExport]; [ErrParams]; [ErrBusy].
+// Errors: an [*ExitError] if proc_exit, a trap, the end of ctx or a budget ended the guest; an
+// [*OutputError], beside the results, if a writer failed; [ErrNoExport]; [ErrParams]; [ErrBusy].
 func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
 	return g.call(ctx, nil, false, name, params)
 }
 
-// call calls an export, on a main thread that was made before if it is not nil. If it is the last call, its return is the
-// guest's end, before another thread gets the turn.
+// call calls an export, on a main thread that was made before if it is not nil. If it is the last
+// call, its return is the guest's end, before another thread gets the turn.
 func (g *Guest) call(ctx context.Context, main *sched.Thread, last bool, name string, params []uint64) (results []uint64, err error) {
 	defer func() {
 		if main != nil {
@@ -297,7 +301,8 @@ func (g *Guest) callNested(t *thread, name string, params []uint64) ([]uint64, e
 	return g.invokeExport(t, fn, name, params)
 }
 
-// callAlone calls an export on the main thread, while no other call of the guest's exports is under way. The caller watches ctx.
+// callAlone calls an export on the main thread, while no other call of the guest's exports is under
+// way. The caller watches ctx.
 func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, name string, params []uint64) (results []uint64, err error) {
 	defer func() {
 		if main != nil {
@@ -370,8 +375,9 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 	return results, err
 }
 
-// waitingFor runs the first thread of another guest, for which this thread waits, in whose call it happens: where threads take turns, it
-// has none meanwhile, and what the other computes is not this one's time.
+// waitingFor runs the first thread of another guest, for which this thread waits, in whose call it
+// happens: where threads take turns, it has none meanwhile, and what the other computes is not this
+// one's time.
 func (t *thread) waitingFor(g *Guest) func(func(*sched.Thread)) error {
 	return func(f func(*sched.Thread)) error {
 		other, err := g.group.Main() // holds time before this thread lets go of it
@@ -408,8 +414,8 @@ func (g *Guest) wrote(ctx context.Context) error {
 	return err
 }
 
-// watch makes the end of ctx the guest's end, until stop is called: a context that ends when the call it was given
-// for has returned is no reason.
+// watch makes the end of ctx the guest's end, until stop is called: a context that ends when the
+// call it was given for has returned is no reason.
 func (g *Guest) watch(ctx context.Context) (stop func()) {
 	var over atomic.Bool
 	cancel := context.AfterFunc(ctx, func() {
@@ -423,8 +429,8 @@ func (g *Guest) watch(ctx context.Context) (stop func()) {
 	}
 }
 
-// CallFormatted is [Guest.Call] with parameters and results as text, by the types of the function: numbers in
-// decimal, as Go's strconv reads and writes them.
+// CallFormatted is [Guest.Call] with parameters and results as text, by the types of the function:
+// numbers in decimal, as Go's strconv reads and writes them.
 func (g *Guest) CallFormatted(ctx context.Context, name string, params ...string) ([]string, error) {
 	fn := g.main.mod.ExportedFunction(name)
 	if fn == nil {
@@ -453,8 +459,9 @@ func (g *Guest) CallFormatted(ctx context.Context, name string, params ...string
 	return texts, nil
 }
 
-// enter waits for, or refuses, a second call of the guest's exports. A call from a host function that the guest itself
-// called is nested, and goes on, on the thread that called it: another thread's instance may be in use meanwhile.
+// enter waits for, or refuses, a second call of the guest's exports. A call from a host function
+// that the guest itself called is nested, and goes on, on the thread that called it: another
+// thread's instance may be in use meanwhile.
 func (g *Guest) enter(ctx context.Context) (nested *thread, err error) {
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g && t.mod != nil {
 		return t, nil
@@ -600,9 +607,10 @@ func (g *Guest) Name() string { return g.title }
 // Number returns the guest's number in its Host: 1 for the first one that was made.
 func (g *Guest) Number() uint64 { return g.usage.number }
 
-// Threads tells what each of the guest's threads does at this moment: the export that it runs, the call that it is in, what it waits for,
-// and since when on the Host's monotonic clock. It may be called at any time. From the first time on, the guest's threads note their
-// calls, at some 20 ns each; a call that is under way then is told only while it waits.
+// Threads tells what each of the guest's threads does at this moment: the export that it runs, the
+// call that it is in, what it waits for, and since when on the Host's monotonic clock. It may be
+// called at any time. From the first time on, the guest's threads note their calls, at some 20 ns
+// each; a call that is under way then is told only while it waits.
 func (g *Guest) Threads() []sched.Status {
 	g.noting.Store(true)
 	return g.group.Status()
@@ -611,14 +619,16 @@ func (g *Guest) Threads() []sched.Status {
 // Files returns the guest's descriptors. Host code may read and change them while the guest runs.
 func (g *Guest) Files() *vfs.Table { return g.files }
 
-// Namespace returns the guest's mounts. Host code may read, add and remove mounts while the guest runs.
+// Namespace returns the guest's mounts. Host code may read, add and remove mounts while the guest
+// runs.
 func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 
-// Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers that call its allocator. Other
-// exports are called with [Guest.Call], which knows what the guest may do. Calls of the instance's functions end with
-// their context, which is the guest's end, and with the guest. Close of the instance is [Guest.Stop]. After [Guest.Close] the
-// memory is empty. Functions of wazero that want an instance of its own making get it by Unwrap() api.Module; what is
-// called by way of that must have returned before the guest is closed.
+// Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers
+// that call its allocator. Call other exports with [Guest.Call], which applies the guest's budgets
+// and rules. Calls of the instance's functions end with their context, which ends the guest, and
+// with the guest. Close of the instance is [Guest.Stop]. After [Guest.Close] the memory is empty.
+// Functions of wazero that need wazero's own instance get it by Unwrap() api.Module. Calls by way
+// of that must have returned before the guest is closed.
 func (g *Guest) Instance() api.Module {
 	if g.instance.Module == nil {
 		return g.main.mod

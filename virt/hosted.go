@@ -22,24 +22,26 @@ type HostFunction struct {
 	Name string
 	// Params and Results are numbers: i32, i64, f32, f64.
 	Params, Results []api.ValueType
-	// Call is the function. It finds its parameters in stack, and leaves its results there. Both are encoded as in
-	// wazero's [api.GoModuleFunc].
+	// Call is the function. It finds its parameters in stack, and leaves its results there. Both
+	// are encoded as in wazero's [api.GoModuleFunc].
 	Call func(c *HostCall, stack []uint64)
-	// Errno says that the one result, an i32, is a [wasip1.Errno]. Then the guest gets the errno of a call that a fault, a policy or
-	// middleware refuses. If Errno is false, such a call traps; the errno is Trap.Err.
+	// Errno declares that the only result, an i32, is a [wasip1.Errno]. If a fault, a policy or
+	// middleware refuses a call, the guest gets the errno as result. If Errno is false, a refused
+	// call traps, and Trap.Err is the errno.
 	Errno bool
 }
 
-// WithFunctions has guests import functions of the embedder's from module, which [WithRecording] and [WithHash] see: each call
-// with its parameters, what it reads from and writes to the guest's memory, its results, and the exports of
-// the guest that it calls. package virt/replay answers in their place: it needs no such functions. Functions of [WithModules] are seen by
-// nobody.
+// WithFunctions provides functions of the embedder that guests import from module. Recordings hold
+// their calls: parameters, results, what they read from and write to the guest's memory, and the
+// exports of the guest that they call. A replay therefore does not need the functions. Functions of
+// [WithModules] are not recorded.
 //
-// Calls go through the layers that those of preview1 go through: traces, usage, [WithMaxHostCalls], faults, policies and middleware. They
-// know the function as "module.name". Its parameters are named "p0", "p1" and so on; see also [Call.Raw].
+// Calls go through the same layers as calls of preview1: traces, usage, [WithMaxHostCalls], faults,
+// policies and middleware. These name a function "module.name" and its parameters "p0", "p1" and so
+// on; see also [Call.Raw].
 //
-// What a function does to the guest it does by its [HostCall], until it returns. Where threads take turns, the turn goes
-// on after each call, as after the Host's own functions.
+// A function reaches the guest only by its [HostCall], and only until it returns. If threads take
+// turns, each call is a switch point.
 func WithFunctions(module string, functions ...HostFunction) HostOption {
 	return hostOption("WithFunctions", func(c *config) error {
 		if reserved(module) {
@@ -77,8 +79,8 @@ func reserved(module string) bool {
 	return module == reservedModule || strings.HasPrefix(module, reservedModule+".") || module == abi.ModuleName || module == abi.ThreadsModule
 }
 
-// HostCall is host code at work in a guest: a [HostFunction] that the guest called, or the function of [Guest.Do]. It is valid
-// until that function returns.
+// HostCall gives host code access to a guest: a [HostFunction] that the guest called, or the
+// function of [Guest.Do]. It is valid until that function returns.
 type HostCall struct {
 	t     *thread
 	alone *alone // not within a call of the guest's code
@@ -90,7 +92,8 @@ func (c *HostCall) Guest() *Guest { return c.t.guest }
 // Thread is the number of the guest's thread; 0 is the first.
 func (c *HostCall) Thread() uint32 { return c.t.id() }
 
-// Context is that of the export's call, which is done when the guest has to end, or that of [Guest.Do].
+// Context is that of the export's call, which is done when the guest has to end, or that of
+// [Guest.Do].
 func (c *HostCall) Context() context.Context {
 	if c.alone != nil {
 		return c.alone.ctx
@@ -107,7 +110,8 @@ func (c *HostCall) View() *memory.View {
 	return &c.t.view
 }
 
-// Call calls an export of the guest, its allocator for one, on the thread that made this call. See [Guest.Call].
+// Call calls an export of the guest, its allocator for one, on the thread that made this call. See
+// [Guest.Call].
 func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	if c.alone != nil {
 		c.alone.end(c.t)
@@ -116,8 +120,8 @@ func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	return c.t.guest.Call(c.t, name, params...)
 }
 
-// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as Trap.Err, err itself. Trap
-// does not return.
+// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as
+// Trap.Err, err itself. Trap does not return.
 func (c *HostCall) Trap(err error) { panic(hostTrap(err)) }
 
 // hostTrap is the trap of a Handler or HostFunction.
@@ -170,7 +174,8 @@ func (f *hostFunction) results(stack []uint64) (all []trace.Value) {
 	return all
 }
 
-// refusable is the layer that answers a function of the embedder's with the errno of the layers below.
+// refusable is the layer that answers a function of the embedder's with the errno of the layers
+// below.
 func refusable(_ *Guest, _ int, f *function, next callFunc) callFunc {
 	if f.hosted == nil {
 		return nil
@@ -283,8 +288,8 @@ func (s *threadCalls) hostedCall(t *thread, f *hostFunction, stack []uint64) {
 	}
 }
 
-// unrecorded are the imports of a module that nobody records: functions of the embedder's that are not by WithFunctions, and
-// whatever else it shares with other modules.
+// unrecorded are the imports of a module that nobody records: functions of the embedder's that are
+// not by WithFunctions, and whatever else it shares with other modules.
 func (g *Guest) unrecorded(info *wasmbin.Module) (names []string) {
 	for _, im := range info.Imports {
 		switch {

@@ -17,21 +17,26 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// A guest with libraries is several instances that one thread runs. All that a thread has (its place in the scheduler, deadline, budgets,
-// recording) is the guest's; an instance has its own memory, globals and descriptors.
+// A guest with libraries is several instances that one thread runs. All that a thread has (its
+// place in the scheduler, deadline, budgets, recording) is the guest's; an instance has its own
+// memory, globals and descriptors.
 
-// WithLibrary links the guest to a library: what the guest's module or another of its libraries imports from the module name is
-// answered by the exports of an instance of lib, which is made for this guest, before it. Functions, memories, tables and globals are
-// linked directly, so that a call across the border costs what a call in WebAssembly costs. lib comes from [Host.CompileLinked] or
-// [Host.Compile] of the guest's Host, and stays open until the guest is closed.
+// WithLibrary links the guest to a library. An instance of lib is made for this guest, before the
+// guest itself. Its exports answer what the guest's module, or another of its libraries, imports
+// from the module name. Functions, memories, tables and globals are linked directly: a call of the
+// library costs what a call in WebAssembly costs. lib comes from [Host.CompileLinked] or
+// [Host.Compile] of the guest's Host, and must stay open until the guest is closed.
 //
-// A library imports WASI as a guest does. It sees the guest's arguments, environment and descriptors, unless [LibraryWorld] gives it its
-// own. Its _initialize runs before the guest's. Budgets, traps, deadlines, Stop, the scheduler's turns, middleware, traces and recordings
-// are those of the guest; proc_exit of a library ends the guest. The memories of all its instances count for WithMemoryLimit together.
+// A library imports WASI as a guest does. It sees the guest's arguments, environment and
+// descriptors, unless [LibraryWorld] gives it its own. Its _initialize runs before the guest's.
+// Budgets, traps, deadlines, Stop, the scheduler's turns, middleware, traces and recordings are
+// those of the guest; proc_exit of a library ends the guest. The memories of all its instances
+// count for WithMemoryLimit together.
 //
-// Errors, when the guest is made: two libraries of one name, or a name that is reserved for the Host; an [*ImportError]; libraries that
-// import from each other in a circle, with their names. Guests with shared memory have no libraries. Guests with libraries cannot be
-// saved by Snapshot, Reset and Pool.
+// Errors, when the guest is made: two libraries of one name, or a name that is reserved for the
+// Host; an [*ImportError]; libraries that import from each other in a circle, with their names.
+// Guests with shared memory have no libraries. Guests with libraries cannot be saved by Snapshot,
+// Reset and Pool.
 func WithLibrary(name string, lib *Module, opts ...LibraryOption) GuestOption {
 	return guestOption("WithLibrary", func(c *config) error {
 		l := libraryConfig{name: name, module: lib}
@@ -54,14 +59,16 @@ func WithLibrary(name string, lib *Module, opts ...LibraryOption) GuestOption {
 // LibraryOption is an option of [WithLibrary].
 type LibraryOption func(*libraryConfig)
 
-// LibraryWorld gives a library arguments, environment, descriptors, mounts and randomness of its own, as opts and the Builder say, instead
-// of the guest's. Options about anything else have no effect on it.
+// LibraryWorld gives a library arguments, environment, descriptors, mounts and randomness of its
+// own, as opts and the Builder say, instead of the guest's. Options about anything else have no
+// effect on it.
 func LibraryWorld(opts ...GuestOption) LibraryOption {
 	return func(l *libraryConfig) { l.own, l.opts = true, opts }
 }
 
-// LibraryFuel charges what a library runs to a budget of its own, of so many instructions, instead of the guest's. Where it is used up the
-// guest ends with outcome [Exhausted] and [BudgetFuel]. Code counts in a Host whose Builder got [WithFuel] or another budget of fuel.
+// LibraryFuel charges the library's instructions to a budget of its own instead of the guest's. If
+// it is used up, the guest ends with outcome [Exhausted] and budget [BudgetFuel]. It needs a Host
+// that counts instructions: give [WithFuel] or another budget of fuel to the Builder.
 func LibraryFuel(instructions uint64) LibraryOption {
 	return func(l *libraryConfig) { l.fuel = instructions }
 }
@@ -236,7 +243,8 @@ func (g *Guest) resolve(name string) api.Module {
 	return g.host.resolve(name)
 }
 
-// instantiateLibraries makes the instances of the libraries and initializes them. It runs as the guest's first thread.
+// instantiateLibraries makes the instances of the libraries and initializes them. It runs as the
+// guest's first thread.
 func (g *Guest) instantiateLibraries(ctx context.Context, task *sched.Thread) error {
 	defer g.bindLibraries(task)()
 	for l := range g.instances {
@@ -289,7 +297,8 @@ func (g *Guest) bindLibraries(task *sched.Thread) (unbind func()) {
 	}
 }
 
-// resetCells sets the call depth and the use of the stack to what they are where nothing runs: a trap leaves them as they were.
+// resetCells sets the call depth and the use of the stack to what they are where nothing runs: a
+// trap leaves them as they were.
 func (t *thread) resetCells() {
 	if t.mod == nil {
 		return
@@ -311,7 +320,8 @@ func (g *Guest) settleFuel() (exhausted bool) {
 	return exhausted
 }
 
-// flushWorlds writes what libraries with worlds of their own wrote. Such a world ends with the guest.
+// flushWorlds writes what libraries with worlds of their own wrote. Such a world ends with the
+// guest.
 func (g *Guest) flushWorlds(ctx context.Context) error {
 	var errs []error
 	for _, l := range g.libraries {
@@ -326,7 +336,8 @@ func (g *Guest) flushWorlds(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// closeLibraries lets go of libraries, in which nothing runs any more. The guest's own instance has been closed.
+// closeLibraries lets go of libraries, in which nothing runs any more. The guest's own instance has
+// been closed.
 func (g *Guest) closeLibraries(ctx context.Context) error {
 	var errs []error
 	for l := range g.instances {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Budgets whose end does not end the guest, as a [BudgetError] names them when a guest cannot be made.
+// Budgets that do not end a guest. A [*BudgetError] names them if a guest cannot be made.
 const (
 	BudgetMemory      Budget = "memory"
 	BudgetDescriptors Budget = "descriptors"
@@ -24,8 +24,8 @@ func (l *Limits) check() error {
 	return nil
 }
 
-// WithLimits sets all budgets of a guest at once. It replaces what earlier options set; later short forms such as
-// [WithFuel] change single ones. Zero fields:
+// WithLimits sets all budgets of a guest at once. It replaces what earlier options set; later short
+// forms such as [WithFuel] change single ones. Zero fields:
 //
 //   - Descriptors: 1024;
 //   - Threads: the guest may start none;
@@ -48,8 +48,9 @@ func WithLimits(l Limits) GuestOption {
 	})
 }
 
-// WithMaxGuests bounds the guests that exist in the Host at once. [Host.Run], [Host.RunModule] and [Host.Instantiate] wait
-// until another guest is closed, or return the cause of their context's end. 0 is no limit.
+// WithMaxGuests bounds the guests that exist in the Host at once. [Host.Run], [Host.RunModule] and
+// [Host.Instantiate] wait until another guest is closed, or return the cause of their context's
+// end. 0 is no limit.
 func WithMaxGuests(n int) HostOption {
 	return hostOption("WithMaxGuests", func(c *config) error {
 		if n < 0 {
@@ -85,8 +86,8 @@ func (h *Host) dismiss() {
 	}
 }
 
-// Untrusted sets every budget to a value that is safe for modules and guests that nobody vouches for, with a process of 1
-// GiB in mind. Later options change single budgets.
+// Untrusted sets every budget to a value that is safe for untrusted modules and guests in a process
+// of 1 GiB. Later options change single budgets.
 //
 //	budget                value           why
 //	memory                64 MiB          enough for Go, Rust and C programs with small inputs
@@ -122,7 +123,8 @@ func Untrusted() HostOption {
 	return hostOption("Untrusted", func(c *config) error { return errors.Join(apply(c, opts)...) })
 }
 
-// Run runs a command in a Host of its own, and frees all of it. See [Host.Run] for the Result and the error.
+// Run runs a command in a Host of its own, and frees all of it. See [Host.Run] for the Result and
+// the error.
 func Run(ctx context.Context, wasm []byte, opts ...Option) (_ *Result, err error) {
 	h, err := NewBuilder(opts...).Build(ctx)
 	if err != nil {

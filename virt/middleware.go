@@ -12,9 +12,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Handler looks at a call, and refuses it with an errno, answers it, changes it, or goes on with [Call.Next].
+// Handler handles a call: it passes it on with [Call.Next], changed or not, or answers it itself.
+// The errno that it returns is the guest's result.
 //
-// A Handler runs on the goroutine of the guest's thread; those of several threads and guests run at once.
+// A Handler runs on the goroutine of the guest's thread. Several threads and guests may run it at
+// the same time.
 type Handler func(c *Call) wasip1.Errno
 
 // middleware is one Handler and the functions it is for.
@@ -39,13 +41,13 @@ type control struct {
 	shared     Limits // of all guests of the Host together
 }
 
-// WithMiddleware has handle called around each call of a function that match names: by its name, by a pattern as
-// in [path.Match] ("fd_*"), by its subsystem ("vfs"), by "*" for all, or by several of these with commas between
-// them. "thread-spawn" is among the functions. A name with a dot, such as "env.log" or "env.*", stands for functions of
-// [WithFunctions].
+// WithMiddleware calls handle around each call of the functions that match selects. match is a
+// function's name, a pattern as in path.Match ("fd_*"), a subsystem ("vfs"), "*" for all functions,
+// or several of these separated by commas. "thread-spawn" is among the functions. A name with a
+// dot, such as "env.log" or "env.*", stands for functions of [WithFunctions].
 //
-// Middleware that was given first is outermost; a Builder's is outside of a guest's. A function that no
-// middleware is for is called as if there were none.
+// Middleware that was given first is outermost; a Builder's is outside of a guest's. Functions that
+// no middleware selects cost nothing more.
 func WithMiddleware(match string, handle Handler) GuestOption {
 	return guestOption("WithMiddleware", func(c *config) error {
 		m, err := newMiddleware(match, handle)
@@ -56,8 +58,9 @@ func WithMiddleware(match string, handle Handler) GuestOption {
 	})
 }
 
-// WithReplacement has handle answer the functions that match names (see [WithMiddleware]) in the place of the Host, below all
-// middleware. In it, [Call.Next] is what was replaced. Of several the last one answers.
+// WithReplacement makes handle answer the functions that match selects (see [WithMiddleware])
+// instead of the Host, below all middleware. In handle, [Call.Next] calls what was replaced. If
+// several match, the last one answers.
 func WithReplacement(match string, handle Handler) GuestOption {
 	return guestOption("WithReplacement", func(c *config) error {
 		m, err := newMiddleware(match, handle)
@@ -76,7 +79,7 @@ func newMiddleware(match string, handle Handler) (middleware, error) {
 	return middleware{s, handle}, err
 }
 
-// WithPoller sets who waits for the guest in poll_oneoff. Default: [poll.Set.Poll].
+// WithPoller sets the implementation of poll_oneoff. Default: [poll.Set.Poll].
 func WithPoller(p poll.Poller) GuestOption {
 	return guestOption("WithPoller", func(c *config) error {
 		c.control.poller = p
@@ -84,7 +87,8 @@ func WithPoller(p poll.Poller) GuestOption {
 	})
 }
 
-// rows is how many functions can be wrapped: those of preview1, thread-spawn, and those of the extension.
+// rows is how many functions can be wrapped: those of preview1, thread-spawn, and those of the
+// extension.
 const rows = firstSocketRow + socketRows
 
 const (
@@ -92,7 +96,8 @@ const (
 	firstSocketRow = spawnRow + 1
 )
 
-// threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in thread.spawned.
+// threadSpawn is wasi.thread-spawn as a row. What it answers besides the errno is in
+// thread.spawned.
 var threadSpawn = function{
 	Function: abi.ThreadSpawn(),
 	call: func(t *thread, p []uint64) wasip1.Errno {
@@ -213,15 +218,16 @@ type callFunc func(t *thread, f *function, p []uint64) wasip1.Errno
 // plain is a call that nothing surrounds.
 func plain(t *thread, f *function, p []uint64) wasip1.Errno { return f.call(t, p) }
 
-// layer puts something around the calls of f, which is row i if it is the Host's own. It returns nil if it has nothing to do with the
-// function.
+// layer puts something around the calls of f, which is row i if it is the Host's own. It returns
+// nil if it has nothing to do with the function.
 type layer func(g *Guest, i int, f *function, next callFunc) callFunc
 
-// layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults and all, and
-// a trace shows what they show.
+// layers of a guest, the innermost first. Replay and recording see a call as the guest does, faults
+// and all, and a trace shows what they show.
 var layers = [...]struct {
-	// wanted reports whether a guest may have something for the layer to do: most have not, and asking for each function would
-	// cost more than all else that making a guest does with its calls.
+	// wanted reports whether a guest may have something for the layer to do: most have not, and
+	// asking for each function would cost more than all else that making a guest does with its
+	// calls.
 	wanted func(*Guest) bool
 	put    layer
 }{
@@ -245,8 +251,8 @@ func (c *control) handled() bool {
 // chains are what the calls of a guest go through, by row; nil is the function itself.
 type chains [rows]callFunc
 
-// compose makes what the guest's calls go through, once: nil if that is the functions themselves. hosted is the same for functions of
-// the embedder's, by hostFunction.at.
+// compose makes what the guest's calls go through, once: nil if that is the functions themselves.
+// hosted is the same for functions of the embedder's, by hostFunction.at.
 func (g *Guest) compose() (all *chains, hosted []callFunc) {
 	var wanted [len(layers)]layer
 	n := 0
@@ -346,7 +352,8 @@ func turns(g *Guest, _ int, f *function, next callFunc) callFunc {
 	}
 }
 
-// chained is the layer of what works on the decoded call: faults, then policy, then middleware, then replacements.
+// chained is the layer of what works on the decoded call: faults, then policy, then middleware,
+// then replacements.
 func chained(g *Guest, i int, f *function, next callFunc) callFunc {
 	c := &g.config.control
 	var chain []Handler

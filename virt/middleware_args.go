@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// maxContent is how many bytes [Call.Bytes] shows of what a guest writes in one call. The rest is not written by that
-// call, which tells the guest so, as any write may.
+// maxContent is how many bytes [Call.Bytes] shows of what a guest writes in one call. The rest is
+// not written by that call, which tells the guest so, as any write may.
 const maxContent = 1 << 24
 
 // stored is the size of what is stored at the pointer of a kind, where that is fixed, else 0.
@@ -61,7 +61,8 @@ func (c *Call) Fd(name string) uint32 {
 	return uint32(c.p[i])
 }
 
-// FdPath returns the path with which the descriptor in a parameter was opened, or "" if it is not open.
+// FdPath returns the path with which the descriptor in a parameter was opened, or "" if it is not
+// open.
 func (c *Call) FdPath(name string) string { return c.t.pathOf(c.Fd(name)) }
 
 func (t *thread) pathOf(fd uint32) string {
@@ -101,7 +102,8 @@ func load(v *memory.View, k abi.Kind, ptr uint32) (uint64, wasip1.Errno) {
 	return v.Uint64(ptr)
 }
 
-// SetResult stores a number in the function's place, or over what it stored. Errors: EFAULT.
+// SetResult stores a number as the function's result, or overwrites the number that it stored.
+// Errors: EFAULT.
 func (c *Call) SetResult(name string, n uint64) wasip1.Errno {
 	p, i := c.param(name, "number that it stores", abi.Kind.Number)
 	switch ptr := uint32(c.p[i]); stored(p.Kind) {
@@ -114,8 +116,9 @@ func (c *Call) SetResult(name string, n uint64) wasip1.Errno {
 	}
 }
 
-// Path is a parameter that is a path, as the guest gave it: relative to the descriptor before it. What it answers is what
-// the layers below get, though another thread should change guest memory meanwhile. Errors: those of [memory.View.Path].
+// Path is a parameter that is a path, as the guest gave it: relative to the descriptor before it.
+// The layers below get the same path, even if another thread changes guest memory meanwhile.
+// Errors: those of [memory.View.Path].
 func (c *Call) Path(name string) (string, wasip1.Errno) {
 	g, i := c.pathParam(name)
 	if !g.Set {
@@ -141,15 +144,16 @@ func (c *Call) pathParam(name string) (*memlink.Path, int) {
 	return &c.given.Paths[n], i
 }
 
-// SetPath changes a path for the layers below. Guest memory stays as it is. A path that a guest could not have given (with a NUL in
-// it, say) is answered as if it had.
+// SetPath changes a path for the layers below. Guest memory stays as it is. An invalid path, for
+// example with a NUL in it, gets the errno that it would get from a guest.
 func (c *Call) SetPath(name, path string) {
 	g, _ := c.pathParam(name)
 	*g, c.changed = memlink.Path{Set: true, Path: path, Errno: memory.CheckPath(path)}, true
 }
 
-// FullPath is a path from the guest's root: that of the descriptor before it, joined with the path. "." and ".." are removed by their
-// text; no symbolic link is followed. The target that path_symlink stores is relative to where the link will be.
+// FullPath is a path from the guest's root: that of the descriptor before it, joined with the path.
+// "." and ".." are removed by their text; no symbolic link is followed. The target that
+// path_symlink stores is relative to where the link will be.
 func (c *Call) FullPath(name string) (string, wasip1.Errno) {
 	if _, errno := c.Path(name); errno != wasip1.ESUCCESS {
 		return "", errno
@@ -178,8 +182,9 @@ func (c *Call) subject() subject {
 	})
 }
 
-// Paths are the files that the call is about: the full paths of its path parameters or, if it has none, the paths of its
-// descriptors. Paths that cannot be read, and descriptors that are not open, are left out.
+// Paths are the files that the call is about: the full paths of its path parameters or, if it has
+// none, the paths of its descriptors. Paths that cannot be read, and descriptors that are not open,
+// are left out.
 func (c *Call) Paths() []string {
 	s := c.subject()
 	return s.texts(c.t)

@@ -8,12 +8,12 @@ import (
 
 // Bytes is the content at a pointer parameter.
 //
-// Of what a guest writes (fd_write, fd_pwrite, sock_send: "iovs", "si_data") it is at most [maxContent] bytes, and the layers
-// below write those, though another thread should change guest memory meanwhile. The slice is the call's own: what is
-// changed in it is what is written.
+// Of what a guest writes (fd_write, fd_pwrite, sock_send: "iovs", "si_data") it is at most
+// 16 MiB, and the layers below write exactly these, even if another thread changes
+// guest memory meanwhile. The slice belongs to the call: a change in it changes what is written.
 //
-// Of what the function stores (the buffers of fd_read, fd_readdir, random_get; a filestat) it is a copy of what is in guest
-// memory now, as many bytes as the function said it stored.
+// Of what the function stores (the buffers of fd_read, fd_readdir, random_get; a filestat) it is a
+// copy of what is in guest memory now, as many bytes as the function said it stored.
 //
 // Errors: EFAULT; EINVAL for too many buffers.
 func (c *Call) Bytes(name string) ([]byte, wasip1.Errno) {
@@ -54,7 +54,8 @@ func (c *Call) Bytes(name string) ([]byte, wasip1.Errno) {
 	return append([]byte(nil), b...), errno
 }
 
-// stored is the number of bytes or events that the function said it stored; otherwise, where it does not say, all.
+// stored is the number of bytes or events that the function said it stored; otherwise, where it
+// does not say, all.
 func (c *Call) stored(all uint32) uint32 {
 	p, i := c.f.Only(abi.KindOutSize)
 	if p == nil {
@@ -93,13 +94,16 @@ func gather(bufs [][]byte, n int) []byte {
 
 // SetBytes changes content, and returns how much of b was taken.
 //
-// Of what a guest writes it changes what the layers below write, all of b; guest memory stays as it is. The
-// guest is told that all it gave was written when all of b was, and else no more than it gave.
+// For data that a guest writes, the layers below write b instead; guest memory stays as it is. The
+// guest is told that all its bytes were written if all of b was written, otherwise at most as many
+// as it gave.
 //
-// For output parameters, SetBytes writes b into guest memory instead of, or over, the function's own result, truncated to the
-// guest's buffer, and updates nread or bufused. A struct must have its exact size.
+// For output parameters, SetBytes writes b into guest memory instead of, or over, the function's
+// own result, truncated to the guest's buffer, and updates nread or bufused. A struct must have its
+// exact size.
 //
-// Errors: EFAULT; EINVAL for too many buffers and a struct of another size; ENOTSUP for subscriptions.
+// Errors: EFAULT; EINVAL for too many buffers and a struct of another size; ENOTSUP for
+// subscriptions.
 func (c *Call) SetBytes(name string, b []byte) (int, wasip1.Errno) {
 	p, i := c.param(name, "content", func(k abi.Kind) bool { return !k.Value() && k != abi.KindPath && !k.Number() })
 	n := 0

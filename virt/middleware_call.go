@@ -12,12 +12,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Call is a call of a function by a guest, as middleware sees it: with its parameters by name, decoded by the
-// table of [abi.Functions]. It is valid until the [Handler] returns. One Call goes through all Handlers around a function, so
-// that what one changes the next ones see.
+// Call is a call of a function by a guest, as middleware sees it: with its parameters by name,
+// decoded by the table of [abi.Functions]. It is valid until the [Handler] returns. One Call goes
+// through all Handlers around a function, so that what one changes the next ones see.
 //
-// A name that the function has no parameter for, or none of the kind, is a mistake in the Handler, and panics: the
-// guest ends with a Result that says [Failed].
+// A name of no parameter, or of a parameter of another kind, is a mistake in the Handler. The
+// method panics, and the guest ends with outcome [Failed].
 type Call struct {
 	t     *thread
 	f     *function
@@ -34,9 +34,11 @@ type Call struct {
 	scratch memory.Scratch
 }
 
-// ReentryError ends a guest that, while a Handler was at work for a function, was made to call the function again.
+// ReentryError ends a guest if a Handler for a function makes the guest call the same function
+// again before the Handler has returned.
 type ReentryError struct {
-	// Chain are the functions whose calls had not returned, the outermost first, and last the one that came again.
+	// Chain are the functions whose calls had not returned, the outermost first, and last the one
+	// that came again.
 	Chain []string
 }
 
@@ -44,7 +46,8 @@ func (e *ReentryError) Error() string {
 	return "re-entry: " + strings.Join(e.Chain, " → ") + ": a Handler made the guest call the function that it handles"
 }
 
-// enter begins a call with middleware around it. It returns nil where that is a call of f below another.
+// enter begins a call with middleware around it. It returns nil where that is a call of f below
+// another.
 func (t *thread) enter(f *function, p []uint64, chain []Handler, next callFunc) *Call {
 	for a := t.active; a != nil; a = a.outer {
 		if a.f == f && !(f.hosted != nil && a.inside) {
@@ -82,8 +85,8 @@ func (t *thread) reentered(f *function) {
 	t.guest.decide(&Result{Outcome: Failed, Err: &ReentryError{chain}, Thread: t.id()})
 }
 
-// aside keeps what a call in progress is given from calls that the guest makes meanwhile. The returned function
-// undoes it.
+// aside keeps what a call in progress is given from calls that the guest makes meanwhile. The
+// returned function undoes it.
 func (t *thread) aside() func() {
 	c, judged := t.active, t.judged
 	memlink.SetGiven(&t.view, nil)
@@ -97,8 +100,8 @@ func (t *thread) aside() func() {
 	}
 }
 
-// Next makes the call that the next Handler inside, or the Host, answers. It is never the calling Handler itself. It may
-// be called again, to try once more, or not at all.
+// Next passes the call on to the next Handler, or to the Host, and returns its answer. A Handler
+// may call Next several times, to try again, or not at all.
 func (c *Call) Next() wasip1.Errno {
 	at := c.at
 	if at == len(c.chain) {
@@ -156,11 +159,12 @@ func (c *Call) Guest() *Guest { return c.t.guest }
 // Thread is the number of the guest's thread; 0 is the first.
 func (c *Call) Thread() uint32 { return c.t.id() }
 
-// Context is that of the export's call, and knows the thread: an export that is called with it runs within this call.
+// Context is that of the export's call, and knows the thread: an export that is called with it runs
+// within this call.
 func (c *Call) Context() context.Context { return c.t }
 
-// Raw are the WebAssembly parameters, which may be changed. Those of a [HostFunction] are followed by room for its results, which
-// take the parameters' place.
+// Raw are the WebAssembly parameters, which may be changed. Those of a [HostFunction] are followed
+// by room for its results, which take the parameters' place.
 func (c *Call) Raw() []uint64 {
 	if c.f.hosted != nil {
 		return c.p
@@ -174,11 +178,12 @@ func (c *Call) View() *memory.View {
 	return &c.t.view
 }
 
-// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as Trap.Err, err itself. Trap
-// does not return.
+// Trap stops the guest. The Result says [Trapped], of kind [trap.Host], with err's text and, as
+// Trap.Err, err itself. Trap does not return.
 func (c *Call) Trap(err error) { panic(hostTrap(err)) }
 
-// Sleep makes the thread wait for d on the Host's clock. It returns early, with the cause, when the guest has to end.
+// Sleep makes the thread wait for d on the Host's clock. It returns early, with the cause, when the
+// guest has to end.
 func (c *Call) Sleep(d time.Duration) error {
 	w := poll.Wait{Op: c.f.Name, Clock: c.t.guest.host.clock, By: poll.ByGroup}
 	if d <= 0 {

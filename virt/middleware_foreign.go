@@ -19,12 +19,13 @@ type fallback struct {
 	functions *[rows]api.GoModuleFunction // once the Host is built
 }
 
-// WithFallback hands the functions that match names (see [WithMiddleware]), and that nobody replaced, to those of the
-// same names in a host module, such as wazero's own WASI. module is called with the runtime once, when the Host is built. It
-// is an error there if the module has no function of that name and type that is written in Go.
+// WithFallback makes a host module, such as wazero's own WASI, answer the functions that match
+// selects (see [WithMiddleware]) and that no [WithReplacement] answers. module is called once with
+// the runtime, when the Host is built. Errors of the Builder: the host module has no such function,
+// one of another type, or one that is not written in Go.
 //
-// Such a function gets the guest's instance and raw parameters: it knows nothing of the Host's descriptors. A
-// path or content that middleware changed cannot reach it: the call is then ENOTSUP.
+// Such a function gets the guest's instance and raw parameters: it knows nothing of the Host's
+// descriptors. A path or content that middleware changed cannot reach it: the call is then ENOTSUP.
 func WithFallback(match string, module func(wazero.Runtime) (api.Module, error)) HostOption {
 	return hostOption("WithFallback", func(c *config) error {
 		if module == nil {
@@ -36,8 +37,8 @@ func WithFallback(match string, module func(wazero.Runtime) (api.Module, error))
 	})
 }
 
-// Foreign is a Handler that hands calls to a function of another host, for [WithReplacement]. See [WithFallback] for what
-// such a function gets.
+// Foreign returns a Handler, for [WithReplacement], that passes calls to a host function of
+// wazero's. See [WithFallback] for what such a function gets.
 func Foreign(fn api.GoModuleFunction) Handler {
 	return func(c *Call) wasip1.Errno {
 		if c.changed {
@@ -52,7 +53,8 @@ func Foreign(fn api.GoModuleFunction) Handler {
 	}
 }
 
-// callForeign calls a function of another host, which finds its parameters and leaves its result in p.
+// callForeign calls a function of another host, which finds its parameters and leaves its result in
+// p.
 func (t *thread) callForeign(fn api.GoModuleFunction, f *function, p []uint64) wasip1.Errno {
 	var stack [16]uint64
 	copy(stack[:], p[:f.Width()])

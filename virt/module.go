@@ -22,7 +22,8 @@ type Module struct {
 	adopted bool // wazero instantiates it
 	linked  bool // it imports from libraries
 	plug    bool // CompilePlug made it
-	// preview1 is the Host's module, if the module imports other signatures than the first; else nil.
+	// preview1 is the Host's module, if the module imports other signatures than the first; else
+	// nil.
 	preview1 api.Module
 	uses     gate // by guests
 	closed   sync.Once
@@ -39,8 +40,8 @@ func (m *Module) exportsFunc(name string) bool {
 	return ok
 }
 
-// Close lets no more guests be made of the module, and frees its code, unless another Module of the same bytes uses it: at once, or
-// when the last guest made of it has been closed.
+// Close closes the module: no more guests can be made from it. Its code is freed when the last
+// guest made from it, and the last other Module of the same bytes, has been closed.
 func (m *Module) Close(ctx context.Context) (err error) {
 	m.closed.Do(func() {
 		ctx := context.WithoutCancel(ctx)
@@ -54,8 +55,9 @@ func (m *Module) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// inspect.MaxTableElements is how many elements the tables of one instance may hold together (browsers: 10,000,000 in one table).
-// maxFunctionName is how many bytes of a function's name are kept. A trap's stack holds it up to thirty times.
+// inspect.MaxTableElements is how many elements the tables of one instance may hold together
+// (browsers: 10,000,000 in one table). maxFunctionName is how many bytes of a function's name are
+// kept. A trap's stack holds it up to thirty times.
 const maxFunctionName = 1 << 10
 
 // rewriting says what has to be changed in a module before it is compiled.

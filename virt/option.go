@@ -25,17 +25,19 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Option is a [HostOption] or a [GuestOption]. [NewBuilder] and [Run] accept both. A nil Option is an error.
+// Option is a [HostOption] or a [GuestOption]. [NewBuilder] and [Run] accept both. A nil Option is
+// an error.
 type Option interface {
 	setting() setting
 }
 
-// HostOption is a decision about a Host and all its guests. Only functions of this package make valid ones.
+// HostOption is a decision about a Host and all its guests. Only functions of this package make
+// valid ones.
 type HostOption struct{ s setting }
 
-// GuestOption is a decision about one guest if it is given to [Host.Run], [Host.Instantiate] or [Snapshot.Start], and the default
-// of all guests of a Host if it is given to [NewBuilder]. A guest's own options win over the Host's. Only functions of this
-// package make valid ones.
+// GuestOption is a decision about one guest if it is given to [Host.Run], [Host.Instantiate] or
+// [Snapshot.Start], and the default of all guests of a Host if it is given to [NewBuilder]. A
+// guest's own options win over the Host's. Only functions of this package make valid ones.
 type GuestOption struct{ s setting }
 
 func (o HostOption) setting() setting  { return o.s }
@@ -154,8 +156,9 @@ func GuestOptions(opts ...GuestOption) GuestOption {
 	return guestOption("GuestOptions", func(c *config) error { return errors.Join(apply(c, opts)...) })
 }
 
-// WithRuntime makes the Host use the embedder's runtime and the host modules in it. Default: a runtime of the Host's own. The embedder
-// closes the runtime after the Host. The runtime decides about engine and WebAssembly features; guests with threads need
+// WithRuntime makes the Host use the embedder's runtime and the host modules in it. Default: a
+// runtime of the Host's own. The embedder closes the runtime after the Host. The runtime decides
+// about engine and WebAssembly features; guests with threads need
 // [experimental.CoreFeaturesThreads].
 func WithRuntime(r wazero.Runtime) HostOption {
 	return hostOption("WithRuntime", func(c *config) error {
@@ -167,7 +170,8 @@ func WithRuntime(r wazero.Runtime) HostOption {
 	})
 }
 
-// WithRuntimeConfig configures the Host's runtime: engine, cache, debug information. The Host adds the features that it needs.
+// WithRuntimeConfig configures the Host's runtime: engine, cache, debug information. The Host adds
+// the features that it needs.
 func WithRuntimeConfig(rc wazero.RuntimeConfig) HostOption {
 	return hostOption("WithRuntimeConfig", func(c *config) error {
 		if rc == nil {
@@ -178,8 +182,9 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) HostOption {
 	})
 }
 
-// interpretedPeriod is what code weighs that runs between two checks in wazero's interpreter, which takes fifty times as
-// long for a simple instruction as its compiler, and no longer for one that reads memory.
+// interpretedPeriod is what code weighs that runs between two checks in wazero's interpreter, which
+// takes fifty times as long for a simple instruction as its compiler, and no longer for one that
+// reads memory.
 const interpretedPeriod = 1 << 14
 
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
@@ -190,9 +195,9 @@ func WithInterpreter() HostOption {
 	})
 }
 
-// WithModules adds host modules of wazero's that guests may import. The Host calls instantiate once with its runtime, when it is built,
-// and closes the module that instantiate returns, which may be nil. Calls of these modules are neither recorded nor seen by other
-// layers; see [WithFunctions].
+// WithModules adds host modules of wazero's that guests may import. The Host calls instantiate once
+// with its runtime, when it is built, and closes the module that instantiate returns, which may be
+// nil. Calls of these modules are neither recorded nor seen by other layers; see [WithFunctions].
 func WithModules(instantiate func(wazero.Runtime) (api.Module, error)) HostOption {
 	return hostOption("WithModules", func(c *config) error {
 		if instantiate == nil {
@@ -214,7 +219,8 @@ func WithClock(k clock.Clock) HostOption {
 	})
 }
 
-// WithScheduler sets the scheduler of the guests' threads. Default: [sched.NewParallel] without limits.
+// WithScheduler sets the scheduler of the guests' threads. Default: [sched.NewParallel] without
+// limits.
 func WithScheduler(s sched.Scheduler) HostOption {
 	return hostOption("WithScheduler", func(c *config) error {
 		if s == nil {
@@ -225,8 +231,8 @@ func WithScheduler(s sched.Scheduler) HostOption {
 	})
 }
 
-// WithSeed derives all randomness of the Host from seed. Each guest has a stream of its own, which depends on the seed and on the number
-// of guests that the Host made before.
+// WithSeed derives all randomness of the Host from seed. Each guest has a stream of its own, which
+// depends on the seed and on the number of guests that the Host made before.
 func WithSeed(seed uint64) HostOption {
 	return hostOption("WithSeed", func(c *config) error {
 		c.seed = &seed
@@ -234,20 +240,20 @@ func WithSeed(seed uint64) HostOption {
 	})
 }
 
-// WithSerializedCalls makes a call of an export wait while another call of the same guest runs. Default: the second call fails with
-// [ErrBusy].
+// WithSerializedCalls makes a call of an export wait while another call of the same guest runs.
+// Default: the second call fails with [ErrBusy].
 func WithSerializedCalls() GuestOption {
 	return guestOption("WithSerializedCalls", func(c *config) error { c.serialize = true; return nil })
 }
 
-// WithoutPreemption runs the code of modules as it is, which is a few percent faster. A loop in a guest can then be neither stopped nor
-// limited, and it delays Go's garbage collector.
+// WithoutPreemption runs the code of modules as it is, which is a few percent faster. A loop in a
+// guest can then be neither stopped nor limited, and it delays Go's garbage collector.
 func WithoutPreemption() HostOption {
 	return hostOption("WithoutPreemption", func(c *config) error { c.noPreempt = true; return nil })
 }
 
-// WithCallsAfterTrap lets exports of a guest be called again after a trap. Default: a trap ends the guest, because WebAssembly does not
-// say in what state a trap leaves its memory.
+// WithCallsAfterTrap lets exports of a guest be called again after a trap. Default: a trap ends the
+// guest, because WebAssembly does not say in what state a trap leaves its memory.
 func WithCallsAfterTrap() GuestOption {
 	return guestOption("WithCallsAfterTrap", func(c *config) error { c.resume = true; return nil })
 }
@@ -268,12 +274,14 @@ func WithArgs(args ...string) GuestOption {
 	})
 }
 
-// WithArgsFunc calls f for the arguments after the name, once for each guest, when the guest is made.
+// WithArgsFunc calls f for the arguments after the name, once for each guest, when the guest is
+// made.
 func WithArgsFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithArgsFunc", func(c *config) error { c.argsFn = f; return nil })
 }
 
-// WithEnv sets an environment variable. It wins over a variable of the same name from [WithEnvFunc] and [WithHostEnv].
+// WithEnv sets an environment variable. It wins over a variable of the same name from [WithEnvFunc]
+// and [WithHostEnv].
 func WithEnv(name, value string) GuestOption {
 	return guestOption("WithEnv", func(c *config) error {
 		switch {
@@ -287,18 +295,20 @@ func WithEnv(name, value string) GuestOption {
 	})
 }
 
-// WithEnvFunc calls f for environment variables, each "NAME=value", once for each guest, when the guest is made.
+// WithEnvFunc calls f for environment variables, each "NAME=value", once for each guest, when the
+// guest is made.
 func WithEnvFunc(f func() ([]string, error)) GuestOption {
 	return guestOption("WithEnvFunc", func(c *config) error { c.env = c.env.WithFunc(f); return nil })
 }
 
-// WithHostEnv gives the guest the variables of the process's environment that pass allows: [process.PassAll], [process.PassAllow],
-// [process.PassDeny]. Default: none.
+// WithHostEnv gives the guest the variables of the process's environment that pass allows:
+// [process.PassAll], [process.PassAllow], [process.PassDeny]. Default: none.
 func WithHostEnv(pass process.Pass) GuestOption {
 	return guestOption("WithHostEnv", func(c *config) error { c.env = c.env.WithHost(pass); return nil })
 }
 
-// WithStdin sets the reader of descriptor 0. Default: it is at EOF. See [stdio.Reader] about readers that wait.
+// WithStdin sets the reader of descriptor 0. Default: it is at EOF. See [stdio.Reader] about
+// readers that wait.
 func WithStdin(r io.Reader) GuestOption {
 	return guestOption("WithStdin", func(c *config) error {
 		if r == nil {
@@ -325,8 +335,9 @@ func withOutput(name string, fd int, w io.Writer) GuestOption {
 	})
 }
 
-// WithStream sets the stream of descriptor fd, which is 0, 1 or 2: a pipe, a terminal, a closed stream. The Host closes s when the guest's
-// last descriptor for it is closed. [stdio.Shared] keeps a stream open.
+// WithStream sets the stream of descriptor fd, which is 0, 1 or 2: a pipe, a terminal, a closed
+// stream. The Host closes s when the guest's last descriptor for it is closed. [stdio.Shared] keeps
+// a stream open.
 func WithStream(fd int, s vfs.Stream) GuestOption {
 	return guestOption("WithStream", func(c *config) error {
 		if fd < 0 || fd > 2 {
@@ -337,27 +348,30 @@ func WithStream(fd int, s vfs.Stream) GuestOption {
 	})
 }
 
-// WithMount mounts a file system at path. All absolute paths form one tree, which the guest sees through one preopened directory, "/". A
-// relative path is a preopened directory of its own with that name. The deepest mount wins. All guests of a Host share a file system
-// that is given to its Builder.
+// WithMount mounts a file system at path. All absolute paths form one tree, which the guest sees
+// through one preopened directory, "/". A relative path is a preopened directory of its own with
+// that name. The deepest mount wins. All guests of a Host share a file system that is given to its
+// Builder.
 func WithMount(path string, fs vfs.FS, opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMount", path, fs, func(*Guest) (vfs.FS, error) { return fs, nil }, fs == nil, opts)
 }
 
-// WithoutFiles removes the default file system and all mounts that earlier options gave. Without later mounts the guest has no preopened
-// directory.
+// WithoutFiles removes the default file system and all mounts that earlier options gave. Without
+// later mounts the guest has no preopened directory.
 func WithoutFiles() GuestOption {
 	return guestOption("WithoutFiles", func(c *config) error { c.mounts = []mount{}; return nil })
 }
 
-// WithMountFunc mounts a file system that make makes for each guest. ctx ends with the guest. A file system whose operations wait for a
-// network or a slow disk waits on ctx too, and answers ECANCELED or ctx's cause when it has ended.
+// WithMountFunc mounts a file system that make makes for each guest. ctx ends with the guest.
+// Operations that wait for a network or a slow disk should also wait for ctx, and return ECANCELED
+// or ctx's cause when it has ended.
 func WithMountFunc(path string, make func(ctx context.Context) (vfs.FS, error), opts ...vfs.MountOption) GuestOption {
 	return withMount("WithMountFunc", path, nil, func(g *Guest) (vfs.FS, error) { return make(g.group.Context()) }, make == nil, opts)
 }
 
-// WithDevices mounts device files at path, usually "/dev": null, zero, full, random and urandom (the guest's own randomness), stdin, stdout
-// and stderr (the guest's standard streams). See [devfs].
+// WithDevices mounts device files at path, usually "/dev": null, zero, full, random and urandom
+// (the guest's own randomness), stdin, stdout and stderr (the guest's standard streams). See
+// [devfs].
 func WithDevices(path string) GuestOption {
 	return withMount("WithDevices", path, nil, func(g *Guest) (vfs.FS, error) { return g.devices(), nil }, false, nil)
 }
@@ -382,13 +396,14 @@ func withMount(name, path string, fsys vfs.FS, make func(*Guest) (vfs.FS, error)
 	})
 }
 
-// WithAbsoluteLinks allows symbolic links with absolute targets, which start at the guest's root. Default: making or following such a link
-// is EPERM, as the official test suite demands.
+// WithAbsoluteLinks allows symbolic links with absolute targets, which start at the guest's root.
+// Default: making or following such a link is EPERM, as the official test suite demands.
 func WithAbsoluteLinks() GuestOption {
 	return guestOption("WithAbsoluteLinks", func(c *config) error { c.links = true; return nil })
 }
 
-// WithRandom sets the source of random_get. Default: the Host's seed if it has one ([WithSeed]), else the system.
+// WithRandom sets the source of random_get. Default: the Host's seed if it has one ([WithSeed]),
+// else the system.
 func WithRandom(s random.Source) GuestOption {
 	return guestOption("WithRandom", func(c *config) error {
 		if s == nil {
@@ -404,17 +419,18 @@ func WithExitHook(f func(code uint32)) GuestOption {
 	return guestOption("WithExitHook", func(c *config) error { c.hooks.Exit = f; return nil })
 }
 
-// WithSignalHook lets f decide what a signal does that a guest raises with proc_raise: nothing, or end the guest. Default:
-// [process.DefaultAction].
+// WithSignalHook lets f decide what happens when a guest raises a signal with proc_raise: nothing,
+// or the guest ends. Default: [process.DefaultAction].
 func WithSignalHook(f func(wasip1.Signal) process.Action) GuestOption {
 	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
 }
 
-// WithTimeout ends the guest d after it was made, whether it computes, waits, or is not called at all. The Result has outcome [Exhausted]
-// and budget [BudgetWallTime]. 0 is no limit.
+// WithTimeout ends the guest d after it was made, whether it computes, waits, or is not called at
+// all. The Result has outcome [Exhausted] and budget [BudgetWallTime]. 0 is no limit.
 //
-// d is real time, whatever the Host's clock is. How far a guest comes within d differs from run to run. To bound runs that have to repeat
-// exactly, use [WithFuel], and [WithMaxSleep] for time on the Host's clock.
+// d is real time, whatever the Host's clock is. How far a guest comes within d differs from run to
+// run. To bound runs that have to repeat exactly, use [WithFuel], and [WithMaxSleep] for time on
+// the Host's clock.
 func WithTimeout(d time.Duration) GuestOption {
 	return guestOption("WithTimeout", func(c *config) error {
 		if d < 0 {
@@ -425,25 +441,29 @@ func WithTimeout(d time.Duration) GuestOption {
 	})
 }
 
-// WithMemoryLimit bounds a guest's linear memory in bytes. A guest that starts with more is refused; growth beyond the limit fails in the
-// guest. 0 is no limit other than the module's own and WebAssembly's 4 GiB.
+// WithMemoryLimit bounds a guest's linear memory in bytes. A guest that starts with more is
+// refused; growth beyond the limit fails in the guest. 0 is no limit other than the module's own
+// and WebAssembly's 4 GiB.
 func WithMemoryLimit(bytes uint64) GuestOption {
 	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
 }
 
-// WithMaxOutput bounds the bytes that a guest writes to standard output and error together. Output that fits is written. The next write
-// ends the guest with outcome [Exhausted] and budget [BudgetOutput]. 0 is no limit.
+// WithMaxOutput bounds the bytes that a guest writes to standard output and error together. Output
+// that fits is written. The next write ends the guest with outcome [Exhausted] and budget
+// [BudgetOutput]. 0 is no limit.
 func WithMaxOutput(bytes uint64) GuestOption {
 	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
 }
 
-// WithFuel bounds the WebAssembly instructions that all threads of a guest execute together. 0 is no limit. The count is exact and the same
-// on every machine and engine: 1 for each instruction that does something, 0 for instructions that only delimit code. A guest that
-// needs more ends with outcome [Exhausted] and budget [BudgetFuel], at its next loop or call, or when it returns. Threads get fuel in
-// slices, so the last slice may belong to another thread. [Guest.Usage] tells how much was used; [Guest.AddFuel] adds to it.
+// WithFuel bounds the WebAssembly instructions that all threads of a guest execute together. 0 is
+// no limit. The count is exact and the same on every machine and engine: 1 for each instruction
+// that does something, 0 for instructions that only delimit code. A guest that needs more ends with
+// outcome [Exhausted] and budget [BudgetFuel], at its next loop or call, or when it returns.
+// Threads get fuel in slices, so the last slice may belong to another thread. [Guest.Usage] tells
+// how much was used; [Guest.AddFuel] adds to it.
 //
-// Code that the Host puts into modules counts the instructions. A Host therefore counts for all its guests or for none: give WithFuel to
-// the Builder, and other amounts to single guests.
+// Code that the Host puts into modules counts the instructions. A Host therefore counts for all its
+// guests or for none: give WithFuel to the Builder, and other amounts to single guests.
 func WithFuel(instructions uint64) GuestOption {
 	return guestOption("WithFuel", func(c *config) error {
 		if instructions > math.MaxInt64 {
@@ -454,10 +474,11 @@ func WithFuel(instructions uint64) GuestOption {
 	})
 }
 
-// WithMaxCallDepth bounds the depth of recursive calls of a guest's functions. A deeper call ends the guest with outcome [Exhausted] and
-// budget [BudgetCallDepth]. 0 is no limit: an endless recursion is then a trap of kind [trap.StackOverflow], after the engine has taken
-// 50 to 100 MB for the guest's stack. [WithMaxStack] bounds that memory. In any case host functions may call the guest's exports at most
-// 1,000 deep.
+// WithMaxCallDepth bounds the depth of recursive calls of a guest's functions. A deeper call ends
+// the guest with outcome [Exhausted] and budget [BudgetCallDepth]. 0 is no limit: an endless
+// recursion is then a trap of kind [trap.StackOverflow], after the engine has taken 50 to 100 MB
+// for the guest's stack. [WithMaxStack] bounds that memory. In any case host functions may call the
+// guest's exports at most 1,000 deep.
 func WithMaxCallDepth(calls uint32) HostOption {
 	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
 }
@@ -474,11 +495,11 @@ func WithMaxDescriptors(n int) GuestOption {
 	})
 }
 
-// WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first; spawning
-// another is then EAGAIN. Default: 0, which is none.
+// WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first;
+// spawning another is then EAGAIN. Default: 0, which is none.
 //
-// A thread counts until its start function has returned. That is a moment after it can tell others that it is done: a program that
-// joins n threads and starts n others needs a limit above n.
+// A thread counts until its start function has returned. That is a moment after it can tell others
+// that it is done: a program that joins n threads and starts n others needs a limit above n.
 func WithMaxThreads(n int) GuestOption {
 	return guestOption("WithMaxThreads", func(c *config) error {
 		if n < 0 {

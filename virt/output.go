@@ -56,7 +56,8 @@ func (o recordedOutput) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// limitedOutput is a standard stream that ends its guest when the budget of output is used up. What fits is written.
+// limitedOutput is a standard stream that ends its guest when the budget of output is used up. What
+// fits is written.
 type limitedOutput struct {
 	wrappedOutput
 	guest *Guest
@@ -101,8 +102,8 @@ func busy(s vfs.Stream) bool {
 	return ok && b.Busy()
 }
 
-// OutputError says that output of a guest was lost, because of what its writer answered when the guest could not be told any
-// more.
+// OutputError means that output of a guest was lost: its writer returned an error that could no
+// longer be reported to the guest.
 type OutputError struct {
 	// Descriptor is 1 for standard output and 2 for standard error.
 	Descriptor uint32
@@ -117,15 +118,17 @@ func (e *OutputError) Error() string {
 func (e *OutputError) Unwrap() error { return e.Err }
 
 const (
-	// lastWords is how long the output of a guest that did not end by itself may take to be written.
+	// lastWords is how long the output of a guest that did not end by itself may take to be
+	// written.
 	lastWords = 100 * time.Millisecond
 	// lastWrite is how long a Write that is under way then may take.
 	lastWrite = time.Second
 )
 
-// flush waits until what the guest wrote to its standard streams has been written, as far as writers that may
-// never come back allow: no longer than ctx and the guest's budget of time, and where the guest has not ended by itself but
-// a moment. The error is what writers answered and the guest was not told at its next write.
+// flush waits until what the guest wrote to its standard streams has been written, as far as
+// writers that may never come back allow: no longer than ctx and the guest's budget of time, and
+// where the guest has not ended by itself but a moment. The error is what writers answered and the
+// guest was not told at its next write.
 func (g *Guest) flush(ctx context.Context) error {
 	if !g.buffered() || g.abandoned.Load() {
 		return nil
@@ -157,7 +160,8 @@ func (g *Guest) flush(ctx context.Context) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// flushWithin waits for writers until ctx ends, and reports whether all of them have come to the end.
+// flushWithin waits for writers until ctx ends, and reports whether all of them have come to the
+// end.
 func (g *Guest) flushWithin(ctx context.Context) (err error, all bool) {
 	task := poll.NewTask(ctx)
 	var errs []error
@@ -169,8 +173,8 @@ func (g *Guest) flushWithin(ctx context.Context) (err error, all bool) {
 	return errors.Join(errs...), !g.writing()
 }
 
-// abandon makes sure that no goroutine of the guest's writes to the embedder's writers any more. It waits a moment for writes
-// that are under way; the Result names those that do not come back.
+// abandon makes sure that no goroutine of the guest's writes to the embedder's writers any more. It
+// waits a moment for writes that are under way; the Result names those that do not come back.
 func (g *Guest) abandon() error {
 	if !g.buffered() || g.abandoned.Swap(true) {
 		return nil

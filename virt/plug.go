@@ -13,16 +13,19 @@ import (
 )
 
 const (
-	// plugModule is the module of the bridge functions, by which a plug reaches the memory of the guest.
+	// plugModule is the module of the bridge functions, by which a plug reaches the memory of the
+	// guest.
 	plugModule = "wasivirt_plug"
-	// nextModule is the module of the functions below a plug, which take pointers into the memory of the guest.
+	// nextModule is the module of the functions below a plug, which take pointers into the memory
+	// of the guest.
 	nextModule = "wasivirt_next"
 )
 
 // CompilePlug compiles a module for [WithPlug].
 //
-// A plug exports functions of WASI by their names and types, answers with an errno, and imports what it needs to do so: the bridge functions
-// of the module wasivirt_plug, functions of WASI from wasivirt_next, and WASI itself. docs/plugs.md defines them.
+// A plug exports functions of WASI by their names and types; each returns an errno. It may import
+// the bridge functions of the module wasivirt_plug, functions of WASI from wasivirt_next, and WASI
+// itself. docs/plugs.md defines them.
 //
 // Errors: those of [Host.Compile]; a plug that exports no function of WASI, or one of another type.
 func (h *Host) CompilePlug(ctx context.Context, wasm []byte) (*Module, error) {
@@ -70,17 +73,20 @@ func (m *Module) answered() (s selection) {
 	return s
 }
 
-// WithPlug has an instance of plug, a module of [Host.CompilePlug], answer the functions of WASI that it exports, in the place of the Host,
-// as [WithReplacement] has a Handler do. Each guest gets an instance of its own. Of several plugs, and Handlers of
-// WithReplacement, the last one is outermost: what a plug calls itself, and what it calls by wasivirt_next, is answered below it, by what was
-// given before it, and in the end by the Host. A plug shares the guest's descriptors, arguments and environment.
+// WithPlug makes an instance of plug, a module of [Host.CompilePlug], answer the WASI functions
+// that it exports instead of the Host. Each guest gets an instance of its own. Of several plugs,
+// and Handlers of [WithReplacement], the last one is outermost. What a plug calls itself is
+// answered by those given before it, and finally by the Host. A plug shares the guest's
+// descriptors, arguments and environment.
 //
-// A plug reaches the guest's memory by the bridge functions only, and only during a call that it answers. What it computes is charged to
-// the guest, and ends with the guest's context and budgets. A trap of a plug is the guest's, with the functions of both. Policy holds for what a
-// plug calls; middleware, faults, traces and counters see the guest's calls. A recording has the guest's calls, with what plugs answered, and
-// is replayed without them.
+// A plug reaches the guest's memory only by the bridge functions, and only during a call that it
+// answers. Its computing is charged to the guest. It ends with the guest's context and budgets. A
+// trap in a plug is a trap of the guest, whose stack shows the functions of both. Policies apply to
+// the calls of a plug. Middleware, faults, traces and counters see the guest's calls. A recording
+// holds the guest's calls with the plugs' answers, and is replayed without plugs.
 //
-// Guests with shared memory have no plugs. Guests with plugs cannot be saved by Snapshot, Reset and Pool.
+// Guests with shared memory have no plugs. Guests with plugs cannot be saved by Snapshot, Reset and
+// Pool.
 func WithPlug(plug *Module) GuestOption {
 	return guestOption("WithPlug", func(c *config) error {
 		if plug == nil || !plug.plug {
@@ -180,7 +186,8 @@ func (p *plug) serve(c *Call) wasip1.Errno {
 	return wasip1.ECANCELED
 }
 
-// bridge are the functions of plugModule. A pointer of the first kind is the guest's, one of the second the plug's.
+// bridge are the functions of plugModule. A pointer of the first kind is the guest's, one of the
+// second the plug's.
 var bridge = []struct {
 	name   string
 	params int
@@ -266,7 +273,8 @@ func (h *Host) exportPlugs(ctx context.Context) error {
 	return nil
 }
 
-// adaptPlug makes a function for plugs a host function. Outside of calls that the plug answers it is ENOTCAPABLE.
+// adaptPlug makes a function for plugs a host function. Outside of calls that the plug answers it
+// is ENOTCAPABLE.
 func (h *Host) adaptPlug(call func(t *thread, stack []uint64)) api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		t, ok := ctx.(*thread)

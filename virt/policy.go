@@ -20,16 +20,17 @@ type Rule struct {
 	match selection
 }
 
-// Allow lets calls of the functions that match names (see [WithMiddleware]) pass, of all files or, where patterns are given, if
-// every file that the call is about matches one of them.
+// Allow permits calls of the functions that calls selects (see [WithMiddleware]). If paths are
+// given, it applies only to a call whose files all match one of them.
 //
-// A pattern stands for paths from the guest's root. "*", "?" and "[…]" match within a name as in [path.Match], "**" matches
-// any number of names, none included: "/data/**" is /data and all below. A slash at the beginning is not compared: it is also
-// the preopened directory named data and all below.
+// A pattern stands for paths from the guest's root. "*", "?" and "[…]" match within a name as in
+// [path.Match], "**" matches any number of names, none included: "/data/**" is /data and all below.
+// A slash at the beginning is not compared: it is also the preopened directory named data and all
+// below.
 func Allow(calls string, paths ...string) Rule { return Rule{calls: calls, paths: paths} }
 
-// Deny answers ENOTCAPABLE to calls of the functions that match names, of all files or, where patterns are given, if one of the
-// files that the call is about matches one of them. See [Allow].
+// Deny returns ENOTCAPABLE for calls of the functions that calls selects. If paths are given, it
+// applies only to a call with at least one file that matches one of them. See [Allow].
 func Deny(calls string, paths ...string) Rule {
 	return Rule{calls: calls, paths: paths, deny: true, errno: wasip1.ENOTCAPABLE}
 }
@@ -49,18 +50,20 @@ func (r Rule) String() string {
 	return strings.Join(append([]string{s}, r.paths...), " ")
 }
 
-// WithPolicy lets rules decide about each call. The first rule that fits decides; a call that no rule fits is allowed. Those of the
-// Builder come first, so that a guest's cannot loosen them. Deny("*") at the end denies the rest.
+// WithPolicy lets rules decide about each call. The first rule that matches decides. A call that no
+// rule matches is allowed; Deny("*") at the end denies the rest. The Builder's rules come before a
+// guest's, so that a guest's options cannot loosen them.
 //
-// A path counts by its text and by where its symbolic links lead: a Deny fits if one of the two does, an Allow if both do. Where
-// they lead is decided twice: before the call, so that no answer tells what is there, and by the walk that the call makes itself, on
-// the directories that it holds, so that nobody can exchange a link meanwhile. A descriptor counts by the path it was opened
-// under and by where that led. A path that middleware put in the place of the guest's is the middleware's matter.
+// A path has two forms: its text, and the path to which its symbolic links lead. A Deny matches if
+// one of the two matches, an Allow if both do. Links are resolved twice: before the call, so that
+// no answer reveals what is there, and during the call's own walk, which holds its directories, so
+// that nobody can exchange a link in between. A descriptor counts by the path with which it was
+// opened and by the path to which that led. A path that middleware replaced is not checked again.
 //
-// Policy is about names, not about files: a directory keeps the name it was opened or walked through by when it is renamed, and a
-// file has all its names. Rules that shut off a tree name all functions (Deny("*", "/secret/**")), because who may rename or link
-// from there needs not open, and leave no way to rename a directory above it. What a guest must never reach is
-// not mounted.
+// A policy is about names, not about files. A directory that is renamed keeps the name by which it
+// was opened, and a file has all its names. To shut off a tree, name all functions, as in Deny("*",
+// "/secret/**"), because renaming or linking a file needs no open, and deny renaming of the
+// directories above. Do not mount what a guest must never reach.
 func WithPolicy(rules ...Rule) GuestOption {
 	return guestOption("WithPolicy", func(c *config) error {
 		all := slices.Clone(c.control.policy)

@@ -10,9 +10,10 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// WithAllowedImports makes a Host that provides nothing but what is granted: a module that imports more is refused by [Host.Compile], which
-// names the import. A grant is what [WithMiddleware] takes: a function, a pattern, a subsystem; or, for what
-// other modules provide, "module.name", each a pattern as in [path.Match].
+// WithAllowedImports restricts what modules may import. [Host.Compile] refuses a module that
+// imports anything else; the error names the import. A grant is a function, a pattern or a
+// subsystem, as in [WithMiddleware]. For imports from other modules it is "module.name"; both parts
+// may be patterns as in path.Match.
 func WithAllowedImports(grants ...string) HostOption {
 	return hostOption("WithAllowedImports", func(c *config) error {
 		for _, grant := range grants {
@@ -53,9 +54,9 @@ func (c *control) granted(module, name string) bool {
 	})
 }
 
-// Audit tells what a module needs, before it is compiled, and in Denied what of it this Host would not give: imports that
-// nobody provides, that [WithAllowedImports] does not grant, or whose every call its policy denies. The first two make
-// [Host.Compile] refuse the module.
+// Audit lists what a module needs, before it is compiled. Denied lists the imports that this Host
+// would not answer: those that nobody provides, that [WithAllowedImports] does not grant, or whose
+// every call the policy denies. [Host.Compile] refuses a module for the first two.
 func (h *Host) Audit(wasm []byte) (*inspect.Audit, error) {
 	a, err := h.config.limitsOf().Inspect(wasm)
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 
 // PoolConfig says how large a [Pool] is.
 type PoolConfig struct {
-	// Ready is how many guests wait for work, made ahead of time in the background. 0 is none: each is made when it is asked for.
+	// Ready is the number of guests that are kept waiting for work; they are made in the
+	// background. 0 means that each guest is made when it is needed.
 	Ready int
 	// Max bounds the guests alive, those at work included. 0 is Ready, and 1 at least.
 	Max int
-	// Reset keeps guests that were put back, and puts them to the snapshot again. Without it each does one piece of
-	// work, and another takes its place.
+	// Reset reuses guests that were put back: each is reset to the snapshot. Without it each guest
+	// is used once, and a new one replaces it.
 	Reset bool
 }
 
@@ -40,14 +41,16 @@ type Pool struct {
 
 // PoolUsage counts the guests of a [Pool].
 type PoolUsage struct {
-	// Ready guests wait for work, Busy ones are at it, and Waiting is how many callers wait for one.
+	// Ready guests wait for work, Busy ones are at it, and Waiting is how many callers wait for
+	// one.
 	Ready, Busy, Waiting int
-	// Made is how many there have been, Reset how often one was put back to the snapshot, and Trapped how many had ended by a trap, a
-	// budget or because they were stopped.
+	// Made is how many there have been, Reset how often one was put back to the snapshot, and
+	// Trapped how many had ended by a trap, a budget or because they were stopped.
 	Made, Reset, Trapped uint64
 }
 
-// NewPool returns a Pool of guests that begin at s, with opts, and begins to make those that are to be ready. The Pool does not close s.
+// NewPool returns a Pool of guests that begin at s with opts. It begins at once to make the guests
+// that wait for work. The Pool does not close s.
 func NewPool(s *Snapshot, c PoolConfig, opts ...GuestOption) (*Pool, error) {
 	if c.Max == 0 {
 		c.Max = max(c.Ready, 1)
@@ -103,8 +106,9 @@ func (p *Pool) make() (*Guest, error) {
 	return g, err
 }
 
-// Get returns a guest that has done nothing since the snapshot, and waits for one if all are at work. [Pool.Put] takes it back.
-// Errors: ErrClosed; the cause of ctx's end; what [Snapshot.Start] says.
+// Get returns a guest that has done nothing since the snapshot, and waits for one if all are at
+// work. [Pool.Put] takes it back. Errors: ErrClosed; the cause of ctx's end; what [Snapshot.Start]
+// says.
 func (p *Pool) Get(ctx context.Context) (*Guest, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -204,8 +208,9 @@ func (p *Pool) Usage() PoolUsage {
 	return p.usage
 }
 
-// Close closes the guests that are ready, and waits for those that are being made. Guests at work go on: Put closes them. Who waits for one
-// is told ErrClosed. The error is the last one of making guests in the background, or of closing them.
+// Close closes the guests that are ready, and waits for those that are being made. Guests in use go
+// on; [Pool.Put] closes them. Waiting calls of [Pool.Get] return [ErrClosed]. The error is the last
+// one of making guests in the background, or of closing them.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	closed := p.closed

@@ -13,12 +13,13 @@ type preopened struct {
 	flags  *wasip1.Fdflags // nil where the embedder does not say
 }
 
-// WithPreopened gives the guest a stream, such as a listener or a connection, as the next descriptor
-// after those of its mounts. It is closed with the guest's last descriptor for it.
+// WithPreopened gives the guest a stream, such as a listener or a connection, as the next
+// descriptor after those of its mounts. It is closed with the guest's last descriptor for it.
 //
-// The descriptor has the flags given. Where none are, a stream waits, and a socket or listener does as the guest
-// expects: one that asks for its flags, as Go's net.FileListener does, is told [wasip1.FdNonblock] and polls;
-// one that just accepts or reads waits in that call. See [vfs.OpenFile.OfferNonblock].
+// The descriptor has the flags given. Without flags a stream waits. A socket or listener without
+// flags adapts to the guest: a guest that asks for the flags, as Go's net.FileListener does, gets
+// wasip1.FdNonblock and polls; a guest that accepts or reads at once waits in that call. See
+// [vfs.OpenFile.OfferNonblock].
 func WithPreopened(s vfs.Stream, flags ...wasip1.Fdflags) GuestOption {
 	return guestOption("WithPreopened", func(c *config) error {
 		if s == nil {

@@ -20,22 +20,25 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// WithRecording writes to w everything that passes between one guest and its Host, for package replay: each call
-// with its arguments, what it read from the guest's memory (as a checksum), its result and what it wrote there; each
-// call of an export; what [Guest.WriteMemory] wrote; growth of memory that was refused; and where threads gave
-// the turn to each other. It is written as the guest runs, in pieces of 64 KiB with a checksum each and bounded memory,
-// so that the file of a process that died can be read up to its last piece. An error of w is an error of
-// [Guest.Run] and [Guest.Close], which writes the end.
+// WithRecording writes to w everything that passes between one guest and its Host, for package
+// replay: each call with its arguments, what it read from the guest's memory (as a checksum), its
+// result and what it wrote there; each call of an export; what [Guest.WriteMemory] wrote; growth of
+// memory that was refused; and where threads gave the turn to each other. It is written as the
+// guest runs, in pieces of 64 KiB with a checksum each and bounded memory, so that the file of a
+// process that died can be read up to its last piece. An error of w is an error of [Guest.Run] and
+// [Guest.Close], which writes the end.
 //
-// A guest that starts threads is recorded only where they take turns (WithScheduler with a [sched.Seeded], or
-// [Deterministic]): what threads do to each other in memory is not seen.
+// A guest that starts threads can be recorded only if they take turns ([WithScheduler] with a
+// [sched.Seeded], or [Deterministic]), because a recording does not see what threads do to each
+// other in memory.
 //
-// Functions of the embedder's are recorded if they come by [WithFunctions]. A module that imports others, and functions
-// answered through [WithFallback] and [Foreign], are refused by name: nobody would record what they do. What host code does to
-// the guest's memory in other ways than by [Call.View], [HostCall.View] and [Guest.WriteMemory] is not seen.
+// Functions of [WithFunctions] are recorded. A module that imports other functions of the embedder
+// is refused, and so are [WithFallback] and [Foreign]; the error names the function. Host code must
+// write to the guest's memory by [Call.View], [HostCall.View] or [Guest.WriteMemory]; other writes
+// are not recorded.
 //
-// A recording has a budget of bytes: see [WithRecordingLimit]. What a call read or wrote several times, through vectors that
-// overlap, is recorded once, so that a call adds at most the size of the guest's memory.
+// [WithRecordingLimit] bounds the size. A call adds at most the size of the guest's memory, because
+// bytes that it reads or writes several times are recorded once.
 func WithRecording(w io.Writer) GuestOption {
 	r := &recordTo{w: w}
 	return guestOption("WithRecording", func(c *config) error {
@@ -50,17 +53,19 @@ func WithRecording(w io.Writer) GuestOption {
 // defaultRecordingLimit is the budget of a recording unless WithRecordingLimit says otherwise.
 const defaultRecordingLimit = 4 << 30
 
-// WithRecordingLimit bounds the bytes of events in a guest's recording. Default: 4 GiB; 0 is no limit. A guest whose recording would
-// grow larger ends with outcome [Exhausted], budget [BudgetRecording], before the call that does not fit returns to it. The recording
-// has its end and can be replayed.
+// WithRecordingLimit bounds the bytes of events in a guest's recording. Default: 4 GiB; 0 is no
+// limit. A guest whose recording would grow larger ends with outcome [Exhausted], budget
+// [BudgetRecording], before the call that does not fit returns to it. The recording has its end and
+// can be replayed.
 func WithRecordingLimit(bytes uint64) GuestOption {
 	return guestOption("WithRecordingLimit", func(c *config) error { c.recordingLimit = &bytes; return nil })
 }
 
-// WithHash has [Result.Hash] tell apart runs that differ in anything that passed between guest and Host: the
-// calls with their arguments, results and the bytes that they wrote, the switches of threads with the fuel
-// used up by then, the end, and the tree of files that is left. The end of the context of Run or Close ends the hashing of files: a
-// guest that it canceled has no hash then. What [WithRecording] says about threads goes for it too.
+// WithHash sets Result.Hash, which differs between runs that differ in anything that passed between
+// guest and Host: calls with arguments, results and the bytes that they wrote, switches of threads
+// with the fuel used until then, the end, and the files at the end. The end of the context of Run
+// or Close also ends the hashing of files; a guest that it canceled has no hash. The rule of
+// [WithRecording] about threads applies.
 func WithHash() GuestOption {
 	return guestOption("WithHash", func(c *config) error { c.hash = true; return nil })
 }
@@ -71,11 +76,11 @@ type recordTo struct {
 	used atomic.Bool
 }
 
-// observer sees what passes between one guest and its Host: it records, or replays. As one thread runs at a time, and
-// hands the turn over through a channel or lock, it needs no lock of its own.
+// observer sees what passes between one guest and its Host: it records, or replays. As one thread
+// runs at a time, and hands the turn over through a channel or lock, it needs no lock of its own.
 type observer interface {
-	// enter is called when the guest's code has called the Host, back before its code goes on, also when a thread
-	// begins. end is called when the code of a thread has ended.
+	// enter is called when the guest's code has called the Host, back before its code goes on, also
+	// when a thread begins. end is called when the code of a thread has ended.
 	enter(t *thread)
 	back(t *thread)
 	end(t *thread)
@@ -84,7 +89,8 @@ type observer interface {
 	// export tells of the call of an export, and returned of what it returned.
 	export(t *thread, name string, params []uint64)
 	returned(t *thread, results []uint64)
-	// hosted makes a call of a function of the embedder's, which leaves its results in stack. call makes it in the world.
+	// hosted makes a call of a function of the embedder's, which leaves its results in stack. call
+	// makes it in the world.
 	hosted(t *thread, f *hostFunction, stack []uint64, call func())
 	// refueled tells of the fuel that a thread gets, and decides how much that is.
 	refueled(slice int64) int64
@@ -264,7 +270,8 @@ func (b *recorder) around(t *thread, i int, f *function, p []uint64, next callFu
 	return errno
 }
 
-// answered records what a call answered and touched in memory, unless that is more than the budget has left.
+// answered records what a call answered and touched in memory, unless that is more than the budget
+// has left.
 func (b *recorder) answered(t *thread, c *recorded, a *recording.Answer) {
 	mem := t.view.Bytes()
 	a.Reads, a.Writes = recording.Union(c.log.Reads), recording.Union(c.log.Writes)
@@ -283,7 +290,8 @@ func (b *recorder) answered(t *thread, c *recorded, a *recording.Answer) {
 	}
 }
 
-// room reports whether so many bytes fit into the budget of the recording, and ends the guest if they do not.
+// room reports whether so many bytes fit into the budget of the recording, and ends the guest if
+// they do not.
 func (b *recorder) room(t *thread, size uint64) bool {
 	if b.limit == 0 || !b.Records() || b.Size()+size <= b.limit {
 		return true
@@ -292,8 +300,8 @@ func (b *recorder) room(t *thread, size uint64) bool {
 	return false
 }
 
-// notePrinted keeps what the guest wrote to standard output or error until the next event is recorded. It may be called
-// by threads that have no turn.
+// notePrinted keeps what the guest wrote to standard output or error until the next event is
+// recorded. It may be called by threads that have no turn.
 func (b *recorder) notePrinted(stream int, p []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -314,8 +322,8 @@ func (b *recorder) tellPrinted(t *thread) {
 	}
 }
 
-// narrow makes args of row i what the guest's code gave: what an engine leaves in the upper half of an i32 is its own
-// business.
+// narrow makes args of row i what the guest's code gave: what an engine leaves in the upper half of
+// an i32 is its own business.
 func (b *wideParams) narrow(i int, args []uint64) {
 	for n := range args {
 		if b[i]>>n&1 == 0 {
@@ -361,7 +369,8 @@ func (b *recorder) begin(t *thread, row int, args []uint64) *recorded {
 	return c
 }
 
-// flush records the beginning of t's call, and what it has written up to now, which others are about to see.
+// flush records the beginning of t's call, and what it has written up to now, which others are
+// about to see.
 func (b *recorder) flush(t *thread) {
 	c := t.record.call
 	if c == nil {
@@ -412,7 +421,8 @@ func (b *recorder) running(t *thread) {
 	b.room(t, 0)
 }
 
-// position is where a thread is: how often it has called the Host since its last switch, and its fuel.
+// position is where a thread is: how often it has called the Host since its last switch, and its
+// fuel.
 func (t *thread) position() (entries, fuel uint64) {
 	x := t.record
 	entries, x.told = x.entries-x.told, x.entries
@@ -528,8 +538,8 @@ func resultOfEnding(e *recording.Ending) *Result {
 	return r
 }
 
-// WriteMemory writes to the guest's memory while none of its exports runs, and has a recording know of it. Errors:
-// EFAULT where the bytes do not lie in the memory; ErrBusy while an export runs.
+// WriteMemory writes to the guest's memory while none of its exports runs, and has a recording know
+// of it. Errors: EFAULT where the bytes do not lie in the memory; ErrBusy while an export runs.
 func (g *Guest) WriteMemory(ptr uint32, b []byte) error {
 	select {
 	case g.calls <- struct{}{}:

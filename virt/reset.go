@@ -10,12 +10,14 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// Reset puts the guest back to where it was after _initialize, or after [Snapshot.Start] where it was made of a snapshot: memory,
-// globals, descriptors, files and budgets are those of a fresh guest, and randomness is drawn anew. The first
-// Reset of a guest that was not made of a snapshot makes a fresh one to take them from; each after that costs what the guest has touched.
+// Reset puts the guest back to its state after _initialize, or after [Snapshot.Start] if it was
+// made from a snapshot. Memory, globals, descriptors, files and budgets are those of a fresh guest;
+// randomness is drawn again. The first Reset of a guest that was not made from a snapshot makes a
+// fresh guest to copy from. Later ones cost time in proportion to the memory that the guest has
+// touched.
 //
-// Errors: ErrBusy while a call is under way, an [*ExitError] where the guest has ended: it cannot begin again. After another error the
-// guest is good for nothing but Close.
+// Errors: [ErrBusy] while a call is under way; an [*ExitError] if the guest has ended, because it
+// cannot begin again. After any other error only Close the guest.
 func (g *Guest) Reset(ctx context.Context) error {
 	s, err := g.beginning(ctx)
 	if err != nil {
@@ -24,7 +26,7 @@ func (g *Guest) Reset(ctx context.Context) error {
 	return g.ResetTo(ctx, s)
 }
 
-// ResetTo puts the guest to where a snapshot of its module was taken. See [Guest.Reset].
+// ResetTo puts the guest into the state of a snapshot of its module. See [Guest.Reset].
 func (g *Guest) ResetTo(ctx context.Context, s *Snapshot) error {
 	if err := g.resetTo(ctx, s); err != nil {
 		return err

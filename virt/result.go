@@ -35,7 +35,8 @@ const (
 	Exhausted
 	// Deadlocked: all threads waited for something that could never happen. See Result.Err.
 	Deadlocked
-	// Failed: code of the Host or of the embedder that the guest called panicked or failed. See Result.Err.
+	// Failed: code of the Host or of the embedder that the guest called panicked or failed. See
+	// Result.Err.
 	Failed
 )
 
@@ -64,25 +65,27 @@ type Result struct {
 	Thread uint32
 	// Err is the cause if the Outcome is Canceled, Deadlocked or Failed.
 	Err error
-	// Hash identifies everything that passed between the guest and its Host, if [WithHash] was given. It is set when [Guest.Run] or
-	// [Guest.Close] has returned.
+	// Hash identifies everything that passed between the guest and its Host, if [WithHash] was
+	// given. It is set when [Guest.Run] or [Guest.Close] has returned.
 	Hash [32]byte
 	// Stacks tells where each thread was, ordered by thread number, if the Outcome is Deadlocked.
 	Stacks []Stack
-	// Threads lists, ordered by thread number, how each thread that was alive at the guest's end terminated. It is complete when
-	// [Guest.Run] or [Guest.Close] has returned. [Usage] counts the threads that returned before.
+	// Threads lists, ordered by thread number, how each thread that was alive at the guest's end
+	// terminated. It is complete when [Guest.Run] or [Guest.Close] has returned. [Usage] counts the
+	// threads that returned before.
 	Threads []ThreadEnd
-	// Lingering names goroutines that were still in a Write of the embedder's, which nothing can interrupt, when Run or Close
-	// stopped waiting for them: "goroutine 12 [chan receive] in main.(*slow).Write". They write nothing more when it returns.
-	// [Guest.Lingering] tells of readers as well, and of the present.
+	// Lingering names goroutines that were still in a Write of the embedder's, which nothing can
+	// interrupt, when Run or Close stopped waiting for them: "goroutine 12 [chan receive] in
+	// main.(*slow).Write". They write nothing more when it returns. [Guest.Lingering] tells of
+	// readers as well, and of the present.
 	Lingering []string
 }
 
 // ThreadEnd tells how one thread ended.
 type ThreadEnd struct {
 	Thread uint32
-	// Outcome is the Result's Outcome for the thread that the Result names. For other threads it is Exited if they returned,
-	// Canceled if the guest's end made them leave, else Trapped or Failed.
+	// Outcome is the Result's Outcome for the thread that the Result names. For other threads it is
+	// Exited if they returned, Canceled if the guest's end made them leave, else Trapped or Failed.
 	Outcome Outcome
 	// Trap is set if the Outcome is Trapped.
 	Trap *Trap
@@ -136,7 +139,7 @@ func (r *Result) String() string {
 	return r.Outcome.String() + ": " + r.Err.Error()
 }
 
-// Budget names what a guest may use up.
+// Budget names a limit of what a guest may use.
 type Budget string
 
 // Budgets that end the guest when they are used up. Other budgets answer with an errno.
@@ -157,7 +160,7 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return "the guest ended: " + e.Result.String() }
 
-// Unwrap returns what stands behind the end: the [*Trap], a [*BudgetError], or Result.Err.
+// Unwrap returns the cause of the end: the [*Trap], a [*BudgetError], or Result.Err.
 func (e *ExitError) Unwrap() error {
 	switch {
 	case e.Result.Trap != nil:
@@ -173,9 +176,9 @@ type Trap struct {
 	Kind trap.Kind
 	// Message is the engine's own.
 	Message string
-	// Stack holds the WebAssembly functions that were active, innermost first, one a line. "at file:line:column" follows a function
-	// if the module has line tables of DWARF (clang -g, rustc -g), and "at file:line" if it was compiled by Go. Names of Rust
-	// functions are demangled.
+	// Stack holds the WebAssembly functions that were active, innermost first, one a line. "at
+	// file:line:column" follows a function if the module has line tables of DWARF (clang -g, rustc
+	// -g), and "at file:line" if it was compiled by Go. Names of Rust functions are demangled.
 	Stack string
 	// Err is what a Handler or HostFunction gave to Trap; nil for other traps, and in a replay.
 	Err error
@@ -191,7 +194,8 @@ func (t *Trap) Error() string {
 	return "trap: " + t.Message + "\n" + t.Stack
 }
 
-// from says where the stack began, if the engine told nothing of it: the compiler does not of one that overflowed.
+// from says where the stack began, if the engine told nothing of it: the compiler does not of one
+// that overflowed.
 func (t *Trap) from(entry api.Function) {
 	if t != nil && t.Stack == "" {
 		t.Stack = safetext.Line(entry.Definition().DebugName()) + "\n"
@@ -230,8 +234,8 @@ func (c *compilation) parseTrap(err error) *Trap {
 	return t
 }
 
-// waitTrap makes a Trap of an error of a wait or notify, which the Host answers in WebAssembly's place. It returns
-// nil if err is none.
+// waitTrap makes a Trap of an error of a wait or notify, which the Host answers in WebAssembly's
+// place. It returns nil if err is none.
 func (c *compilation) waitTrap(err error) *Trap {
 	reason, ok := errors.AsType[sched.Trap](err)
 	if !ok {
@@ -245,8 +249,8 @@ func (c *compilation) waitTrap(err error) *Trap {
 	return &Trap{Kind: kind, Message: kind.String(), Stack: c.stack(stack)}
 }
 
-// resultOf is the result that an error of a call of the guest's code stands for. It is nil if there is
-// no error.
+// resultOf is the result that an error of a call of the guest's code stands for. It is nil if there
+// is no error.
 func (c *compilation) resultOf(err error) *Result {
 	if err == nil {
 		return nil
@@ -271,7 +275,8 @@ func (c *compilation) resultOf(err error) *Result {
 	return &Result{Outcome: Failed, Err: err}
 }
 
-// LogValue implements [slog.LogValuer]: the outcome in words, and of the other fields those that mean something with it.
+// LogValue implements [slog.LogValuer]: the outcome in words, and of the other fields those that
+// mean something with it.
 func (r *Result) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("outcome", r.Outcome.String())}
 	switch r.Outcome {

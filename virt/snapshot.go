@@ -17,8 +17,9 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 )
 
-// Snapshot is the state of a guest at one moment: memory, globals, descriptors with their offsets, files and what was left of
-// its budgets. Any number of guests are made of it, at the same time too; none sees what another writes. See [Guest.Snapshot].
+// Snapshot is the state of a guest at one moment: memory, globals, descriptors with their offsets,
+// files, and what was left of its budgets. Any number of guests can be made from it, also at the
+// same time. None sees what another writes. See [Guest.Snapshot].
 type Snapshot struct {
 	module *Module
 	config config // of the guests that are made of it
@@ -43,22 +44,25 @@ type cell struct{ low, high uint64 }
 // errFrames refuses a snapshot of a guest whose code is under way.
 var errFrames = errors.New("snapshot: a call of the guest is under way, and the frames on its stack cannot be taken: take it between two calls")
 
-// Snapshot takes the guest's state, after _initialize or between two calls of its exports, for guests that begin there
-// ([Snapshot.Start]). The guest itself goes on.
+// Snapshot saves the guest's state for guests that begin there (Snapshot.Start). Take it after
+// _initialize or between two calls of exports. The guest itself goes on.
 //
-// A command is taken before [Guest.Run]. If it exports wizer.initialize, that is called first. If it imports
-// "wasivirt" "checkpoint" (fn, arg i32) i32, it is run until it calls that: the guest has ended then, and those made
-// of the snapshot go on with fn(arg), fn being a function pointer.
+// Take the snapshot of a command before [Guest.Run]. If the command exports wizer.initialize,
+// Snapshot calls that first. If it imports "wasivirt" "checkpoint" (fn, arg i32) i32, Snapshot runs
+// it until it calls checkpoint. The guest has then ended, and guests of the snapshot continue with
+// fn(arg); fn is a function pointer.
 //
-// Forks have the guest's options, but for standard input, which is empty, streams of [WithStream] and [WithPreopened], recordings and the
-// budget of time. Their randomness is fresh; what the guest keeps of it in memory (a seeded generator, hash seeds) is the same in all
-// of them until the guest seeds it again. They see the Host's clock.
-// A module that exports a function "wasivirt_reseed" without parameters has it called in each fork, and after each [Guest.Reset],
-// before anything else: there it draws its seeds and keys again.
+// Guests of the snapshot have the guest's options, except standard input, which is empty, streams
+// of WithStream and WithPreopened, recordings and the budget of time. They see the Host's clock.
+// Their randomness is fresh. Random numbers that the guest keeps in memory (a seeded generator,
+// hash seeds, keys) are the same in all of them. To draw these again, export a function
+// "wasivirt_reseed" without parameters: it is called in each new guest, and after each
+// [Guest.Reset], before anything else.
 //
-// What cannot be taken whole is refused with its name: imported tables, globals and memories, tables that the module changes, mutable
-// references, threads that live, streams and devices that are open, file systems that can be changed and are no [vfs.Forker]. [Inspect]
-// tells beforehand what it would refuse of a module.
+// Errors name what cannot be saved: imported tables, globals and memories, tables that the module
+// changes, mutable references, threads that live, streams and devices that are open, writable file
+// systems that are no vfs.Forker. [inspect.Audit] tells beforehand, in SnapshotRefusals, what of a
+// module cannot be saved.
 func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if err := g.checkSnapshot(); err != nil {
 		return nil, err
@@ -203,9 +207,10 @@ func (p *budgets) named() map[Budget]*allowance {
 	return map[Budget]*allowance{BudgetFuel: p.fuel, BudgetHostCalls: p.calls, BudgetOutput: p.output, BudgetSleep: p.sleep, BudgetCPUTime: p.cpu}
 }
 
-// Start makes a guest that begins where the snapshot was taken. Options change what its guests have: arguments and environment
-// (for what the guest has not read yet), streams, mounts, budgets. A mount given takes the place of the one at its path. Budgets that are not given
-// go on where the snapshot's guest was; time begins anew.
+// Start makes a guest that begins where the snapshot was taken. Options change what its guests
+// have: arguments and environment (for what the guest has not read yet), streams, mounts, budgets.
+// A mount given takes the place of the one at its path. Budgets that are not given go on where the
+// snapshot's guest was; time begins anew.
 func (s *Snapshot) Start(ctx context.Context, opts ...GuestOption) (*Guest, error) {
 	if err := s.use(); err != nil {
 		return nil, err
@@ -365,8 +370,8 @@ func (s *Snapshot) restoreCells(ctx context.Context, g *Guest) error {
 	return nil
 }
 
-// Hash is a SHA-256 of the module, the memory and the globals that the snapshot holds: the same for snapshots of guests that did
-// the same. Files are not part of it.
+// Hash is a SHA-256 of the module, the memory and the globals that the snapshot holds: the same for
+// snapshots of guests that did the same. Files are not part of it.
 func (s *Snapshot) Hash() ([32]byte, error) { return s.hash() }
 
 func (s *Snapshot) initHash() { s.hash = sync.OnceValues(s.computeHash) }

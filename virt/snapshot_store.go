@@ -42,13 +42,13 @@ const (
 	storedGiven                     // not at all: the reader gives it
 )
 
-// WriteTo writes the snapshot to a file, which [ReadSnapshot] reads, in another process too. It holds the pages of the memory that
-// differ from what the module begins with, the globals, descriptors, budgets and the files in memory. It is as secret as what the guest
-// has in them.
+// WriteTo writes the snapshot to a file, which [ReadSnapshot] reads, in another process too. It
+// holds the pages of the memory that differ from what the module begins with, the globals,
+// descriptors, budgets and the files in memory. It is as secret as what the guest has in them.
 //
-// File systems that are mounted read-only, but for a [memfs.FS], are not in the file: whoever reads it mounts them again. Errors name
-// a mount that can be changed and is neither a [memfs.FS] nor the guest's devices, and a descriptor that is open in a file system that is not in
-// the file.
+// Read-only mounts, except a memfs.FS, are not in the file: give them again to [ReadSnapshot].
+// Errors name a writable mount that is neither a memfs.FS nor the guest's devices, and a descriptor
+// that is open in a file system that is not in the file.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	if err := s.use(); err != nil {
 		return 0, err
@@ -253,16 +253,19 @@ func (h *hashedSource) ReadByte() (byte, error) {
 	return b, err
 }
 
-// ReadSnapshot reads what [Snapshot.WriteTo] wrote, to the end of r. m is the module that the snapshot was taken of, compiled under the same
-// options of the Host. opts are options of the guests that are made of the snapshot; those of the guest that it was taken of are not
-// in the file. The memory is mapped, and shared by the guests until they write to it.
+// ReadSnapshot reads what [Snapshot.WriteTo] wrote, to the end of r. m is the module that the
+// snapshot was taken of, compiled under the same options of the Host. opts are options of the
+// guests that are made of the snapshot; those of the guest that it was taken of are not in the
+// file. The memory is mapped, and shared by the guests until they write to it.
 //
-// The file may come from anybody: what is wrong with it is an error, and no more memory is taken than it is long and the guest's
-// limits allow. What it says of the guest is believed, as if the guest had come to that by itself: budgets go on with what was left, but
+// The file may come from an untrusted source. A damaged file is an error, and ReadSnapshot takes no
+// more memory than the length of the file and the guest's limits allow. The state in the file
+// counts as a state that the guest reached by itself. Budgets continue with what was left, but
 // never with more than the options give.
 //
-// Errors: [ErrSnapshotMismatch], with what differs, where the file is of another module, of other options or of another version of this library; damage; a
-// file system that has to be mounted again and is not among opts, by its path.
+// Errors: [ErrSnapshotMismatch], with what differs, where the file is of another module, of other
+// options or of another version of this library; damage; a file system that has to be mounted again
+// and is not among opts, by its path.
 func ReadSnapshot(m *Module, r io.Reader, opts ...GuestOption) (_ *Snapshot, err error) {
 	defer func() {
 		if err != nil {
@@ -305,7 +308,8 @@ func ReadSnapshot(m *Module, r io.Reader, opts ...GuestOption) (_ *Snapshot, err
 	return l.s, nil
 }
 
-// ErrSnapshotMismatch is wrapped by errors of [ReadSnapshot] about a file that is of another module, or was written by another Host.
+// ErrSnapshotMismatch means that a file for [ReadSnapshot] is of another module, or was written by
+// a Host with other options.
 var ErrSnapshotMismatch = errors.New("the file does not fit")
 
 type snapshotReader struct {
@@ -359,7 +363,8 @@ func (l *snapshotReader) read() {
 	l.files()
 }
 
-// cells reads globals. Those that the Host's checks work with get no value with which a check would never come.
+// cells reads globals. Those that the Host's checks work with get no value with which a check would
+// never come.
 func (l *snapshotReader) cells() {
 	m := l.s.module
 	globals := m.report.Globals

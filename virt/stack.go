@@ -14,37 +14,43 @@ import (
 // BudgetStack is the budget of call stacks. Its end ends the guest.
 const BudgetStack Budget = "call stack"
 
-// WithMaxStack bounds the memory that the engine takes for the call stacks of a guest, all its threads together, in bytes. The
-// guest ends where more would be taken, with a Result that says [Exhausted] and [BudgetStack]. Spawning a thread for whose stack
-// too little is left is EAGAIN. 0 is no limit, unless the module has a shared memory: then it is 128 MiB.
+// WithMaxStack bounds the memory, in bytes, that the engine takes for the call stacks of all
+// threads of a guest together. A guest that needs more ends with outcome [Exhausted] and budget
+// [BudgetStack]. Spawning a thread returns EAGAIN if too little is left for its stack. 0 is no
+// limit, unless the module has a shared memory: then it is 128 MiB.
 //
-// Each thread takes 128 KiB before it starts, and gives back what it took when it ends. A stack grows by doubling, and its next
-// size is taken before it grows, so that one thread can use about half of the budget. Without a budget the engine bounds the stack
-// of each thread: at 50 to 100 MB in the compiler, and at 2,000 frames in the interpreter.
+// Each thread takes 128 KiB before it starts and returns what it took when it ends. A stack grows
+// by doubling. Its next size is charged before it grows, so one thread can use about half of the
+// budget. Without a budget the engine bounds the stack of each thread: at 50 to 100 MB in the
+// compiler, and at 2,000 frames in the interpreter.
 //
-// What calls take is counted by code that is put into modules when they are compiled, in functions that can call themselves or
-// need much. A Builder that was given WithMaxStack may give single guests other amounts, and a guest of another Host none.
-// How deep a guest comes depends on the engine: [WithMaxCallDepth] is the limit that repeats.
+// Code that the Host puts into modules counts the stack, in functions that can call themselves or
+// need much. A Host therefore counts for all its guests or for none: give WithMaxStack to the
+// Builder, and other amounts to single guests. How deep a guest comes depends on the engine;
+// [WithMaxCallDepth] is the limit that repeats.
 func WithMaxStack(bytes uint64) GuestOption {
 	return guestOption("WithMaxStack", func(c *config) error { c.control.limits.Stack = bytes; return nil })
 }
 
 const (
-	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the Host looks how much they took.
+	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the
+	// Host looks how much they took.
 	stackStep = 1 << 15
-	// stackAtStart is what a thread takes of the budget before it starts: for what is not counted, the first step, and the stack
-	// that they may lead to, of twice the size.
+	// stackAtStart is what a thread takes of the budget before it starts: for what is not counted,
+	// the first step, and the stack that they may lead to, of twice the size.
 	stackAtStart = 1 << 17
 	// sharedStacks is the budget of a guest with threads for which none was given.
 	sharedStacks = 128 << 20
 	// frameOfInterpreter is what a frame in the interpreter takes of the goroutine's stack.
 	frameOfInterpreter = 4 << 10
-	// maxNested is how many calls of exports may be under way within each other on one thread. Each is a stack of the
-	// engine and some frames of Go's, whose stacks the program does not survive growing without end.
+	// maxNested is how many calls of exports may be under way within each other on one thread. Each
+	// is a stack of the engine and some frames of Go's, whose stacks the program does not survive
+	// growing without end.
 	maxNested = 1000
 )
 
-// stackCounted is up to how many bytes calls of the module count for the stack before the Host looks; 0 where they do not.
+// stackCounted is up to how many bytes calls of the module count for the stack before the Host
+// looks; 0 where they do not.
 func (h *Host) stackCounted(info *wasmbin.Module) uint32 {
 	h = h.first()
 	c := &h.config.control
@@ -128,7 +134,8 @@ func (t *thread) giveStack(n int64) {
 	}
 }
 
-// onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins with what every thread has.
+// onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins
+// with what every thread has.
 func (t *thread) onStack(fn api.Function, f func()) {
 	if t.mod == nil || !t.module.stacked() {
 		f()
@@ -158,7 +165,8 @@ func (t *thread) stackCells() {
 	}
 }
 
-// growStack is called where the thread's calls may take more than was taken of the budgets for them.
+// growStack is called where the thread's calls may take more than was taken of the budgets for
+// them.
 func (t *thread) growStack() {
 	t.stackCells()
 	s, first := &t.stack, t.first()
@@ -177,7 +185,8 @@ func (t *thread) growStack() {
 	s.end.Set(s.used.Get() + uint64(step))
 }
 
-// nest notes that a call of an export is within another of the thread's, and returns what notes its end.
+// nest notes that a call of an export is within another of the thread's, and returns what notes its
+// end.
 func (t *thread) nest() (leave func(), err error) {
 	if t.nested >= maxNested {
 		t.exhaust(BudgetCallDepth)

@@ -8,15 +8,16 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// MemoryModel says when threads see what others have stored.
+// MemoryModel decides when threads see the stores of other threads.
 type MemoryModel uint8
 
 const (
 	// SequentialConsistency lets every thread see a store as soon as it has been made.
 	SequentialConsistency MemoryModel = iota
-	// TotalStoreOrder keeps stores that are not atomic in a buffer for each thread, as x86 processors do: the thread itself
-	// sees them, others do when the buffer is drained, in order, at moments that the seed decides. Atomic instructions, fences,
-	// waits, notifies, bulk operations and calls of the Host drain it first.
+	// TotalStoreOrder keeps stores that are not atomic in a buffer for each thread, as x86
+	// processors do: the thread itself sees them, others do when the buffer is drained, in order,
+	// at moments that the seed decides. Atomic instructions, fences, waits, notifies, bulk
+	// operations and calls of the Host drain it first.
 	TotalStoreOrder
 	// Relaxed lets accesses that are not atomic change places, as WebAssembly and ARM processors do. Stores wait in a buffer as
 	// by [TotalStoreOrder], but those to different bytes leave it in any order. A thread that was stopped may see old values of what
@@ -33,8 +34,9 @@ func WithMemoryModel(m MemoryModel) DeterministicOption {
 
 // storeBuffers are those of a guest's threads. Threads take turns, so that they need no lock.
 //
-// Instructions of the guest go to memory directly. So memory holds what the thread that has the turn sees: when the turn
-// goes to another, what stands in the buffer of the first is taken out of memory, and put back when it gets the turn again.
+// Instructions of the guest go to memory directly. So memory holds what the thread that has the
+// turn sees: when the turn goes to another, what stands in the buffer of the first is taken out of
+// memory, and put back when it gets the turn again.
 type storeBuffers struct {
 	seed    uint64
 	rate    float64 // of draining a store, at each switch point

@@ -9,12 +9,11 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// RunAll runs commands at the same time, each to its end as [Guest.Run] does, and returns their Results in the order of
-// the guests, which must be of h. Where threads take turns the guests begin together: the order in which they were given is
-// all that the scheduler sees, not when the machine starts which goroutine. So a deterministic Host repeats runs of several
-// guests, whatever they say to each other.
+// RunAll runs commands of h at the same time, each to its end as [Guest.Run] does. It returns their
+// Results in the order of guests. If threads take turns, the guests begin together, in that order.
+// A deterministic Host therefore repeats runs of several guests that talk to each other.
 //
-// The error joins those of Run. The guests are not closed.
+// The error joins the errors of the runs. RunAll does not close the guests.
 func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) {
 	for _, g := range guests {
 		if g.host != h {
@@ -40,8 +39,8 @@ func (h *Host) RunAll(ctx context.Context, guests ...*Guest) ([]*Result, error) 
 	return results, errors.Join(errs...)
 }
 
-// leaveInTurn ends what others can see of the guest, which has ended, while its main thread has the turn. Its other threads leave
-// when they get theirs, and change nothing any more.
+// leaveInTurn ends what others can see of the guest, which has ended, while its main thread has the
+// turn. Its other threads leave when they get theirs, and change nothing any more.
 func (g *Guest) leaveInTurn(ctx context.Context) {
 	// Both errors are those of Close.
 	_ = g.finishObserver(ctx)

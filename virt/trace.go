@@ -30,8 +30,9 @@ type tracing struct {
 	start int64
 }
 
-// WithTrace shows the guest's calls to a Tracer, such as [trace.Text], [trace.JSON], [trace.Log] and [trace.Perfetto] make. Options
-// say which calls, and how much of them: [trace.WithCalls] and others. WithTrace may be given several times.
+// WithTrace sends the guest's calls to a Tracer, such as those of trace.Text, trace.JSON, trace.Log
+// and trace.Perfetto. Options select calls and details: trace.WithCalls and others. WithTrace may
+// be given several times.
 func WithTrace(t trace.Tracer, opts ...trace.Option) GuestOption {
 	show := trace.Show{Calls: "*,*.*", Bytes: 32}
 	for _, o := range opts {
@@ -139,7 +140,8 @@ type decoder struct {
 	view  memory.View
 }
 
-// look attaches the decoder's own View, so that what is read for a trace is not noted as read by the call.
+// look attaches the decoder's own View, so that what is read for a trace is not noted as read by
+// the call.
 func (d *decoder) look() {
 	d.t.attach()
 	d.view.Reset(d.t.view.Bytes())

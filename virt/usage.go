@@ -12,19 +12,22 @@ import (
 	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
-// Usage tells what a guest has used so far.
+// Usage holds what a guest has used so far.
 //
-// What concerns calls is counted where [WithUsage] asks for it. While a thread computes, it shows that thread's calls but
-// the last few, 255 at most of each function; after a call of an export, and when the guest has ended, it is exact.
+// Calls are counted only with [WithUsage]. While a thread computes, its last calls may be missing,
+// at most 255 of each function. After a call of an export, and after the guest's end, the numbers
+// are exact.
 type Usage struct {
-	// Functions are those that were called: those of the Host in the order of the table, then those of [WithFunctions] by name.
+	// Functions are those that were called: those of the Host in the order of the table, then those
+	// of [WithFunctions] by name.
 	Functions []FunctionUsage
 	// Calls and Errors are over all functions.
 	Calls, Errors uint64
-	// Waited is the real time that threads waited in calls and at atomic waits, each thread by itself counted.
+	// Waited is the real time that threads waited in calls and at atomic waits, each thread by
+	// itself counted.
 	Waited time.Duration
-	// CPUTime is the time that threads computed; see [WithMaxCPUTime] for what counts. It is counted
-	// where a budget of it is set.
+	// CPUTime is the time that threads computed; see [WithMaxCPUTime] for what counts. It is
+	// counted where a budget of it is set.
 	CPUTime time.Duration
 	// BytesIn is what was read from files, streams and sockets; BytesOut what was written to them.
 	BytesIn, BytesOut uint64
@@ -36,11 +39,12 @@ type Usage struct {
 	// Threads is how many are alive, and Spawned how many thread-spawn has started.
 	Threads int
 	Spawned uint64
-	// Fuel is the instructions that were run, where they are counted. While a thread computes it includes the slice that
-	// the thread is using up.
+	// Fuel is the instructions that were run, where they are counted. While a thread computes it
+	// includes the slice that the thread is using up.
 	Fuel uint64
-	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's clock. In runs that are
-	// deterministic (see [Deterministic]) all of Usage repeats but Real, Waited and CPUTime, which are the machine's time.
+	// Real is how long the guest has existed, until its end; Virtual is the same on the Host's
+	// clock. In runs that are deterministic (see [Deterministic]) all of Usage repeats but Real,
+	// Waited and CPUTime, which are the machine's time.
 	Real, Virtual time.Duration
 }
 
@@ -52,7 +56,8 @@ type FunctionUsage struct {
 	Waited time.Duration
 }
 
-// WithUsage counts the guest's calls; see [Guest.Usage] and [Host.Usage]. It costs two to three nanoseconds a call.
+// WithUsage counts the guest's calls; see [Guest.Usage] and [Host.Usage]. It costs two to three
+// nanoseconds a call.
 func WithUsage() GuestOption {
 	return guestOption("WithUsage", func(c *config) error { c.control.usage = true; return nil })
 }
@@ -72,8 +77,8 @@ func (a *tally) add(b *tally) {
 	a.bytes[out] += b.bytes[out]
 }
 
-// threadUsage is what one thread counts. It counts by itself, and shows the count to others from time to time: a counter that
-// others may read at every moment would cost several times as much.
+// threadUsage is what one thread counts. It counts by itself, and shows the count to others from
+// time to time: a counter that others may read at every moment would cost several times as much.
 type threadUsage struct {
 	tally // the thread's own
 
@@ -304,8 +309,8 @@ func (p *pastUsage) add(g *Guest) {
 	p.usage.Descriptors, p.usage.Threads = 0, 0
 }
 
-// Usage tells what all guests of the Host have used, those that have been closed included. PeakMemory, Real and Virtual
-// are sums over the guests as well.
+// Usage returns what all guests of the Host have used together, closed ones included. PeakMemory,
+// Real and Virtual are sums over the guests too.
 func (h *Host) Usage() Usage {
 	h.mu.Lock()
 	guests := make([]*Guest, 0, len(h.guests))
