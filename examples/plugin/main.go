@@ -9,19 +9,20 @@ import (
 	"io"
 	"log"
 	"os"
-	"path/filepath"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/plugin"
 )
 
-// inC and inAssemblyScript are guest/plugin.c and guest/plugin-as.ts, compiled.
+// inC, inAssemblyScript and inRust are guest/plugin.c, guest/plugin-as.ts and guest/plugin.rs, compiled.
 var (
 	//go:embed guest/plugin.wasm
 	inC []byte
 	//go:embed guest/plugin-as.wasm
 	inAssemblyScript []byte
+	//go:embed guest/plugin-rust.wasm
+	inRust []byte
 )
 
 // Plugin is what plugins can do. Each field is an export of the guest.
@@ -57,15 +58,6 @@ func run(ctx context.Context, w io.Writer) error {
 		if err := use(ctx, host, w, wasm); err != nil {
 			return err
 		}
-	}
-	// The plugin in Rust stands where .ci/guests has built it.
-	dir := os.Getenv("WASIVIRT_GUESTS")
-	if dir == "" {
-		return nil
-	}
-	inRust, err := os.ReadFile(filepath.Join(dir, "plugin-rust.wasm"))
-	if err != nil {
-		return err
 	}
 	return use(ctx, host, w, inRust, plugin.WithAllocator("allocate", "deallocate"))
 }

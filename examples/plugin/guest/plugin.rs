@@ -1,3 +1,4 @@
+// build: --edition 2021 --crate-type cdylib -C opt-level=s -C panic=abort -C strip=symbols -C lto=fat -C codegen-units=1
 // The plugin in Rust. Its allocator has names of its own.
 use std::alloc::{alloc, dealloc, Layout};
 
