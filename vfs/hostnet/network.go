@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs/sockets"
@@ -20,8 +21,9 @@ type Network struct {
 	rules    []Rule
 	resolver *net.Resolver
 
-	mu    sync.Mutex
-	known []answer // the oldest first, at most maxKnown
+	mu      sync.Mutex
+	known   []answer           // the oldest first, at most maxKnown
+	lookups map[string]*lookup // questions under way, by name
 }
 
 // answer is an address that a rule's name stands for.
@@ -39,7 +41,7 @@ func NewNetwork(rules ...Rule) (*Network, error) {
 	if err := check(rules); err != nil {
 		return nil, err
 	}
-	return &Network{rules: slices.Clone(rules), resolver: net.DefaultResolver}, nil
+	return &Network{rules: slices.Clone(rules), resolver: net.DefaultResolver, lookups: map[string]*lookup{}}, nil
 }
 
 // UsesMachine implements [vfs.MachineUser].
@@ -72,7 +74,9 @@ func (n *Network) granted(listen bool, at netip.AddrPort) bool {
 	return false
 }
 
-// Lookup implements [sockets.Network]. A guest may ask for the names that rules are about.
+// Lookup implements [sockets.Network]. A guest may ask for the names that rules are about. Lookup returns when the guest ends. The
+// question to the machine's resolver, which nothing can interrupt, goes on for at most 30 s more. Guests that ask for the same name
+// meanwhile wait for its answer: there is one question for each name of the rules at most.
 func (n *Network) Lookup(t poll.Task, name string) ([]netip.Addr, error) {
 	name = canonical(name)
 	asked := false
@@ -82,11 +86,10 @@ func (n *Network) Lookup(t poll.Task, name string) ([]netip.Addr, error) {
 	if !asked {
 		return nil, wasip1.EACCES
 	}
-	l := newLookup(n.resolver, name)
-	defer l.cancel()
 	if t == nil {
 		return nil, wasip1.EAGAIN
 	}
+	l := n.lookup(name)
 	if _, err := poll.Block(t, l, poll.Readable, poll.Wait{Op: "sock_getaddrinfo"}); err != nil {
 		return nil, err
 	}
@@ -116,10 +119,34 @@ func (n *Network) remember(name string, addrs []netip.Addr) {
 	}
 }
 
+// lookupTimeout is how long a question to the resolver may take.
+const lookupTimeout = 30 * time.Second
+
+// lookup returns the question for a name that is under way, or begins it. It does not end with a guest: the resolver would go on
+// behind it, and guests that come and go could leave any number of such questions.
+func (n *Network) lookup(name string) *lookup {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l := n.lookups[name]; l != nil {
+		return l
+	}
+	l := &lookup{}
+	n.lookups[name] = l
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+		defer cancel()
+		addrs, err := n.resolver.LookupNetIP(ctx, "ip", name)
+		n.mu.Lock()
+		delete(n.lookups, name)
+		n.mu.Unlock()
+		l.answer(addrs, err)
+	}()
+	return l
+}
+
 // lookup is a question to the resolver, which a goroutine asks.
 type lookup struct {
 	poll.Queue
-	cancel context.CancelFunc
 
 	mu    sync.Mutex
 	done  bool
@@ -127,24 +154,17 @@ type lookup struct {
 	err   error
 }
 
-func newLookup(r *net.Resolver, name string) *lookup {
-	l := &lookup{}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	go func() {
-		addrs, err := r.LookupNetIP(ctx, "ip", name)
-		if len(addrs) > sockets.MaxAddresses {
-			addrs = addrs[:sockets.MaxAddresses]
-		}
-		for i := range addrs {
-			addrs[i] = addrs[i].Unmap().WithZone("")
-		}
-		l.mu.Lock()
-		l.done, l.addrs, l.err = true, addrs, err
-		l.mu.Unlock()
-		l.Wake()
-	}()
-	return l
+func (l *lookup) answer(addrs []netip.Addr, err error) {
+	if len(addrs) > sockets.MaxAddresses {
+		addrs = addrs[:sockets.MaxAddresses]
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap().WithZone("")
+	}
+	l.mu.Lock()
+	l.done, l.addrs, l.err = true, addrs, err
+	l.mu.Unlock()
+	l.Wake()
 }
 
 // Poll implements [poll.Pollable].
