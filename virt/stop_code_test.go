@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/wasivirt/wasivirt/memory/wazeromem"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -93,6 +93,107 @@ func endlessCode() map[string]handModule {
 	return all
 }
 
+// computing is a guest that computes without an end when it is entered.
+type computing struct {
+	wasm  []byte
+	enter func(ctx context.Context, host *virt.Host, m *virt.Module) error
+}
+
+// run enters a guest by its _start.
+func run(ctx context.Context, host *virt.Host, m *virt.Module) error {
+	r, err := host.RunModule(ctx, m)
+	if err == nil && r.Outcome != virt.Canceled {
+		err = errors.New(r.String())
+	}
+	return err
+}
+
+// endlessEntries are guests that compute without an end in every function that the host calls by itself or for host code.
+func endlessEntries() map[string]computing {
+	all := map[string]computing{}
+	for name, m := range endlessCode() {
+		all[name] = computing{m.encode(), run}
+	}
+	endless := handModule{memory: 1, funcs: []handFunc{{module: "env", name: "f"}}}
+	loop := []byte{opLoop, opEmpty, opBr, 0, opEnd}
+	for _, name := range []string{"spin", "wasivirt_reseed", "_initialize"} {
+		m := endless
+		m.funcs = append(slices.Clone(m.funcs), handFunc{name: name, body: loop}, handFunc{name: "_start", body: []byte{opCall, 0}})
+		all["the export "+name] = computing{m.encode(), func(ctx context.Context, host *virt.Host, m *virt.Module) error {
+			g, err := host.Instantiate(ctx, m)
+			if err != nil {
+				return err
+			}
+			defer g.Close(context.WithoutCancel(ctx))
+			if name == "spin" {
+				_, err = g.Call(ctx, name)
+				return err
+			}
+			s, err := g.Snapshot(ctx)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			_, err = s.Start(ctx)
+			return err
+		}}
+	}
+	all["Do"] = computing{all["the export spin"].wasm, func(ctx context.Context, host *virt.Host, m *virt.Module) error {
+		g, err := host.Instantiate(ctx, m)
+		if err != nil {
+			return err
+		}
+		defer g.Close(context.WithoutCancel(ctx))
+		return g.Do(ctx, func(c *virt.HostCall) error { _, err := c.Call("spin"); return err })
+	}}
+	all["an export that a host function calls"] = computing{all["the export spin"].wasm, run}
+	all["an allocator"] = computing{endlessMalloc(), func(ctx context.Context, host *virt.Host, m *virt.Module) error {
+		g, err := host.Instantiate(ctx, m)
+		if err != nil {
+			return err
+		}
+		defer g.Close(context.WithoutCancel(ctx))
+		a, err := wazeromem.NewAllocator(g.Instance(), "malloc")
+		if err != nil {
+			return err
+		}
+		_, err = a.Alloc(ctx, 100)
+		return err
+	}}
+	return all
+}
+
+// spins is a host function that calls back.
+func spins() virt.Option {
+	return virt.WithFunctions("env", virt.HostFunction{Name: "f", Call: func(c *virt.HostCall, _ []uint64) {
+		if _, err := c.Call("spin"); err != nil {
+			c.Trap(err)
+		}
+	}})
+}
+
+// slowest is how long something took at most.
+type slowest struct{ stop, collection time.Duration }
+
+// stopOnce enters a guest, cancels it and waits for its end, while the collector runs beside it.
+func (s *slowest) stopOnce(t *testing.T, host *virt.Host, m *virt.Module, c computing) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.enter(ctx, host, m) }()
+	start := time.Now()
+	runtime.GC()
+	s.collection = max(s.collection, time.Since(start))
+	<-ctx.Done()
+	over, _ := ctx.Deadline()
+	err := <-done
+	s.stop = max(s.stop, time.Since(over))
+	var exit *virt.ExitError
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
 // TestStopCode cancels guests that compute, in every form of the check, while the collector runs beside them.
 func TestStopCode(t *testing.T) {
 	forms := map[string]virt.Option{
@@ -100,42 +201,21 @@ func TestStopCode(t *testing.T) {
 	}
 	rounds := 3
 	switch {
-	case os.Getenv("WASIVIRT_FULL") != "":
+	case full:
 		rounds = 100
 	case testing.Short():
 		rounds = 1
 	}
-	for name, module := range endlessCode() {
-		wasm := module.encode()
+	for name, c := range endlessEntries() {
 		for form, opt := range forms {
 			t.Run(name+"/"+form, func(t *testing.T) {
-				host := newHost(t, opt)
-				m := compiled(t, host, wasm)
-				var slowest, collection time.Duration
+				host := newHost(t, opt, spins())
+				m := compiled(t, host, c.wasm)
+				var s slowest
 				for range rounds {
-					ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-					done := make(chan error, 1)
-					go func() {
-						r, err := host.RunModule(ctx, m)
-						if err == nil && r.Outcome != virt.Canceled {
-							err = errors.New(r.String())
-						}
-						done <- err
-					}()
-					start := time.Now()
-					runtime.GC()
-					collection = max(collection, time.Since(start))
-					<-ctx.Done()
-					over, _ := ctx.Deadline()
-					err := <-done
-					cancel()
-					slowest = max(slowest, time.Since(over))
-					var exit *virt.ExitError
-					if err != nil && !errors.As(err, &exit) && !errors.Is(err, context.DeadlineExceeded) {
-						t.Fatal(err)
-					}
+					s.stopOnce(t, host, m, c)
 				}
-				t.Logf("ended %v after the cancellation at the latest; a collection took %v at most", slowest, collection)
+				t.Logf("ended %v after the cancellation at the latest; a collection took %v at most", s.stop, s.collection)
 			})
 		}
 	}
