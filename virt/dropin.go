@@ -37,7 +37,7 @@ type exporter struct {
 }
 
 func newExporter(ctx context.Context, r wazero.Runtime, opts []Option) (*exporter, error) {
-	c, err := NewBuilder(opts...).With(WithRuntime(r)).configFor(true)
+	c, err := NewBuilder(opts...).configFor(r)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +122,17 @@ var notInDropIn = map[string]string{
 	"WithFunctions":        "export the functions with the runtime's NewHostModuleBuilder",
 	"WithSerializedCalls":  noCalling,
 	"WithCallsAfterTrap":   noCalling,
+	"WithMaxGuests":        "wazero makes the instances",
+	"WithUsage":            noGuest,
+	"WithHash":             noGuest,
+	"WithRecording":        noRewriting,
+	"WithRecordingLimit":   noRewriting,
+	"WithAccessObserver":   noRewriting,
+	"WithoutPreemption":    noRewriting,
+	"WithRuntime":          givenRuntime,
+	"WithRuntimeConfig":    givenRuntime,
+	"WithInterpreter":      givenRuntime,
+	"ReplayLibrary":        "they are not replayed",
 }
 
 const (
@@ -129,6 +140,9 @@ const (
 	noRewriting = "modules that wazero compiles run as they are"
 	noCompiling = "wazero compiles the modules"
 	noCalling   = "wazero calls the exports"
+	noGuest     = "there is no Guest that could be asked"
+
+	givenRuntime = "their runtime is given to dropin.Instantiate"
 )
 
 // checkDropIn reports limits that a module that wazero instantiates cannot have.

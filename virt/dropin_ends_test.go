@@ -33,7 +33,7 @@ func newDropIn(t *testing.T, instantiate context.Context, opts ...virt.Option) d
 	if d.closer, err = dropin.Instantiate(t.Context(), d.runtime, opts...); err != nil {
 		t.Fatal(err)
 	}
-	if d.mod, err = d.runtime.InstantiateWithConfig(instantiate, passing(), anonymous()); err != nil {
+	if d.mod, err = d.runtime.InstantiateWithConfig(instantiate, passing(imported("sock_open", "iii")), anonymous()); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -60,35 +60,40 @@ func (d dropIn) reads(ctx context.Context) error {
 	return err
 }
 
+// dropInEnds are the ways to end what a module does.
+var dropInEnds = []struct {
+	name string
+	end  func(d dropIn, cancel context.CancelFunc)
+}{
+	{"context", func(_ dropIn, cancel context.CancelFunc) { cancel() }},
+	{"Module.Close", func(d dropIn, _ context.CancelFunc) { _ = d.mod.Close(context.Background()) }},
+	{"closer", func(d dropIn, _ context.CancelFunc) { _ = d.closer.Close(context.Background()) }},
+	{"Runtime.Close", func(d dropIn, _ context.CancelFunc) { _ = d.runtime.Close(context.Background()) }},
+}
+
+// endsWaiting has a module wait, and ends it meanwhile.
+func endsWaiting(t *testing.T, end func(dropIn, context.CancelFunc), wait func(dropIn, context.Context) error, opts ...virt.Option) {
+	asked := make(chan struct{}, 1)
+	input := make(stalled)
+	defer close(input)
+	tell := virt.WithMiddleware("poll_oneoff,fd_read", func(c *virt.Call) wasip1.Errno { asked <- struct{}{}; return c.Next() })
+	d := newDropIn(t, t.Context(), append(opts, virt.WithStdin(input), tell)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- wait(d, ctx) }()
+	<-asked
+	end(d, cancel)
+	if exit, ok := errors.AsType[*sys.ExitError](<-ended); !ok || exit.ExitCode() == 0 {
+		t.Errorf("the call answers %v, want an exit code that says why", exit)
+	}
+}
+
 // TestDropInWaitsEnd: what a module waits in ends with the call's context and with each way to close it.
 func TestDropInWaitsEnd(t *testing.T) {
-	ends := []struct {
-		name string
-		end  func(d dropIn, cancel context.CancelFunc)
-	}{
-		{"context", func(_ dropIn, cancel context.CancelFunc) { cancel() }},
-		{"Module.Close", func(d dropIn, _ context.CancelFunc) { _ = d.mod.Close(context.Background()) }},
-		{"closer", func(d dropIn, _ context.CancelFunc) { _ = d.closer.Close(context.Background()) }},
-		{"Runtime.Close", func(d dropIn, _ context.CancelFunc) { _ = d.runtime.Close(context.Background()) }},
-	}
-	for _, e := range ends {
+	for _, e := range dropInEnds {
 		for what, wait := range map[string]func(dropIn, context.Context) error{"sleep": dropIn.sleeps, "read": dropIn.reads} {
-			t.Run(what+" "+e.name, func(t *testing.T) {
-				asked := make(chan struct{}, 1)
-				end := make(stalled)
-				defer close(end)
-				tell := virt.WithMiddleware("poll_oneoff,fd_read", func(c *virt.Call) wasip1.Errno { asked <- struct{}{}; return c.Next() })
-				d := newDropIn(t, t.Context(), virt.WithStdin(end), tell)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				ended := make(chan error, 1)
-				go func() { ended <- wait(d, ctx) }()
-				<-asked
-				e.end(d, cancel)
-				if exit, ok := errors.AsType[*sys.ExitError](<-ended); !ok || exit.ExitCode() == 0 {
-					t.Errorf("the call answers %v, want an exit code that says why", exit)
-				}
-			})
+			t.Run(what+" "+e.name, func(t *testing.T) { endsWaiting(t, e.end, wait) })
 		}
 	}
 }

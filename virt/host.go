@@ -47,11 +47,11 @@ func (b *Builder) Build(ctx context.Context) (*Host, error) {
 }
 
 // config applies the options and reports every mistake in them.
-func (b *Builder) config() (config, error) { return b.configFor(false) }
+func (b *Builder) config() (config, error) { return b.configFor(nil) }
 
-// configFor is config, for a Host whose modules wazero instantiates or for another.
-func (b *Builder) configFor(dropIn bool) (config, error) {
-	c := config{dropIn: dropIn}
+// configFor is config for a Host whose modules wazero instantiates in a runtime, where that is not nil.
+func (b *Builder) configFor(dropIn wazero.Runtime) (config, error) {
+	c := config{dropIn: dropIn != nil, runtime: dropIn}
 	errs := apply(&c, b.opts)
 	if c.runtime != nil && c.runtimeConfig != nil {
 		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))

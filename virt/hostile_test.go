@@ -207,16 +207,15 @@ var preview1Types = strings.Fields(`
 
 func signatureOf(i int) string { return strings.Trim(preview1Types[i], "-") }
 
-// passing is a module that exports each function of preview1 by its name, and a memory of one page.
-func passing() []byte {
+// passing is a module that exports each function of preview1 by its name, the functions of more, and a memory of one page.
+func passing(more ...handFunc) []byte {
 	m := handModule{memory: 1}
 	for i, c := range hostileCalls {
 		m.funcs = append(m.funcs, imported(c.name, signatureOf(i)))
 	}
-	for i, c := range hostileCalls {
-		f := handFunc{name: c.name, signature: m.funcs[i].signature}
-		f.body = calling(i, len(f.params))
-		m.funcs = append(m.funcs, f)
+	m.funcs = append(m.funcs, more...)
+	for i, f := range m.funcs {
+		m.funcs = append(m.funcs, handFunc{name: f.name, signature: f.signature, body: calling(i, len(f.params))})
 	}
 	return m.encode()
 }
