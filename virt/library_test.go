@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -192,6 +193,81 @@ func TestEndsInLibraries(t *testing.T) {
 			t.Error(errno, err)
 		}
 	})
+}
+
+// stateful makes a guest that shares the table and the globals of a library.
+func stateful(t *testing.T, host *virt.Host) *virt.Guest {
+	t.Helper()
+	read := func(name string) []byte {
+		wasm, err := os.ReadFile("testdata/" + name + ".wasm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wasm
+	}
+	user, err := host.CompileLinked(t.Context(), read("link_state_user"), "env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := host.Instantiate(t.Context(), user, virt.WithLibrary("env", compiled(t, host, read("link_state"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// Tables and globals are shared by the instances of a guest, in both directions, and not by guests, nor by Hosts of one runtime that have
+// libraries of one name.
+func TestTablesAndGlobalsOfLibraries(t *testing.T) {
+	r := newRuntime(t)
+	one, two := hostOf(t, virt.WithRuntime(r)), hostOf(t, virt.WithRuntime(r))
+	for _, host := range []*virt.Host{one, two, one} {
+		g := stateful(t, host)
+		for _, call := range []struct {
+			name          string
+			params        []int32
+			want          int32
+			uninitialized bool
+		}{
+			{name: "add", want: 5}, {name: "add", want: 10}, // each time from 0
+			{name: "call", params: []int32{0}, want: 7}, {name: "call", params: []int32{1}, want: 5},
+			{name: "call_there", params: []int32{0}, want: 7}, {name: "call_there", params: []int32{1}, want: 5},
+			{name: "call_there", params: []int32{2}, uninitialized: true},
+		} {
+			n, err := callI32(t.Context(), g, call.name, call.params...)
+			if call.uninitialized {
+				if !errors.As(err, new(*virt.Trap)) {
+					t.Errorf("%s%v: %v, want a trap", call.name, call.params, err)
+				}
+			} else if n != call.want || err != nil {
+				t.Errorf("%s%v: %d, %v, want %d", call.name, call.params, n, err, call.want)
+			}
+		}
+	}
+}
+
+// Hosts of one runtime have functions and libraries of one name, each its own.
+func TestOneNameInTwoHostsOfARuntime(t *testing.T) {
+	r := newRuntime(t)
+	asks := handModule{funcs: []handFunc{
+		{module: "env", name: "ask", signature: signature{results: []byte{api.ValueTypeI32}}},
+		{name: "answer", signature: signature{results: []byte{api.ValueTypeI32}}, body: calling(0, 0)},
+	}}.encode()
+	var guests []*virt.Guest
+	for n := range uint64(3) {
+		ask := virt.HostFunction{Name: "ask", Results: []api.ValueType{api.ValueTypeI32}, Call: func(_ *virt.HostCall, stack []uint64) { stack[0] = n }}
+		host := hostOf(t, virt.WithRuntime(r), virt.WithFunctions("env", ask))
+		g, err := host.Instantiate(t.Context(), compiled(t, host, asks))
+		if err != nil {
+			t.Fatal(err)
+		}
+		guests = append(guests, g)
+	}
+	for want, g := range guests {
+		if n, err := callI32(t.Context(), g, "answer"); n != int32(want) || err != nil {
+			t.Errorf("Host %d answers %d, %v", want, n, err)
+		}
+	}
 }
 
 // Memories of all instances count together, and are given back.

@@ -9,17 +9,23 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/spawn"
 )
 
-// Many guests of one Host, most of them with libraries or plugs, compute, wait and call at once, and half of them are stopped at some
-// moment. Nothing of any is left.
+// Many guests of one Host, most of them with libraries or plugs, and shells with pipelines of guests among them, compute, wait and call at
+// once, and half of them are stopped at some moment. Nothing of any is left.
 func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 	guests := 100
 	if os.Getenv("WASIVIRT_FULL") != "" {
 		guests = 1000
 	}
-	limits := virt.Limits{Memory: uint64(guests) << 20, Descriptors: 8 * guests}
-	host := newHost(t, virt.WithSharedLimits(limits))
+	limits := virt.Limits{Memory: uint64(guests) << 21, Descriptors: 16 * guests}
+	shell, err := os.ReadFile("spawn/testdata/shell.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := map[string][]byte{"gen": shell, "sort": shell, "uniq": shell, "spin": shell}
+	host := newHost(t, virt.WithSharedLimits(limits), spawn.Functions(spawn.Config{Programs: programs}))
 	script, engine := linked(t, host)
 	names := []string{"s1", "s2", "s3", "s4", "s5"}
 	group, err := host.CompileLinked(t.Context(), program("loop", names...), names...)
@@ -30,7 +36,7 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, write := compiled(t, host, bareGuest(t, "do")), compiled(t, host, writer())
+	plain, write, sh := compiled(t, host, bareGuest(t, "do")), compiled(t, host, writer()), compiled(t, host, shell)
 	stopped := errors.New("stopped by the test")
 
 	// life is that of guest i, with whether it goes on until it is stopped.
@@ -40,6 +46,14 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 			return func() error { _, err := g.Call(context.Background(), name, params...); return err }
 		}
 		command := func() error { _, err := g.Run(context.Background()); return err }
+		switch i % 100 {
+		case 49:
+			make(sh, virt.WithName("sh"), virt.WithArgs("gen 200 | sort | uniq -c"))
+			return g, command, false, err
+		case 99: // a pipeline that has no end
+			make(sh, virt.WithName("sh"), virt.WithArgs("spin | gen 100 | sort"))
+			return g, command, true, err
+		}
 		switch i % 6 {
 		case 0:
 			make(plain, virt.WithArgs("echo", "text"))
