@@ -55,12 +55,54 @@ func ParsePlan(s string) (Plan, error) {
 }
 
 // New implements [Strategy].
-func (p Plan) New(uint64) Picker {
-	k := &planPicker{plan: make(map[stop]uint32, len(p))}
+func (p Plan) New(uint64) Picker { return &planPicker{plan: p.decisions()} }
+
+// decisions are those of a plan, by the switch point.
+type decisions map[stop]uint32
+
+func (p Plan) decisions() decisions {
+	all := make(decisions, len(p))
 	for _, d := range p {
-		k.plan[stop{d.Thread, d.Stop}] = d.To
+		all[stop{d.Thread, d.Stop}] = d.To
 	}
-	return k
+	return all
+}
+
+func (d decisions) pick(at stop, c *Choice) int {
+	if to, ok := d[at]; ok {
+		for i, t := range c.Threads {
+			if t.ID() == to {
+				return i
+			}
+		}
+	}
+	return unplanned(c)
+}
+
+// Then is a strategy that follows the plan until it has come to all of its decisions, and then chooses as s does.
+func (p Plan) Then(s Strategy) Strategy { return planThen{p, s} }
+
+type planThen struct {
+	plan Plan
+	then Strategy
+}
+
+func (s planThen) New(seed uint64) Picker {
+	return &thenPicker{newForwarding(s.then.New(seed)), s.plan.decisions()}
+}
+
+type thenPicker struct {
+	forwarding
+	plan decisions
+}
+
+func (p *thenPicker) Pick(c *Choice) int {
+	if len(p.plan) == 0 {
+		return p.to.Pick(c)
+	}
+	i := p.plan.pick(p.at(), c)
+	delete(p.plan, p.at())
+	return i
 }
 
 // stop is a switch point of a thread.
@@ -98,18 +140,41 @@ func (s *stops) at() stop {
 
 type planPicker struct {
 	stops
-	plan map[stop]uint32
+	plan decisions
 }
 
-func (p *planPicker) Pick(c *Choice) int {
-	if to, ok := p.plan[p.at()]; ok {
-		for i, t := range c.Threads {
-			if t.ID() == to {
-				return i
-			}
-		}
+func (p *planPicker) Pick(c *Choice) int { return p.plan.pick(p.at(), c) }
+
+// forwarding counts switch points, and passes on to a picker what it is told.
+type forwarding struct {
+	stops
+	to       Picker
+	observer Observer // to, where it is one
+}
+
+func newForwarding(to Picker) forwarding {
+	f := forwarding{to: to}
+	f.observer, _ = to.(Observer)
+	return f
+}
+
+func (f *forwarding) Stop(t *Thread, at Point) {
+	f.stops.Stop(t, at)
+	if f.observer != nil {
+		f.observer.Stop(t, at)
 	}
-	return unplanned(c)
+}
+
+func (f *forwarding) Ready(t, by *Thread) {
+	if f.observer != nil {
+		f.observer.Ready(t, by)
+	}
+}
+
+func (f *forwarding) Turn(t *Thread) {
+	if f.observer != nil {
+		f.observer.Turn(t)
+	}
 }
 
 // unplanned is who goes on where no decision says it.
@@ -137,40 +202,15 @@ type noted struct {
 	note func(Note)
 }
 
-func (s noted) New(seed uint64) Picker {
-	k := &notedPicker{of: s.of.New(seed), note: s.note}
-	k.observer, _ = k.of.(Observer)
-	return k
-}
+func (s noted) New(seed uint64) Picker { return &notedPicker{newForwarding(s.of.New(seed)), s.note} }
 
 type notedPicker struct {
-	stops
-	of       Picker
-	observer Observer // of, where it is one
-	note     func(Note)
-}
-
-func (p *notedPicker) Stop(t *Thread, at Point) {
-	p.stops.Stop(t, at)
-	if p.observer != nil {
-		p.observer.Stop(t, at)
-	}
-}
-
-func (p *notedPicker) Ready(t, by *Thread) {
-	if p.observer != nil {
-		p.observer.Ready(t, by)
-	}
-}
-
-func (p *notedPicker) Turn(t *Thread) {
-	if p.observer != nil {
-		p.observer.Turn(t)
-	}
+	forwarding
+	note func(Note)
 }
 
 func (p *notedPicker) Pick(c *Choice) int {
-	i := min(max(p.of.Pick(c), 0), len(c.Threads)-1)
+	i := min(max(p.to.Pick(c), 0), len(c.Threads)-1)
 	if at := p.at(); at.n > 0 {
 		n := Note{Decision: Decision{at.thread, at.n, c.Threads[i].ID()}, Needed: i != unplanned(c)}
 		for k, t := range c.Threads {

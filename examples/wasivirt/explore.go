@@ -28,6 +28,7 @@ type exploration struct {
 	workers    int
 	time       time.Duration
 	systematic bool
+	guided     bool
 	schedules  int
 	state      string
 	html       string
@@ -53,6 +54,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	e.flags.DurationVar(&e.time, "time", 0, "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
 	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
 	e.flags.IntVar(&e.schedules, "schedules", 0, "schedules that -systematic runs at most (0: 100000)")
+	e.flags.BoolVar(&e.guided, "guided", false, "let every second run vary the schedule of one that did something new")
 	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
 	e.flags.StringVar(&e.html, "html", "", "`FILE`: write the report as a page too, with a lane for each thread")
 	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
@@ -80,7 +82,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 		return exitHost, err
 	}
 	c.Fuel, c.Threads, c.CallsOnly, c.PunctualTimers = uint64(e.fuel), e.threads, e.switches == "calls", !e.lateTimers
-	c.Time, c.Systematic, c.MaxSchedules = e.time, e.systematic, e.schedules
+	c.Time, c.Systematic, c.MaxSchedules, c.Guided = e.time, e.systematic, e.schedules, e.guided
 	if c.MemoryModel, err = parseModel(e.model); err != nil {
 		return exitHost, err
 	}
@@ -193,7 +195,7 @@ func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 	e.flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch list, many := f.Value.(*repeated); {
-		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "state", "html"}, f.Name):
+		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "guided", "state", "html"}, f.Name):
 		case s != nil && (f.Name == "strategy" || f.Name == "late-timers"):
 		case many:
 			for _, v := range *list {

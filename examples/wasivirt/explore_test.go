@@ -166,7 +166,7 @@ func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
 // The schedule that a report shows is a run of its own, which can be recorded and replayed.
 func TestExploreShowsASchedule(t *testing.T) {
 	t.Setenv(usercache.Variable, "off")
-	for _, flags := range [][]string{{"-seeds", "1..50"}, {"-systematic", "-schedules", "300"}, {"-seeds", "1..100", "-memory-model", "tso"}} {
+	for _, flags := range [][]string{{"-seeds", "1..50"}, {"-seeds", "1..50", "-guided"}, {"-systematic", "-schedules", "300"}, {"-seeds", "1..100", "-memory-model", "tso"}} {
 		got := wasivirt(t, append(append([]string{"explore"}, flags...), bareGuest("race_counter"))...)
 		_, command, ok := strings.Cut(got.stdout, "run this schedule: wasivirt run ")
 		command, _, _ = strings.Cut(command, " </dev/null")

@@ -143,6 +143,43 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// TestGuidedTable prints docs/exploration.md's table of what varying runs that do something new brings: of 10 campaigns of 1,000 runs, how
+// many find the bug, and in which share of the runs.
+func TestGuidedTable(t *testing.T) {
+	if os.Getenv("WASIVIRT_FULL") == "" {
+		t.Skip("takes minutes: set WASIVIRT_FULL")
+	}
+	const campaigns, runs = 10, 1000
+	var b strings.Builder
+	b.WriteString("| program | seeds | guided |\n|---|---|---|\n")
+	for _, p := range corpus {
+		fmt.Fprintf(&b, "| %s |", p.name)
+		for _, guided := range []bool{false, true} {
+			k, err := explore.NewCampaign(t.Context(), explore.Config{Wasm: p.wasm(t, ""), Guided: guided, ShrinkRuns: -1, MemoryModel: p.model, Fuel: fuel})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, failed := 0, 0
+			for i := range uint64(campaigns) {
+				report, err := k.Run(t.Context(), 1+i*runs, (i+1)*runs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, n := failing(report); n > 0 {
+					found++
+					failed += n
+				}
+			}
+			if err := k.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, " %d of %d, %.1f%% |", found, campaigns, 100*float64(failed)/campaigns/runs)
+		}
+		b.WriteByte('\n')
+	}
+	t.Logf("\n%s", b.String())
+}
+
 // TestCorpusTable prints docs/exploration.md's table: for each strategy and program the first seed that finds the bug, and the
 // share of seeds that do.
 func TestCorpusTable(t *testing.T) {

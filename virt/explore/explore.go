@@ -97,6 +97,12 @@ type Config struct {
 	// exploration's Report. MaxSchedules more schedules are run. The world and the limits must be
 	// as before.
 	State []byte
+	// Guided lets every second run vary the schedule of an earlier run that did something new: that
+	// was the first to take a path between two accesses, to see a value, to pass a value from one
+	// instruction to another thread's, or to switch between two instructions. The other half of the
+	// runs are seeds. What is varied depends on First, not on Workers. An Outcome that only varied
+	// runs have has a Plan.
+	Guided bool
 	// ShrinkRuns is the largest number of runs to shorten the schedule of one outcome. At most
 	// [MaxShrunk] outcomes are shortened. 0 means 1000; a negative number means none.
 	ShrinkRuns int
@@ -157,15 +163,21 @@ func (k *Campaign) explorer(c Config) *explorer {
 
 func (k *Campaign) run(ctx context.Context, c Config) (_ *Report, err error) {
 	e := k.explorer(c)
-	if e.Systematic {
+	switch {
+	case e.Systematic:
 		err = e.search(ctx)
-	} else {
+	case e.Guided:
+		err = e.guide(ctx)
+	default:
 		err = e.sweep(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	report := e.report()
+	if err := e.texts(ctx, report.Outcomes); err != nil {
+		return nil, err
+	}
 	if e.tree != nil {
 		if report.State, err = e.save(); err != nil {
 			return nil, fmt.Errorf("explore: %w", err)
@@ -199,6 +211,29 @@ func (e *explorer) shrinkAll(ctx context.Context, r *Report) error {
 	return workers.Wait()
 }
 
+// texts sees to it that the outcomes which are shown, and no others, have their texts, whichever were found first.
+func (e *explorer) texts(ctx context.Context, all []*Outcome) error {
+	for i, o := range all {
+		if i >= maxShown {
+			o.Text = ""
+			continue
+		}
+		if o.Text != "" || o.Output == newOutput().sum() || ctx.Err() != nil {
+			continue
+		}
+		c, how := e.found(o)
+		r, err := e.run(ctx, o.Seed, c, how...)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("explore: seed %d: %w", o.Seed, err)
+		}
+		o.Text = string(r.text)
+	}
+	return nil
+}
+
 // explorer is one Run.
 type explorer struct {
 	Config
@@ -207,7 +242,7 @@ type explorer struct {
 
 	mu       sync.Mutex
 	outcomes map[key]*Outcome
-	texts    int       // how many outcomes have their text
+	kept     int       // how many outcomes have their text
 	until    time.Time // when no more runs are begun; zero for never
 	proof    *Proof    // of a systematic exploration, as tree
 	tree     *tree
@@ -234,6 +269,9 @@ func prepare(ctx context.Context, c Config) (*Campaign, error) {
 		if c.MemoryModel != virt.SequentialConsistency || c.CallsOnly {
 			return nil, errors.New("explore: Systematic knows sequential consistency only, and needs switches at accesses: leave out MemoryModel and CallsOnly")
 		}
+	}
+	if c.Guided && (c.Systematic || c.CallsOnly) {
+		return nil, errors.New("explore: Guided varies seeds' schedules, and needs switches at accesses: leave out Systematic and CallsOnly")
 	}
 	if c.ShrinkRuns == 0 {
 		c.ShrinkRuns = 1000
@@ -376,6 +414,15 @@ func (e *explorer) runTimed(ctx context.Context, seed uint64, c sched.SeededConf
 
 // note counts a run.
 func (e *explorer) note(seed uint64, r *ran) {
+	by := ""
+	if _, mixed := e.Strategy.(portfolio); mixed && !e.Systematic {
+		by = StrategyOf(seed)
+	}
+	e.noteBy(seed, nil, by, r)
+}
+
+// noteBy counts a run of a strategy with that name, if it has one, by a plan, or that of the seed.
+func (e *explorer) noteBy(seed uint64, plan sched.Plan, by string, r *ran) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o := e.outcomes[r.key]
@@ -383,18 +430,19 @@ func (e *explorer) note(seed uint64, r *ran) {
 		o = &Outcome{What: r.what, Output: r.output}
 		e.outcomes[r.key] = o
 	}
-	if o.Seeds == 0 || seed < o.Seed {
-		o.Seed, o.Result = seed, r.result
-		if o.Text == "" && len(r.text) > 0 && e.texts < maxTexts {
+	// A seed by itself is better than a plan, and a low one better than others.
+	if o.Seeds == 0 || plan == nil && (o.Plan != nil || seed < o.Seed) {
+		o.Seed, o.Plan, o.Result = seed, plan, r.result
+		if o.Text == "" && len(r.text) > 0 && e.kept < maxTexts {
 			o.Text = string(r.text) // all seeds of an outcome print the same
-			e.texts++
+			e.kept++
 		}
 	}
 	o.Seeds++
-	if _, mixed := e.Strategy.(portfolio); mixed && !e.Systematic {
+	if by != "" {
 		if o.By == nil {
 			o.By = map[string]int{}
 		}
-		o.By[StrategyOf(seed)]++
+		o.By[by]++
 	}
 }

@@ -61,8 +61,8 @@ func (r *Report) WriteHTML(w io.Writer, title string, command func(seed uint64, 
 				"Blue arrows lead from what was written to who saw it, or wrote over it.</p>\n", len(s.Switches), s.Before, html.EscapeString(s.needs()))
 			s.Story.draw(&b)
 		}
-		if command != nil && o.Order == nil {
-			fmt.Fprintf(&b, "<p>Run it again:</p><pre>%s</pre>\n", html.EscapeString(command(o.Seed, nil)))
+		if command != nil && o.Order == nil && (o.Plan == nil || o.Schedule == nil) {
+			fmt.Fprintf(&b, "<p>Run it again:</p><pre>%s</pre>\n", html.EscapeString(command(o.Seed, o.varied(r.punctual))))
 		}
 		if command != nil && o.Schedule != nil {
 			if again := command(o.Seed, o.Schedule); again != "" {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -26,6 +27,8 @@ type Report struct {
 	Proof *Proof
 	// State is that of a systematic exploration, to go on with: see [Config.State].
 	State []byte
+
+	punctual bool // timers were
 }
 
 // Clean reports whether every seed ended alike, and with exit code 0.
@@ -42,11 +45,14 @@ type Outcome struct {
 	Seed  uint64
 	// By counts them by the strategy of the [Portfolio] that ran them.
 	By map[string]int
+	// Plan is the schedule of the run of Seed if that run was varied and no seed by itself ended so;
+	// see [Config.Guided].
+	Plan sched.Plan
 	// Order is a schedule of a systematic exploration that ended so, one with the fewest
 	// preemptions. It lists the thread of each step. Seed is then the seed of all schedules.
 	Order []uint32
-	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. If
-	// there are very many outcomes, not all have a Text.
+	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. The 50
+	// most frequent outcomes have a Text.
 	Result *virt.Result
 	Text   string
 	// Schedule is the shortest schedule found that ends so. It is nil if Run did not look for it;
@@ -61,6 +67,14 @@ func (o *Outcome) String() string {
 		s += fmt.Sprintf(", %d of %d switches needed", len(o.Schedule.Switches), o.Schedule.Before)
 	}
 	return s
+}
+
+// varied is the schedule that was found, where it is none of a seed by itself.
+func (o *Outcome) varied(punctual bool) *Schedule {
+	if o.Plan == nil {
+		return nil
+	}
+	return &Schedule{Seed: o.Seed, Plan: o.Plan, Punctual: punctual}
 }
 
 // key tells outcomes apart.
@@ -93,7 +107,7 @@ func describe(r *virt.Result) string {
 
 // report puts the outcomes in order.
 func (e *explorer) report() *Report {
-	r := &Report{Fuel: e.Fuel, Proof: e.proof}
+	r := &Report{Fuel: e.Fuel, Proof: e.proof, punctual: e.PunctualTimers}
 	for _, o := range e.outcomes {
 		r.Runs += o.Seeds
 		r.Outcomes = append(r.Outcomes, o)
@@ -189,8 +203,8 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		if o.By != nil {
 			fmt.Fprintf(&b, "  found by %s\n", o.by(r.ran()))
 		}
-		if command != nil && o.Order == nil {
-			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, nil))
+		if command != nil && o.Order == nil && (o.Plan == nil || o.Schedule == nil) {
+			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, o.varied(r.punctual)))
 		}
 		o.writeText(&b)
 		for _, s := range o.Result.Stacks {

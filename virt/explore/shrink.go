@@ -104,13 +104,7 @@ func (s *shrinker) leads(plan sched.Plan, punctual bool) bool {
 // others what they are.
 func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	var plan sched.Plan
-	found := sched.SeededConfig{Strategy: e.Strategy}
-	var how []virt.GuestOption
-	if o.Order != nil {
-		d := newDirector(o.Order, nil)
-		found.Strategy = d
-		how = append(how, virt.WithAccessObserver(d.access))
-	}
+	found, how := e.found(o)
 	found.Strategy = sched.Noted(found.Strategy, func(n sched.Note) {
 		if n.Needed {
 			plan = append(plan, n.Decision)
@@ -148,6 +142,18 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	}
 	story := tell.tell(newNames(e.Wasm), o)
 	return &Schedule{Story: story, Threads: len(story.Threads), Choices: choices, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
+}
+
+// found says how the run of an outcome is made again.
+func (e *explorer) found(o *Outcome) (sched.SeededConfig, []virt.GuestOption) {
+	switch {
+	case o.Order != nil:
+		d := newDirector(o.Order, nil)
+		return sched.SeededConfig{Strategy: d}, []virt.GuestOption{virt.WithAccessObserver(d.access)}
+	case o.Plan != nil:
+		return sched.SeededConfig{Strategy: o.Plan}, nil
+	}
+	return sched.SeededConfig{Strategy: e.Strategy}, nil
 }
 
 // fewer takes decisions away, by halves, quarters and so on, as long as the rest leads to the
