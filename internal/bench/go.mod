@@ -7,6 +7,7 @@ replace github.com/wasivirt/wasivirt => ../..
 require (
 	github.com/extism/go-sdk v1.7.1
 	github.com/knqyf263/go-plugin v0.9.0
+	github.com/samyfodil/wazy v0.8.0
 	github.com/spf13/afero v1.15.0
 	github.com/stealthrocket/wasi-go v0.8.0
 	github.com/tetratelabs/wazero v1.12.0

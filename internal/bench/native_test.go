@@ -20,14 +20,10 @@ type native struct {
 }
 
 var natives = []native{
-	{"native-os", func(b *testing.B, row *guestloop.Row) afero.Fs { return osFs{afero.NewOsFs(), directory(b, row)} }},
-	{"native-afero", func(b *testing.B, row *guestloop.Row) afero.Fs {
-		fs := afero.NewMemMapFs()
-		for name, size := range row.Files() {
-			check(b, afero.WriteFile(fs, name, make([]byte, size), 0o644))
-		}
-		return fs
+	{"native-os", func(b *testing.B, row *guestloop.Row) afero.Fs {
+		return osFs{afero.NewOsFs(), directory(b, row.Files())}
 	}},
+	{"native-afero", func(b *testing.B, row *guestloop.Row) afero.Fs { return aferos(b, row.Files()) }},
 }
 
 // operation returns what prepares the row's operation, or nil where there is no such.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/spf13/afero"
 	"github.com/stealthrocket/wasi-go/imports"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -17,9 +18,11 @@ import (
 	"github.com/wasivirt/wasivirt/internal/bench/minimal"
 	"github.com/wasivirt/wasivirt/internal/guestloop"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/aferofs"
 	"github.com/wasivirt/wasivirt/vfs/hostfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -32,35 +35,15 @@ type host struct {
 
 var hosts = []host{
 	{"floor", false, floor},
-	{"memfs", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
-		files := memfs.New(memfs.WithMaxFileSize(1 << 40))
-		for _, dir := range guestloop.Directories() {
-			check(b, files.MkdirAll(dir))
-		}
-		for name, size := range row.Files() {
-			check(b, files.WriteFile(name, make([]byte, size)))
-		}
-		return wasivirt(b, row, files)
-	}},
+	{"memfs", false, nil}, // nil: one of mounts
 	{"minimal", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
-		files := minimal.New()
-		for name, size := range row.Files() {
-			files.WriteFile(name, make([]byte, size))
-		}
-		return wazeros(b, row, files.Config())
+		return wazeros(b, row, small(row.Files()).Config())
 	}},
-	{"hostfs", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
-		files, err := hostfs.New(directory(b, row))
-		check(b, err)
-		return wasivirt(b, row, files)
-	}},
-	{"overlay", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
-		files, err := hostfs.New(directory(b, row))
-		check(b, err)
-		return wasivirt(b, row, overlayfs.New(files, memfs.New()))
-	}},
+	{"aferofs", false, nil},
+	{"hostfs", false, nil},
+	{"overlay", false, nil},
 	{"wazero-dir", false, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
-		return wazeros(b, row, wazero.NewFSConfig().WithDirMount(directory(b, row), "/"))
+		return wazeros(b, row, wazero.NewFSConfig().WithDirMount(directory(b, row.Files()), "/"))
 	}},
 	{"wazero-fs", true, func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
 		files := fstest.MapFS{}
@@ -69,7 +52,55 @@ var hosts = []host{
 		}
 		return wazeros(b, row, wazero.NewFSConfig().WithFSMount(files, "/"))
 	}},
+	{"wazy", false, wazys},
 	{"wasi-go", false, wasigo},
+}
+
+// mounts are the file systems of this library that are measured, with files in them, by size.
+var mounts = map[string]func(b *testing.B, files map[string]int64) vfs.FS{
+	"memfs": func(b *testing.B, files map[string]int64) vfs.FS {
+		fsys := memfs.New(memfs.WithMaxFileSize(1 << 40))
+		for _, dir := range guestloop.Directories() {
+			check(b, fsys.MkdirAll(dir))
+		}
+		for name, size := range files {
+			check(b, fsys.WriteFile(name, make([]byte, size)))
+		}
+		return fsys
+	},
+	"aferofs": func(b *testing.B, files map[string]int64) vfs.FS { return aferofs.New(aferos(b, files)) },
+	"hostfs":  func(b *testing.B, files map[string]int64) vfs.FS { return machine(b, files) },
+	"overlay": func(b *testing.B, files map[string]int64) vfs.FS {
+		return overlayfs.New(machine(b, files), memfs.New())
+	},
+	"quotafs": func(b *testing.B, files map[string]int64) vfs.FS {
+		return quotafs.New(memfs.New(), quotafs.Limits{Bytes: 1 << 40, Inodes: 1 << 30})
+	},
+}
+
+func machine(b *testing.B, files map[string]int64) vfs.FS {
+	fsys, err := hostfs.New(directory(b, files))
+	check(b, err)
+	return fsys
+}
+
+func aferos(b *testing.B, files map[string]int64) afero.Fs {
+	fs := afero.NewMemMapFs()
+	for _, dir := range guestloop.Directories() {
+		check(b, fs.MkdirAll(dir, 0o755))
+	}
+	for name, size := range files {
+		check(b, afero.WriteFile(fs, name, make([]byte, size), 0o644))
+	}
+	return fs
+}
+
+func small(files map[string]int64) *minimal.FS {
+	fsys := minimal.New()
+	for name, size := range files {
+		fsys.WriteFile(name, make([]byte, size))
+	}
+	return fsys
 }
 
 // BenchmarkPeers times each row of guestloop.Rows on each host, in turn, and what of it native code can do. What is
@@ -81,7 +112,13 @@ func BenchmarkPeers(b *testing.B) {
 				continue
 			}
 			b.Run(h.name+"/"+row.Name, func(b *testing.B) {
-				run := h.start(b, &row)
+				start := h.start
+				if mount := mounts[h.name]; mount != nil {
+					start = func(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
+						return wasivirt(b, newHost(b), row, mount(b, row.Files()))
+					}
+				}
+				run := start(b, &row)
 				timed(b, row.Times(), func() {
 					errno, err := run(uint64(b.N))
 					check(b, err)
@@ -127,14 +164,14 @@ func check(b *testing.B, err error) {
 	}
 }
 
-// directory is a directory of the machine with what the rows use.
-func directory(b *testing.B, row *guestloop.Row) string {
+// directory is a directory of the machine with files in it, by size.
+func directory(b *testing.B, files map[string]int64) string {
 	b.Helper()
 	root := b.TempDir()
 	for _, dir := range guestloop.Directories() {
 		check(b, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	for name, size := range row.Files() {
+	for name, size := range files {
 		check(b, os.WriteFile(filepath.Join(root, name), make([]byte, size), 0o644))
 	}
 	return root
@@ -168,14 +205,19 @@ func newRuntime(b *testing.B) wazero.Runtime {
 	return r
 }
 
-func wasivirt(b *testing.B, row *guestloop.Row, files vfs.FS) func(uint64) (uint64, error) {
-	ctx := b.Context()
-	h, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual()), virt.WithSeed(1)).Build(ctx)
+// newHost returns a Host of this library.
+func newHost(b *testing.B) *virt.Host {
+	h, err := virt.NewBuilder(virt.WithClock(clock.NewVirtual()), virt.WithSeed(1)).Build(b.Context())
 	check(b, err)
 	b.Cleanup(func() { h.Close(context.Background()) })
+	return h
+}
+
+func wasivirt(b *testing.B, h *virt.Host, row *guestloop.Row, files vfs.FS) func(uint64) (uint64, error) {
+	ctx := b.Context()
 	m, err := h.Compile(ctx, row.Module())
 	check(b, err)
-	opts := []virt.GuestOption{virt.WithMount("/", files), virt.WithArgs(guestloop.Args()...), virt.WithName("bench")}
+	opts := []virt.GuestOption{virt.WithMount("/", files), virt.WithArgs(guestloop.Args()...)}
 	for _, v := range guestloop.Env() {
 		opts = append(opts, virt.WithEnv(v[0], v[1]))
 	}
@@ -219,7 +261,7 @@ func wasigo(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
 	}
 	fd := int(null.Fd())
 	ctx, system, err := imports.NewBuilder().WithName("bench").WithArgs(guestloop.Args()...).WithEnv(env...).
-		WithStdio(fd, fd, fd).WithDirs(directory(b, row)).Instantiate(b.Context(), r)
+		WithStdio(fd, fd, fd).WithDirs(directory(b, row.Files())).Instantiate(b.Context(), r)
 	check(b, err)
 	b.Cleanup(func() { system.Close(context.Background()) })
 	mod, err := r.Instantiate(ctx, row.Module())

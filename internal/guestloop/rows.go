@@ -1,6 +1,7 @@
 package guestloop
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -30,8 +31,13 @@ const Deep = "d/d/d/d/d/d/d/file"
 // Files are what the root must hold, all zeros, by size in bytes.
 func (r *Row) Files() map[string]int64 {
 	files := map[string]int64{"file": 65536, Deep: 65536, "one": 0}
-	if r.path == "big" {
+	switch r.path {
+	case "big":
 		files["big"] = 64 << 20 // more than a run reads byte by byte
+	case "many":
+		for i := range 1000 {
+			files[fmt.Sprint("many/", i)] = 0
+		}
 	}
 	return files
 }
@@ -120,6 +126,9 @@ func Rows() []Row {
 		{Name: "mkdir+rmdir", path: "new", Calls: one(Call{"path_create_directory", []any{Root, pathAt, 3}},
 			Call{"path_remove_directory", []any{Root, pathAt, 3}}), Changes: true},
 		{Name: "fd_filestat_get", Before: opened, path: "file", Calls: one(Call{"fd_filestat_get", []any{file, statAt}})},
+		{Name: "fd_readdir/1000", path: "many",
+			Before: one(Call{"path_open", []any{Root, 0, pathAt, 4, int(wasip1.ODirectory), uint64(wasip1.RightFdReaddir), uint64(0), 0, resultAt}}),
+			Calls: one(Call{"fd_readdir", []any{file, bufferAt, 65536, uint64(0), resultAt + 8}})},
 		{Name: "poll_oneoff/due", Calls: one(Call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}})},
 	}
 }
@@ -138,4 +147,4 @@ func bounded(write Call) (calls []Call) {
 func (r *Row) Times() int { return max(r.Per, 1) }
 
 // Directories are those that lead to Files.
-func Directories() []string { return []string{strings.TrimSuffix(Deep, "/file")} }
+func Directories() []string { return []string{strings.TrimSuffix(Deep, "/file"), "many"} }
