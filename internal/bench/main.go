@@ -4,7 +4,8 @@
 //	cd internal/bench && go run . -md -svg bench.svg
 //
 // It runs the benchmarks of this directory several times and takes the least of each, because a machine that does other things
-// makes times longer and never shorter. Compare ratios, and only within a run.
+// makes times longer and never shorter. Times are of the processor, so that waiting for it does not count. Compare ratios, and only
+// within a run.
 package main
 
 import (
@@ -30,7 +31,7 @@ func run() error {
 	svg := flag.String("svg", "", "draw the plot into this `file`")
 	rounds := flag.Int("rounds", 3, "how often each benchmark is run")
 	each := flag.String("time", "50ms", "how long each benchmark runs in a round (see go help testflag, -benchtime)")
-	rows := flag.String("rows", "Peers|Instantiate", "which benchmarks are run (see go help testflag, -bench)")
+	rows := flag.String("rows", "Peers|Instantiate|Programs|Threads|Memory", "which benchmarks are run (see go help testflag, -bench)")
 	from := flag.String("from", "", "take what the benchmarks printed from this `file` instead of running them")
 	flag.Parse()
 	var t *table

@@ -172,6 +172,7 @@ func directory(b *testing.B, files map[string]int64) string {
 		check(b, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	for name, size := range files {
+		check(b, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
 		check(b, os.WriteFile(filepath.Join(root, name), make([]byte, size), 0o644))
 	}
 	return root

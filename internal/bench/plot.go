@@ -6,12 +6,13 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // colours are those of the hosts that are drawn, in the order of the legend.
 var colours = []struct{ host, colour string }{
 	{"memfs", "#0b6e4f"}, {"hostfs", "#1d4ed8"}, {"overlay", "#7c3aed"},
-	{"minimal", "#9ca3af"}, {"wazero-dir", "#d97706"}, {"wasi-go", "#dc2626"},
+	{"minimal", "#9ca3af"}, {"wazero-dir", "#d97706"}, {"wazy", "#0891b2"}, {"wasi-go", "#dc2626"}, {"node", "#65a30d"},
 }
 
 // The plot's measures in pixels.
@@ -24,9 +25,12 @@ const (
 
 // plot draws each host's time as a dot in each row, on a logarithmic scale: a dot further left is faster.
 func (t *table) plot(w io.Writer) {
+	rows := slices.DeleteFunc(slices.Clone(t.rows), func(row string) bool {
+		return strings.Contains(row, "guests: ") || strings.Contains(row, "bytes") // no times of a call
+	})
 	low, high := math.Inf(1), 0.0
 	for c, rounds := range t.cells {
-		if slices.ContainsFunc(colours, func(d struct{ host, colour string }) bool { return d.host == c.host }) {
+		if slices.Contains(rows, c.row) && slices.ContainsFunc(colours, func(d struct{ host, colour string }) bool { return d.host == c.host }) {
 			low, high = min(low, slices.Min(rounds)), max(high, slices.Min(rounds))
 		}
 	}
@@ -38,19 +42,19 @@ func (t *table) plot(w io.Writer) {
 		last++
 	}
 	x := func(ns float64) float64 { return labels + width*(math.Log10(ns)-first)/(last-first) }
-	height := top + step*len(t.rows) + 30
+	height := top + step*len(rows) + 30
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", labels+width+40, height)
 	fmt.Fprintf(w, `<rect width="100%%" height="100%%" fill="white"/><text x="10" y="18" font-size="14">Time of a call: further left is faster</text>`+"\n")
 	for i, c := range colours {
-		fmt.Fprintf(w, `<circle cx="%d" cy="36" r="5" fill="%s"/><text x="%d" y="40">%s</text>`+"\n", labels+i*100, c.colour, labels+i*100+9, c.host)
+		fmt.Fprintf(w, `<circle cx="%d" cy="36" r="5" fill="%s"/><text x="%d" y="40">%s</text>`+"\n", labels+i*80, c.colour, labels+i*80+9, c.host)
 	}
-	bottom := top + step*len(t.rows)
+	bottom := top + step*len(rows)
 	for e := first; e <= last; e++ {
 		at := x(math.Pow(10, e))
 		fmt.Fprintf(w, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#e5e7eb"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n",
 			at, at, top-10, bottom, at, bottom+16, unit(math.Pow(10, e)))
 	}
-	for i, row := range t.rows {
+	for i, row := range rows {
 		y := top + step*i + 8
 		fmt.Fprintf(w, `<text x="%d" y="%d" text-anchor="end">%s</text><line x1="%d" x2="%d" y1="%d" y2="%d" stroke="#f3f4f6"/>`+"\n",
 			labels-12, y+4, html.EscapeString(row), labels, labels+width, y, y)

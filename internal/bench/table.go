@@ -16,6 +16,7 @@ type table struct {
 	rows    []string
 	hosts   []string
 	cells   map[cell][]float64 // of each round
+	passed  map[cell][]float64 // the time that passed, of rows for which that is told too
 }
 
 type cell struct{ row, host string }
@@ -36,7 +37,7 @@ var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
 // parse reads what go test -bench printed. The first part of a name below its benchmark is the host, what follows the row.
 func parse(r io.Reader) (*table, error) {
-	t := &table{cells: make(map[cell][]float64)}
+	t := &table{cells: make(map[cell][]float64), passed: make(map[cell][]float64)}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		if cpu, ok := strings.CutPrefix(lines.Text(), "cpu: "); ok {
@@ -50,7 +51,9 @@ func parse(r io.Reader) (*table, error) {
 		if host, row, ok := strings.Cut(m[2], "/"); ok {
 			c = cell{row, host}
 		}
-		ns, err := nanoseconds(strings.Fields(m[3]))
+		c.row = strings.ReplaceAll(c.row, "_guests:_", " guests: ")
+		fields := strings.Fields(m[3])
+		ns, err := figure(fields, "ns/call")
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
 		}
@@ -58,6 +61,9 @@ func parse(r io.Reader) (*table, error) {
 			t.rows, t.hosts = with(t.rows, c.row), with(t.hosts, c.host)
 		}
 		t.cells[c] = append(t.cells[c], ns)
+		if passed, err := figure(fields, "wall-ns/call"); err == nil {
+			t.passed[c] = append(t.passed[c], passed)
+		}
 	}
 	return t, lines.Err()
 }
@@ -69,15 +75,14 @@ func with(list []string, s string) []string {
 	return append(list, s)
 }
 
-// nanoseconds returns ns/call where a benchmark tells it, else ns/op.
-func nanoseconds(fields []string) (float64, error) {
-	found := ""
+// figure returns the number that a benchmark tells with a unit.
+func figure(fields []string, unit string) (float64, error) {
 	for i := 1; i < len(fields); i += 2 {
-		if fields[i] == "ns/call" || fields[i] == "ns/op" && found == "" {
-			found = fields[i-1]
+		if fields[i] == unit {
+			return strconv.ParseFloat(fields[i-1], 64)
 		}
 	}
-	return strconv.ParseFloat(found, 64)
+	return 0, fmt.Errorf("no %s", unit)
 }
 
 // least returns the least of a cell's rounds, and how far the most is from it, in percent.
@@ -113,7 +118,7 @@ func (t *table) missed(row, host string) (ratio, aim float64, ok bool) {
 
 // markdown writes the table.
 func (t *table) markdown(w io.Writer) {
-	fmt.Fprintf(w, "%s. ns a call, the least of all rounds.\n\n", t.machine)
+	fmt.Fprintf(w, "%s. Nanoseconds of processor time a call, the least of all rounds.\n\n", t.machine)
 	head, line := "| call |", "|---|"
 	for _, h := range t.hosts {
 		head, line = head+" "+h+" |", line+"---:|"
@@ -123,6 +128,9 @@ func (t *table) markdown(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s spread |\n%s---:|\n", head, line)
 	for _, row := range t.rows {
+		if strings.Contains(row, "guests: ") {
+			continue
+		}
 		fmt.Fprintf(w, "| %s |", row)
 		worst := 0.0
 		for _, h := range t.hosts {
@@ -154,6 +162,32 @@ func (t *table) markdown(w io.Writer) {
 		fmt.Fprintf(w, "%s at most %.1f x the best of %s", a.host, a.factor, strings.Join(a.beside, ", "))
 	}
 	fmt.Fprintln(w, ". The spread is that of the worst cell of the row.")
+	t.together(w)
+}
+
+// alone begins the names of rows of one guest, for which there is one of two.
+const alone = "1 guests: "
+
+// together writes how many times the work of one guest two do at once.
+func (t *table) together(w io.Writer) {
+	for i, row := range t.rows {
+		work, ok := strings.CutPrefix(row, alone)
+		if !ok {
+			continue
+		}
+		if i == 0 || !strings.HasPrefix(t.rows[i-1], "2 guests: ") {
+			fmt.Fprint(w, "\nTwo guests at once, in times the work of one: by processor time, and by the time that passed.\n\n"+
+				"| work | mount | processor | passed |\n|---|---|---:|---:|\n")
+		}
+		for _, host := range t.hosts {
+			one, two := cell{row, host}, cell{"2 guests: " + work, host}
+			if t.cells[one] == nil || t.cells[two] == nil {
+				continue
+			}
+			fmt.Fprintf(w, "| %s | %s | %.2f | %.2f |\n", work, host,
+				2*slices.Min(t.cells[one])/slices.Min(t.cells[two]), slices.Min(t.passed[one])/slices.Min(t.passed[two]))
+		}
+	}
 }
 
 // grouped writes a number with commas between thousands.

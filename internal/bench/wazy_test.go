@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/samyfodil/wazy"
 	"github.com/samyfodil/wazy/imports/wasi_snapshot_preview1"
@@ -42,5 +44,22 @@ func wazys(b *testing.B, row *guestloop.Row) func(uint64) (uint64, error) {
 			return 0, err
 		}
 		return results[0], nil
+	}
+}
+
+func wazyProgram(b *testing.B, wasm []byte) func() (string, time.Duration) {
+	ctx := b.Context()
+	r := wazyRuntime(b)
+	compiled, err := r.CompileModule(ctx, wasm)
+	check(b, err)
+	config := wazyConfig(b.TempDir(), programArgs...)
+	return func() (string, time.Duration) {
+		var out bytes.Buffer
+		mod, err := r.InstantiateModule(ctx, compiled, config.WithStdout(&out))
+		if mod != nil {
+			check(b, mod.Close(ctx))
+		}
+		ended(b, err)
+		return out.String(), 0
 	}
 }

@@ -128,8 +128,25 @@ func Rows() []Row {
 		{Name: "fd_filestat_get", Before: opened, path: "file", Calls: one(Call{"fd_filestat_get", []any{file, statAt}})},
 		{Name: "fd_readdir/1000", path: "many",
 			Before: one(Call{"path_open", []any{Root, 0, pathAt, 4, int(wasip1.ODirectory), uint64(wasip1.RightFdReaddir), uint64(0), 0, resultAt}}),
-			Calls: one(Call{"fd_readdir", []any{file, bufferAt, 65536, uint64(0), resultAt + 8}})},
+			Calls:  one(Call{"fd_readdir", []any{file, bufferAt, 65536, uint64(0), resultAt + 8}})},
 		{Name: "poll_oneoff/due", Calls: one(Call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}})},
+	}
+}
+
+// Apart are operations on files in the directory dir, for guests that work in directories of their own: dir/file must be there.
+func Apart(dir string) []Row {
+	open := func(path string, oflags wasip1.Oflags) Call {
+		return Call{"path_open", []any{Root, 0, pathAt, len(path), int(oflags), uint64(wasip1.RightsFile), uint64(0), 0, resultAt}}
+	}
+	at := func(name string) Call { return Call{name, []any{From(resultAt), iovAt, 1, uint64(0), resultAt + 8}} }
+	closing := Call{"fd_close", []any{From(resultAt)}}
+	there, fresh := dir+"/file", dir+"/new"
+	return []Row{
+		{Name: "read", path: there, n: 1, size: 4096, Before: []Call{open(there, 0)}, Calls: []Call{at("fd_pread")}},
+		{Name: "open+read+close", path: there, n: 1, size: 4096, Calls: []Call{open(there, 0), at("fd_pread"), closing}},
+		{Name: "write", path: there, n: 1, size: 4096, Before: []Call{open(there, 0)}, Calls: []Call{at("fd_pwrite")}, Changes: true},
+		{Name: "create+write+close+unlink", path: fresh, n: 1, size: 4096, Changes: true, Calls: []Call{
+			open(fresh, wasip1.OCreat), at("fd_pwrite"), closing, {"path_unlink_file", []any{Root, pathAt, len(fresh)}}}},
 	}
 }
 

@@ -1,6 +1,6 @@
 // Writes files into directories, walks them, reads and hashes what it finds, and removes all: a program that works with files.
 //
-//	files [number of files]
+//	files [number of files] [directory]
 //
 // build: -Wl,--strip-all
 #include <dirent.h>
@@ -15,6 +15,7 @@
 static char buf[4096];
 static uint64_t hash = 14695981039346656037u;
 static int found;
+static const char *root = "";
 
 static void fail(const char *what) {
 	perror(what);
@@ -22,13 +23,13 @@ static void fail(const char *what) {
 }
 
 static void make(int n) {
-	char name[64];
+	char name[256];
 	for (int i = 0; i < n; i++) {
 		if (i % 100 == 0) {
-			snprintf(name, sizeof name, "/d%d", i / 100);
+			snprintf(name, sizeof name, "%s/d%d", root, i / 100);
 			if (mkdir(name, 0777)) fail(name);
 		}
-		snprintf(name, sizeof name, "/d%d/file%d", i / 100, i);
+		snprintf(name, sizeof name, "%s/d%d/file%d", root, i / 100, i);
 		int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
 		if (fd < 0) fail(name);
 		size_t size = 64 + i * 37 % (sizeof buf - 64);
@@ -39,12 +40,12 @@ static void make(int n) {
 }
 
 static void walk(const char *path) {
-	DIR *d = opendir(path);
+	DIR *d = opendir(*path ? path : "/");
 	if (!d) fail(path);
 	for (struct dirent *e; (e = readdir(d));) {
 		if (e->d_name[0] == '.') continue;
-		char name[128];
-		snprintf(name, sizeof name, "%s/%s", path[1] ? path : "", e->d_name);
+		char name[256];
+		snprintf(name, sizeof name, "%s/%s", path, e->d_name);
 		struct stat st;
 		if (stat(name, &st)) fail(name);
 		if (S_ISDIR(st.st_mode)) {
@@ -64,12 +65,12 @@ static void walk(const char *path) {
 }
 
 static void clear(int n) {
-	char name[64];
+	char name[256];
 	for (int i = 0; i < n; i++) {
-		snprintf(name, sizeof name, "/d%d/file%d", i / 100, i);
+		snprintf(name, sizeof name, "%s/d%d/file%d", root, i / 100, i);
 		if (unlink(name)) fail(name);
 		if (i % 100 == 99 || i == n - 1) {
-			snprintf(name, sizeof name, "/d%d", i / 100);
+			snprintf(name, sizeof name, "%s/d%d", root, i / 100);
 			if (rmdir(name)) fail(name);
 		}
 	}
@@ -77,8 +78,9 @@ static void clear(int n) {
 
 int main(int argc, char **argv) {
 	int n = argc > 1 ? atoi(argv[1]) : 1000;
+	if (argc > 2) root = argv[2];
 	make(n);
-	walk("/");
+	walk(root);
 	clear(n);
 	if (found != n) {
 		fprintf(stderr, "%d files of %d\n", found, n);

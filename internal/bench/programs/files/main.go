@@ -14,16 +14,20 @@ func main() {
 	if len(os.Args) > 1 {
 		n, _ = strconv.Atoi(os.Args[1])
 	}
-	if err := run(n); err != nil {
+	root := ""
+	if len(os.Args) > 2 {
+		root = os.Args[2]
+	}
+	if err := run(n, root); err != nil {
 		fmt.Fprintln(os.Stderr, "files:", err)
 		os.Exit(1)
 	}
 }
 
-func run(n int) error {
+func run(n int, root string) error {
 	buf := make([]byte, 4096)
 	for i := range n {
-		dir := fmt.Sprint("/g", i/100)
+		dir := fmt.Sprint(root, "/g", i/100)
 		if i%100 == 0 {
 			if err := os.Mkdir(dir, 0o777); err != nil {
 				return err
@@ -38,11 +42,11 @@ func run(n int) error {
 		}
 	}
 	found, sum := 0, uint64(0)
-	err := fs.WalkDir(os.DirFS("/"), ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(root + "/"), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		content, err := os.ReadFile("/" + path)
+		content, err := os.ReadFile(root + "/" + path)
 		if err != nil {
 			return err
 		}
@@ -56,7 +60,7 @@ func run(n int) error {
 		return err
 	}
 	for i := 0; i < n; i += 100 {
-		if err := os.RemoveAll(fmt.Sprint("/g", i/100)); err != nil {
+		if err := os.RemoveAll(fmt.Sprint(root, "/g", i/100)); err != nil {
 			return err
 		}
 	}

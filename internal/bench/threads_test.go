@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/internal/guestloop"
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+)
+
+// BenchmarkThreads is one guest, and two at once on one Host and one file system, each in a directory of its own. ns/call is the
+// processor time of an operation, which grows where guests wait for each other by spinning, or write to the same memory; wall-ns/call is
+// the time that passed, which on a machine that does other things says little.
+func BenchmarkThreads(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	files := map[string]int64{"1/file": 65536, "2/file": 65536}
+	for _, mount := range []string{"memfs", "hostfs"} {
+		for i, row := range guestloop.Apart("1") {
+			for guests := 1; guests <= 2; guests++ {
+				b.Run(fmt.Sprintf("%s/%d guests: %s", mount, guests, row.Name), func(b *testing.B) {
+					h, fsys := newHost(b), mounts[mount](b, files)
+					var runs []func(uint64) (uint64, error)
+					for g := range guests {
+						runs = append(runs, wasivirt(b, h, &guestloop.Apart(fmt.Sprint(g + 1))[i], fsys))
+					}
+					timed(b, guests, func() {
+						var all sync.WaitGroup
+						for _, run := range runs {
+							all.Go(func() {
+								if errno, err := run(uint64(b.N)); err != nil || errno != 0 {
+									b.Errorf("a call answered %d, %v", errno, err)
+								}
+							})
+						}
+						all.Wait()
+					})
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*guests), "wall-ns/call")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkMemory is what a file takes of the heap, in bytes, its name of about ten bytes included.
+func BenchmarkMemory(b *testing.B) {
+	const files = 100_000
+	name := func(i int) string { return fmt.Sprintf("d%d/file%d", i%100, i) }
+	for _, c := range []struct {
+		host string
+		fill func() any
+	}{
+		{"memfs", func() any {
+			fsys := memfs.New()
+			for i := range files {
+				check(b, fsys.WriteFile(name(i), nil))
+			}
+			return fsys
+		}},
+		{"minimal", func() any {
+			fsys := small(nil)
+			for i := range files {
+				fsys.WriteFile(name(i), nil)
+			}
+			return fsys
+		}},
+	} {
+		b.Run(c.host+"/bytes an entry", func(b *testing.B) {
+			for range b.N {
+				before := heap()
+				kept := c.fill()
+				b.ReportMetric(float64(heap()-before)/files, "ns/call")
+				runtime.KeepAlive(kept)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
