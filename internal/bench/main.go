@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 )
@@ -65,13 +66,18 @@ func run() error {
 
 // measure runs the benchmarks round by round, so that what disturbs the machine for a while disturbs all of them.
 func measure(rows, each string, rounds int, quiet bool) (*table, error) {
-	out, err := exec.Command("go", "test", "-c", "-o", os.DevNull, ".").CombinedOutput()
+	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "bench.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", program, ".").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the benchmarks: %w\n%s", err, out)
 	}
 	var all strings.Builder
 	for range max(rounds, 1) {
-		cmd := exec.Command("go", "test", "-run", "^$", "-bench", rows, "-benchtime", each, "-cpu", "1", ".")
+		cmd := exec.Command(program, "-test.run", "^$", "-test.bench", rows, "-test.benchtime", each, "-test.cpu", "1")
 		cmd.Stderr = os.Stderr
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {
