@@ -42,7 +42,7 @@ func run(n int, root string) error {
 		}
 	}
 	found, sum := 0, uint64(0)
-	err := fs.WalkDir(os.DirFS(root + "/"), ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(root+"/"), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
