@@ -37,7 +37,7 @@ func growers() map[string]func(n int) []byte {
 			return virt.Command(1, virt.WithLocals(locals), virt.Increments(locals)+strings.Repeat(code, n)+virt.Increments(locals))
 		}
 	}
-	return map[string]func(n int) []byte{
+	all := map[string]func(n int) []byte{
 		"nops":                  straight("\x01"),
 		"additions":             straight("\x20\x00\x41\x01\x6a\x21\x00"),
 		"loads":                 straight("\x20\x00\x28\x02\x00\x21\x00"),
@@ -63,6 +63,11 @@ func growers() map[string]func(n int) []byte {
 		},
 		"functions with calls": func(n int) []byte { return virt.Command(n, "\x00", strings.Repeat("\x10\x00", 50)) },
 	}
+	// With a table of lines the engine keeps where each instruction came from.
+	for _, name := range []string{"nops", "additions", "calls of itself", "functions with loops", "functions with calls"} {
+		all[name+", lines"] = func(n int) []byte { return append(all[name](n), "\x00\x0c\x0b.debug_line"...) }
+	}
+	return all
 }
 
 // largest is the module that is as large as n allows within what Untrusted takes.

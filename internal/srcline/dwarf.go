@@ -30,6 +30,9 @@ const (
 	lowestTombstone   = 0xfffffffe // of code that the linker dropped
 )
 
+// maxNames is how many bytes the tables of directories and files of one unit may have: they are read for each place.
+const maxNames = 512 << 10
+
 // Forms of the names in a header of version 5, and what they may be of.
 const (
 	formData2   = 0x05
@@ -92,7 +95,7 @@ func findDWARF(m *wasmbin.Module, places []Place, lines []Line) {
 		f.run(u)
 	}
 	for i, found := range f.matches {
-		if found.unit != nil {
+		if found.unit != nil && len(found.unit.header) <= maxNames {
 			lines[i] = Line{File: found.unit.file(found.row.file), Line: int(min(found.row.line, 1<<31)), Column: int(min(found.row.column, 1<<31))}
 		}
 	}

@@ -154,7 +154,11 @@ func (t *goTable) value(table uint64, pc uint32) (int32, bool) {
 			break
 		}
 		v += int32(d>>1) ^ -int32(d&1)
-		if at += r.uleb(); uint64(pc) < at {
+		step := r.uleb()
+		if step == 0 { // no linker writes that, and the table could be as long as the memory
+			break
+		}
+		if at += step; uint64(pc) < at {
 			return v, true
 		}
 	}

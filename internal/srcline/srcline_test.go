@@ -1,6 +1,7 @@
 package srcline
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -49,6 +50,29 @@ func TestVersion5(t *testing.T) {
 	want := []Line{{}, {"/root/sub/main.c", 42, 7}, {"/root/sub/main.c", 42, 7}, {}}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTablesThatAreTooLong: what is read for each place is bounded, however long the tables are.
+func TestTablesThatAreTooLong(t *testing.T) {
+	u32 := binary.LittleEndian.AppendUint32
+	// Version 5 with a table of directories of one byte each, and no name.
+	header := []byte{1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 1, contentDirectory, formData1}
+	header = append(binary.AppendUvarint(header, maxNames), make([]byte, maxNames)...)
+	header = append(header, 1, contentPath, formString, 1, 'f', 0)
+	unit := append(u32([]byte{5, 0, 4, 0}, uint32(len(header))), header...)
+	unit = append(u32(append(unit, 0, 5, 2), 2), lnsSetFile, 0, lnsCopy, lnsAdvancePC, 5, 0, 1, lneEndSequence)
+	m, err := wasmbin.Inspect(module(map[string][]byte{lineSection: append(u32(nil, uint32(len(unit))), unit...)}, 0, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := Find(m, []Place{{0, 3}}); lines[0] != (Line{}) {
+		t.Errorf("%d bytes of names were read, and say %v", maxNames, lines[0])
+	}
+	// Go's table of values that never reaches the program counter, until it does.
+	steps := append(bytes.Repeat([]byte{2, 0}, 1000), 2, 1)
+	if v, ok := (&goTable{values: append([]byte{0}, steps...)}).value(1, 0); ok {
+		t.Errorf("a table with steps of 0 says %d", v)
 	}
 }
 
