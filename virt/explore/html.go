@@ -85,7 +85,7 @@ func (s *Story) draw(b *strings.Builder) {
 	for i, t := range threads {
 		lane[t] = i * laneWidth
 	}
-	width := max(len(threads), 1) * laneWidth
+	width := max(len(threads), 1)*laneWidth + laneWidth/2 // notes may be wider than a lane
 	rows := make([]int, len(s.Steps))
 	y := topHeight
 	for i, step := range s.Steps {

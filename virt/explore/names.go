@@ -26,6 +26,7 @@ type place struct{ function, line string }
 type variable struct {
 	name       string
 	addr, size uint64
+	of         dwarf.Type // nil where that is not known
 }
 
 func newNames(wasm []byte) *names {
@@ -50,7 +51,7 @@ func (n *names) place(at uint32) place {
 	return p
 }
 
-// address is what a place in memory is called: "counter", "places[1]" or "0x428".
+// address is what a place in memory is called: "counter", "places[1]" "worker.done" or "0x428".
 func (n *names) address(addr uint64) string {
 	i, found := slices.BinarySearchFunc(n.variables, addr, func(v variable, a uint64) int { return cmp.Compare(v.addr, a) })
 	if !found {
@@ -58,12 +59,63 @@ func (n *names) address(addr uint64) string {
 	}
 	if i >= 0 && addr < n.variables[i].addr+max(n.variables[i].size, 1) {
 		v := n.variables[i]
-		if addr == v.addr {
-			return v.name
-		}
-		return fmt.Sprintf("%s+%d", v.name, addr-v.addr)
+		return v.name + part(v.of, addr-v.addr)
 	}
 	return fmt.Sprintf("%#x", addr)
+}
+
+// maxNested is how deep types are followed: what a module says of itself may have no end.
+const maxNested = 16
+
+// part is what a place in a variable of a type is called: "", "[2]", ".next" or "+8".
+func part(t dwarf.Type, offset uint64) (name string) {
+	for range maxNested {
+		switch of := t.(type) {
+		case *dwarf.QualType:
+			t = of.Type
+			continue
+		case *dwarf.TypedefType:
+			t = of.Type
+			continue
+		case *dwarf.ArrayType:
+			if size := sizeOf(of.Type, maxNested); of.Count > 0 && size > 0 {
+				name += fmt.Sprintf("[%d]", offset/size)
+				t, offset = of.Type, offset%size
+				continue
+			}
+		case *dwarf.StructType:
+			i := slices.IndexFunc(of.Field, func(f *dwarf.StructField) bool {
+				at := uint64(f.ByteOffset)
+				return f.Name != "" && offset >= at && offset-at < sizeOf(f.Type, maxNested)
+			})
+			if i >= 0 {
+				name += "." + visible(of.Field[i].Name)
+				t, offset = of.Field[i].Type, offset-uint64(of.Field[i].ByteOffset)
+				continue
+			}
+		}
+		break
+	}
+	if offset > 0 {
+		name += fmt.Sprintf("+%d", offset)
+	}
+	return name
+}
+
+// sizeOf is the size of a type in bytes, 0 if it is not known. [dwarf.Type.Size] does not end for types that contain themselves.
+func sizeOf(t dwarf.Type, nested int) uint64 {
+	if nested == 0 || t == nil {
+		return 0
+	}
+	switch t := t.(type) {
+	case *dwarf.QualType:
+		return sizeOf(t.Type, nested-1)
+	case *dwarf.TypedefType:
+		return sizeOf(t.Type, nested-1)
+	case *dwarf.ArrayType:
+		return uint64(max(t.Count, 0)) * sizeOf(t.Type, nested-1)
+	}
+	return uint64(max(t.Common().ByteSize, 0))
 }
 
 // maxVariables is how many variables are known by name.
@@ -102,8 +154,8 @@ func variablesOf(m *wasmbin.Module) (list []variable) {
 		}
 		v := variable{name: visible(name), addr: uint64(binary.LittleEndian.Uint32(location[1:]))}
 		if at, ok := e.Val(dwarf.AttrType).(dwarf.Offset); ok {
-			if t, err := d.Type(at); err == nil && t.Size() > 0 {
-				v.size = uint64(t.Size())
+			if t, err := d.Type(at); err == nil {
+				v.size, v.of = sizeOf(t, maxNested), t
 			}
 		}
 		list = append(list, v)

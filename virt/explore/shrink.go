@@ -140,7 +140,7 @@ func (e *explorer) shrink(ctx context.Context, o *Outcome) (*Schedule, error) {
 	if len(after) > 0 {
 		choices = int(after[len(after)-1].Step) + 1
 	}
-	story := tell.tell(newNames(e.Wasm), o)
+	story := tell.tell(newNames(e.Wasm))
 	return &Schedule{Story: story, Threads: len(story.Threads), Choices: choices, Seed: o.Seed, Plan: plan, Punctual: s.punctual, Switches: after, Before: len(before), Runs: s.runs, Minimal: minimal}, nil
 }
 
@@ -229,6 +229,7 @@ func (s *shrinker) alternatives(plan sched.Plan) (more []sched.Decision) {
 func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig, punctual bool, tell *teller, opts ...virt.GuestOption) ([]Switch, error) {
 	if tell != nil {
 		opts = append(opts, virt.WithAccessObserver(tell.access))
+		c.Strategy = watched{c.Strategy, tell}
 	}
 	var switches []Switch
 	c.OnSwitch = func(s sched.Switch) {
@@ -243,6 +244,9 @@ func (e *explorer) trace(ctx context.Context, o *Outcome, c sched.SeededConfig, 
 	r, err := e.runTimed(ctx, o.Seed, c, punctual, opts...)
 	if err == nil && (r.what != o.What || r.output != o.Output) {
 		err = fmt.Errorf("explore: seed %d ended with %s the first time and with %s the second: the guest's world is not deterministic", o.Seed, o.What, r.what)
+	}
+	if tell != nil && err == nil {
+		tell.result = r.result
 	}
 	return switches, err
 }

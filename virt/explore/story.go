@@ -46,6 +46,8 @@ type happened struct {
 	virt.Access
 	before, after uint64
 	known         bool // after is
+	waiting       int  // of AccessNotify: how many threads wait at the address
+	woken         []uint32
 	turn          *Switch
 }
 
@@ -55,13 +57,15 @@ type teller struct {
 	open     map[uint32]int // of each thread: its last access, whose end is not known
 	memory   []byte         // the guest's
 	buffered bool           // stores may wait: memory does not show them when others run
+	waits    map[uint32]uint64
+	result   *virt.Result
 }
 
 // maxTold is how much of a run is noted.
 const maxTold = 1_000_000
 
 func newTeller(model virt.MemoryModel) *teller {
-	return &teller{open: map[uint32]int{}, buffered: model != virt.SequentialConsistency}
+	return &teller{open: map[uint32]int{}, waits: map[uint32]uint64{}, buffered: model != virt.SequentialConsistency}
 }
 
 // settle notes what the last access of a thread has left in memory.
@@ -82,6 +86,13 @@ func (t *teller) access(a *virt.Access) {
 	}
 	h := happened{Access: *a, before: valueOf(a)}
 	h.Memory = nil
+	if a.Op == virt.AccessNotify {
+		for _, addr := range t.waits {
+			if addr == a.Addr {
+				h.waiting++
+			}
+		}
+	}
 	if a.Size > 0 {
 		t.open[a.Thread] = len(t.all)
 	}
@@ -109,6 +120,76 @@ func (t *teller) switched(s Switch) {
 	}
 }
 
+// watched is a strategy, of whose run a teller is told who waits and who is woken.
+type watched struct {
+	sched.Strategy
+	tell *teller
+}
+
+// New implements [sched.Strategy].
+func (w watched) New(seed uint64) sched.Picker {
+	p := &watchedPicker{Picker: w.Strategy.New(seed), tell: w.tell}
+	p.observer, _ = p.Picker.(sched.Observer)
+	return p
+}
+
+type watchedPicker struct {
+	sched.Picker
+	observer sched.Observer // Picker, where it is one
+	tell     *teller
+}
+
+// Stop implements [sched.Observer].
+func (p *watchedPicker) Stop(t *sched.Thread, at sched.Point) {
+	p.tell.stopped(t.ID(), at)
+	if p.observer != nil {
+		p.observer.Stop(t, at)
+	}
+}
+
+// Ready implements [sched.Observer].
+func (p *watchedPicker) Ready(t, by *sched.Thread) {
+	if by != nil {
+		p.tell.woken(t.ID(), by.ID())
+	}
+	if p.observer != nil {
+		p.observer.Ready(t, by)
+	}
+}
+
+// Turn implements [sched.Observer].
+func (p *watchedPicker) Turn(t *sched.Thread) {
+	if p.observer != nil {
+		p.observer.Turn(t)
+	}
+}
+
+// last is what a thread has done last.
+func (t *teller) last(thread uint32) *happened {
+	for i := len(t.all) - 1; i >= 0; i-- {
+		if h := &t.all[i]; h.turn == nil && h.Thread == thread {
+			return h
+		}
+	}
+	return &happened{}
+}
+
+// stopped is told that a thread does not go on at once.
+func (t *teller) stopped(thread uint32, at sched.Point) {
+	if h := t.last(thread); at == sched.PointWait && h.Op == virt.AccessWait {
+		t.waits[thread] = h.Addr
+	}
+}
+
+// woken is told that a thread has woken another.
+func (t *teller) woken(thread, by uint32) {
+	addr, waits := t.waits[thread]
+	delete(t.waits, thread)
+	if h := t.last(by); waits && h.Op == virt.AccessNotify && h.Addr == addr {
+		h.woken = append(h.woken, thread)
+	}
+}
+
 // lastWrite is who wrote somewhere last, what, and where the story tells of it.
 type lastWrite struct {
 	thread uint32
@@ -120,7 +201,7 @@ type lastWrite struct {
 var harness = []string{"wasi_thread_start", "thread_main", "lock", "unlock", "join", "start", "_start", "__wasm_call_ctors", "__wasm_init_memory"}
 
 // tell makes a story of what happened.
-func (t *teller) tell(n *names, o *Outcome) *Story {
+func (t *teller) tell(n *names) *Story {
 	shared := t.shared()
 	s := &Story{Threads: t.threads(n)}
 	writes := map[uint64]lastWrite{} // by address
@@ -155,7 +236,7 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 		mine := w.thread == h.Thread
 		switch h.Op {
 		case virt.AccessNotify:
-			step.Text = "wakes who waits at " + where
+			step.Text = s.wakes(h) + where
 		case virt.AccessWait:
 			step.Text = fmt.Sprintf("waits at %s, which is %s", where, number(h.before))
 		case virt.AccessLoad, virt.AccessAtomic:
@@ -179,6 +260,10 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 				step.Text = fmt.Sprintf("updates %s in one step: it stays %s", where, after)
 			case h.Op == virt.AccessUpdate:
 				step.Text = fmt.Sprintf("updates %s in one step: %s becomes %s", where, number(h.before), after)
+				if looked := lastOf[key]; written && !mine && looked > 0 && w.step > looked && seen[key] == h.before {
+					step.From = w.step
+					step.Note = fmt.Sprintf("it is %s as when this thread looked, but %s has changed it meanwhile, and back", number(h.before), s.name(w.thread))
+				}
 			default:
 				step.Text = fmt.Sprintf("writes %s: %s, in place of %s%s", where, after, number(h.before), atomically(h.Op))
 				if looked := lastOf[key]; written && !mine && looked > 0 && w.step > looked {
@@ -191,7 +276,7 @@ func (t *teller) tell(n *names, o *Outcome) *Story {
 		}
 		s.Steps = append(s.Steps, step)
 	}
-	s.end(n, o, writes)
+	s.end(n, t.result, writes)
 	s.shorten()
 	return s
 }
@@ -204,10 +289,27 @@ func atomically(op virt.AccessOp) string {
 	return ""
 }
 
+// wakes says whom a notify wakes, before where.
+func (s *Story) wakes(h *happened) string {
+	var names []string
+	for _, thread := range h.woken {
+		names = append(names, s.name(thread))
+	}
+	switch {
+	case h.waiting == 0:
+		return "wakes nobody: no thread waits at "
+	case len(names) == 0:
+		return "wakes nobody at "
+	case len(names) < h.waiting:
+		return fmt.Sprintf("wakes %s, one of %d that wait at ", strings.Join(names, " and "), h.waiting)
+	}
+	return fmt.Sprintf("wakes %s, waiting at ", strings.Join(names, " and "))
+}
+
 // end says how the story ends.
-func (s *Story) end(n *names, o *Outcome, writes map[uint64]lastWrite) {
-	s.End = "the program ends: " + visible(o.Result.String())
-	dead, ok := errors.AsType[*sched.DeadlockError](o.Result.Err)
+func (s *Story) end(n *names, r *virt.Result, writes map[uint64]lastWrite) {
+	s.End = "the program ends: " + visible(r.String())
+	dead, ok := errors.AsType[*sched.DeadlockError](r.Err)
 	if !ok {
 		return
 	}

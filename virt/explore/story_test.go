@@ -29,6 +29,8 @@ func TestStories(t *testing.T) {
 	}{
 		{"lost_update", 0, []string{"thread 1 (add)", "reads", "is stopped before an access to memory", "after this thread had looked: that write is lost", "the program ends: exit 1"}},
 		{"deadlock_three", 0, []string{"nothing can go on:", "waits at", "wrote"}},
+		{"signal_one", 0, []string{"wakes thread 2 (pass), one of 2 that wait at", "thread 1 (pass) waits at"}},
+		{"aba", 0, []string{"it is 1 as when this thread looked, but thread 2 (two) has changed it meanwhile, and back"}},
 		{"publication", 0, []string{"[publish]", "[use]", "writes", "the program ends: exit 1"}},
 		{"peterson", virt.TotalStoreOrder, []string{"which this thread does not see yet"}},
 	} {
