@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/internal/leak"
 )
 
-// TestLookupsThatNobodyWaitsFor: guests ask for a name and end, again and again, while the resolver does not answer. They leave one
-// question behind, not one each.
+// TestLookupsThatNobodyWaitsFor: guests ask for a name and end, again and again, while the resolver
+// does not answer. They leave one question behind, not one each.
 func TestLookupsThatNobodyWaitsFor(t *testing.T) {
 	leak.Check(t)
 	n, err := NewNetwork(Connect("slow.example", 80))

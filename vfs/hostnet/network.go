@@ -74,9 +74,10 @@ func (n *Network) granted(listen bool, at netip.AddrPort) bool {
 	return false
 }
 
-// Lookup implements [sockets.Network]. A guest may ask for the names that rules are about. Lookup returns when the guest ends. The
-// question to the machine's resolver, which nothing can interrupt, goes on for at most 30 s more. Guests that ask for the same name
-// meanwhile wait for its answer: there is one question for each name of the rules at most.
+// Lookup implements [sockets.Network]. A guest may ask for the names that rules are about. Lookup
+// returns when the guest ends. The question to the machine's resolver, which nothing can interrupt,
+// goes on for at most 30 s more. Guests that ask for the same name meanwhile wait for its answer:
+// there is one question for each name of the rules at most.
 func (n *Network) Lookup(t poll.Task, name string) ([]netip.Addr, error) {
 	name = canonical(name)
 	asked := false
@@ -122,8 +123,9 @@ func (n *Network) remember(name string, addrs []netip.Addr) {
 // lookupTimeout is how long a question to the resolver may take.
 const lookupTimeout = 30 * time.Second
 
-// lookup returns the question for a name that is under way, or begins it. It does not end with a guest: the resolver would go on
-// behind it, and guests that come and go could leave any number of such questions.
+// lookup returns the question for a name that is under way, or begins it. It does not end with a
+// guest: the resolver would go on behind it, and guests that come and go could leave any number of
+// such questions.
 func (n *Network) lookup(name string) *lookup {
 	n.mu.Lock()
 	defer n.mu.Unlock()
