@@ -14,10 +14,10 @@ type Clock interface {
 	// and is never 0, which Go guests take for a broken clock.
 	Monotonic() int64
 
-	// AfterFunc arranges for f to be called once, as soon as Monotonic() >= at.
-	// f must neither block nor call back into the Clock other than to read or hold
-	// it; it may be called before AfterFunc returns, and on any goroutine. Timers
-	// fire in the order of their deadlines, those with the same by age.
+	// AfterFunc arranges for f to be called once, as soon as Monotonic() >= at. f must not block.
+	// Of the Clock it may call only readings and Hold. It may be called before AfterFunc returns,
+	// on any goroutine. Timers fire in the order of their deadlines; those with the same deadline
+	// by age.
 	AfterFunc(at int64, f func()) Timer
 }
 
@@ -35,9 +35,9 @@ type Resolver interface {
 	Resolution(id wasip1.ClockID) int64
 }
 
-// Holder is implemented by a Clock whose time jumps when everybody waits for it.
-// Whoever runs holds time; a waiting thread lets go of it, and whoever wakes it takes
-// hold of time in its name before it runs, so that time never passes unseen between the two.
+// Holder is implemented by a Clock whose time jumps when everybody waits for it. Running code holds
+// time. A thread that waits releases it, and whoever wakes the thread holds time for it before it
+// runs, so that no time passes between the two.
 type Holder interface {
 	// Hold keeps time from jumping until the matching Release. Holds are counted.
 	Hold()

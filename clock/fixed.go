@@ -9,13 +9,13 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Frozen returns a clock that always reads t. Time never comes: who waits for a deadline waits
-// until something else ends the wait. For sleeps that end, use [Stepped] or [NewVirtual].
+// Frozen returns a clock that always reads t. No deadline ever comes: a wait for one lasts until
+// something else ends it. For sleeps that end, use [Stepped] or [NewVirtual].
 func Frozen(t time.Time) Clock { return NewVirtual(WithStart(t)) }
 
-// Stepped returns a clock that starts at start and moves by step at each reading: a program that
-// does nothing but look at the time sees it pass, the same in every run. A wait takes it to its
-// deadline at once. A step below 1 ns counts as 1 ns.
+// Stepped returns a clock that starts at start and moves by step at each reading. A program that
+// polls the time sees it pass, the same in every run. A wait moves the clock to its deadline at
+// once. A step below 1 ns counts as 1 ns.
 func Stepped(start time.Time, step time.Duration) Clock {
 	c := &stepped{step: int64(max(1, step)), offset: saturatingSub(start.UnixNano(), boot)}
 	c.mono.Store(boot)

@@ -26,10 +26,10 @@ func (v *Virtual) SleepContext(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Pause waits until d has passed, for a caller that holds time: it lets go of it to wait, and holds
-// it again from the very moment of its deadline. It waits for all others that hold time, and so
-// must not be called by a thread that has the turn of a scheduler: those that are ready hold time
-// and wait for the turn. Such a thread moves the clock by Advance.
+// Pause waits until d has passed, for a caller that holds time. It releases time while it waits,
+// and holds it again exactly at its deadline. It waits for all others that hold time, and so must
+// not be called by a thread that has the turn of a scheduler: those that are ready hold time and
+// wait for the turn. Such a thread moves the clock by Advance.
 func (v *Virtual) Pause(d time.Duration) {
 	if d <= 0 {
 		return

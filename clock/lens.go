@@ -11,7 +11,7 @@ import (
 // Settable is implemented by a Clock whose realtime can be set by hand.
 type Settable interface {
 	// AfterSet arranges for f to be called after each setting of the realtime clock, until the
-	// Timer is stopped. What was said of the function of AfterFunc holds for f.
+	// Timer is stopped. The rules for the function of [Clock.AfterFunc] apply to f.
 	AfterSet(f func()) Timer
 }
 
@@ -57,7 +57,7 @@ func ResolutionOf(c Clock, id wasip1.ClockID) int64 {
 	return 1
 }
 
-// DeniedBy returns what c answers instead of a reading of id, ESUCCESS if it is not denied.
+// DeniedBy returns the errno with which c denies readings of id, or ESUCCESS if it does not.
 func DeniedBy(c Clock, id wasip1.ClockID) wasip1.Errno {
 	if d, ok := c.(Denier); ok {
 		return d.Denied(id)
@@ -65,8 +65,9 @@ func DeniedBy(c Clock, id wasip1.ClockID) wasip1.Errno {
 	return wasip1.ESUCCESS
 }
 
-// As returns the first in the chain of c, and of what it is a lens on (Unwrap() Clock), that is a
-// T, as errors.As does for errors. A lens of this package passes Hold and Release on by itself.
+// As returns the first clock in the chain of c that is a T, as errors.As does for errors. The chain
+// of a view of another clock continues with Unwrap() Clock. Views of this package pass Hold and
+// Release on.
 func As[T any](c Clock) (T, bool) {
 	for c != nil {
 		if t, ok := c.(T); ok {

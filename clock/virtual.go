@@ -43,15 +43,17 @@ func WithStart(t time.Time) Option {
 // maxJump is how far time jumps by itself: ten years, in nanoseconds.
 const maxJump = int64(3652 * 24 * time.Hour)
 
-// WithAutoAdvance makes time jump to the earliest deadline whenever nobody holds it. A jump is ten
-// years at most: who waits for longer waits until host code moves the clock, so that no single wait
-// carries the clock to the end of time, where it would stand still for all guests.
+// WithAutoAdvance makes time jump to the earliest deadline whenever nobody holds it. A jump is at
+// most ten years: a longer wait lasts until host code moves the clock. Otherwise one wait could
+// carry the clock to the end of time, where it would stand still for all guests.
 func WithAutoAdvance() Option { return func(v *Virtual) { v.auto = true } }
 
 // defaultStart is 2000-01-01T00:00:00Z.
 const defaultStart = int64(946684800e9)
 
-// NewVirtual returns a clock that stands still until it is moved.
+// NewVirtual returns a clock that stands still until it is moved, or until everybody waits if it is
+// made [WithAutoAdvance]. A guest that sleeps on a clock that nobody moves waits until its timeout
+// or its context ends it.
 func NewVirtual(options ...Option) *Virtual {
 	v := &Virtual{start: boot, target: boot}
 	v.rested.L = &v.mu
@@ -130,9 +132,9 @@ func (v *Virtual) Pending() int {
 // Firing reports whether timers are being fired at this moment.
 func (v *Virtual) Firing() bool { return v.firing.Load() }
 
-// OnSettle arranges for f to be called each time that timers have been fired and no further one
-// is due, on the goroutine that fired them. A scheduler that must not depend on which of several
-// timers came first puts off its choice until then. It cannot be undone.
+// OnSettle arranges for f to be called each time that timers have been fired and none is due any
+// more, on the goroutine that fired them. A scheduler waits for it so that its choice does not
+// depend on the order of several timers. It cannot be undone.
 func (v *Virtual) OnSettle(f func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -196,8 +198,8 @@ func (v *Virtual) SetAutoAdvance(on bool) {
 	v.advance()
 }
 
-// SetRealtime sets the realtime clock, as an administrator would: the monotonic clock and what
-// waits for it stay as they are, and those waiting for a realtime look at it again.
+// SetRealtime sets the realtime clock, as an administrator would. The monotonic clock and waits for
+// it are not affected. Waits for a realtime read the clock again.
 func (v *Virtual) SetRealtime(t time.Time) {
 	v.mu.Lock()
 	v.offset.Store(saturatingSub(t.UnixNano(), v.mono.Load()))
@@ -297,16 +299,15 @@ func (v *Virtual) met(b *blocker) bool {
 	return len(v.timers.heap) >= b.n && !(b.idle && (v.holds > 0 || v.firing.Load()))
 }
 
-// BlockUntil waits until at least n timers are set: until so many wait for the clock, or are about
-// to.
+// BlockUntil waits until at least n timers are set: at least n waits for the clock have begun.
 func (v *Virtual) BlockUntil(n int) { _ = v.block(context.Background(), n, false) }
 
 // BlockUntilContext is BlockUntil that gives up with the cause of ctx's end.
 func (v *Virtual) BlockUntilContext(ctx context.Context, n int) error { return v.block(ctx, n, false) }
 
-// BlockUntilIdle waits until at least n timers are set and nobody holds the clock: all threads
-// of guests wait, n of them or more for a time. An Advance after that finds every run in the same
-// state. It gives up with the cause of ctx's end. The caller must not hold the clock.
+// BlockUntilIdle waits until at least n timers are set and nobody holds the clock: all threads of
+// guests wait, at least n of them for a time. An Advance after that finds every run in the same
+// state. If ctx ends first, it returns the cause. The caller must not hold the clock.
 func (v *Virtual) BlockUntilIdle(ctx context.Context, n int) error { return v.block(ctx, n, true) }
 
 func (v *Virtual) block(ctx context.Context, n int, idle bool) error {

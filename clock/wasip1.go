@@ -5,11 +5,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// CPU tells how long somebody has computed. A scheduler's threads and groups do.
+// CPU tells how long something has computed. Threads and groups of a scheduler implement it.
 //
-// On the clocks of this package that is the time which has passed on the monotonic clock less the
-// time spent waiting: a virtual clock, which stands still while anybody computes, shows none but
-// what it was advanced by meanwhile.
+// On the clocks of this package that is the time that has passed on the monotonic clock, without
+// the time spent waiting. A virtual clock stands still while anybody computes, so only what it was
+// advanced meanwhile counts.
 type CPU interface {
 	// CPUTime returns nanoseconds, never less than before.
 	CPUTime() int64

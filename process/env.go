@@ -22,8 +22,8 @@ type Env struct {
 	set  []string
 }
 
-// Pass decides by its name whether a variable of the host's environment reaches the
-// guest. A nil Pass passes none.
+// Pass decides, by its name, whether a variable of the host's environment is passed to the guest. A
+// nil Pass passes none.
 type Pass func(name string) bool
 
 // PassNone passes no variable.
@@ -32,15 +32,15 @@ func PassNone(string) bool { return false }
 // PassAll passes every variable, the host's secrets included.
 func PassAll(string) bool { return true }
 
-// PassAllow passes the variables of these names and no others. A name with * at its end
-// stands for all that begin so.
+// PassAllow passes the variables with these names and no others. A name that ends in * stands for
+// all names that begin so.
 func PassAllow(names ...string) Pass {
 	names = slices.Clone(names)
 	return func(name string) bool { return slices.ContainsFunc(names, matches(name)) }
 }
 
-// PassDeny passes all variables but those of these names. A name with * at its end
-// stands for all that begin so.
+// PassDeny passes all variables except those with these names. A name that ends in * stands for all
+// names that begin so.
 func PassDeny(names ...string) Pass {
 	names = slices.Clone(names)
 	return func(name string) bool { return !slices.ContainsFunc(names, matches(name)) }

@@ -307,8 +307,9 @@ func WithHostEnv(pass process.Pass) GuestOption {
 	return guestOption("WithHostEnv", func(c *config) error { c.env = c.env.WithHost(pass); return nil })
 }
 
-// WithStdin sets the reader of descriptor 0. Default: it is at EOF. See [stdio.Reader] about
-// readers that wait.
+// WithStdin sets the reader of descriptor 0. Default: it is at EOF. A Read that waits does not keep
+// the guest from ending, but nothing can interrupt it: give the body of a request a deadline
+// (http.Server.ReadTimeout). See [stdio.Reader].
 func WithStdin(r io.Reader) GuestOption {
 	return guestOption("WithStdin", func(c *config) error {
 		if r == nil {
@@ -319,10 +320,13 @@ func WithStdin(r io.Reader) GuestOption {
 	})
 }
 
-// WithStdout sets the writer of descriptor 1. Default: output is discarded. See [stdio.Writer].
+// WithStdout sets the writer of descriptor 1. Default: output is discarded. The writer is called on
+// a goroutine of the guest, and not any more after [Host.Run], [Guest.Run] or [Guest.Close] has
+// returned. See [stdio.Writer].
 func WithStdout(w io.Writer) GuestOption { return withOutput("WithStdout", 1, w) }
 
-// WithStderr sets the writer of descriptor 2. Default: output is discarded.
+// WithStderr sets the writer of descriptor 2. Default: output is discarded, the messages of panics
+// too. The rules of [WithStdout] apply.
 func WithStderr(w io.Writer) GuestOption { return withOutput("WithStderr", 2, w) }
 
 func withOutput(name string, fd int, w io.Writer) GuestOption {
