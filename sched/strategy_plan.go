@@ -79,7 +79,8 @@ func (d decisions) pick(at stop, c *Choice) int {
 	return unplanned(c)
 }
 
-// Then is a strategy that follows the plan until it has come to all of its decisions, and then chooses as s does.
+// Then is a strategy that follows the plan until it has come to all of its decisions, and then
+// chooses as s does.
 func (p Plan) Then(s Strategy) Strategy { return planThen{p, s} }
 
 type planThen struct {

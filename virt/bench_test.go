@@ -16,9 +16,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// BenchmarkCall is one row for each operation of interest: what it costs a guest, and the floor, which is what a
-// host function with the same parameters costs that does nothing. "floors" is the one as a multiple of the other, which is
-// what can be compared between machines.
+// BenchmarkCall is one row for each operation of interest: what it costs a guest, and the floor,
+// which is what a host function with the same parameters costs that does nothing. "floors" is the
+// one as a multiple of the other, which is what can be compared between machines.
 func BenchmarkCall(b *testing.B) {
 	for _, row := range guestloop.Rows() {
 		floor := 0.0

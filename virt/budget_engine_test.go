@@ -14,10 +14,11 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// The budgets of what a guest takes without a call of preview1: memory, instructions, threads, time.
+// The budgets of what a guest takes without a call of preview1: memory, instructions, threads,
+// time.
 
-// budgeted has one guest and many try to pass a budget, with one for each and with one for all. What guests that have been
-// closed gave back, the next ones may take: they try twice.
+// budgeted has one guest and many try to pass a budget, with one for each and with one for all.
+// What guests that have been closed gave back, the next ones may take: they try twice.
 func budgeted(t *testing.T, wasm []byte, own virt.Option, shared func(guests int) virt.Limits, opts []virt.Option, try func(t *testing.T, guests []*virt.Guest, shared bool)) {
 	for _, n := range []int{1, manyGuests} {
 		for name, limit := range map[string]virt.Option{"each its own": own, "shared": virt.WithSharedLimits(shared(n))} {
@@ -156,8 +157,8 @@ func TestThreadBudgetHolds(t *testing.T) {
 		})
 }
 
-// TestARefusedThreadTakesNothing: a guest that has as many threads as it may takes nothing of what others share, not
-// even for a moment.
+// TestARefusedThreadTakesNothing: a guest that has as many threads as it may takes nothing of what
+// others share, not even for a moment.
 func TestARefusedThreadTakesNothing(t *testing.T) {
 	host := newHost(t, virt.WithSharedLimits(virt.Limits{Threads: 2}))
 	m := compiled(t, host, bareGuest(t, "threads"))
@@ -197,7 +198,8 @@ func onFirst(f func()) virt.Handler {
 	}
 }
 
-// TestRefusedRandomnessTakesNothing is the same for random bytes: what is left is exactly what another guest asks for.
+// TestRefusedRandomnessTakesNothing is the same for random bytes: what is left is exactly what
+// another guest asks for.
 func TestRefusedRandomnessTakesNothing(t *testing.T) {
 	wasm := loop(abi.ModuleName, texts(), nil, []call{{"random_get", []any{bufferAt, 1000}}})
 	runtime := newHost(t).Runtime()
@@ -222,8 +224,8 @@ func TestRefusedRandomnessTakesNothing(t *testing.T) {
 	}
 }
 
-// TestFuelBudgetHolds lets guests count for ever, at fuelPerTurn instructions a turn: what is left when they end is less
-// than a turn of each.
+// TestFuelBudgetHolds lets guests count for ever, at fuelPerTurn instructions a turn: what is left
+// when they end is less than a turn of each.
 func TestFuelBudgetHolds(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -263,8 +265,8 @@ func TestFuelBudgetHolds(t *testing.T) {
 	}
 }
 
-// TestWallTimeBudgetHolds: no guest ends before its time, and every one ends, one that computes as well as one that sleeps
-// an hour over and over, be it an hour of a virtual clock.
+// TestWallTimeBudgetHolds: no guest ends before its time, and every one ends, one that computes as
+// well as one that sleeps an hour over and over, be it an hour of a virtual clock.
 func TestWallTimeBudgetHolds(t *testing.T) {
 	const limit = 20 * time.Millisecond
 	data := texts()

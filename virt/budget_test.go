@@ -19,7 +19,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// gotten is what guests got of something: how much, and with how many calls that were answered with ESUCCESS.
+// gotten is what guests got of something: how much, and with how many calls that were answered with
+// ESUCCESS.
 type gotten struct {
 	amount, calls atomic.Int64
 }
@@ -113,8 +114,8 @@ func attack(t *testing.T, g *virt.Guest, turns uint64) (*virt.Result, wasip1.Err
 // manyGuests is how many guests try together.
 const manyGuests = 64
 
-// TestBudgetsHold lets hostile guests try to pass each budget, their own and the Host's, alone and together: what they
-// reach is what is allowed, to the last byte.
+// TestBudgetsHold lets hostile guests try to pass each budget, their own and the Host's, alone and
+// together: what they reach is what is allowed, to the last byte.
 func TestBudgetsHold(t *testing.T) {
 	for _, h := range hostiles() {
 		for _, guests := range []int{1, manyGuests} {

@@ -13,8 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// unwind leaves the guest's code for good. What it is left with is decided by then; a module that the embedder
-// instantiated itself is closed, and its caller told, as wazero's own proc_exit does.
+// unwind leaves the guest's code for good. What it is left with is decided by then; a module that
+// the embedder instantiated itself is closed, and its caller told, as wazero's own proc_exit does.
 func (t *thread) unwind(ctx context.Context) {
 	var code uint32
 	if t.guest.adopted {
@@ -30,8 +30,8 @@ func (t *thread) unwind(ctx context.Context) {
 
 // adapt makes a row of the table a host function.
 //
-// It must not be inlined: the compiler inlines nothing into the copies of a function literal that inlining makes, and
-// this one runs at every call.
+// It must not be inlined: the compiler inlines nothing into the copies of a function literal that
+// inlining makes, and this one runs at every call.
 //
 //go:noinline
 func (h *Host) adapt(i int) api.GoModuleFunc {
@@ -82,7 +82,8 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 				if errno != wasip1.ESUCCESS {
 					u.failed(i)
 				} else if flow := flows[i]; flow.way < none {
-					// Not by the View's accessors: they would note the reading as one of the call's.
+					// Not by the View's accessors: they would note the reading as one of the
+					// call's.
 					if mem, at := t.view.Bytes(), uint64(uint32(stack[flow.at])); at+4 <= uint64(len(mem)) {
 						u.bytes[flow.way] += uint64(binary.LittleEndian.Uint32(mem[at:]))
 					}
@@ -100,14 +101,14 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 	return answer
 }
 
-// same reports whether two modules are one instance. All of wazero's are pointers of one type: comparing these alone
-// saves what comparing interfaces costs, which is asked at every call.
+// same reports whether two modules are one instance. All of wazero's are pointers of one type:
+// comparing these alone saves what comparing interfaces costs, which is asked at every call.
 func same(a, b api.Module) bool {
 	return (*[2]unsafe.Pointer)(unsafe.Pointer(&a))[1] == (*[2]unsafe.Pointer)(unsafe.Pointer(&b))[1]
 }
 
-// threadOf finds the thread that called where the context does not tell: a call that did not come through
-// [Guest.Call], or the first of a module that the embedder instantiated itself.
+// threadOf finds the thread that called where the context does not tell: a call that did not come
+// through [Guest.Call], or the first of a module that the embedder instantiated itself.
 func (h *Host) threadOf(ctx context.Context, mod api.Module) *thread {
 	if t, ok := h.threads.Load(mod); ok {
 		return t.(*thread)
@@ -130,8 +131,9 @@ func (h *Host) guestOf(mod api.Module) *Guest {
 	return h.instances[mod]
 }
 
-// beside makes a thread for calls of the guest's instance that do not come through [Guest.Call], such as those of its
-// allocator. It is not the main thread's, because that may be in the middle of a call.
+// beside makes a thread for calls of the guest's instance that do not come through [Guest.Call],
+// such as those of its allocator. It is not the main thread's, because that may be in the middle of
+// a call.
 func (g *Guest) beside(mod api.Module) *thread {
 	vfslink.Share(g.files)
 	t := g.newThread(g.main.args, g.main.env)

@@ -29,8 +29,8 @@ const (
 	cancelBuffer   = 200_000 // more than any pipe or buffer takes
 )
 
-// waiterModule is a guest whose exports are the functions of preview1 that can wait, and where asked for one that calls
-// the embedder.
+// waiterModule is a guest whose exports are the functions of preview1 that can wait, and where
+// asked for one that calls the embedder.
 func waiterModule(callsBack bool) []byte {
 	functions := []struct{ name, params string }{
 		{"fd_read", "iiii"}, {"fd_write", "iiii"}, {"path_open", "iiiiiIIii"}, {"poll_oneoff", "iiii"},
@@ -200,8 +200,8 @@ func prepare(g *virt.Guest, b blocked) {
 	mem.Write(cancelSubsAt, buf[:len(b.subs)*wasip1.SizeSubscription])
 }
 
-// TestCancel ends guests wherever they can wait, by their context and by Close in turn, and prints how long the slowest end
-// took. The virtual clock is one that nobody moves.
+// TestCancel ends guests wherever they can wait, by their context and by Close in turn, and prints
+// how long the slowest end took. The virtual clock is one that nobody moves.
 func TestCancel(t *testing.T) {
 	times := 200
 	if full {
@@ -314,7 +314,8 @@ func (w *cancelWorld) end(b blocked, byClose bool) time.Duration {
 	return took
 }
 
-// lastWordsModule is a command that writes five bytes to standard output, and then ends or reads standard input.
+// lastWordsModule is a command that writes five bytes to standard output, and then ends or reads
+// standard input.
 func lastWordsModule(reads bool) []byte {
 	const i32Store = 0x36
 	body := []byte{opI32Const, cancelIovAt + 4, opI32Const, 5, i32Store, 2, 0, // the length
@@ -325,8 +326,8 @@ func lastWordsModule(reads bool) []byte {
 	return handModule{memory: 1, funcs: []handFunc{imported("fd_write", "iiii"), imported("fd_read", "iiii"), {name: "_start", body: body}}}.encode()
 }
 
-// TestWriterThatNeverReturns has a guest end whose output nobody takes: Run does not wait for that longer than
-// the guest's end allows.
+// TestWriterThatNeverReturns has a guest end whose output nobody takes: Run does not wait for that
+// longer than the guest's end allows.
 func TestWriterThatNeverReturns(t *testing.T) {
 	tests := []struct {
 		name  string

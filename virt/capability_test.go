@@ -27,8 +27,8 @@ func TestSchedulerThatEmbedsAParallel(t *testing.T) {
 	}
 }
 
-// TestComputingTakesTimeThroughALens: time passes while a guest computes, be it seen through a lens or not. A guest that spins until a
-// deadline would else never see it come.
+// TestComputingTakesTimeThroughALens: time passes while a guest computes, be it seen through a lens
+// or not. A guest that spins until a deadline would else never see it come.
 func TestComputingTakesTimeThroughALens(t *testing.T) {
 	computing := loop(abi.ModuleName, nil, nil, []call{{"clock_time_get", []any{1, uint64(0), resultAt}}})
 	var passed []time.Duration
@@ -63,7 +63,8 @@ func sleeping(t *testing.T, g *virt.Guest, k *clock.Virtual, d time.Duration) (t
 	return k.Elapsed() - before, err
 }
 
-// TestNoWaitCarriesTheClockToItsEnd: a guest that sleeps for ages waits, and the next one's sleep is as long as it says.
+// TestNoWaitCarriesTheClockToItsEnd: a guest that sleeps for ages waits, and the next one's sleep
+// is as long as it says.
 func TestNoWaitCarriesTheClockToItsEnd(t *testing.T) {
 	k := clock.NewVirtual(clock.WithAutoAdvance())
 	host := newHost(t, virt.WithClock(k))

@@ -14,7 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
-// chain is a command in C that calls a library in Go, which calls one in Rust: each a module with a memory of its own.
+// chain is a command in C that calls a library in Go, which calls one in Rust: each a module with a
+// memory of its own.
 type chain struct {
 	main      *virt.Module
 	libraries []virt.GuestOption
@@ -56,8 +57,8 @@ func (c *chain) run(ctx context.Context, t *testing.T, host *virt.Host, text str
 	return ran{r, stdout.String(), stderr.String()}
 }
 
-// TestChainOfLanguages: modules in C, Go and Rust call each other with texts, and what ends one of them ends the guest, through all of
-// them.
+// TestChainOfLanguages: modules in C, Go and Rust call each other with texts, and what ends one of
+// them ends the guest, through all of them.
 func TestChainOfLanguages(t *testing.T) {
 	host := newHost(t, virt.WithFuel(1<<40))
 	c := newChain(t, host)

@@ -10,13 +10,15 @@ import (
 //
 //	checkpoint(fn, arg i32) i32
 //
-// A command calls it when it has warmed up. Where nobody wants a snapshot it returns 0, and the command goes on. Where
-// [Guest.Snapshot] runs the command, the call is the last one: what is on WebAssembly's stack is lost, memory, globals and files are
-// kept. A guest made of the snapshot goes on by calling fn(arg), fn being an index in the module's first table (a
-// function pointer in C), and ends when that returns.
+// A command calls it when it has warmed up. Where nobody wants a snapshot it returns 0, and the
+// command goes on. Where [Guest.Snapshot] runs the command, the call is the last one: what is on
+// WebAssembly's stack is lost, memory, globals and files are kept. A guest made of the snapshot
+// goes on by calling fn(arg), fn being an index in the module's first table (a function pointer in
+// C), and ends when that returns.
 const checkpointName = "checkpoint"
 
-// wizerInitialize is the export by which a command is warmed up before its _start is called (Wizer).
+// wizerInitialize is the export by which a command is warmed up before its _start is called
+// (Wizer).
 const wizerInitialize = "wizer.initialize"
 
 // checkpoint is where a command was when it asked for its snapshot.
@@ -47,7 +49,8 @@ func (m *Module) captured() *wasmbin.Capture {
 	return m.report.Capture
 }
 
-// entry is the export that runs a command: _start, or what goes on behind the checkpoint of its snapshot.
+// entry is the export that runs a command: _start, or what goes on behind the checkpoint of its
+// snapshot.
 func (g *Guest) entry() (name string, params []uint64) {
 	if s := g.origin; s != nil && s.point.reached {
 		return g.module.captured().Resume, []uint64{uint64(s.point.fn), uint64(s.point.arg)}

@@ -140,8 +140,9 @@ func (s *seam) module() []byte {
 	return handModule{memory: 1, funcs: []handFunc{{module: "env", name: "f"}, {name: s.export, body: []byte{opCall, 0}}}}.encode()
 }
 
-// TestSeams lets code of the embedder's, wherever a guest calls some, panic, end its goroutine, close what it runs in, stop the
-// guest, or return after the guest has been ended. Nothing hangs, the guest ends with a Result that says why, and the Host goes on.
+// TestSeams lets code of the embedder's, wherever a guest calls some, panic, end its goroutine,
+// close what it runs in, stop the guest, or return after the guest has been ended. Nothing hangs,
+// the guest ends with a Result that says why, and the Host goes on.
 func TestSeams(t *testing.T) {
 	cause := errors.New("enough")
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
@@ -203,7 +204,8 @@ func TestSeams(t *testing.T) {
 					r := g.Result()
 					switch onItsOwn := s.name == "Writer" || s.name == "Reader"; {
 					case onItsOwn && (does == "Goexit" || strings.HasPrefix(does, "panic")):
-						// The guest sees an errno, or its caller the error, as of other readers and writers that fail.
+						// The guest sees an errno, or its caller the error, as of other readers and
+						// writers that fail.
 					case s.name == "monotonic clock" && strings.HasPrefix(does, "panic"):
 						// The scheduler asks first, and takes it to say 0.
 					case strings.HasPrefix(does, "panic"):
@@ -261,7 +263,8 @@ func heldUp(t *testing.T) (host *virt.Host, g *virt.Guest, release func()) {
 	return host, g, sync.OnceFunc(func() { close(out) })
 }
 
-// TestEveryCloseWaits: a Close waits for the guest's code also where another Close of the guest waits for it already.
+// TestEveryCloseWaits: a Close waits for the guest's code also where another Close of the guest
+// waits for it already.
 func TestEveryCloseWaits(t *testing.T) {
 	host, g, release := heldUp(t)
 	var closed [3]chan error
@@ -302,8 +305,8 @@ func TestEveryCloseWaits(t *testing.T) {
 	}
 }
 
-// TestHostClosesBesideEverything closes Hosts while guests with shared memory are made, called and closed, and modules
-// compiled.
+// TestHostClosesBesideEverything closes Hosts while guests with shared memory are made, called and
+// closed, and modules compiled.
 func TestHostClosesBesideEverything(t *testing.T) {
 	before := runtime.NumGoroutine()
 	wasm := bareGuest(t, "callback")
@@ -493,8 +496,8 @@ func (s *slow) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestNothingIsWrittenAfterTheEnd: of the output of a guest that was stopped, no more than the Write under way is
-// written, and that is waited for.
+// TestNothingIsWrittenAfterTheEnd: of the output of a guest that was stopped, no more than the
+// Write under way is written, and that is waited for.
 func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	host := newHost(t)
 	w := &slow{begun: make(chan struct{}, 10), proceed: make(chan struct{})}

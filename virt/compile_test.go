@@ -13,7 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/internal/cachedir"
 )
 
-// TestCompileOnce: modules of the same bytes share one compilation, until the last of them is closed.
+// TestCompileOnce: modules of the same bytes share one compilation, until the last of them is
+// closed.
 func TestCompileOnce(t *testing.T) {
 	ctx := context.Background()
 	host, err := NewBuilder(WithInterpreter()).Build(ctx)
@@ -64,7 +65,8 @@ func TestCompileOnce(t *testing.T) {
 	}
 }
 
-// TestCompileEndsWithItsContext: who waits for a compilation leaves when the context ends, and Host.Close waits for what goes on.
+// TestCompileEndsWithItsContext: who waits for a compilation leaves when the context ends, and
+// Host.Close waits for what goes on.
 func TestCompileEndsWithItsContext(t *testing.T) {
 	background := context.Background()
 	host, err := NewBuilder(WithInterpreter()).Build(background)
@@ -136,7 +138,8 @@ func TestCompilationThatFails(t *testing.T) {
 	}
 }
 
-// TestCompilationCache keeps code from Host to Host, within its bound, whatever is done to its entries.
+// TestCompilationCache keeps code from Host to Host, within its bound, whatever is done to its
+// entries.
 func TestCompilationCache(t *testing.T) {
 	ctx := context.Background()
 	dir := filepath.Join(t.TempDir(), "cache")

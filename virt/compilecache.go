@@ -19,14 +19,15 @@ type compilationCache struct {
 	cache wazero.CompilationCache
 }
 
-// WithCompilationCache keeps compiled code in a directory, which is made if it is missing, for later Hosts of this and of other
-// processes. Code is found by the hash of the module as it was rewritten, so that another module, other
-// options and another version never find it.
+// WithCompilationCache keeps compiled code in a directory, which is made if it is missing, for
+// later Hosts of this and of other processes. Code is found by the hash of the module as it was
+// rewritten, so that another module, other options and another version never find it.
 //
-// When code has been added, the oldest is removed until the directory holds at most bytes; 0 means 1 GiB, a
-// negative number sets no bound. Any number of processes may use the directory at once. Damaged entries are removed and compiled
-// again. Whoever may write to the directory decides what machine code runs in this process: it must belong
-// to the embedder alone. The interpreter keeps nothing.
+// When code has been added, the oldest is removed until the directory holds at most bytes; 0 means
+// 1 GiB, a negative number sets no bound. Any number of processes may use the directory at once.
+// Damaged entries are removed and compiled again. Whoever may write to the directory decides what
+// machine code runs in this process: it must belong to the embedder alone. The interpreter keeps
+// nothing.
 //
 // The option excludes [WithRuntime]: give the cache to the runtime there.
 func WithCompilationCache(dir string, bytes int64) HostOption {
@@ -42,7 +43,8 @@ func WithCompilationCache(dir string, bytes int64) HostOption {
 	})
 }
 
-// openCache puts the cache into the configuration of the runtime. The Host closes it after the runtime.
+// openCache puts the cache into the configuration of the runtime. The Host closes it after the
+// runtime.
 func (c *config) openCache() error {
 	if c.interpreted {
 		c.cache = nil

@@ -33,7 +33,8 @@ func compileInto(ctx context.Context, wasm []byte, dir string) error {
 	return err
 }
 
-// compileElsewhere has a process of its own compile a module into the cache, if the Host asks for that.
+// compileElsewhere has a process of its own compile a module into the cache, if the Host asks for
+// that.
 func (h *Host) compileElsewhere(ctx context.Context, wasm []byte) error {
 	compile, cache := h.first().config.elsewhere, h.first().cache
 	if compile == nil || cache == nil {

@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCompilationProcess: the code comes from the process by the cache, and the limits end the process.
+// TestCompilationProcess: the code comes from the process by the cache, and the limits end the
+// process.
 func TestCompilationProcess(t *testing.T) {
 	ctx := context.Background()
 	good := virt.Command(1, "\x00", "\x01")
@@ -58,7 +59,8 @@ func TestCompilationProcess(t *testing.T) {
 	}
 }
 
-// TestCompilationProcessOutOfMemory: a module that needs more than the limit is refused, and the Host lives on.
+// TestCompilationProcessOutOfMemory: a module that needs more than the limit is refused, and the
+// Host lives on.
 func TestCompilationProcessOutOfMemory(t *testing.T) {
 	ctx := context.Background()
 	host, err := virt.NewBuilder(virt.WithCompilationCache(t.TempDir(), 0), virt.WithModuleLimits(inspect.Limits{}),
@@ -72,7 +74,8 @@ func TestCompilationProcessOutOfMemory(t *testing.T) {
 	}
 }
 
-// TestCompilationProcessEndsWithTheContext: when nobody waits any more, the process is killed, and Close has nothing to wait for.
+// TestCompilationProcessEndsWithTheContext: when nobody waits any more, the process is killed, and
+// Close has nothing to wait for.
 func TestCompilationProcessEndsWithTheContext(t *testing.T) {
 	background := context.Background()
 	host, err := virt.NewBuilder(virt.WithCompilationCache(t.TempDir(), 0), virt.WithModuleLimits(inspect.Limits{}),

@@ -14,7 +14,8 @@ import (
 
 const cpuLimit = 20 * time.Millisecond
 
-// TestCPUTimeEndsWhatComputes: guests that compute on one thread and on several, with code and with calls, end by the budget.
+// TestCPUTimeEndsWhatComputes: guests that compute on one thread and on several, with code and with
+// calls, end by the budget.
 func TestCPUTimeEndsWhatComputes(t *testing.T) {
 	long := texts()
 	calls := loop(abi.ModuleName, long, nil, []call{{"random_get", []any{bufferAt, 1 << 14}}})
@@ -46,8 +47,8 @@ func TestCPUTimeEndsWhatComputes(t *testing.T) {
 	})
 }
 
-// TestCPUTimeOfWaiting: waits for a time, for a stream and for another thread are not computing. The sleep is ten times the
-// budget, on the real clock, because that is what must not be counted.
+// TestCPUTimeOfWaiting: waits for a time, for a stream and for another thread are not computing.
+// The sleep is ten times the budget, on the real clock, because that is what must not be counted.
 func TestCPUTimeOfWaiting(t *testing.T) {
 	data := texts()
 	s := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: uint64(10 * cpuLimit)}}
@@ -63,7 +64,8 @@ func TestCPUTimeOfWaiting(t *testing.T) {
 	})
 }
 
-// TestCPUTimeOfHostCode: between calls of the guest, and in calls of its instance's functions, only the guest is counted.
+// TestCPUTimeOfHostCode: between calls of the guest, and in calls of its instance's functions, only
+// the guest is counted.
 func TestCPUTimeOfHostCode(t *testing.T) {
 	host := newHost(t, virt.WithMaxCPUTime(cpuLimit))
 	g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
@@ -79,7 +81,8 @@ func TestCPUTimeOfHostCode(t *testing.T) {
 	}
 }
 
-// TestReplayOfTheEndOfCPUTime: a recording tells where the budget ended the guest, and its replay ends there.
+// TestReplayOfTheEndOfCPUTime: a recording tells where the budget ended the guest, and its replay
+// ends there.
 func TestReplayOfTheEndOfCPUTime(t *testing.T) {
 	spins := handModule{memory: 1, funcs: []handFunc{{name: "_start", body: []byte{opLoop, opEmpty, opBr, 0, opEnd}}}}
 	for name, tc := range map[string]struct {

@@ -8,8 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// A panic of what an embedder gave, or of the Host itself, is an error of the guest that it happened for. wazero makes it one
-// where guest code has called; what is here does for the rest, which runs on goroutines of the embedder's.
+// A panic of what an embedder gave, or of the Host itself, is an error of the guest that it
+// happened for. wazero makes it one where guest code has called; what is here does for the rest,
+// which runs on goroutines of the embedder's.
 
 // contain makes a panic an error, beside the one that is there. It is deferred.
 func contain(err *error) {
@@ -37,7 +38,8 @@ func (g *Guest) fail(v any, thread uint32) error {
 // goexit is the error of a guest of which code of the embedder's ended the goroutine.
 func goexit(thread uint32) error { return &GoexitError{Thread: thread, Stack: debug.Stack()} }
 
-// GoexitError says that code of the embedder's, which a guest called, ended the goroutine by [runtime.Goexit], as t.Fatal does.
+// GoexitError says that code of the embedder's, which a guest called, ended the goroutine by
+// [runtime.Goexit], as t.Fatal does.
 type GoexitError struct {
 	Thread uint32
 	Stack  []byte // of the goroutine at that moment

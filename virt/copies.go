@@ -2,10 +2,12 @@ package virt
 
 import "fmt"
 
-// Each thread of a guest is an instance of its module, with globals, tables and segments of its own. What they take together
-// besides the linear memory is a budget as large as that of the memory.
+// Each thread of a guest is an instance of its module, with globals, tables and segments of its
+// own. What they take together besides the linear memory is a budget as large as that of the
+// memory.
 
-// leastCopies is what the instances of a guest may take in any case, in bytes: what the modules of toolchains take.
+// leastCopies is what the instances of a guest may take in any case, in bytes: what the modules of
+// toolchains take.
 const leastCopies = 1 << 20
 
 // chargeInstance takes what one more instance of a module needs, before it is made.

@@ -12,12 +12,13 @@ import (
 // Stack is where a thread was when the guest ended.
 type Stack struct {
 	Thread uint32
-	// Frames are the WebAssembly functions that were active, innermost first, one a line, as in [Trap.Stack].
+	// Frames are the WebAssembly functions that were active, innermost first, one a line, as in
+	// [Trap.Stack].
 	Frames string
 }
 
-// gone reports whether the thread has to leave: the guest has ended, or what runs its threads has ended them, which
-// then is the guest's end.
+// gone reports whether the thread has to leave: the guest has ended, or what runs its threads has
+// ended them, which then is the guest's end.
 func (t *thread) gone() bool {
 	return t.guest.ended.Load() || t.task != nil && t.lost()
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// A limit that is not reached, and an option that only looks on, change nothing of a deterministic run: neither who runs
-// when nor what time it is.
+// A limit that is not reached, and an option that only looks on, change nothing of a deterministic
+// run: neither who runs when nor what time it is.
 func TestLimitsDoNotChangeADeterministicRun(t *testing.T) {
 	options := func() map[string]virt.Option {
 		return map[string]virt.Option{

@@ -210,8 +210,8 @@ func TestDeadlockTellsStacks(t *testing.T) {
 	t.Error("no seed deadlocks")
 }
 
-// TestSeedsOfThreadsSuite runs the official wasi-threads suite, from the directory WASI_THREADS_TESTSUITE, under many
-// seeds: 200 where tests run at their full size.
+// TestSeedsOfThreadsSuite runs the official wasi-threads suite, from the directory
+// WASI_THREADS_TESTSUITE, under many seeds: 200 where tests run at their full size.
 func TestSeedsOfThreadsSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_THREADS_TESTSUITE", "wasi-threads")
 	first := newHost(t, compiledOnce(t), virt.Deterministic(0))

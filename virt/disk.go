@@ -6,13 +6,14 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
-// defaultDiskBytes is how many bytes of contents the file system in memory holds that a guest gets without a mount,
-// unless [WithDiskLimit] or [WithSharedLimits] says how much it may hold. A write beyond it is ENOSPC. Names and inodes have a
-// budget of as many bytes again; see [memfs.WithMaxBytes].
+// defaultDiskBytes is how many bytes of contents the file system in memory holds that a guest gets
+// without a mount, unless [WithDiskLimit] or [WithSharedLimits] says how much it may hold. A write
+// beyond it is ENOSPC. Names and inodes have a budget of as many bytes again; see
+// [memfs.WithMaxBytes].
 const defaultDiskBytes = 256 << 20
 
-// defaultFiles makes what the default world begins with: an empty /tmp. It is a fork, which costs less than making
-// it, of one of several, so that guests made at once do not wait for each other.
+// defaultFiles makes what the default world begins with: an empty /tmp. It is a fork, which costs
+// less than making it, of one of several, so that guests made at once do not wait for each other.
 func (g *Guest) defaultFiles() (*memfs.FS, error) {
 	h := g.host
 	if g.config.control.limits.DiskBytes != 0 || h.config.control.shared.DiskBytes != 0 {

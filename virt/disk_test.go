@@ -12,8 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestHashOfADeepTree hashes a tree that is deeper than any path leads, which a guest makes by descriptors. What lies at its
-// end counts.
+// TestHashOfADeepTree hashes a tree that is deeper than any path leads, which a guest makes by
+// descriptors. What lies at its end counts.
 func TestHashOfADeepTree(t *testing.T) {
 	host := newHost(t, virt.Deterministic(1), virt.WithHash())
 	guest := compiled(t, host, caller("sched_yield", ""))
@@ -65,7 +65,8 @@ func TestDefaultWorldHasASize(t *testing.T) {
 	}
 }
 
-// TestHashOfFilesEndsWithTheContext: the hash of a tree ends with the context of the call that ended the guest, and Close says so.
+// TestHashOfFilesEndsWithTheContext: the hash of a tree ends with the context of the call that
+// ended the guest, and Close says so.
 func TestHashOfFilesEndsWithTheContext(t *testing.T) {
 	host := newHost(t, virt.Deterministic(1), virt.WithHash())
 	ctx, cancel := context.WithCancelCause(t.Context())

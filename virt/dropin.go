@@ -59,8 +59,8 @@ func (e *exporter) Instantiate(ctx context.Context, b wazero.HostModuleBuilder) 
 	e.host.export(b, 0)
 	h := e.host
 	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) {
-		// The runtime is being closed, or the closer has closed everything else. The runtime's lock is held: what waits for calls to
-		// leave goes on by itself.
+		// The runtime is being closed, or the closer has closed everything else. The runtime's lock
+		// is held: what waits for calls to leave goes on by itself.
 		for _, g := range h.alive() {
 			g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
 		}
@@ -76,7 +76,8 @@ func (e *exporter) Instantiate(ctx context.Context, b wazero.HostModuleBuilder) 
 
 type optionsKey struct{}
 
-// withOptions returns a context that carries options for the modules that wazero instantiates with it.
+// withOptions returns a context that carries options for the modules that wazero instantiates with
+// it.
 func withOptions(ctx context.Context, opts []GuestOption) context.Context {
 	ctx = experimental.WithCloseNotifier(ctx, instanceOptions{opts})
 	return context.WithValue(ctx, optionsKey{}, opts)
@@ -88,8 +89,8 @@ type instanceOptions struct{ opts []GuestOption }
 // CloseNotify implements [experimental.CloseNotifier].
 func (instanceOptions) CloseNotify(context.Context, uint32) {}
 
-// optionsOf returns the options that a module was instantiated with. Its start functions are called with the context that
-// carries them, before the module has its notifier.
+// optionsOf returns the options that a module was instantiated with. Its start functions are called
+// with the context that carries them, before the module has its notifier.
 func optionsOf(ctx context.Context, mod api.Module) []GuestOption {
 	if v := reflect.Indirect(reflect.ValueOf(mod)); v.Kind() == reflect.Struct {
 		if f := v.FieldByName("CloseNotifier"); f.IsValid() && f.CanInterface() {
@@ -188,8 +189,8 @@ type adoption struct {
 	err  error
 }
 
-// adopt makes a world for a module that the embedder instantiated itself, at its first call. What is given as options may
-// itself run modules of the runtime meanwhile.
+// adopt makes a world for a module that the embedder instantiated itself, at its first call. What
+// is given as options may itself run modules of the runtime meanwhile.
 func (h *Host) adopt(ctx context.Context, mod api.Module) *thread {
 	a := &h.adopted
 	a.mu.Lock()
@@ -279,14 +280,15 @@ func (t *thread) visit(ctx context.Context, call func()) {
 	g.mark(call)
 }
 
-// waiting is the Task of a module that the embedder instantiated itself: its waits end with the context of the call, and when
-// the module is closed.
+// waiting is the Task of a module that the embedder instantiated itself: its waits end with the
+// context of the call, and when the module is closed.
 type waiting struct {
 	poll.Task
 	t *thread
 }
 
-// closedPeriod is how often a wait looks whether the module has been closed, which wazero does not tell.
+// closedPeriod is how often a wait looks whether the module has been closed, which wazero does not
+// tell.
 const closedPeriod = 20 * time.Millisecond
 
 // Park implements [poll.Task].
@@ -315,8 +317,8 @@ func (w waiting) Park(x poll.Wait) error {
 	return w.Task.Park(x)
 }
 
-// letGo closes the worlds of modules that have been closed. It looks at all of them each time their number
-// has doubled, which costs each a constant share.
+// letGo closes the worlds of modules that have been closed. It looks at all of them each time their
+// number has doubled, which costs each a constant share.
 func (h *Host) letGo() {
 	a := &h.adopted
 	a.mu.Lock()
@@ -336,8 +338,8 @@ func (h *Host) letGo() {
 	a.sweep = 2 * a.count
 	a.mu.Unlock()
 	for _, g := range gone {
-		// One that is in a call is closed with the Host. What closing a descriptor of a guest that is gone answers is of use
-		// to nobody.
+		// One that is in a call is closed with the Host. What closing a descriptor of a guest that
+		// is gone answers is of use to nobody.
 		if !g.uses.used() {
 			_ = g.close(context.Background())
 		}

@@ -18,8 +18,8 @@ type moduleConfig struct {
 	clocks []string // the ModuleConfig's methods that set them
 }
 
-// seenBy returns options for what the wazero.ModuleConfig of mod says, with opts, which win. wazero keeps it in fields
-// and methods that are exported, of types that are not.
+// seenBy returns options for what the wazero.ModuleConfig of mod says, with opts, which win. wazero
+// keeps it in fields and methods that are exported, of types that are not.
 func seenBy(mod api.Module, opts []GuestOption) (all []GuestOption, given moduleConfig) {
 	v := reflect.Indirect(reflect.ValueOf(mod))
 	if v.Kind() != reflect.Struct {
@@ -71,8 +71,8 @@ func configured(name string, set func(*config)) GuestOption {
 	return guestOption(name, func(c *config) error { set(c); return nil })
 }
 
-// result calls a method without parameters, and returns its result. Methods are looked up by constant names: any other lookup makes
-// the linker keep all exported methods of a program.
+// result calls a method without parameters, and returns its result. Methods are looked up by
+// constant names: any other lookup makes the linker keep all exported methods of a program.
 func result(m reflect.Value) (reflect.Value, bool) {
 	if !m.IsValid() || m.Type().NumIn() != 0 || m.Type().NumOut() != 1 {
 		return reflect.Value{}, false
@@ -152,7 +152,8 @@ func streamOf(sys reflect.Value, fd int32) io.ReadWriter {
 	return configuredFile{file}
 }
 
-// randomOf is the source of randomness of a configuration, nil where it may be wazero's default, which repeats.
+// randomOf is the source of randomness of a configuration, nil where it may be wazero's default,
+// which repeats.
 func randomOf(sys reflect.Value) io.Reader {
 	r, ok := result(sys.MethodByName("RandSource"))
 	if !ok || !r.CanInterface() {
@@ -165,7 +166,8 @@ func randomOf(sys reflect.Value) io.Reader {
 	return source
 }
 
-// clocksOf are the clocks that a configuration has from the embedder: functions that are not wazero's own.
+// clocksOf are the clocks that a configuration has from the embedder: functions that are not
+// wazero's own.
 func clocksOf(sys reflect.Value) (names []string) {
 	sys = reflect.Indirect(sys)
 	for _, c := range []struct{ field, option string }{{"walltime", "WithWalltime"}, {"nanotime", "WithNanotime"}, {"nanosleep", "WithNanosleep"}} {

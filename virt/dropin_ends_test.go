@@ -89,7 +89,8 @@ func endsWaiting(t *testing.T, end func(dropIn, context.CancelFunc), wait func(d
 	}
 }
 
-// TestDropInWaitsEnd: what a module waits in ends with the call's context and with each way to close it.
+// TestDropInWaitsEnd: what a module waits in ends with the call's context and with each way to
+// close it.
 func TestDropInWaitsEnd(t *testing.T) {
 	for _, e := range dropInEnds {
 		for what, wait := range map[string]func(dropIn, context.Context) error{"sleep": dropIn.sleeps, "read": dropIn.reads} {

@@ -96,7 +96,8 @@ func (d dropIn) write(fd uint64, s string) (wasip1.Errno, error) {
 	return d.call("fd_write", fd, 0x800, 1, 0x900)
 }
 
-// tried is an option as a module of wazero's may have it: works looks whether it does what it says. It is nil where the option is refused.
+// tried is an option as a module of wazero's may have it: works looks whether it does what it says.
+// It is nil where the option is refused.
 type tried struct {
 	option func(t *testing.T) virt.Option
 	works  func(d dropIn) error
@@ -413,7 +414,8 @@ func TestDropInHonoursOrRefusesOptions(t *testing.T) {
 	}
 }
 
-// TestDropInWaitsEndWithEachOption: whatever options a module has, what it waits in ends with each way to end it, and nothing is left.
+// TestDropInWaitsEndWithEachOption: whatever options a module has, what it waits in ends with each
+// way to end it, and nothing is left.
 func TestDropInWaitsEndWithEachOption(t *testing.T) {
 	for name, tc := range dropInOptions {
 		if tc.works == nil || slices.Contains([]string{"WithMaxSleep", "WithTimeout", "WithPoller", "WithStdin", "WithExitHook"}, name) {

@@ -42,7 +42,8 @@ func filesOf(t *testing.T, files map[string]string) *memfs.FS {
 // anonymous is a configuration for many instances of a module.
 func anonymous() wazero.ModuleConfig { return wazero.NewModuleConfig().WithName("") }
 
-// TestInstantiateTakesThePlaceOfWazeros is what code looks like that called wasi_snapshot_preview1.Instantiate before.
+// TestInstantiateTakesThePlaceOfWazeros is what code looks like that called
+// wasi_snapshot_preview1.Instantiate before.
 func TestInstantiateTakesThePlaceOfWazeros(t *testing.T) {
 	r := newRuntime(t)
 	var out bytes.Buffer
@@ -220,8 +221,8 @@ func TestManyInOneRuntime(t *testing.T) {
 	}
 }
 
-// relaying is a module that exports print, which writes a letter to descriptor 1, and relay, which prints, calls
-// env.other and prints again.
+// relaying is a module that exports print, which writes a letter to descriptor 1, and relay, which
+// prints, calls env.other and prints again.
 func relaying(letter byte) []byte {
 	const (
 		opI32Store  = 0x36
@@ -231,7 +232,8 @@ func relaying(letter byte) []byte {
 		imported("fd_write", "iiii"),
 		{module: "env", name: "other"},
 		{name: "print", body: []byte{
-			// The iovec at 0 is the one byte at 32; constants stay below 64, where they take one byte.
+			// The iovec at 0 is the one byte at 32; constants stay below 64, where they take one
+			// byte.
 			opI32Const, 0, opI32Const, 32, opI32Store, 2, 0,
 			opI32Const, 4, opI32Const, 1, opI32Store, 2, 0,
 			opI32Const, 32, opI32Const, letter, opI32Store8, 0, 0,
@@ -241,8 +243,8 @@ func relaying(letter byte) []byte {
 	}}.encode()
 }
 
-// TestGuestCalledByAGuestActsForItself lets one guest call another through host code that passes the first one's
-// context on: what the other prints goes to the other's output.
+// TestGuestCalledByAGuestActsForItself lets one guest call another through host code that passes
+// the first one's context on: what the other prints goes to the other's output.
 func TestGuestCalledByAGuestActsForItself(t *testing.T) {
 	var callOther func(ctx context.Context) error
 	other := func(r wazero.Runtime) (api.Module, error) {

@@ -44,7 +44,8 @@ func (o order) encode(b []byte) []byte {
 	return append(append(b, o.path...), o.other...)
 }
 
-// changes reports whether the order, if it succeeds, may leave the mounted directory other than it was.
+// changes reports whether the order, if it succeeds, may leave the mounted directory other than it
+// was.
 func (o order) changes() bool { return !strings.ContainsRune("rnDsSlo", rune(o.what)) }
 
 // answer is the guest's to an order.
@@ -70,8 +71,8 @@ func parseAnswers(t *testing.T, b []byte) (list []answer) {
 	return list
 }
 
-// The names of the operations of the guest, all functions that take a path among them. Those that need a second path
-// have it from the table of ways.
+// The names of the operations of the guest, all functions that take a path among them. Those that
+// need a second path have it from the table of ways.
 var pathOps = map[byte]string{
 	'r': "path_open and fd_read", 'n': "path_open without following", 'w': "path_open CREAT", 'x': "path_open CREAT|EXCL",
 	't': "path_open TRUNC", 'a': "path_open APPEND", 'D': "path_open DIRECTORY and fd_readdir", 's': "path_filestat_get",
@@ -83,11 +84,12 @@ var pathOps = map[byte]string{
 // secretSize is the size of the files outside, by which a filestat gives them away.
 const secretSize = 4711
 
-// outsideMark is a name in all directories outside, by which a listing gives them away. That of the package's parent is
-// told by another.
+// outsideMark is a name in all directories outside, by which a listing gives them away. That of the
+// package's parent is told by another.
 const outsideMark, moduleMark = "outside-mark", "go.mod"
 
-// cage is a directory to be mounted, "in", beside one that is not to be reached, "out". Both lie in a directory of their own.
+// cage is a directory to be mounted, "in", beside one that is not to be reached, "out". Both lie in
+// a directory of their own.
 type cage struct {
 	dir, in, out string
 	before       string
@@ -172,7 +174,8 @@ func (c *cage) ways() []way {
 		way{path: "linked/secret", first: []order{{'y', "made", "../out"}, {'L', "made", "linked"}}},
 		way{path: "linked", first: []order{{'L', "../out/secret", "linked"}}},
 		way{path: "stolen", first: []order{{'M', "../out/secret", "stolen"}}},
-		// A directory that is open while the one above it is moved: ".." would lead to another place than before.
+		// A directory that is open while the one above it is moved: ".." would lead to another
+		// place than before.
 		way{path: "../../out/secret", first: []order{{'o', "d/e", ""}}},
 		way{path: "../../../out/secret", first: []order{{'o', "d/e", ""}}},
 		way{path: "../out/secret", first: []order{{'M', "d/e", "e"}, {'o', "e", ""}}},
@@ -189,8 +192,8 @@ type way struct {
 	path  string
 }
 
-// orders are what the guest is told for operation op on this way. Where it has made another name for a file it looks
-// through that one too.
+// orders are what the guest is told for operation op on this way. Where it has made another name
+// for a file it looks through that one too.
 func (w way) orders(op byte) []order {
 	switch op {
 	case 'y':
@@ -223,9 +226,9 @@ func leak(orders []order, got []answer) string {
 	return ""
 }
 
-// TestNothingLeadsOut lets a guest try every function that takes a path on every way out of a mounted directory that we
-// know of: none shows anything that lies outside, and nothing there is changed. On wazero's own mount the
-// same guest gets out.
+// TestNothingLeadsOut lets a guest try every function that takes a path on every way out of a
+// mounted directory that we know of: none shows anything that lies outside, and nothing there is
+// changed. On wazero's own mount the same guest gets out.
 func TestNothingLeadsOut(t *testing.T) {
 	host := newHost(t)
 	guest := compiled(t, host, pathsGuest)
@@ -303,7 +306,8 @@ func onWazero(t *testing.T) runner {
 	}
 }
 
-// tryWays tries all operations on all ways, or else on every tenth, and returns how many that were, and those that lead out.
+// tryWays tries all operations on all ways, or else on every tenth, and returns how many that were,
+// and those that lead out.
 func tryWays(t *testing.T, run runner, all bool) (tried int, out []string) {
 	t.Helper()
 	c := newCage(t)
@@ -343,8 +347,8 @@ func tryWays(t *testing.T, run runner, all bool) (tried int, out []string) {
 	return tried, out
 }
 
-// TestNothingLeadsOutOfARace lets a guest use a path while somebody else exchanges what stands there with links to
-// what lies outside, and back, all the time.
+// TestNothingLeadsOutOfARace lets a guest use a path while somebody else exchanges what stands
+// there with links to what lies outside, and back, all the time.
 func TestNothingLeadsOutOfARace(t *testing.T) {
 	swaps := int64(20_000)
 	if full {
@@ -370,8 +374,9 @@ func TestNothingLeadsOutOfARace(t *testing.T) {
 	})
 }
 
-// race exchanges a directory and a file with links to the outside n times, while the guest uses them, and returns
-// how many calls the guest made and how many got out. That something outside was changed counts as one.
+// race exchanges a directory and a file with links to the outside n times, while the guest uses
+// them, and returns how many calls the guest made and how many got out. That something outside was
+// changed counts as one.
 func race(t *testing.T, n int64, run runner) (calls, out int) {
 	t.Helper()
 	c := newCage(t)
@@ -451,8 +456,8 @@ func writeHost(t *testing.T, name, content string) {
 	}
 }
 
-// snapshot describes all that lies beside the mounted directory. Times of access are left out: our own look
-// changes them.
+// snapshot describes all that lies beside the mounted directory. Times of access are left out: our
+// own look changes them.
 func (c *cage) snapshot(t *testing.T) string {
 	t.Helper()
 	var s strings.Builder

@@ -7,8 +7,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// idleExports are functions of an instance that host code has called and that are not running. To make one takes a new stack, which
-// costs more than most calls.
+// idleExports are functions of an instance that host code has called and that are not running. To
+// make one takes a new stack, which costs more than most calls.
 type idleExports struct {
 	mod  api.Module
 	idle [maxIdleExports]idleExport
@@ -24,12 +24,14 @@ type idleExport struct {
 const (
 	// maxIdleExports is how many functions are kept: an allocator's two, and those of a few calls.
 	maxIdleExports = 6
-	// maxIdleStack is how large the stacks of the functions that are kept may be together, in bytes: what each thread takes of the
-	// budget of stacks before it starts. Recursion makes one grow to hundreds of megabytes.
+	// maxIdleStack is how large the stacks of the functions that are kept may be together, in
+	// bytes: what each thread takes of the budget of stacks before it starts. Recursion makes one
+	// grow to hundreds of megabytes.
 	maxIdleStack = stackAtStart
 )
 
-// take returns an export of mod, or nil. The caller has it alone until put: the engine's functions cannot call themselves.
+// take returns an export of mod, or nil. The caller has it alone until put: the engine's functions
+// cannot call themselves.
 func (e *idleExports) take(mod api.Module, name string) api.Function {
 	if e.mod != nil && same(e.mod, mod) {
 		for i := range e.idle {
@@ -70,7 +72,8 @@ func (e *idleExports) put(mod api.Module, name string, fn api.Function) {
 	}
 }
 
-// stackOf returns the size of a function's own stack in bytes. It is known of the compiler's functions.
+// stackOf returns the size of a function's own stack in bytes. It is known of the compiler's
+// functions.
 func stackOf(fn api.Function) (size int, known bool) {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
@@ -90,5 +93,6 @@ func stackOf(fn api.Function) (size int, known bool) {
 	return 0, false
 }
 
-// stackFields are the indices of the fields that hold the stack, by the types of functions, of which there are two.
+// stackFields are the indices of the fields that hold the stack, by the types of functions, of
+// which there are two.
 var stackFields sync.Map

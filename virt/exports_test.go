@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestIdleStacksAreWithinWhatAThreadTook: the stacks that are kept for the next calls are together not larger than what a thread takes
-// of the budget before it starts, whatever the calls made of them.
+// TestIdleStacksAreWithinWhatAThreadTook: the stacks that are kept for the next calls are together
+// not larger than what a thread takes of the budget before it starts, whatever the calls made of
+// them.
 func TestIdleStacksAreWithinWhatAThreadTook(t *testing.T) {
 	ctx := context.Background()
 	host, err := NewBuilder(WithMaxStack(64 << 20)).Build(ctx)
@@ -43,7 +44,8 @@ func TestIdleStacksAreWithinWhatAThreadTook(t *testing.T) {
 	}
 }
 
-// recursing is a module with the exports f0, f1 and so on, each of which calls itself as often as its argument says.
+// recursing is a module with the exports f0, f1 and so on, each of which calls itself as often as
+// its argument says.
 func recursing(n int) []byte {
 	exports, bodies := []byte{byte(n)}, []byte{byte(n)}
 	for i := range n {

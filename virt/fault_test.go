@@ -151,8 +151,8 @@ func TestFaultDelaysOnTheHostsClock(t *testing.T) {
 	}
 }
 
-// TestDelaysOfFilesWhereThreadsTakeTurns: a delay of a file system takes virtual time while other guests, which hold time too, wait
-// for the turn.
+// TestDelaysOfFilesWhereThreadsTakeTurns: a delay of a file system takes virtual time while other
+// guests, which hold time too, wait for the turn.
 func TestDelaysOfFilesWhereThreadsTakeTurns(t *testing.T) {
 	for seed := range uint64(8) {
 		k := clock.NewVirtual(clock.WithAutoAdvance())
@@ -183,8 +183,8 @@ func TestDelaysOfFilesWhereThreadsTakeTurns(t *testing.T) {
 	}
 }
 
-// TestAFaultAtEveryCall fails each call of a C guest's run in turn, with each of some errnos, and shortens each: the guest ends
-// in a way of its own, and does so again.
+// TestAFaultAtEveryCall fails each call of a C guest's run in turn, with each of some errnos, and
+// shortens each: the guest ends in a way of its own, and does so again.
 func TestAFaultAtEveryCall(t *testing.T) {
 	ctx := context.Background()
 	wasm := bareGuest(t, "journal")

@@ -23,8 +23,9 @@ const (
 	fuelPerTurn = 7
 )
 
-// counting is a module whose export "count" counts up in its memory, at fuelPerTurn instructions a turn, and never
-// ends, and whose export "nest" calls env.callback. "straight" is 20 instructions without a loop.
+// counting is a module whose export "count" counts up in its memory, at fuelPerTurn instructions a
+// turn, and never ends, and whose export "nest" calls env.callback. "straight" is 20 instructions
+// without a loop.
 func counting(start bool) []byte {
 	count := []byte{
 		opLoop, opEmpty,
@@ -67,7 +68,8 @@ func exhausted(t *testing.T, err error) {
 
 func silent(context.Context, int32) int32 { return 0 }
 
-// TestFuel lets a guest count until its fuel is used up, in both engines: it comes exactly as far as its fuel allows.
+// TestFuel lets a guest count until its fuel is used up, in both engines: it comes exactly as far
+// as its fuel allows.
 func TestFuel(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine, virt.WithFuel(1), (&embedder{silent}).modules())

@@ -60,8 +60,9 @@ type closing struct {
 	err  error
 }
 
-// close has finish carried out, unless that was begun before, and waits until it has returned. Where ctx ends before, finish
-// goes on, and the error is that of late. Who comes after the end gets nil.
+// close has finish carried out, unless that was begun before, and waits until it has returned.
+// Where ctx ends before, finish goes on, and the error is that of late. Who comes after the end
+// gets nil.
 func (c *closing) close(ctx context.Context, finish func() error, late func(cause error) error) error {
 	c.mu.Lock()
 	done, first := c.done, c.done == nil

@@ -7,10 +7,11 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestHashOnEveryMachine runs guests whose modules are committed, and wants the hashes that they have on linux/amd64: a
-// seed's run is the same on every architecture, in both engines. What changes them changes all runs, and is a change that
-// users see. A hash has the fuel used up by each switch of threads; in together/3 one lies in the start function of a thread, which
-// the Host calls, so that its instructions count there too.
+// TestHashOnEveryMachine runs guests whose modules are committed, and wants the hashes that they
+// have on linux/amd64: a seed's run is the same on every architecture, in both engines. What
+// changes them changes all runs, and is a change that users see. A hash has the fuel used up by
+// each switch of threads; in together/3 one lies in the start function of a thread, which the Host
+// calls, so that its instructions count there too.
 func TestHashOnEveryMachine(t *testing.T) {
 	want := map[string]string{
 		"race_counter/1":                 "fc6ad3861f290702",

@@ -26,8 +26,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// wazeroGuests is the directory of the guests that wazero tests its own WASI with. They lie in the module, which
-// is in the cache already because the library is built with it.
+// wazeroGuests is the directory of the guests that wazero tests its own WASI with. They lie in the
+// module, which is in the cache already because the library is built with it.
 var wazeroGuests = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
 	return filepath.Join(strings.TrimSpace(string(out)), "imports", "wasi_snapshot_preview1"), err
@@ -159,7 +159,8 @@ func TestWazeroGuestsTellStreamsFromTerminals(t *testing.T) {
 	}
 }
 
-// TestWazeroGuestPreopens differs from wazero's own test in that absolute mounts are seen through one "/".
+// TestWazeroGuestPreopens differs from wazero's own test in that absolute mounts are seen through
+// one "/".
 func TestWazeroGuestPreopens(t *testing.T) {
 	host := newHost(t, virt.WithName("wasi"), virt.WithArgs("preopen"))
 	m := compiled(t, host, wazeroGuest(t, "testdata/zig/wasi.wasm"))
@@ -216,7 +217,8 @@ func TestWazeroGuestOpens(t *testing.T) {
 	host := newHost(t, virt.WithName("wasi"))
 	m := compiled(t, host, wazeroGuest(t, "testdata/zig-cc/wasi.wasm"))
 	for _, how := range []string{"open-rdonly", "open-wronly"} {
-		// The guest writes with perror to standard error where it should fail, and prints OK where it does.
+		// The guest writes with perror to standard error where it should fail, and prints OK where
+		// it does.
 		got := console(t, host, m, virt.WithArgs(how), virt.WithMount("/", memfs.New()))
 		if strings.TrimSpace(got) != "OK" {
 			t.Errorf("%s: got %q, want OK", how, got)
@@ -270,8 +272,8 @@ func (f fifo) OpenStream(vfs.OpenMode) (vfs.Stream, error) {
 	return f.r, nil
 }
 
-// TestWazeroGuestReadsWithoutWaiting reads a named pipe with O_NONBLOCK, and prints a dot each tenth of a second in
-// which there is nothing.
+// TestWazeroGuestReadsWithoutWaiting reads a named pipe with O_NONBLOCK, and prints a dot each
+// tenth of a second in which there is nothing.
 func TestWazeroGuestReadsWithoutWaiting(t *testing.T) {
 	k := clock.NewVirtual(clock.WithAutoAdvance())
 	r, w := pipe.New(0)
@@ -287,7 +289,8 @@ func TestWazeroGuestReadsWithoutWaiting(t *testing.T) {
 	m := compiled(t, host, wazeroGuest(t, "testdata/zig-cc/wasi.wasm"))
 	got := console(t, host, m, virt.WithMount("/", memfs.New()), virt.WithMount("/fifo", fifo{r, opened}))
 	dots, text, _ := strings.Cut(got, "\n")
-	// One for each try before the second is over, and one because errno is still EAGAIN after the last.
+	// One for each try before the second is over, and one because errno is still EAGAIN after the
+	// last.
 	if want := strings.Repeat(".", 11); dots != want {
 		t.Errorf("printed %d dots, want %d", len(dots), len(want))
 	}
@@ -310,7 +313,8 @@ func TestWazeroGuestsCat(t *testing.T) {
 	for _, toolchain := range toolchains {
 		t.Run(toolchain, func(t *testing.T) {
 			m := compiled(t, host, wazeroGuest(t, "example/testdata/"+toolchain+"/cat.wasm"))
-			// wazero leaves out Zig with the second file, because its mounts are preopens of their own. Here they are one tree.
+			// wazero leaves out Zig with the second file, because its mounts are preopens of their
+			// own. Here they are one tree.
 			for _, name := range []string{"test.txt", "testcases/test.txt"} {
 				if got := console(t, host, m, virt.WithArgs(name)); got != string(text) {
 					t.Errorf("%s: got %q", name, got)

@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// quiet is a context that ends without telling those that wait for it, as it is where their goroutines get no processor.
+// quiet is a context that ends without telling those that wait for it, as it is where their
+// goroutines get no processor.
 type quiet struct {
 	context.Context
 	err  atomic.Pointer[error]
@@ -41,8 +42,8 @@ func (s *telling) Yield(t *sched.Thread, at sched.Point) bool {
 	return lost
 }
 
-// TestWhoIsToldWhileItHasNoTurnComputesNoMore ends the context of a guest while it waits for its turn: it leaves without having
-// written anything again.
+// TestWhoIsToldWhileItHasNoTurnComputesNoMore ends the context of a guest while it waits for its
+// turn: it leaves without having written anything again.
 func TestWhoIsToldWhileItHasNoTurnComputesNoMore(t *testing.T) {
 	forms := map[string]virt.Option{"stop": virt.Options(), "fuel": virt.WithFuel(1 << 40), "interpreter": virt.WithInterpreter()}
 	for name, form := range forms {

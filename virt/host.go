@@ -49,7 +49,8 @@ func (b *Builder) Build(ctx context.Context) (*Host, error) {
 // config applies the options and reports every mistake in them.
 func (b *Builder) config() (config, error) { return b.configFor(nil) }
 
-// configFor is config for a Host whose modules wazero instantiates in a runtime, where that is not nil.
+// configFor is config for a Host whose modules wazero instantiates in a runtime, where that is not
+// nil.
 func (b *Builder) configFor(dropIn wazero.Runtime) (config, error) {
 	c := config{dropIn: dropIn != nil, runtime: dropIn}
 	errs := apply(&c, b.opts)
@@ -155,8 +156,8 @@ func prepareHost(ctx context.Context, c config) *Host {
 		h.cache = c.cache
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
-	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose seeding alone takes
-	// longer than all the rest.
+	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose
+	// seeding alone takes longer than all the rest.
 	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandomness{})
 	h.resolve = func(name string) api.Module {
 		m, ok := h.modules[name]
@@ -220,8 +221,8 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 	return h, nil
 }
 
-// instantiateHost makes a host module. It has no name in the runtime, so that many Hosts, and wazero's own WASI, can stand side
-// by side.
+// instantiateHost makes a host module. It has no name in the runtime, so that many Hosts, and
+// wazero's own WASI, can stand side by side.
 func (h *Host) instantiateHost(ctx context.Context, name string, b wazero.HostModuleBuilder) (api.Module, error) {
 	compiled, err := b.Compile(ctx)
 	if err != nil {
@@ -246,15 +247,16 @@ func (h *Host) closeRuntime(ctx context.Context) error {
 // Runtime returns the wazero runtime that the Host's guests run in.
 func (h *Host) Runtime() wazero.Runtime { return h.runtime }
 
-// Guests returns the guests of the Host and its siblings that have not been closed, in the order in which they were made. It may be
-// called at any time. Package virt/ps shows them to a person.
+// Guests returns the guests of the Host and its siblings that have not been closed, in the order in
+// which they were made. It may be called at any time. Package virt/ps shows them to a person.
 func (h *Host) Guests() []*Guest { return h.alive() }
 
 // Clock returns the clock that all guests of the Host see.
 func (h *Host) Clock() clock.Clock { return h.clock }
 
-// Run compiles a command, runs it to its end and frees it. If the error is not nil, the Host failed; how the guest ended is in the
-// Result. To run a module more than once, use [Host.Compile] and [Host.RunModule].
+// Run compiles a command, runs it to its end and frees it. If the error is not nil, the Host
+// failed; how the guest ended is in the Result. To run a module more than once, use [Host.Compile]
+// and [Host.RunModule].
 func (h *Host) Run(ctx context.Context, wasm []byte, opts ...GuestOption) (_ *Result, err error) {
 	if ctx.Err() != nil {
 		return notBegun(ctx), nil

@@ -16,7 +16,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Functions of the embedder's go through the layers of preview1, by module.name, and runs that meet them are replayed.
+// Functions of the embedder's go through the layers of preview1, by module.name, and runs that meet
+// them are replayed.
 func TestHostFunctionsGoThroughTheLayers(t *testing.T) {
 	i32 := []api.ValueType{api.ValueTypeI32}
 	fault, err := virt.ParseFault("env.callback:nth=2:EIO")

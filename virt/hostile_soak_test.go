@@ -35,7 +35,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// dice decide what hostile guests do, and in which world. They read bytes, and after the last say 0.
+// dice decide what hostile guests do, and in which world. They read bytes, and after the last say
+// 0.
 type dice struct{ from io.Reader }
 
 func (d dice) next() byte {
@@ -52,7 +53,8 @@ func (d dice) below(n int) int { return int(d.next()) % n }
 // one in n throws is true.
 func (d dice) one(n int) bool { return d.below(n) == 0 }
 
-// attackers are Hosts with the modules of hostile guests. Each world is a sibling: modules are compiled once.
+// attackers are Hosts with the modules of hostile guests. Each world is a sibling: modules are
+// compiled once.
 type attackers struct {
 	host                  *virt.Host
 	calls, threads, traps *virt.Module
@@ -319,9 +321,9 @@ const (
 	soakChild = "WASIVIRT_SOAK_CHILD"
 )
 
-// TestSoakOfHostileGuests lets hostile guests loose, in a process that is held to 1 GiB, for as long as WASIVIRT_SOAK says ("30m"),
-// without it for a moment. The process has to be alive at the end, its memory flat, and no goroutine, descriptor or mapping
-// left.
+// TestSoakOfHostileGuests lets hostile guests loose, in a process that is held to 1 GiB, for as
+// long as WASIVIRT_SOAK says ("30m"), without it for a moment. The process has to be alive at the
+// end, its memory flat, and no goroutine, descriptor or mapping left.
 func TestSoakOfHostileGuests(t *testing.T) {
 	if long := os.Getenv(soakChild); long != "" {
 		d, err := time.ParseDuration(long)
@@ -385,7 +387,8 @@ func soak(t *testing.T, long time.Duration) {
 	rounds(time.Now().Add(long * 9 / 10))
 	expectNothingLeft(t, before, 32<<20)
 	_, mappedNow, heldNow := settled()
-	// The runtime maps its heap in pieces, and a thread that a goroutine is bound to keeps its stack.
+	// The runtime maps its heap in pieces, and a thread that a goroutine is bound to keeps its
+	// stack.
 	if mappedNow > mapped+64 {
 		t.Errorf("%d mappings, %d before", mappedNow, mapped)
 	}

@@ -92,14 +92,16 @@ func hostileTable() []hostileCall {
 		pointer = answers{ok, ok, fault, fault, fault, fault, fault}
 		// pathPtr: where a path lies. At 0 and 1 there are NULs.
 		pathPtr = answers{inval, inval, fault, fault, fault, fault, fault}
-		// pathLen: how long it is, and its first letter alone is the name of nothing; newLen: the name of what is to be made.
+		// pathLen: how long it is, and its first letter alone is the name of nothing; newLen: the
+		// name of what is to be made.
 		pathLen = answers{noent, noent, fault, fault, fault, fault, fault}
 		newLen  = answers{noent, ok, fault, fault, fault, fault, fault}
 		// length: of a buffer that may be short.
 		length = answers{ok, ok, fault, fault, fault, fault, fault}
 		// iovecs: how many. POSIX: more than IOV_MAX are EINVAL.
 		iovecs = answers{ok, ok, inval, inval, inval, inval, inval}
-		// flag: 0, or the lowest bit, or bits that there are not; noFlag: there is not even a lowest bit that fits.
+		// flag: 0, or the lowest bit, or bits that there are not; noFlag: there is not even a
+		// lowest bit that fits.
 		flag   = answers{ok, ok, inval, inval, inval, inval, inval}
 		noFlag = answers{ok, inval, inval, inval, inval, inval, inval}
 		// anything: 64 bits that cannot be wrong.
@@ -108,7 +110,8 @@ func hostileTable() []hostileCall {
 		offset = answers{ok, ok, ok, ok, inval, inval}
 	)
 
-	// fd is the answers for a descriptor: 0 is standard input, 1 standard output, others are not open.
+	// fd is the answers for a descriptor: 0 is standard input, 1 standard output, others are not
+	// open.
 	fd := func(stdin, stdout wasip1.Errno) answers {
 		return answers{stdin, stdout, badf, badf, badf, badf, badf}
 	}
@@ -194,7 +197,8 @@ func hostileTable() []hostileCall {
 	}
 }
 
-// preview1Types has the parameters of the functions in the order of hostileCalls: i for i32, I for i64 (preview1: witx).
+// preview1Types has the parameters of the functions in the order of hostileCalls: i for i32, I for
+// i64 (preview1: witx).
 var preview1Types = strings.Fields(`
 	ii ii ii ii
 	ii iIi
@@ -207,7 +211,8 @@ var preview1Types = strings.Fields(`
 
 func signatureOf(i int) string { return strings.Trim(preview1Types[i], "-") }
 
-// passing is a module that exports each function of preview1 by its name, the functions of more, and a memory of one page.
+// passing is a module that exports each function of preview1 by its name, the functions of more,
+// and a memory of one page.
 func passing(more ...handFunc) []byte {
 	m := handModule{memory: 1}
 	for i, c := range hostileCalls {
@@ -316,7 +321,8 @@ func (w hostileWorld) state() (s []string) {
 	return append(s, fmt.Sprintf("content %q %v", content, err))
 }
 
-// TestHostileArguments calls every function with every argument hostile in turn, and compares the errno with the table.
+// TestHostileArguments calls every function with every argument hostile in turn, and compares the
+// errno with the table.
 func TestHostileArguments(t *testing.T) {
 	for engine, opts := range map[string][]virt.Option{"compiler": nil, "interpreter": {virt.WithInterpreter()}} {
 		t.Run(engine, func(t *testing.T) {
@@ -406,8 +412,8 @@ func TestHostileExit(t *testing.T) {
 	}
 }
 
-// FuzzCalls makes sequences of calls: each byte chooses a function, and then each argument, from values that are fine,
-// hostile, or any.
+// FuzzCalls makes sequences of calls: each byte chooses a function, and then each argument, from
+// values that are fine, hostile, or any.
 func FuzzCalls(f *testing.F) {
 	for i, c := range hostileCalls {
 		seed := []byte{byte(i)}
@@ -443,7 +449,8 @@ func FuzzCalls(f *testing.F) {
 			return b
 		}
 		w := newHostileWorld(t, host, m, virt.WithTimeout(10*time.Second))
-		// Nothing but a clock is to be waited for: what host code might do later, the Host cannot know.
+		// Nothing but a clock is to be waited for: what host code might do later, the Host cannot
+		// know.
 		if err := w.peer.Close(); err != nil {
 			t.Fatal(err)
 		}

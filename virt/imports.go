@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// importClass says what becomes of an import. Compile, Audit and Inspect ask [Host.classify] and nothing else.
+// importClass says what becomes of an import. Compile, Audit and Inspect ask [Host.classify] and
+// nothing else.
 type importClass int
 
 const (
@@ -41,7 +42,8 @@ func (h *Host) classify(im inspect.Import) importClass {
 	return importProvided
 }
 
-// provides reports whether the Host, the embedder's functions, or a module of the runtime answer an import.
+// provides reports whether the Host, the embedder's functions, or a module of the runtime answer an
+// import.
 func (h *Host) provides(im inspect.Import) bool {
 	if im.Subsystem != "" || h.config.hosted.find(im.Module, im.Name) != nil {
 		return true
@@ -80,7 +82,8 @@ func (h *Host) checkImports(info *wasmbin.Module, libraries []string) error {
 	if e.Missing != nil || e.Denied != nil || e.Foreign != nil {
 		return &e
 	}
-	// A shared memory is the Host's own: older linkers cannot make modules that import it and export it too.
+	// A shared memory is the Host's own: older linkers cannot make modules that import it and
+	// export it too.
 	if pointers && !exportsMemory(info) && sharedMemory(info) == nil && !importsMemory(info, libraries) {
 		return &inspect.Error{Offset: -1, Reason: fmt.Sprintf(
 			`the module exports no memory named "memory", which %s needs for its pointers`, abi.ModuleName)}

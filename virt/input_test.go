@@ -79,7 +79,8 @@ func TestModulesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestEveryPrefixOfAModule has a module cut after each of its bytes: an error or a module, never a panic.
+// TestEveryPrefixOfAModule has a module cut after each of its bytes: an error or a module, never a
+// panic.
 func TestEveryPrefixOfAModule(t *testing.T) {
 	wasm := wazeroGuest(t, "testdata/print_args.wasm")
 	host := newHost(t)
@@ -101,7 +102,8 @@ func (faultyRuntime) CompileModule(context.Context, []byte) (wazero.CompiledModu
 	panic("BUG: no register")
 }
 
-// TestCompilerThatPanics makes an error of a panic of the engine, which a module may have been made for.
+// TestCompilerThatPanics makes an error of a panic of the engine, which a module may have been made
+// for.
 func TestCompilerThatPanics(t *testing.T) {
 	r := wazero.NewRuntime(t.Context())
 	defer r.Close(t.Context())

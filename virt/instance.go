@@ -7,9 +7,9 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// instance is a guest's WebAssembly instance as host code gets it. Calls of its functions count as the guest's: they end
-// with their context and with the guest, and [Guest.Close] waits for them, because the memory that they use has another owner
-// after it.
+// instance is a guest's WebAssembly instance as host code gets it. Calls of its functions count as
+// the guest's: they end with their context and with the guest, and [Guest.Close] waits for them,
+// because the memory that they use has another owner after it.
 type instance struct {
 	api.Module
 	guest *Guest
@@ -62,7 +62,8 @@ func (f *directFunction) CallWithStack(ctx context.Context, stack []uint64) erro
 	return f.guest.directly(ctx, f.Function, func() error { return f.Function.CallWithStack(ctx, stack) })
 }
 
-// directly makes a call of the guest's code that does not come through [Guest.Call]. The end of ctx is the guest's.
+// directly makes a call of the guest's code that does not come through [Guest.Call]. The end of ctx
+// is the guest's.
 func (g *Guest) directly(ctx context.Context, fn api.Function, call func() error) (err error) {
 	if t, ok := ctx.Value(threadKey{}).(*thread); ok && t.guest == g {
 		leave, err := t.nest() // within a call of the guest, which is waited for

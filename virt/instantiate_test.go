@@ -15,8 +15,9 @@ func onePage() []byte {
 	return handModule{memory: 1, funcs: []handFunc{{name: "_start"}}}.encode()
 }
 
-// BenchmarkInstantiate is a guest from its beginning to its end: what it costs to have a world of its own, run an empty
-// _start and be closed, on one goroutine and on 64, beside what the same module costs in wazero alone.
+// BenchmarkInstantiate is a guest from its beginning to its end: what it costs to have a world of
+// its own, run an empty _start and be closed, on one goroutine and on 64, beside what the same
+// module costs in wazero alone.
 func BenchmarkInstantiate(b *testing.B) {
 	ctx := b.Context()
 	b.Run("wazero", func(b *testing.B) {

@@ -20,8 +20,8 @@ var journalGuest []byte
 // brokenJournal is the exit status of the journal guest where what it finds is no journal.
 const brokenJournal = 255
 
-// count runs the journal guest, which counts on by more, and returns the number that it found, the last one that it
-// called safe, and its exit status.
+// count runs the journal guest, which counts on by more, and returns the number that it found, the
+// last one that it called safe, and its exit status.
 func count(t *testing.T, host *virt.Host, m *virt.Module, disk *faultfs.FS, mode string, more int) (found, safe uint32, exit uint32) {
 	t.Helper()
 	var stdout bytes.Buffer
@@ -41,8 +41,9 @@ func count(t *testing.T, host *virt.Host, m *virt.Module, disk *faultfs.FS, mode
 	return found, safe, result.ExitCode
 }
 
-// TestJournalSurvivesPowerLoss cuts the power before each operation of a guest that keeps a journal, in turn, and starts it
-// again: what it had synced is there. The same guest without the sync is caught.
+// TestJournalSurvivesPowerLoss cuts the power before each operation of a guest that keeps a
+// journal, in turn, and starts it again: what it had synced is there. The same guest without the
+// sync is caught.
 func TestJournalSurvivesPowerLoss(t *testing.T) {
 	losses := 1000
 	if testing.Short() {
@@ -50,8 +51,8 @@ func TestJournalSurvivesPowerLoss(t *testing.T) {
 	}
 	host := newHost(t)
 	guest := compiled(t, host, journalGuest)
-	// lost runs the guest until the power goes off before its nth operation on the disk, and says whether the next run
-	// misses what had been safe.
+	// lost runs the guest until the power goes off before its nth operation on the disk, and says
+	// whether the next run misses what had been safe.
 	lost := func(mode string, nth int) (missing bool) {
 		disk, err := faultfs.New(memfs.New(), []faultfs.Rule{{Op: "*", Nth: nth, PowerLoss: true}}, faultfs.WithDurability())
 		if err != nil {

@@ -34,7 +34,8 @@ var threadFunctions = []kernelFunction{
 	{"thread-spawn", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).spawnThrough},
 }
 
-// kernel is what the rewriter puts calls of into a module. See package internal/wasmbin for when each is called.
+// kernel is what the rewriter puts calls of into a module. See package internal/wasmbin for when
+// each is called.
 var kernel = []kernelFunction{
 	{"check", nil, nil, func(t *thread, _ []uint64) { t.check() }},
 	{"fuel", nil, nil, func(t *thread, _ []uint64) { t.refuel() }},
@@ -99,17 +100,17 @@ func (t *thread) check() {
 	t.heed()
 }
 
-// heed looks at the context of the call, after the thread has had to wait for its turn: where many guests compute, the
-// goroutine that waits for the context's end has to wait for a processor longer than they do, and each of them would compute once
-// more.
+// heed looks at the context of the call, after the thread has had to wait for its turn: where many
+// guests compute, the goroutine that waits for the context's end has to wait for a processor longer
+// than they do, and each of them would compute once more.
 func (t *thread) heed() {
 	if t.Context.Err() != nil {
 		t.guest.decide(&Result{Outcome: Canceled, Err: context.Cause(t.Context)})
 	}
 }
 
-// yield is a switch point of the scheduler. A thread that waits while its module is being instantiated has no
-// turn to give.
+// yield is a switch point of the scheduler. A thread that waits while its module is being
+// instantiated has no turn to give.
 func (t *thread) yield(p sched.Point) {
 	if t.task != nil {
 		t.points++

@@ -14,7 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
-// linked compiles the engine and the script of testdata, and returns the script and the option that links it.
+// linked compiles the engine and the script of testdata, and returns the script and the option that
+// links it.
 func linked(t *testing.T, host *virt.Host, opts ...virt.LibraryOption) (*virt.Module, virt.GuestOption) {
 	t.Helper()
 	script, err := host.CompileLinked(t.Context(), bareGuest(t, "link_script"), "env")
@@ -216,8 +217,8 @@ func stateful(t *testing.T, host *virt.Host) *virt.Guest {
 	return g
 }
 
-// Tables and globals are shared by the instances of a guest, in both directions, and not by guests, nor by Hosts of one runtime that have
-// libraries of one name.
+// Tables and globals are shared by the instances of a guest, in both directions, and not by guests,
+// nor by Hosts of one runtime that have libraries of one name.
 func TestTablesAndGlobalsOfLibraries(t *testing.T) {
 	r := newRuntime(t)
 	one, two := hostOf(t, virt.WithRuntime(r)), hostOf(t, virt.WithRuntime(r))

@@ -12,11 +12,11 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 )
 
-// linear is the memory of an instance that is used by one thread at a time. It lets the Host reach the bytes without
-// asking wazero, and refuse growth beyond the budgets of the guest and the Host.
+// linear is the memory of an instance that is used by one thread at a time. It lets the Host reach
+// the bytes without asking wazero, and refuse growth beyond the budgets of the guest and the Host.
 //
-// Its addresses are reserved once, for as much as the guest may have, so that growth copies nothing. Where the system has no
-// addresses left, it begins with fewer and moves.
+// Its addresses are reserved once, for as much as the guest may have, so that growth copies
+// nothing. Where the system has no addresses left, it begins with fewer and moves.
 type linear struct {
 	mapped *mapping.Mapping
 	moved  []*mapping.Mapping // where it was before: host code may still look there
@@ -119,12 +119,12 @@ func (m *linear) grow(size uint64) error {
 	return err
 }
 
-// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the instance is closed, which
-// the embedder may do while the guest runs.
+// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the instance
+// is closed, which the embedder may do while the guest runs.
 func (m *linear) Free() {}
 
-// recycle gives the memory to the next guest. Nothing may run in the instance any more; what host code has of the instance finds
-// its memory empty.
+// recycle gives the memory to the next guest. Nothing may run in the instance any more; what host
+// code has of the instance finds its memory empty.
 func (m *linear) recycle() error {
 	if mod := m.t.mod; mod != nil {
 		empty(mod.Memory())
@@ -142,7 +142,8 @@ func (m *linear) recycle() error {
 	return err
 }
 
-// empty makes a memory of wazero's one that holds nothing: what asks it later is told that everything is out of range.
+// empty makes a memory of wazero's one that holds nothing: what asks it later is told that
+// everything is out of range.
 func empty(mem api.Memory) {
 	v := reflect.ValueOf(mem)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
@@ -153,7 +154,8 @@ func empty(mem api.Memory) {
 	}
 }
 
-// shrink makes a memory of wazero's b, which is shorter than it was. No code that uses it is under way.
+// shrink makes a memory of wazero's b, which is shorter than it was. No code that uses it is under
+// way.
 func shrink(mem api.Memory, b []byte) bool {
 	v := reflect.ValueOf(mem)
 	if len(b) < pageSize || v.Kind() != reflect.Pointer || v.IsNil() {

@@ -65,7 +65,8 @@ func TestMemoryGrowsInPlace(t *testing.T) {
 	}
 }
 
-// TestASmallGuestGetsNothingOfALargeOne closes guests that used much memory while guests that use little live on.
+// TestASmallGuestGetsNothingOfALargeOne closes guests that used much memory while guests that use
+// little live on.
 func TestASmallGuestGetsNothingOfALargeOne(t *testing.T) {
 	const limit = 64 << 20
 	host := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: limit}))
@@ -142,7 +143,8 @@ func TestCallsOfAnInstanceEndWithTheirContextAndTheGuest(t *testing.T) {
 	})
 }
 
-// TestInstancesAreCharged: what an instance takes besides its memory is counted against the limit of memory.
+// TestInstancesAreCharged: what an instance takes besides its memory is counted against the limit
+// of memory.
 func TestInstancesAreCharged(t *testing.T) {
 	table := fmt.Sprintf("\x70\x00%s", number(5_000_000))
 	wasm := handModule{memory: 1, funcs: []handFunc{{name: "f"}}, tables: []string{table}}.encode()

@@ -11,7 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 )
 
-// sourceLines finds the lines of source code that a module's stacks lead through. Nothing is read before a stack is asked for.
+// sourceLines finds the lines of source code that a module's stacks lead through. Nothing is read
+// before a stack is asked for.
 type sourceLines struct {
 	mu    sync.Mutex
 	moved *wasmbin.OffsetMap
@@ -22,7 +23,8 @@ type sourceLines struct {
 // maxKnownLines is how many lines are kept for the next stack.
 const maxKnownLines = 1 << 12
 
-// offsetFile is the file in which all code of a module is for the engine, "" where nobody knows of better ones.
+// offsetFile is the file in which all code of a module is for the engine, "" where nobody knows of
+// better ones.
 func offsetFile(info *wasmbin.Module) string {
 	if !srcline.Known(info) {
 		return ""
@@ -33,8 +35,8 @@ func offsetFile(info *wasmbin.Module) string {
 // maxStackLines is how many functions a stack in a Result holds. The engine tells of thirty.
 const maxStackLines = 128
 
-// stack returns a stack as the engine prints it, without its indentation, with lines of source code behind the functions, and with
-// names as programmers write them.
+// stack returns a stack as the engine prints it, without its indentation, with lines of source code
+// behind the functions, and with names as programmers write them.
 func (c *compilation) stack(text string) string {
 	text, _, _ = strings.Cut(text, goStackHeader)
 	var functions []string

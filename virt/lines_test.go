@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestTrapsTellLines: a trap names the lines of a guest that has line tables, in both engines and every form of its code, the
-// same as wazero does for the module as it is.
+// TestTrapsTellLines: a trap names the lines of a guest that has line tables, in both engines and
+// every form of its code, the same as wazero does for the module as it is.
 func TestTrapsTellLines(t *testing.T) {
 	wasm := bareGuest(t, "lines")
 	ctx := context.Background()
@@ -65,7 +65,8 @@ func TestTrapsTellLines(t *testing.T) {
 	}
 }
 
-// TestTrapsTellLinesOfGo: the lines of a program compiled by Go come from the table that its runtime has.
+// TestTrapsTellLinesOfGo: the lines of a program compiled by Go come from the table that its
+// runtime has.
 func TestTrapsTellLinesOfGo(t *testing.T) {
 	wasm := goGuest(t, "lines")
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {

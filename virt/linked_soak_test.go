@@ -12,8 +12,9 @@ import (
 	"github.com/wasivirt/wasivirt/virt/spawn"
 )
 
-// Many guests of one Host, most of them with libraries or plugs, and shells with pipelines of guests among them, compute, wait and call at
-// once, and half of them are stopped at some moment. Nothing of any is left.
+// Many guests of one Host, most of them with libraries or plugs, and shells with pipelines of
+// guests among them, compute, wait and call at once, and half of them are stopped at some moment.
+// Nothing of any is left.
 func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 	guests := 100
 	if os.Getenv("WASIVIRT_FULL") != "" {

@@ -2,7 +2,8 @@ package virt_test
 
 import "github.com/wasivirt/wasivirt/internal/guestloop"
 
-// call is one call of a function by a guest. An argument that is a from is loaded from guest memory.
+// call is one call of a function by a guest. An argument that is a from is loaded from guest
+// memory.
 type call struct {
 	name string
 	args []any
@@ -11,7 +12,8 @@ type call struct {
 // from is the address that an i32 argument is loaded from.
 type from = guestloop.From
 
-// loop is a module whose export run(n) makes the calls of before once and the others n times; see [guestloop.Module].
+// loop is a module whose export run(n) makes the calls of before once and the others n times; see
+// [guestloop.Module].
 func loop(module string, data []byte, before, calls []call) []byte {
 	convert := func(list []call) (out []guestloop.Call) {
 		for _, c := range list {

@@ -64,14 +64,16 @@ func expectNothingLeft(t *testing.T, before resources, slack uint64) {
 	t.Logf("before %+v, after %+v", before, after)
 }
 
-// tiny is a command that draws randomness and makes a directory by a name of it, and then goes on with body.
+// tiny is a command that draws randomness and makes a directory by a name of it, and then goes on
+// with body.
 func tiny(body ...byte) []byte {
 	return handModule{memory: 1, funcs: []handFunc{
 		imported("random_get", "ii"),
 		imported("proc_exit", "i"),
 		imported("path_create_directory", "iii"),
 		{name: "_start", body: append([]byte{
-			// Whatever the bytes at 0 are by then, and whether they make a name: nobody looks at the answers.
+			// Whatever the bytes at 0 are by then, and whether they make a name: nobody looks at
+			// the answers.
 			opI32Const, 0, opI32Const, 4, opCall, 0, opDrop,
 			opI32Const, 3, opI32Const, 0, opI32Const, 1, opCall, 2, opDrop,
 		}, body...)},

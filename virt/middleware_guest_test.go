@@ -18,11 +18,13 @@ type function struct {
 	calls []call
 }
 
-// errnosAt is where the first function of a guest made by assemble stores what its calls answer, 4 bytes each.
+// errnosAt is where the first function of a guest made by assemble stores what its calls answer, 4
+// bytes each.
 const errnosAt = 0xc00
 
-// assemble makes a guest with data at address 0 of its memory. Its first function stores what its calls answer at errnosAt,
-// unless the answer is to proc_exit. "thread-spawn" and names with a dot are imported from elsewhere than preview1.
+// assemble makes a guest with data at address 0 of its memory. Its first function stores what its
+// calls answer at errnosAt, unless the answer is to proc_exit. "thread-spawn" and names with a dot
+// are imported from elsewhere than preview1.
 func assemble(data []byte, functions ...function) []byte {
 	var types, imports, codes, exports []byte
 	n := 0
@@ -97,7 +99,8 @@ func command(data []byte, calls ...call) []byte {
 	return assemble(data, function{"_start", calls})
 }
 
-// texts lays out memory: text i at textAt(i), with an iovec for it at iovecAt(i); and iovec 15 for 64 bytes at bufferAt.
+// texts lays out memory: text i at textAt(i), with an iovec for it at iovecAt(i); and iovec 15 for
+// 64 bytes at bufferAt.
 func texts(all ...string) []byte {
 	data := make([]byte, 0xc00)
 	for i, s := range all {

@@ -29,7 +29,8 @@ type handFunc struct {
 	body []byte // without locals and without the end
 }
 
-// handModule is a module written by hand, byte by byte: what no toolchain makes, in a test that needs none.
+// handModule is a module written by hand, byte by byte: what no toolchain makes, in a test that
+// needs none.
 type handModule struct {
 	funcs  []handFunc // the imports first
 	memory int        // pages of the memory that it exports; none where 0
@@ -120,7 +121,8 @@ func number(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 
 func text(s string) []byte { return append(number(len(s)), s...) }
 
-// preview1Type returns a signature by its parameters, i for i32 and I for i64, and its one result, an errno.
+// preview1Type returns a signature by its parameters, i for i32 and I for i64, and its one result,
+// an errno.
 func preview1Type(params string) signature {
 	s := signature{results: []byte{typeI32}}
 	for _, p := range params {

@@ -5,7 +5,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// untrustedModuleLimits are for modules that nobody vouches for: they keep compilation to a few seconds and 300 MB.
+// untrustedModuleLimits are for modules that nobody vouches for: they keep compilation to a few
+// seconds and 300 MB.
 func untrustedModuleLimits() inspect.Limits {
 	l := inspect.DefaultLimits()
 	l.ModuleBytes, l.CustomBytes = 16<<20, 8<<20
@@ -17,8 +18,8 @@ func untrustedModuleLimits() inspect.Limits {
 	return l
 }
 
-// WithModuleLimits sets what modules of the Host may hold. It replaces all defaults: begin with [inspect.DefaultLimits] to change
-// single ones. The zero Limits sets no limit.
+// WithModuleLimits sets what modules of the Host may hold. It replaces all defaults: begin with
+// [inspect.DefaultLimits] to change single ones. The zero Limits sets no limit.
 func WithModuleLimits(l inspect.Limits) HostOption {
 	return hostOption("WithModuleLimits", func(c *config) error {
 		c.moduleLimits = &l

@@ -35,7 +35,8 @@ func (w wasm) section(id byte, n int, entry string) wasm {
 	return w.raw(id, append(leb(n), strings.Repeat(entry, n)...))
 }
 
-// command is a module with a _start of the given locals, in groups, and code, and n functions like it.
+// command is a module with a _start of the given locals, in groups, and code, and n functions like
+// it.
 func command(n int, locals, code string) []byte {
 	body := locals + code + "\x0b"
 	body = string(leb(len(body))) + body
@@ -108,7 +109,8 @@ func hostileModules() map[string][]byte {
 // custom adds n custom sections.
 func (w wasm) custom(n int) wasm { return append(w, strings.Repeat("\x00\x02\x01a", n)...) }
 
-// TestModuleLimits: each module is refused by the limit that is there for it, by the default and, sooner, for modules of nobody.
+// TestModuleLimits: each module is refused by the limit that is there for it, by the default and,
+// sooner, for modules of nobody.
 func TestModuleLimits(t *testing.T) {
 	for name, module := range hostileModules() {
 		limit, _, _ := strings.Cut(name, "/")
@@ -127,7 +129,8 @@ func TestModuleLimits(t *testing.T) {
 	}
 }
 
-// TestModuleLimitsOfRealPrograms: the defaults, and those for modules of nobody, take the guests of the tests.
+// TestModuleLimitsOfRealPrograms: the defaults, and those for modules of nobody, take the guests of
+// the tests.
 func TestModuleLimitsOfRealPrograms(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.wasm")
 	if err != nil || len(files) == 0 {
@@ -144,7 +147,8 @@ func TestModuleLimitsOfRealPrograms(t *testing.T) {
 	}
 }
 
-// TestModuleLimitsThatAreSet: a limit of the embedder's replaces the default, 0 sets none, and the interpreter has no limit of cost.
+// TestModuleLimitsThatAreSet: a limit of the embedder's replaces the default, 0 sets none, and the
+// interpreter has no limit of cost.
 func TestModuleLimitsThatAreSet(t *testing.T) {
 	ctx := context.Background()
 	module := command(2, withLocals(3), increments(3))
@@ -179,7 +183,8 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 	}
 }
 
-// TestModuleErrors: whatever is wrong with the bytes is a *inspect.Error, from whichever function reads them.
+// TestModuleErrors: whatever is wrong with the bytes is a *inspect.Error, from whichever function
+// reads them.
 func TestModuleErrors(t *testing.T) {
 	ctx := context.Background()
 	host, err := NewBuilder(WithInterpreter()).Build(ctx)

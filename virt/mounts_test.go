@@ -98,7 +98,8 @@ func TestWorldOfManyMounts(t *testing.T) {
 
 func lines(l ...string) string { return strings.Join(append(l, ""), "\n") }
 
-// TestGuestReadsTheRoot: what bundlers do, which look for their settings in every directory from a mount up to "/".
+// TestGuestReadsTheRoot: what bundlers do, which look for their settings in every directory from a
+// mount up to "/".
 func TestGuestReadsTheRoot(t *testing.T) {
 	host := newHost(t)
 	out := memfs.New()

@@ -10,8 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestExportCalledFromAThread calls an export from a host function that a spawned thread called: it runs on that thread's
-// instance, not on the first one's, which is in a call at the time.
+// TestExportCalledFromAThread calls an export from a host function that a spawned thread called: it
+// runs on that thread's instance, not on the first one's, which is in a call at the time.
 func TestExportCalledFromAThread(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		var g *virt.Guest

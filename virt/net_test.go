@@ -131,7 +131,8 @@ func TestHTTPServerGuest(t *testing.T) {
 					t.Fatalf("got %q, %v, want %q", text, err, want)
 				}
 			}
-			// What the guest does is counted while it waits: it may have answered and be on its way to its next poll.
+			// What the guest does is counted while it waits: it may have answered and be on its way
+			// to its next poll.
 			idle := func() int64 {
 				if err := k.BlockUntilIdle(t.Context(), 0); err != nil {
 					t.Fatal(err)
@@ -145,8 +146,8 @@ func TestHTTPServerGuest(t *testing.T) {
 			}
 			took, calls := time.Since(began), idle()-before
 			t.Logf("%d requests: %.2f polls and %v each", requests, float64(calls)/float64(requests), took/time.Duration(requests))
-			// The guest's runtime looks once and then waits. Only a garbage collection of it, the first of which comes after
-			// 1,700 requests, looks two times more.
+			// The guest's runtime looks once and then waits. Only a garbage collection of it, the
+			// first of which comes after 1,700 requests, looks two times more.
 			if calls > 2*int64(requests) {
 				t.Errorf("%d polls for %d requests, want at most 2 each", calls, requests)
 			}
@@ -173,8 +174,8 @@ func (h *hook) Write(p []byte) (int, error) {
 
 func (h *hook) stream() vfs.Stream { return stdio.NewOutput(h, stdio.WithDirect()) }
 
-// TestTwoGuestsTalkHTTP has one guest serve another over a link of 50 ms. Then the link breaks while a request is on
-// its way.
+// TestTwoGuestsTalkHTTP has one guest serve another over a link of 50 ms. Then the link breaks
+// while a request is on its way.
 func TestTwoGuestsTalkHTTP(t *testing.T) {
 	k := clock.NewVirtual(clock.WithAutoAdvance())
 	n := netmem.New(k, netmem.WithLink(netmem.Link{Latency: 50 * time.Millisecond}))
@@ -214,7 +215,8 @@ func TestTwoGuestsTalkHTTP(t *testing.T) {
 	}
 }
 
-// TestServerGuestThatWaits has a C program accept, receive and send on a listener whose flags it never asks for.
+// TestServerGuestThatWaits has a C program accept, receive and send on a listener whose flags it
+// never asks for.
 func TestServerGuestThatWaits(t *testing.T) {
 	wasm := toolchainGuest(t, "echo-c")
 	n := netmem.New(nil)

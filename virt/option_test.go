@@ -9,8 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/dropin"
 )
 
-// The compiler tells options of a Host from options of a guest: what NewBuilder and Run take accepts both, what Instantiate,
-// Host.Run and Snapshot.Start take accepts those of a guest only.
+// The compiler tells options of a Host from options of a guest: what NewBuilder and Run take
+// accepts both, what Instantiate, Host.Run and Snapshot.Start take accepts those of a guest only.
 func TestKindsOfOptions(t *testing.T) {
 	ofHost, ofGuest := reflect.TypeOf(virt.WithClock(clock.Real())), reflect.TypeOf(virt.WithArgs())
 	for name, tc := range map[string]struct {

@@ -20,7 +20,8 @@ type form struct {
 	opts   []virt.Option
 }
 
-// overheadForms are the columns of the table: what of ours costs what, beside what wazero has for the same purpose.
+// overheadForms are the columns of the table: what of ours costs what, beside what wazero has for
+// the same purpose.
 var overheadForms = []form{
 	{name: "wazero", config: wazero.NewRuntimeConfigCompiler()},
 	{name: "wazero-close", config: wazero.NewRuntimeConfigCompiler().WithCloseOnContextDone(true)},
@@ -87,7 +88,8 @@ func (f *form) prepare(tb testing.TB, wasm []byte, export string, n uint64, args
 	}
 }
 
-// overheadRows are the programs: small loops, where a check costs most, a recursion, and real programs.
+// overheadRows are the programs: small loops, where a check costs most, a recursion, and real
+// programs.
 var overheadRows = []struct {
 	name, export string
 	n            uint64
@@ -116,8 +118,8 @@ func TestOverheadFormsAgree(t *testing.T) {
 	}
 }
 
-// BenchmarkOverhead runs each program in every form in turn and reports the shortest time of each relative to wazero
-// alone, so that a busy machine disturbs the ratios little.
+// BenchmarkOverhead runs each program in every form in turn and reports the shortest time of each
+// relative to wazero alone, so that a busy machine disturbs the ratios little.
 func BenchmarkOverhead(b *testing.B) {
 	kernels := bareGuest(b, "kernels")
 	for _, row := range overheadRows {

@@ -92,7 +92,8 @@ func (d burningDir) Create(name string, mode fs.FileMode) (vfs.Node, error) {
 	return d.Directory.Create(name, mode)
 }
 
-// caller is a command that makes one call of a function. There is a path of one byte at 0x700 and a vector of 8 bytes at 0x800.
+// caller is a command that makes one call of a function. There is a path of one byte at 0x700 and a
+// vector of 8 bytes at 0x800.
 func caller(name, params string, args ...int32) []byte {
 	body := []byte{}
 	for at, v := range map[int64]int64{0x700: 'a', 0x804: 8} {
@@ -114,8 +115,9 @@ func caller(name, params string, args ...int32) []byte {
 	return handModule{memory: 1, funcs: []handFunc{imported(name, params), {name: "_start", body: body}}}.encode()
 }
 
-// TestPanicsAreContained lets whatever the embedder can give panic, from the beginning or once the guest runs. Each is the
-// end of that guest, or an error of what was asked; nothing hangs, and the next guest of the Host runs.
+// TestPanicsAreContained lets whatever the embedder can give panic, from the beginning or once the
+// guest runs. Each is the end of that guest, or an error of what was asked; nothing hangs, and the
+// next guest of the Host runs.
 func TestPanicsAreContained(t *testing.T) {
 	poller := caller("poll_oneoff", "iiii", 0x800, 0x900, 1, 0x100)
 	writes := caller("fd_write", "iiii", 1, 0x800, 1, 0x100)
@@ -206,8 +208,8 @@ func TestPanicsAreContained(t *testing.T) {
 	})
 }
 
-// TestClocksThatPanic lets a clock panic for threads that sleep: when they begin to, or when they are woken, as the
-// first thread of a guest and as another.
+// TestClocksThatPanic lets a clock panic for threads that sleep: when they begin to, or when they
+// are woken, as the first thread of a guest and as another.
 func TestClocksThatPanic(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		for _, method := range []string{"", "Realtime", "Monotonic", "AfterFunc", "Stop"} {

@@ -17,7 +17,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestPipeline moves a lot through four guests and the pipes between them, and prints how much memory that takes.
+// TestPipeline moves a lot through four guests and the pipes between them, and prints how much
+// memory that takes.
 func TestPipeline(t *testing.T) {
 	mib := 1024
 	if testing.Short() {
@@ -127,8 +128,8 @@ func TestPipesThatWaitForEachOther(t *testing.T) {
 	}
 }
 
-// TestPipesOfGuestsThatEnd has the guest at one end of a pipe end before it has been closed, and before the other begins
-// or while it waits: no deadlock, because the host closes it.
+// TestPipesOfGuestsThatEnd has the guest at one end of a pipe end before it has been closed, and
+// before the other begins or while it waits: no deadlock, because the host closes it.
 func TestPipesOfGuestsThatEnd(t *testing.T) {
 	times := 300
 	if testing.Short() {

@@ -23,7 +23,8 @@ func writer() []byte {
 	}}.encode()
 }
 
-// plugged makes a guest that writes through the plug of testdata, with a text of 4 bytes at 16 and a vector of it at 8.
+// plugged makes a guest that writes through the plug of testdata, with a text of 4 bytes at 16 and
+// a vector of it at 8.
 func plugged(t *testing.T, host *virt.Host, opts ...virt.GuestOption) (g *virt.Guest, write func(ctx context.Context, fd uint32) (wasip1.Errno, error)) {
 	t.Helper()
 	plug, err := host.CompilePlug(t.Context(), bareGuest(t, "plug_hostile"))
@@ -46,7 +47,8 @@ func plugged(t *testing.T, host *virt.Host, opts ...virt.GuestOption) (g *virt.G
 	}
 }
 
-// A plug reaches the guest's memory within its bounds, and only during a call; what it calls is answered below it.
+// A plug reaches the guest's memory within its bounds, and only during a call; what it calls is
+// answered below it.
 func TestPlugReachesTheGuest(t *testing.T) {
 	var out bytes.Buffer
 	_, write := plugged(t, newHost(t), virt.WithStdout(&out))

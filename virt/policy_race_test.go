@@ -49,8 +49,9 @@ func relink(t *testing.T, root *vfs.Root, link, target string) {
 	}
 }
 
-// TestALinkThatIsExchangedAfterTheDecision: middleware stands between the decision of the policy and the call, and does there
-// what another thread of the guest might do. The call finds itself in the secret, and is refused.
+// TestALinkThatIsExchangedAfterTheDecision: middleware stands between the decision of the policy
+// and the call, and does there what another thread of the guest might do. The call finds itself in
+// the secret, and is refused.
 func TestALinkThatIsExchangedAfterTheDecision(t *testing.T) {
 	names := texts("data/l", "data/d/key", "data/d/new", "data/d/dir", "data/d/link", "data/a", "data/other", "data/d/gone/x")
 	const l, key, fresh, dir, link, a, other, gone = 0, 1, 2, 3, 4, 5, 6, 7
@@ -131,8 +132,8 @@ func TestALinkThatIsExchangedAfterTheDecision(t *testing.T) {
 	}
 }
 
-// TestADescriptorCountsByWhereItLed: a guest without threads opens through a link, takes the link away, and goes on with
-// the descriptor.
+// TestADescriptorCountsByWhereItLed: a guest without threads opens through a link, takes the link
+// away, and goes on with the descriptor.
 func TestADescriptorCountsByWhereItLed(t *testing.T) {
 	files := memfs.New()
 	root := secrets(t, files)

@@ -54,7 +54,8 @@ func TestPolicyByPath(t *testing.T) {
 				}
 			}
 			r := runCommand(t, newHost(t, virt.WithMount("/", files), virt.WithPolicy(tc.rules...)), command(texts(paths...), opens...), len(opens))
-			// "the first rule": a link to what is allowed is denied where its own name is not, and the other way round.
+			// "the first rule": a link to what is allowed is denied where its own name is not, and
+			// the other way round.
 			if tc.name == "the first rule that fits decides" {
 				if diff := cmp.Diff(tc.want[:5], r.errnos[:5]); diff != "" {
 					t.Errorf("answers (-want +got):\n%s", diff)
@@ -69,7 +70,8 @@ func TestPolicyByPath(t *testing.T) {
 }
 
 func TestPolicyKnowsWhatALinkIsFor(t *testing.T) {
-	// The guest makes links itself, one that leads to the secret and one that leads to where it is found.
+	// The guest makes links itself, one that leads to the secret and one that leads to where it is
+	// found.
 	wasm := command(texts("../secret/key", "data/link", "..", "data/up", "data/up/secret/key", "secret/key", "data/key"),
 		call{"path_symlink", []any{textAt(0), 13, 3, textAt(1), 9}},
 		call{"path_symlink", []any{textAt(2), 2, 3, textAt(3), 7}},

@@ -24,8 +24,9 @@ var fillGuest []byte
 // instances is how many guests write at the same time.
 const instances = 64
 
-// fillAll runs the guest that writes until it may write no more in all instances at once, each with a file of its own, and
-// returns the errnos that ended their writing. mount says what instance i sees.
+// fillAll runs the guest that writes until it may write no more in all instances at once, each with
+// a file of its own, and returns the errnos that ended their writing. mount says what instance i
+// sees.
 func fillAll(t *testing.T, mount func(i int) vfs.FS) map[wasip1.Errno]int {
 	t.Helper()
 	host := newHost(t)
@@ -70,8 +71,9 @@ func held(t *testing.T, fsys vfs.FS) (bytes, inodes int64) {
 	return bytes, inodes
 }
 
-// TestQuotaOfManyWriters lets 64 guests write to one file system until its quota is used up, give a part back, and go on.
-// All the time another looks at it: a fork of the file system below is what it holds at one moment.
+// TestQuotaOfManyWriters lets 64 guests write to one file system until its quota is used up, give a
+// part back, and go on. All the time another looks at it: a fork of the file system below is what
+// it holds at one moment.
 func TestQuotaOfManyWriters(t *testing.T) {
 	const limit, files = 1_000_003, 40
 	below := memfs.New()
@@ -134,7 +136,8 @@ func TestQuotaOfManyWriters(t *testing.T) {
 	}
 }
 
-// TestSharedQuota lets 64 guests write to eight file systems that have a quota each and one together.
+// TestSharedQuota lets 64 guests write to eight file systems that have a quota each and one
+// together.
 func TestSharedQuota(t *testing.T) {
 	const own, together, files = 300_000, 1_000_003, 1000
 	shared := quotafs.NewQuota(together, files)

@@ -2,6 +2,6 @@
 
 package virt_test
 
-// raceDetector tells that the race detector watches. In the interpreter it sees guest memory, of which guests
-// may make what they like.
+// raceDetector tells that the race detector watches. In the interpreter it sees guest memory, of
+// which guests may make what they like.
 const raceDetector = true

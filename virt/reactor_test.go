@@ -32,8 +32,8 @@ func (e *embedder) modules() virt.Option {
 	})
 }
 
-// reactorWasm is the Go reactor of testdata, built once a test run, and compiled once: that takes a race detector's
-// build many seconds.
+// reactorWasm is the Go reactor of testdata, built once a test run, and compiled once: that takes a
+// race detector's build many seconds.
 var reactorWasm = struct {
 	sync.Mutex
 	wasm  []byte

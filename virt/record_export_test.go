@@ -73,7 +73,8 @@ func Calls(tape []byte) (calls, written int, err error) {
 // Events are those of a recording, without its header and frames.
 func Events(b []byte) []byte { return recording.Unframed(b) }
 
-// Framed makes a recording with the header of another and events as its events, with checksums that are right.
+// Framed makes a recording with the header of another and events as its events, with checksums that
+// are right.
 func Framed(events, of []byte) []byte { return recording.Framed(events, of) }
 
 // What tests of this package and of the packages beside it use alike.

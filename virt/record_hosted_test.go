@@ -41,8 +41,9 @@ func taped(t *testing.T, host *virt.Host, wasm []byte, use func(g *virt.Guest), 
 	return tape.Bytes(), g.Result()
 }
 
-// The embedder's function calls the guest's allocator, writes to what it gets, has the guest read that, and reads what the guest
-// has made of it. The replay does without the function and without the file.
+// The embedder's function calls the guest's allocator, writes to what it gets, has the guest read
+// that, and reads what the guest has made of it. The replay does without the function and without
+// the file.
 func TestReplayWithoutTheEmbeddersFunctions(t *testing.T) {
 	files := memfs.New()
 	if err := files.WriteFile("in.txt", []byte("hello")); err != nil {

@@ -82,7 +82,8 @@ func TestReplayServer(t *testing.T) {
 	}
 }
 
-// BenchmarkRecording is a guest that writes, walks and hashes 10,000 files: as it is, recorded, hashed and replayed.
+// BenchmarkRecording is a guest that writes, walks and hashes 10,000 files: as it is, recorded,
+// hashed and replayed.
 func BenchmarkRecording(b *testing.B) {
 	wasm := goGuest(b, "taped")
 	const files = 10_000

@@ -13,14 +13,16 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// How much of a tree its hash covers, since a guest can make trees that nobody wants to wait for. Sparse files may seem to
-// have terabytes; what the guest wrote is in the hash by itself.
+// How much of a tree its hash covers, since a guest can make trees that nobody wants to wait for.
+// Sparse files may seem to have terabytes; what the guest wrote is in the hash by itself.
 const (
 	// maxHashed is how many bytes of a file count.
 	maxHashed = 16 << 20
-	// maxHashedTree is how many bytes of all files of a tree count; the attributes of the others do.
+	// maxHashedTree is how many bytes of all files of a tree count; the attributes of the others
+	// do.
 	maxHashedTree = 1 << 30
-	// maxHashedDepth is how many directories deep the hash looks. One that is deeper counts as if it were empty.
+	// maxHashedDepth is how many directories deep the hash looks. One that is deeper counts as if
+	// it were empty.
 	maxHashedDepth = 4096
 )
 
@@ -72,14 +74,15 @@ func (t *treeHash) name(s string) {
 	io.WriteString(t.h, s)
 }
 
-// level is a directory on the way to where the hash is, with the names in it that are still to come.
+// level is a directory on the way to where the hash is, with the names in it that are still to
+// come.
 type level struct {
 	root *vfs.Root
 	rest []string
 }
 
-// tree adds a whole tree, in the order of names. It goes from directory to directory by their nodes, with a stack of its own:
-// a guest can make a tree that is deeper than a path leads.
+// tree adds a whole tree, in the order of names. It goes from directory to directory by their
+// nodes, with a stack of its own: a guest can make a tree that is deeper than a path leads.
 func (t *treeHash) tree(root *vfs.Root) (err error) {
 	var way []level
 	defer func() {

@@ -20,7 +20,8 @@ func (g growing) Poll(s *poll.Set, subs []wasip1.Subscription, events []wasip1.E
 	return s.Poll(subs, events)
 }
 
-// TestAnswersReachAMemoryThatGrew polls while the memory of a module moves, on a runtime that is not the Host's own.
+// TestAnswersReachAMemoryThatGrew polls while the memory of a module moves, on a runtime that is
+// not the Host's own.
 func TestAnswersReachAMemoryThatGrew(t *testing.T) {
 	ctx := t.Context()
 	r := wazero.NewRuntime(ctx)

@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// openTerminal returns the two sides of a pseudo-terminal that does not echo: who types, and the program's.
+// openTerminal returns the two sides of a pseudo-terminal that does not echo: who types, and the
+// program's.
 func openTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -54,7 +55,8 @@ func TestREPLOnATerminal(t *testing.T) {
 	}
 }
 
-// TestREPLOnATerminalIsInterrupted ends the guest while it waits for a line. What is typed then is for the next one.
+// TestREPLOnATerminalIsInterrupted ends the guest while it waits for a line. What is typed then is
+// for the next one.
 func TestREPLOnATerminalIsInterrupted(t *testing.T) {
 	host := newHost(t, shared)
 	person, program := openTerminal(t)

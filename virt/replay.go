@@ -216,7 +216,8 @@ func (r *replayer) attach(g *Guest) observer {
 	r.guest = g
 	r.mu.Unlock()
 	r.threads.over = g.ended.Load
-	// Threads that wait for a turn which nobody will give leave when the guest ends, whatever ended it.
+	// Threads that wait for a turn which nobody will give leave when the guest ends, whatever ended
+	// it.
 	context.AfterFunc(g.group.Context(), func() { r.threads.Next(nil) })
 	return r
 }

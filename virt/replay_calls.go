@@ -57,7 +57,8 @@ func (r *replayer) kernel(t *thread, i int, p []uint64) {
 	p[0] = uint64(a.Result)
 }
 
-// call takes a call from the recording, and does in memory what it did. It reports whether the guest goes on.
+// call takes a call from the recording, and does in memory what it did. It reports whether the
+// guest goes on.
 func (r *replayer) call(t *thread, row int, args []uint64) (a recording.Answer, ok bool) {
 	r.types.narrow(row, args)
 	e, err := r.Peek()
@@ -227,8 +228,8 @@ func (r *replayer) placed(t *thread, e *recording.Event) bool {
 	return true
 }
 
-// stop ends the guest where it was ended from outside of its code, by a limit of time or a deadlock, or by a call that it
-// has made.
+// stop ends the guest where it was ended from outside of its code, by a limit of time or a
+// deadlock, or by a call that it has made.
 func (r *replayer) stop(t *thread, e *recording.Event, called bool) {
 	x := t.record
 	if e.Entries != x.entries-x.told {
@@ -319,7 +320,8 @@ func (r *replayer) refueled(slice int64) int64 {
 	return int64(e.Size)
 }
 
-// maxFuelSlice is more fuel than a thread ever gets at once. It bounds what runs before the end of the replay is looked at.
+// maxFuelSlice is more fuel than a thread ever gets at once. It bounds what runs before the end of
+// the replay is looked at.
 const maxFuelSlice = 1 << 28
 
 func (r *replayer) wrote(uint32, []byte) {}

@@ -55,7 +55,8 @@ func TestReplayOfEachFunction(t *testing.T) {
 	}
 }
 
-// What a guest printed is replayed, whichever way it took: its descriptors, duplicates of them, the devices, and a call that ended the guest.
+// What a guest printed is replayed, whichever way it took: its descriptors, duplicates of them, the
+// devices, and a call that ended the guest.
 func TestReplayPrintsWhatTheRunPrinted(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -104,7 +105,8 @@ func TestReplayTellsWhyARunWasCanceled(t *testing.T) {
 	}
 }
 
-// 1000 vectors over the same 40 KB: a call adds to a recording what the memory has, not what the vectors say.
+// 1000 vectors over the same 40 KB: a call adds to a recording what the memory has, not what the
+// vectors say.
 func TestARecordingIsBoundedByWhatTheGuestHas(t *testing.T) {
 	const vectors, size = 1000, 40_000
 	const vectorsAt = 0x1000

@@ -29,7 +29,8 @@ func compiledOnce(tb testing.TB) virt.Option {
 	return virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(cache))
 }
 
-// recorded runs a module in a deterministic world and returns the recording, how it ended and its output.
+// recorded runs a module in a deterministic world and returns the recording, how it ended and its
+// output.
 func recorded(tb testing.TB, wasm []byte, opts ...virt.Option) ([]byte, *virt.Result, string) {
 	tb.Helper()
 	var tape, out bytes.Buffer
@@ -173,8 +174,8 @@ func TestReplayOfDamagedRecordings(t *testing.T) {
 	}
 }
 
-// A recording whose events were changed, with checksums that are right, ends in a Result or an error: no thread waits
-// for a turn that nobody gives.
+// A recording whose events were changed, with checksums that are right, ends in a Result or an
+// error: no thread waits for a turn that nobody gives.
 func TestReplayOfChangedEventsEnds(t *testing.T) {
 	wasm := bareGuest(t, "race_counter")
 	tape, _, _ := recorded(t, wasm, virt.Deterministic(1), virt.WithAccessSwitches())

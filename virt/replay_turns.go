@@ -8,7 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// replayScheduler is the scheduler of a replay: a thread has the turn until it passes it to another, and none ever waits.
+// replayScheduler is the scheduler of a replay: a thread has the turn until it passes it to
+// another, and none ever waits.
 type replayScheduler struct {
 	over func() bool // the guest has ended: whoever is left may leave, in any order
 
@@ -35,8 +36,8 @@ func (s *replayScheduler) pass(t *sched.Thread, to uint32) {
 	_ = t.Yield(sched.PointCall) // that the guest has ended, the caller looks at
 }
 
-// has reports whether a thread can be given the turn. If host code is not inside a call of an export, the main thread can:
-// host code starts it.
+// has reports whether a thread can be given the turn. If host code is not inside a call of an
+// export, the main thread can: host code starts it.
 func (s *replayScheduler) has(to uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +88,8 @@ func (s *replayScheduler) Ready(t *sched.Thread) {
 // Block implements [sched.Scheduler].
 func (s *replayScheduler) Block(t *sched.Thread, _ *poll.Wait) { s.leave(t) }
 
-// End implements [sched.Scheduler]. When the main thread ends, the call is over, though host code has not heard of it yet: a thread that
-// gets the turn may give it to the next call.
+// End implements [sched.Scheduler]. When the main thread ends, the call is over, though host code
+// has not heard of it yet: a thread that gets the turn may give it to the next call.
 func (s *replayScheduler) End(t *sched.Thread) {
 	if t.Main() {
 		s.calling(false)

@@ -8,8 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// A guest with one thread opens and closes files without allocating more than the engine does for two calls: nothing that is done when it is
-// made says that others hold its descriptors.
+// A guest with one thread opens and closes files without allocating more than the engine does for
+// two calls: nothing that is done when it is made says that others hold its descriptors.
 func TestOpeningAllocatesNothing(t *testing.T) {
 	const calls = 10_000
 	allocations := func(name string) float64 {

@@ -5,8 +5,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
-// Rewrite returns the module as the Host runs it: with checks that let the Host stop it, and with the changes that options ask for. Its
-// imports from "wasivirt" can be answered by a Host only.
+// Rewrite returns the module as the Host runs it: with checks that let the Host stop it, and with
+// the changes that options ask for. Its imports from "wasivirt" can be answered by a Host only.
 func (h *Host) Rewrite(wasm []byte) ([]byte, error) {
 	info, err := readModule(wasm, h.config.limitsOf())
 	if err != nil {

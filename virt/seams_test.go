@@ -12,9 +12,10 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestSeamsThatNeverReturn lets code of the embedder's, wherever a guest calls some, keep the guest's thread for longer than anybody
-// waits. Close comes back when its context ends, and names the goroutine and the code that it is in; other guests run; and
-// nothing of the guest touches a Writer any more, neither then nor when the code returns after all.
+// TestSeamsThatNeverReturn lets code of the embedder's, wherever a guest calls some, keep the
+// guest's thread for longer than anybody waits. Close comes back when its context ends, and names
+// the goroutine and the code that it is in; other guests run; and nothing of the guest touches a
+// Writer any more, neither then nor when the code returns after all.
 func TestSeamsThatNeverReturn(t *testing.T) {
 	const iov, text = 0x800, 0x700
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {

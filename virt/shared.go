@@ -15,8 +15,9 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// shared is the memory that all threads of a guest import. It is mapped outside Go's heap, because wazero would
-// allocate what the module declares as its maximum, and unmapped when the last thread has gone.
+// shared is the memory that all threads of a guest import. It is mapped outside Go's heap, because
+// wazero would allocate what the module declares as its maximum, and unmapped when the last thread
+// has gone.
 type shared struct {
 	mapped *mapping.Mapping
 	limit  uint64
@@ -31,7 +32,8 @@ type shared struct {
 
 var _ experimental.LinearMemory = (*shared)(nil)
 
-// Reallocate implements [experimental.LinearMemory]: the base stays, the capacity is all that was reserved.
+// Reallocate implements [experimental.LinearMemory]: the base stays, the capacity is all that was
+// reserved.
 func (s *shared) Reallocate(size uint64) []byte {
 	if size > s.limit || !s.guest.charge(size) || s.mapped.Grow(size) != nil {
 		return nil
@@ -40,8 +42,9 @@ func (s *shared) Reallocate(size uint64) []byte {
 	return s.mapped.Reserved()
 }
 
-// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the first of the threads' instances
-// closes, and then never calls Reallocate again. That is why the guest's memory.grow comes to the Host.
+// Free implements [experimental.LinearMemory]. It does nothing: wazero calls it when the first of
+// the threads' instances closes, and then never calls Reallocate again. That is why the guest's
+// memory.grow comes to the Host.
 func (s *shared) Free() {}
 
 // grow is memory.grow: it answers how many pages there were, or -1.

@@ -12,7 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// resident is how much of the machine's memory the process holds, in bytes; 0 where the system does not tell.
+// resident is how much of the machine's memory the process holds, in bytes; 0 where the system does
+// not tell.
 func resident() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -25,12 +26,14 @@ func resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// TestSharedMemoryCostsWhatIsTouched keeps many guests alive that may each have 64 MiB of shared memory.
+// TestSharedMemoryCostsWhatIsTouched keeps many guests alive that may each have 64 MiB of shared
+// memory.
 func TestSharedMemoryCostsWhatIsTouched(t *testing.T) {
 	const guests = 300
 	host := newHost(t, virt.WithMaxThreads(8))
 	m := compiled(t, host, threadsGuest(t))
-	// What tests before this one left to the collector goes back to the system now, not while it is measured.
+	// What tests before this one left to the collector goes back to the system now, not while it is
+	// measured.
 	debug.FreeOSMemory()
 	before := measure()
 	residentBefore := resident()
@@ -106,8 +109,8 @@ func mappings() int {
 	return bytes.Count(text, []byte("\n"))
 }
 
-// TestSharedMemoryGrows grows it after a thread has ended, which has taken wazero's allocator along, and by several
-// threads at once.
+// TestSharedMemoryGrows grows it after a thread has ended, which has taken wazero's allocator
+// along, and by several threads at once.
 func TestSharedMemoryGrows(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		const limit = 100
@@ -138,8 +141,8 @@ func TestSharedMemoryGrows(t *testing.T) {
 	})
 }
 
-// TestSharedMemoryIsUnmappedLast closes guests while their threads use the memory: what is unmapped too soon is a fault
-// that ends the whole program.
+// TestSharedMemoryIsUnmappedLast closes guests while their threads use the memory: what is unmapped
+// too soon is a fault that ends the whole program.
 func TestSharedMemoryIsUnmappedLast(t *testing.T) {
 	rounds := 300
 	if testing.Short() {

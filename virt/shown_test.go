@@ -25,7 +25,8 @@ func commandNamed(name, code string) []byte {
 	return wasm(command(1, "\x00", code)).raw(0, names)
 }
 
-// TestTrapsShowNamesSafely: a trap tells the functions by escaped names, in bounded time and memory, whatever the names are.
+// TestTrapsShowNamesSafely: a trap tells the functions by escaped names, in bounded time and
+// memory, whatever the names are.
 func TestTrapsShowNamesSafely(t *testing.T) {
 	ctx := context.Background()
 	for _, engine := range []Option{Options(), WithInterpreter()} {

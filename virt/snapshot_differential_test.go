@@ -23,7 +23,8 @@ func sequence(seed uint64) (calls [][]uint64) {
 	return calls
 }
 
-// seen is what calls answered, what is in the guest's files then, and the hash of its memory and globals.
+// seen is what calls answered, what is in the guest's files then, and the hash of its memory and
+// globals.
 type seen struct {
 	Answers []uint64
 	Files   map[string]string
@@ -61,8 +62,9 @@ func stepped(t *testing.T, g *virt.Guest, calls [][]uint64) (s seen) {
 	return s
 }
 
-// Generated sequences of calls, split in two at a snapshot, give the same in a fresh guest, in forks, in a fork of a fork, in a guest
-// that was reset, and in a fork of a snapshot that went through a file; in both engines.
+// Generated sequences of calls, split in two at a snapshot, give the same in a fresh guest, in
+// forks, in a fork of a fork, in a guest that was reset, and in a fork of a snapshot that went
+// through a file; in both engines.
 func TestForksResetsAndFreshGuestsAreTheSame(t *testing.T) {
 	n := uint64(4)
 	if os.Getenv("WASIVIRT_FULL") != "" {

@@ -20,8 +20,8 @@ type forked struct {
 	readOnly bool
 }
 
-// snapshotDisk is what takes the place of budgets of disk in a snapshot, and what its mounts share with those that they were taken
-// from.
+// snapshotDisk is what takes the place of budgets of disk in a snapshot, and what its mounts share
+// with those that they were taken from.
 type snapshotDisk struct {
 	own, shared *quotafs.Quota // nil where the guest had no such budget
 	fixed       []vfs.FS       // file systems that nobody can change and nothing forks
@@ -77,7 +77,8 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 	return nil
 }
 
-// shareFixed notes that a file system which is mounted read-only, or what it is a layer of, is shared where it cannot be forked.
+// shareFixed notes that a file system which is mounted read-only, or what it is a layer of, is
+// shared where it cannot be forked.
 func (s *Snapshot) shareFixed(fsys vfs.FS) {
 	for fsys != nil {
 		if _, ok := fsys.(vfs.Forker); !ok {
@@ -149,8 +150,8 @@ func (g *Guest) mountForked(s *Snapshot, f *forked) (vfs.FS, error) {
 	return fsys, nil
 }
 
-// forkFor returns what copies the snapshot's file systems for the guest, whose budgets and streams take the place of those of the
-// snapshot.
+// forkFor returns what copies the snapshot's file systems for the guest, whose budgets and streams
+// take the place of those of the snapshot.
 func (g *Guest) forkFor(s *Snapshot) *vfs.Forking {
 	var f vfs.Forking
 	for old, own := range map[*quotafs.Quota]*quotafs.Quota{s.disk.own: g.budgets.disk, s.disk.shared: g.sharedDisk} {

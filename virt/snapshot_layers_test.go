@@ -40,7 +40,8 @@ func layered(t *testing.T) vfs.FS {
 	return f
 }
 
-// Memory, globals, files, offsets and budgets of the original and of two forks are their own, also while all run.
+// Memory, globals, files, offsets and budgets of the original and of two forks are their own, also
+// while all run.
 func TestForksAndTheirOriginalRunOnByThemselves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// imageMappings is how many mappings of snapshots' images the process has; 0 where the system does not tell.
+// imageMappings is how many mappings of snapshots' images the process has; 0 where the system does
+// not tell.
 func imageMappings() int {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// storedSnapshot is the file of a snapshot of a guest that has changed everything it can, with a file open at 3.
+// storedSnapshot is the file of a snapshot of a guest that has changed everything it can, with a
+// file open at 3.
 func storedSnapshot(t testing.TB, host *virt.Host, m *virt.Module) []byte {
 	t.Helper()
 	g, err := host.Instantiate(t.Context(), m, virt.WithDiskLimit(1000), virt.WithFuel(1<<40))

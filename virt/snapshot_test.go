@@ -127,7 +127,8 @@ func TestResetIsAFreshGuest(t *testing.T) {
 	})
 }
 
-// TestForksOfAGuestWithoutStreamsHaveTheirOwn takes a snapshot of a guest all of whose standard streams are the same: nothing.
+// TestForksOfAGuestWithoutStreamsHaveTheirOwn takes a snapshot of a guest all of whose standard
+// streams are the same: nothing.
 func TestForksOfAGuestWithoutStreamsHaveTheirOwn(t *testing.T) {
 	host := newHost(t)
 	s := snapshotOf(t, newGuest(t, host, compiled(t, host, warmWasm)))
@@ -151,7 +152,8 @@ func TestForksOfAGuestWithoutStreamsHaveTheirOwn(t *testing.T) {
 	}
 }
 
-// TestResetOpensClosedStreams resets a guest that has closed its standard output, and one that has not.
+// TestResetOpensClosedStreams resets a guest that has closed its standard output, and one that has
+// not.
 func TestResetOpensClosedStreams(t *testing.T) {
 	host := newHost(t)
 	var out strings.Builder

@@ -12,8 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestGuestsEndedAtAnyMoment ends guests with threads at random moments of their lives, by their context, by Close and by
-// themselves, several at a time: nothing is left of them.
+// TestGuestsEndedAtAnyMoment ends guests with threads at random moments of their lives, by their
+// context, by Close and by themselves, several at a time: nothing is left of them.
 func TestGuestsEndedAtAnyMoment(t *testing.T) {
 	rounds := 1000
 	if testing.Short() || raceDetector {
@@ -79,7 +79,8 @@ func TestGuestsEndedAtAnyMoment(t *testing.T) {
 		if s := p.Stats(); s.Alive != 0 || s.Running != 0 {
 			t.Errorf("threads are left: %+v", s)
 		}
-		// Go's own heap and the threads of the machine that it starts take some; a guest's memory would be one each.
+		// Go's own heap and the threads of the machine that it starts take some; a guest's memory
+		// would be one each.
 		now := mappings()
 		if now > mapped+rounds/10 {
 			t.Errorf("%d mappings, %d before %d guests", now, mapped, rounds)

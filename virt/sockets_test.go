@@ -23,8 +23,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// fetched runs a server and a client, which gets n pages, on a network in memory with a latency of 50 ms, and returns what the client
-// printed and the recording of its run.
+// fetched runs a server and a client, which gets n pages, on a network in memory with a latency of
+// 50 ms, and returns what the client printed and the recording of its run.
 func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte) {
 	t.Helper()
 	host := newHost(t, virt.Deterministic(1), virt.WithoutFiles())
@@ -54,8 +54,9 @@ func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte
 	return out.String(), tape.Bytes()
 }
 
-// TestSocketsInMemory: a guest gets pages from another by HTTP, by name, over sockets that both open themselves. Latency passes in
-// virtual time, the run repeats, and the client's recording is replayed without a server.
+// TestSocketsInMemory: a guest gets pages from another by HTTP, by name, over sockets that both
+// open themselves. Latency passes in virtual time, the run repeats, and the client's recording is
+// replayed without a server.
 func TestSocketsInMemory(t *testing.T) {
 	n := 20
 	if os.Getenv("WASIVIRT_FULL") != "" {
@@ -91,7 +92,8 @@ func TestSocketsInMemory(t *testing.T) {
 	}
 }
 
-// TestSocketsOfTheMachine: a guest gets a page from a server of the machine where a rule grants it, and not where none does.
+// TestSocketsOfTheMachine: a guest gets a page from a server of the machine where a rule grants it,
+// and not where none does.
 func TestSocketsOfTheMachine(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "hello %s", r.URL.Query().Get("n"))
@@ -165,7 +167,8 @@ func TestSocketsVersion1(t *testing.T) {
 	}
 }
 
-// TestSocketsByName: policies, faults, usage and the audit know the extension's functions by their names.
+// TestSocketsByName: policies, faults, usage and the audit know the extension's functions by their
+// names.
 func TestSocketsByName(t *testing.T) {
 	wasm := bareGuest(t, "sockets_v1")
 	network := virt.WithNetwork(netmem.New(nil).At("here"))
@@ -217,7 +220,8 @@ func machine(t *testing.T) *hostnet.Network {
 	return n
 }
 
-// TestSocketsEnd: a connection that is being made, and a name that is being looked up, end with the guest.
+// TestSocketsEnd: a connection that is being made, and a name that is being looked up, end with the
+// guest.
 func TestSocketsEnd(t *testing.T) {
 	network := netmem.New(nil)
 	if _, err := network.Listen("server:80", 1); err != nil {

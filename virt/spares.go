@@ -8,10 +8,11 @@ import (
 	"github.com/wasivirt/wasivirt/internal/mapping"
 )
 
-// spares are memories of closed guests, for others: mapping one anew costs several times what cleaning it does. Most hold zeros, and of
-// the machine's memory no more than 64 KiB each. Those of forks go on showing their snapshot, and keep the pages that the fork has written
-// to, cleaned: the next fork writes to them without a fault. What they keep is charged to the Host's budget of memory, and given back
-// when a guest needs it.
+// spares are memories of closed guests, for others: mapping one anew costs several times what
+// cleaning it does. Most hold zeros, and of the machine's memory no more than 64 KiB each. Those of
+// forks go on showing their snapshot, and keep the pages that the fork has written to, cleaned: the
+// next fork writes to them without a fault. What they keep is charged to the Host's budget of
+// memory, and given back when a guest needs it.
 type spares struct {
 	mu     sync.Mutex
 	all    []spare
@@ -32,8 +33,8 @@ const (
 	maxSpareCommitted = 1 << 28
 )
 
-// get returns a memory with addresses for least bytes, and better for most: one that shows an image if there is one, else one that
-// holds zeros.
+// get returns a memory with addresses for least bytes, and better for most: one that shows an image
+// if there is one, else one that holds zeros.
 func (s *spares) get(shows *mapping.Image, least, most uint64) (*mapping.Mapping, error) {
 	want := max(least, min(most, mapping.AddressSpace()))
 	if m := s.take(shows, want); m != nil {
@@ -86,7 +87,8 @@ func (s *spares) remove(i int) *mapping.Mapping {
 	return m.Mapping
 }
 
-// maxHeapMemory is how large a memory may be that comes from Go's heap because the system maps nothing more.
+// maxHeapMemory is how large a memory may be that comes from Go's heap because the system maps
+// nothing more.
 const maxHeapMemory = 1 << 24
 
 // put takes a memory back. What it keeps is charged to budget.
@@ -121,7 +123,8 @@ func (s *spares) room() bool {
 	return !s.closed && len(s.all) < maxSpares
 }
 
-// forget unmaps the memories that show an image which was closed, or any for nil, and reports whether there were some.
+// forget unmaps the memories that show an image which was closed, or any for nil, and reports
+// whether there were some.
 func (s *spares) forget(shown *mapping.Image) (some bool, err error) {
 	s.mu.Lock()
 	var gone []*mapping.Mapping

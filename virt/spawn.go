@@ -16,9 +16,9 @@ import (
 // threadStart is what a module with threads exports (wasi-threads).
 const threadStart = "wasi_thread_start"
 
-// spawn is thread-spawn: it starts a thread, a new instance of the guest's module on the same memory, and
-// answers the thread's id, or a negative errno: EAGAIN where there are too many, ENOTSUP where the module is not
-// made for threads.
+// spawn is thread-spawn: it starts a thread, a new instance of the guest's module on the same
+// memory, and answers the thread's id, or a negative errno: EAGAIN where there are too many,
+// ENOTSUP where the module is not made for threads.
 func (t *thread) spawn(p []uint64) {
 	g, arg := t.guest, p[0]
 	switch {
@@ -89,7 +89,8 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		returned = true
 		return
 	}
-	// The instance's end frees nothing that others use; an error of it has nobody left to go to but the result.
+	// The instance's end frees nothing that others use; an error of it has nobody left to go to but
+	// the result.
 	defer func() {
 		if err := g.shared.close(ctx, t.mod); err != nil {
 			g.decide(failure(err, t))
@@ -198,7 +199,8 @@ func (g *Guest) checkMemory(module *Module) error {
 	return nil
 }
 
-// futex answers wait32 and wait64, whose last parameter is the offset that the instruction adds to its address.
+// futex answers wait32 and wait64, whose last parameter is the offset that the instruction adds to
+// its address.
 func (t *thread) futex(p []uint64, wait func(addr uint64) (uint32, error)) {
 	if t.guest.shared == nil || t.task == nil {
 		panic(errWaitUnshared)

@@ -28,7 +28,8 @@ func deep() []byte {
 	return handModule{memory: 1, funcs: []handFunc{{name: "deep", signature: signature{params: params, results: []byte{typeI64}}, body: body}}}.encode()
 }
 
-// TestStackBudgetHolds ends recursions of one guest and of many before their frames take more than was allowed.
+// TestStackBudgetHolds ends recursions of one guest and of many before their frames take more than
+// was allowed.
 func TestStackBudgetHolds(t *testing.T) {
 	const limit = 8 << 20
 	params := make([]uint64, alive)
@@ -55,7 +56,8 @@ func TestStackBudgetHolds(t *testing.T) {
 
 // TestStackBudgetIsGivenBack: what one call took others may take, on the same thread and on others.
 func TestStackBudgetIsGivenBack(t *testing.T) {
-	// A thread takes 128 KiB. One that has told that it is done may hold its part for a moment more.
+	// A thread takes 128 KiB. One that has told that it is done may hold its part for a moment
+	// more.
 	const threads, limit = 8, 16 << 17
 	host := newHost(t, virt.WithSharedLimits(virt.Limits{Stack: limit}), virt.WithMaxThreads(threads), virt.WithCallsAfterTrap())
 	traps, churning := compiled(t, host, bareGuest(t, "traps")), compiled(t, host, threadsGuest(t))

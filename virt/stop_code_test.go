@@ -14,7 +14,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// endlessCode are guests that compute for longer than anybody waits, each in instructions or calls of another kind.
+// endlessCode are guests that compute for longer than anybody waits, each in instructions or calls
+// of another kind.
 func endlessCode() map[string]handModule {
 	const (
 		opIf        = 0x04
@@ -80,7 +81,8 @@ func endlessCode() map[string]handModule {
 	throws := guest(loop(0x02, opEmpty, 0x1f, opEmpty, 1, 2, 0, 0x08, 0, opEnd, opEnd))
 	throws.tags = 1
 	all["throws"] = throws
-	// Functions without a cycle, each of which calls the next twice, and a start function that does.
+	// Functions without a cycle, each of which calls the next twice, and a start function that
+	// does.
 	dag := [][]byte{}
 	for i := range 45 {
 		dag = append(dag, []byte{opCall, byte(i + 2), opCall, byte(i + 2)})
@@ -108,7 +110,8 @@ func run(ctx context.Context, host *virt.Host, m *virt.Module) error {
 	return err
 }
 
-// endlessEntries are guests that compute without an end in every function that the host calls by itself or for host code.
+// endlessEntries are guests that compute without an end in every function that the host calls by
+// itself or for host code.
 func endlessEntries() map[string]computing {
 	all := map[string]computing{}
 	for name, m := range endlessCode() {
@@ -194,7 +197,8 @@ func (s *slowest) stopOnce(t *testing.T, host *virt.Host, m *virt.Module, c comp
 	}
 }
 
-// TestStopCode cancels guests that compute, in every form of the check, while the collector runs beside them.
+// TestStopCode cancels guests that compute, in every form of the check, while the collector runs
+// beside them.
 func TestStopCode(t *testing.T) {
 	forms := map[string]virt.Option{
 		"compiler": virt.Options(), "fuel": virt.WithFuel(1 << 60), "depth": virt.WithMaxCallDepth(1000), "interpreter": virt.WithInterpreter(),
@@ -221,7 +225,8 @@ func TestStopCode(t *testing.T) {
 	}
 }
 
-// TestFuelOfDAGs stops calls without a cycle when their fuel is used up, not 2^45 instructions later, and a copy.
+// TestFuelOfDAGs stops calls without a cycle when their fuel is used up, not 2^45 instructions
+// later, and a copy.
 func TestFuelOfDAGs(t *testing.T) {
 	all := endlessCode()
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {

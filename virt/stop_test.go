@@ -42,8 +42,8 @@ var hangs = []struct {
 	{"blocked accept", hangAccept, true},
 }
 
-// TestStop cancels guests that do what never ends, on their first thread and on others, and shows with -v how long
-// it took until they were closed.
+// TestStop cancels guests that do what never ends, on their first thread and on others, and shows
+// with -v how long it took until they were closed.
 func TestStop(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		p := sched.NewParallel(sched.Limits{})
@@ -164,7 +164,8 @@ func TestStopManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestCollectorBesideAGuest shows with -v how long Go's garbage collector takes beside a guest that computes without end.
+// TestCollectorBesideAGuest shows with -v how long Go's garbage collector takes beside a guest that
+// computes without end.
 func TestCollectorBesideAGuest(t *testing.T) {
 	p := sched.NewParallel(sched.Limits{})
 	host := newHost(t, virt.WithScheduler(p))

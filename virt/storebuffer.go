@@ -19,15 +19,17 @@ const (
 	// at moments that the seed decides. Atomic instructions, fences, waits, notifies, bulk
 	// operations and calls of the Host drain it first.
 	TotalStoreOrder
-	// Relaxed lets accesses that are not atomic change places, as WebAssembly and ARM processors do. Stores wait in a buffer as
-	// by [TotalStoreOrder], but those to different bytes leave it in any order. A thread that was stopped may see old values of what
-	// others have stored meanwhile, of each place for a time of its own, until it stores there or does what drains its buffer.
-	// Not modelled: loads that see values which are stored later, and accesses whose bytes are stored one by one.
+	// Relaxed lets accesses that are not atomic change places, as WebAssembly and ARM processors
+	// do. Stores wait in a buffer as by [TotalStoreOrder], but those to different bytes leave it in
+	// any order. A thread that was stopped may see old values of what others have stored meanwhile,
+	// of each place for a time of its own, until it stores there or does what drains its buffer.
+	// Not modelled: loads that see values which are stored later, and accesses whose bytes are
+	// stored one by one.
 	Relaxed
 )
 
-// WithMemoryModel says which memory model threads run by. It needs [WithAccessSwitches]. Recordings are made of guests that run
-// by [SequentialConsistency] only.
+// WithMemoryModel says which memory model threads run by. It needs [WithAccessSwitches]. Recordings
+// are made of guests that run by [SequentialConsistency] only.
 func WithMemoryModel(m MemoryModel) DeterministicOption {
 	return func(d *deterministic) { d.model = m }
 }
@@ -139,7 +141,8 @@ func (b *storeBuffer) settle(mem []byte) {
 	}
 }
 
-// drain makes all stores of the thread, which has the turn, seen by others, and it sees those of others.
+// drain makes all stores of the thread, which has the turn, seen by others, and it sees those of
+// others.
 func (t *thread) drain() {
 	b := t.stores
 	if b == nil {
@@ -155,7 +158,8 @@ func (t *thread) drain() {
 	b.stores, b.open = b.stores[:0], false
 }
 
-// see lets the thread, whose view memory shows, see the stores of others that are meant. None of its own is at the same place.
+// see lets the thread, whose view memory shows, see the stores of others that are meant. None of
+// its own is at the same place.
 func (b *storeBuffer) see(mem []byte, meant func(s *pendingStore) bool) {
 	b.stale = slices.DeleteFunc(b.stale, func(s pendingStore) bool {
 		if !meant(&s) {
@@ -189,8 +193,9 @@ func (b *storeBuffer) show(mem []byte) {
 	b.applied = true
 }
 
-// seen is called when a store has come into memory, whose old is what was there. by has the turn. Threads that are stopped
-// between two instructions may see it later; those that wait are woken by what makes them see all.
+// seen is called when a store has come into memory, whose old is what was there. by has the turn.
+// Threads that are stopped between two instructions may see it later; those that wait are woken by
+// what makes them see all.
 func (all *storeBuffers) seen(of *storeBuffer, s pendingStore, by *thread) {
 	for i, b := range all.threads {
 		if all.stale == 0 || b == of || b.applied {

@@ -7,7 +7,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/abi"
 )
 
-// subject says which files a call is about. Middleware, policies and traces ask it and nothing else.
+// subject says which files a call is about. Middleware, policies and traces ask it and nothing
+// else.
 type subject struct {
 	fds   []uint32
 	paths []place
@@ -21,7 +22,8 @@ type place struct {
 	root  bool // path starts at the guest's root instead
 }
 
-// subject finds the files of a call with the parameters p. read returns the path at a parameter, or false if it cannot be read.
+// subject finds the files of a call with the parameters p. read returns the path at a parameter, or
+// false if it cannot be read.
 func (f *function) subject(p []uint64, read func(param *abi.Param, at int) (string, bool)) (s subject) {
 	var target place
 	for at, param := range f.All() {
@@ -50,8 +52,8 @@ func (f *function) subject(p []uint64, read func(param *abi.Param, at int) (stri
 	return s
 }
 
-// texts are the paths of the files as the guest names them: "." and ".." are removed by their text. If the call has no path
-// parameters, they are those of its open descriptors.
+// texts are the paths of the files as the guest names them: "." and ".." are removed by their text.
+// If the call has no path parameters, they are those of its open descriptors.
 func (s *subject) texts(t *thread) (all []string) {
 	for i := range s.paths {
 		all = append(all, s.paths[i].text(t))

@@ -21,8 +21,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// TestSuite runs the official preview1 suite, from the directory WASI_TESTSUITE that holds its prebuilt tests, over
-// every writable file system.
+// TestSuite runs the official preview1 suite, from the directory WASI_TESTSUITE that holds its
+// prebuilt tests, over every writable file system.
 func TestSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_TESTSUITE", "wasm32-wasip1")
 	worlds := []struct {
@@ -68,8 +68,8 @@ func TestThreadsSuite(t *testing.T) {
 	for name, opts := range engines {
 		t.Run(name, func(t *testing.T) {
 			host := newHost(t, opts...)
-			// All at once, whatever -parallel says: the tests wait for half a second each, and those that wait have to be
-			// woken in time beside those that compute.
+			// All at once, whatever -parallel says: the tests wait for half a second each, and
+			// those that wait have to be woken in time beside those that compute.
 			var all sync.WaitGroup
 			for _, test := range tests {
 				all.Go(func() {
@@ -91,7 +91,8 @@ func runSuiteTest(t *testing.T, host *virt.Host, test wasisuite.Test, world func
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	// A standard input that nobody writes to: the suite has tests that are to be ended while they read it.
+	// A standard input that nobody writes to: the suite has tests that are to be ended while they
+	// read it.
 	idle, typing := io.Pipe()
 	defer typing.Close()
 	opts = append(opts, virt.WithStdin(idle), virt.WithName(test.Name+".wasm"), virt.WithArgs(test.Args...), virt.WithStdout(&stdout), virt.WithStderr(&stderr))

@@ -25,8 +25,8 @@ type handler func(t *thread, p []uint64) wasip1.Errno
 // u is the i32 at position i.
 func u(p []uint64, i int) uint32 { return uint32(p[i]) }
 
-// preview1 is all of wasi_snapshot_preview1: package abi describes the functions, answers has what they do. Registration, tracing,
-// recording, replay, faults and the import audit read it.
+// preview1 is all of wasi_snapshot_preview1: package abi describes the functions, answers has what
+// they do. Registration, tracing, recording, replay, faults and the import audit read it.
 var preview1 = func() (all [spawnRow]function) {
 	for i, f := range abi.Functions() {
 		all[i] = function{Function: f, call: answers[f.Name]}

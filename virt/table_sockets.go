@@ -18,8 +18,9 @@ import (
 // socketRows is how many functions the extension has, those with two signatures counted twice.
 const socketRows = 15
 
-// extension is the functions of WasmEdge for sockets: package abi describes them, package sockets answers. Those with two signatures
-// are two rows of one name: all that is said of a function by its name is said of both.
+// extension is the functions of WasmEdge for sockets: package abi describes them, package sockets
+// answers. Those with two signatures are two rows of one name: all that is said of a function by
+// its name is said of both.
 var extension = func() (all [socketRows]function) {
 	for i, f := range abi.Extensions() {
 		all[i] = function{Function: f, call: socketAnswers[i]}
@@ -77,9 +78,10 @@ var socketAnswers = [socketRows]handler{
 	},
 }
 
-// WithNetwork sets what a guest reaches by sockets that it opens itself, with the functions that WasmEdge added beside preview1; see
-// package sockets. One site of a network in memory is netmem.Network.At; the machine's network, as far as rules grant it, is
-// hostnet.NewNetwork. Default: none, and sock_open and sock_getaddrinfo answer EACCES.
+// WithNetwork sets what a guest reaches by sockets that it opens itself, with the functions that
+// WasmEdge added beside preview1; see package sockets. One site of a network in memory is
+// netmem.Network.At; the machine's network, as far as rules grant it, is hostnet.NewNetwork.
+// Default: none, and sock_open and sock_getaddrinfo answer EACCES.
 func WithNetwork(n sockets.Network) GuestOption {
 	return guestOption("WithNetwork", func(c *config) error {
 		if n == nil {
@@ -90,7 +92,8 @@ func WithNetwork(n sockets.Network) GuestOption {
 	})
 }
 
-// signatures is which of the rows with equal names a module imports: a bit for each row that is not the first of its name.
+// signatures is which of the rows with equal names a module imports: a bit for each row that is not
+// the first of its name.
 type signatures uint32
 
 // signaturesOf reads them from a module's imports.
@@ -137,7 +140,8 @@ type variants struct {
 	all map[signatures]api.Module
 }
 
-// get returns the one for modules that import s, which is made once; nil where that is the Host's own.
+// get returns the one for modules that import s, which is made once; nil where that is the Host's
+// own.
 func (v *variants) get(ctx context.Context, h *Host, s signatures) (api.Module, error) {
 	if s == 0 {
 		return nil, nil

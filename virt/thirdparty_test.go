@@ -24,7 +24,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Parts of embedders, each once around one of ours and once written from nothing, serve plain, recorded and deterministic runs.
+// Parts of embedders, each once around one of ours and once written from nothing, serve plain,
+// recorded and deterministic runs.
 func TestPartsOfEmbedders(t *testing.T) {
 	memory := func() *memfs.FS {
 		files := memfs.New()

@@ -18,9 +18,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// thread is one thread of a guest: an instance of its module, and all that a call from there needs. It is the
-// outermost context of every call into the instance, so that a host function finds it with one
-// type assertion.
+// thread is one thread of a guest: an instance of its module, and all that a call from there needs.
+// It is the outermost context of every call into the instance, so that a host function finds it
+// with one type assertion.
 type thread struct {
 	context.Context
 
@@ -97,7 +97,8 @@ func (t *thread) first() *thread {
 	return t
 }
 
-// observer is the guest's, if it sees what the thread does. It sees calls that plugs answer, and not how.
+// observer is the guest's, if it sees what the thread does. It sees calls that plugs answer, and
+// not how.
 func (t *thread) observer() observer {
 	if t.plug != nil {
 		return nil
@@ -140,8 +141,8 @@ func (t *thread) id() uint32 {
 	return t.task.ID()
 }
 
-// Done is closed when the guest has to end: with the context of the call, with a budget, or because it is closed. So
-// the end reaches what the guest has called, be it the embedder's.
+// Done is closed when the guest has to end: with the context of the call, with a budget, or because
+// it is closed. So the end reaches what the guest has called, be it the embedder's.
 func (t *thread) Done() <-chan struct{} { return t.guest.group.Context().Done() }
 
 // Err says whether Done is closed.
@@ -157,7 +158,8 @@ func (t *thread) Value(key any) any {
 	return t.Context.Value(key)
 }
 
-// attach points the view at the memory as it is now. Where the memory is the Host's it already does.
+// attach points the view at the memory as it is now. Where the memory is the Host's it already
+// does.
 func (t *thread) attach() {
 	if t.lin == nil {
 		t.attachOther()
@@ -183,8 +185,8 @@ func (p attachingPoller) Poll(s *poll.Set, subs []wasip1.Subscription, events []
 	return p.Poller.Poll(s, subs, events)
 }
 
-// end ends the guest because of err, which is what proc_exit or proc_raise answered; nil does not. The
-// errno is for the adapter, which sees that the guest has ended.
+// end ends the guest because of err, which is what proc_exit or proc_raise answered; nil does not.
+// The errno is for the adapter, which sees that the guest has ended.
 func (t *thread) end(err error) wasip1.Errno {
 	if err == nil {
 		return wasip1.ESUCCESS

@@ -58,7 +58,8 @@ func newGuest(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.Guest
 	return g
 }
 
-// TestThreadsCompute runs what programs do with threads, over and over in one guest, and in guests that are made anew.
+// TestThreadsCompute runs what programs do with threads, over and over in one guest, and in guests
+// that are made anew.
 func TestThreadsCompute(t *testing.T) {
 	rounds := 1000
 	if testing.Short() {
@@ -101,8 +102,9 @@ func TestThreadsCompute(t *testing.T) {
 	})
 }
 
-// TestThreadsOfAssemblyScript sums on eight threads of a guest that another toolchain made: memory imported under its name,
-// and exported too, no stack in memory, and a wasi_thread_start of its own.
+// TestThreadsOfAssemblyScript sums on eight threads of a guest that another toolchain made: memory
+// imported under its name, and exported too, no stack in memory, and a wasi_thread_start of its
+// own.
 func TestThreadsOfAssemblyScript(t *testing.T) {
 	rounds := 1000
 	if testing.Short() {
@@ -178,7 +180,8 @@ func TestTooManyThreads(t *testing.T) {
 	}
 }
 
-// TestOneProcessorForMany lets one thread run at a time, each of which only computes: a check gives the turn to others.
+// TestOneProcessorForMany lets one thread run at a time, each of which only computes: a check gives
+// the turn to others.
 func TestOneProcessorForMany(t *testing.T) {
 	host := newHost(t, virt.WithScheduler(sched.NewParallel(sched.Limits{Running: 1})), virt.WithMaxThreads(8))
 	g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
@@ -335,8 +338,9 @@ func TestPanicsAreTheGuestsEnd(t *testing.T) {
 	})
 }
 
-// TestHostFunctionsBesideTheMemory runs a guest that imports its memory from the module from which it imports the
-// embedder's functions, and calls one of them on a thread. A panic there is the guest's end.
+// TestHostFunctionsBesideTheMemory runs a guest that imports its memory from the module from which
+// it imports the embedder's functions, and calls one of them on a thread. A panic there is the
+// guest's end.
 func TestHostFunctionsBesideTheMemory(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		callback := func(_ context.Context, n int32) int32 {

@@ -14,8 +14,9 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// together runs three guests with two threads each, of which the first writes to the second through a pipe, and the second to
-// the third over a network. All append to one file. Beside them runs a fourth, which has nothing to do with them.
+// together runs three guests with two threads each, of which the first writes to the second through
+// a pipe, and the second to the third over a network. All append to one file. Beside them runs a
+// fourth, which has nothing to do with them.
 func together(t *testing.T, first *virt.Host, relay, other *virt.Module, seed uint64) (hashes [4][32]byte, output, log string) {
 	t.Helper()
 	host, err := first.Sibling(virt.Deterministic(seed), virt.WithHash(), virt.WithMaxThreads(2))

@@ -51,7 +51,8 @@ func runModule(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.Guest
 	return ran{result, stdout.String(), stderr.String()}
 }
 
-// TestToolchains runs guests in C, C++, Rust and Go as toolchains that know nothing of this library build them.
+// TestToolchains runs guests in C, C++, Rust and Go as toolchains that know nothing of this library
+// build them.
 func TestToolchains(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -118,8 +119,9 @@ exit 42
 	}
 }
 
-// TestToolchainTranscripts runs C programs that print what each of many calls of POSIX gave, in every world that a guest
-// may write to. What is expected beside their sources is what they print on Linux.
+// TestToolchainTranscripts runs C programs that print what each of many calls of POSIX gave, in
+// every world that a guest may write to. What is expected beside their sources is what they print
+// on Linux.
 func TestToolchainTranscripts(t *testing.T) {
 	host := newHost(t)
 	worlds := []struct {

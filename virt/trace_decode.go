@@ -212,7 +212,8 @@ func content(b []byte, n uint64) (string, any) {
 	return text, []trace.Value{{Name: "data", Text: text, Value: data}, number("len", n)}
 }
 
-// escaped is a path as a trace shows it between other text: a guest names files as it likes, with control characters too.
+// escaped is a path as a trace shows it between other text: a guest names files as it likes, with
+// control characters too.
 func escaped(path string) string {
 	q := strconv.Quote(path)
 	return q[1 : len(q)-1]

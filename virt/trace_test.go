@@ -27,7 +27,8 @@ import (
 
 var updateGolden = flag.Bool("update", false, "write the golden files of traces anew")
 
-// everyCall is a guest that calls every function of preview1 once at least, thread-spawn, and some with errors.
+// everyCall is a guest that calls every function of preview1 once at least, thread-spawn, and some
+// with errors.
 func everyCall() []byte {
 	const fdAt, sockAt = 0x180, 0x184
 	data := texts("a.txt", "dir", "hello, world\n", "link", "sym", "new", "a\x00b\xff\"")
@@ -176,8 +177,9 @@ type perfettoEvent struct {
 	Args     map[string]any
 }
 
-// checkPerfetto checks what the format asks for: known phases with their fields, calls that end in the reverse order of their
-// beginning on their track, times that never go backwards, and a name for each track, once.
+// checkPerfetto checks what the format asks for: known phases with their fields, calls that end in
+// the reverse order of their beginning on their track, times that never go backwards, and a name
+// for each track, once.
 func checkPerfetto(t *testing.T, file []byte) []perfettoEvent {
 	t.Helper()
 	var events []perfettoEvent

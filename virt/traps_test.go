@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
-// throwing is a module whose export "uncaught_exception" calls inner_throw, which throws what nobody catches.
+// throwing is a module whose export "uncaught_exception" calls inner_throw, which throws what
+// nobody catches.
 func throwing() []byte {
 	join := func(parts ...[]byte) (all []byte) {
 		for _, p := range parts {
@@ -28,8 +29,8 @@ func throwing() []byte {
 		part(0, join(text("name"), part(1, join([]byte{2, 0}, text("uncaught_exception"), []byte{1}, text("inner_throw"))))))
 }
 
-// TestTraps is the table of the ways in which WebAssembly stops a guest: what the Result says, in both engines, and
-// that the guest, where its embedder allows that, and the Host go on.
+// TestTraps is the table of the ways in which WebAssembly stops a guest: what the Result says, in
+// both engines, and that the guest, where its embedder allows that, and the Host go on.
 func TestTraps(t *testing.T) {
 	traps := bareGuest(t, "traps")
 	tests := []struct {
@@ -72,7 +73,8 @@ func TestTraps(t *testing.T) {
 				g := newGuest(t, host, m)
 				trapped := call(g)
 				lines := strings.Split(trapped.Stack, "\n")
-				// The engine tells nothing of a stack that has overflowed in the compiler, but the Host knows where it began.
+				// The engine tells nothing of a stack that has overflowed in the compiler, but the
+				// Host knows where it began.
 				if inner := tc.inner; name == "interpreter" || tc.kind != trap.StackOverflow {
 					if !strings.HasPrefix(lines[0], "."+inner+"(") {
 						t.Errorf("the stack does not begin in %s:\n%s", inner, trapped.Stack)

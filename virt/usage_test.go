@@ -87,7 +87,8 @@ func TestFuelUsedIsExact(t *testing.T) {
 	}
 }
 
-// BenchmarkSurroundings is what a call costs with what can surround it; "plain" is the call without any.
+// BenchmarkSurroundings is what a call costs with what can surround it; "plain" is the call without
+// any.
 func BenchmarkSurroundings(b *testing.B) {
 	next := func(c *virt.Call) wasip1.Errno { return c.Next() }
 	text := trace.Text(io.Discard)

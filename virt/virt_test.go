@@ -45,8 +45,8 @@ func TestGoGuestReadsAndWritesFiles(t *testing.T) {
 	}
 }
 
-// newHost builds a Host that is closed when the test ends. It interprets WebAssembly where WASIVIRT_ENGINE says
-// "interpreter".
+// newHost builds a Host that is closed when the test ends. It interprets WebAssembly where
+// WASIVIRT_ENGINE says "interpreter".
 func newHost(tb testing.TB, opts ...virt.Option) *virt.Host {
 	tb.Helper()
 	if os.Getenv("WASIVIRT_ENGINE") == "interpreter" {

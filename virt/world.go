@@ -27,8 +27,8 @@ func (h *Host) newGuest(ctx context.Context, m *Module, opts []GuestOption) (*Gu
 	return h.makeGuest(ctx, m, &h.config, opts, nil)
 }
 
-// makeGuest is newGuest with other options than the Host's to begin with, which nobody changes. parent is who starts it, if a
-// guest does.
+// makeGuest is newGuest with other options than the Host's to begin with, which nobody changes.
+// parent is who starts it, if a guest does.
 func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []GuestOption, parent *Guest) (_ *Guest, err error) {
 	g := &Guest{host: h, module: m, adopted: m.adopted, config: c, calls: make(chan struct{}, 1)}
 	defer func() {
@@ -160,8 +160,8 @@ func (c *config) arguments(name string) (*process.Strings, error) {
 	return process.FixedArgs(append([]string{name}, args...)...).Snapshot()
 }
 
-// open gives the guest its first descriptors: standard streams, preopened directories, then what the embedder
-// hands over.
+// open gives the guest its first descriptors: standard streams, preopened directories, then what
+// the embedder hands over.
 func (g *Guest) open() error {
 	standard := g.openStandard() // devices lead to them
 	if g.ns == nil {
@@ -218,8 +218,9 @@ func (g *Guest) standardFiles() (files [3]*vfs.OpenFile) {
 	return files
 }
 
-// openStandard returns open files for all three standard streams. What was made for the Host's writers and reader, and the guest has
-// closed since, is made again; a stream of the embedder's that is closed stays so.
+// openStandard returns open files for all three standard streams. What was made for the Host's
+// writers and reader, and the guest has closed since, is made again; a stream of the embedder's
+// that is closed stays so.
 func (g *Guest) openStandard() [3]*vfs.OpenFile {
 	files := g.standardFiles()
 	if !slices.Contains(files[:], nil) {
@@ -253,7 +254,8 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 	}
 }
 
-// limitOutput puts the budget of output, and the recorder, before the streams of descriptors 1 and 2.
+// limitOutput puts the budget of output, and the recorder, before the streams of descriptors 1 and
+// 2.
 func (g *Guest) limitOutput(streams *[3]vfs.Stream) {
 	limited := g.budgets.output != nil || g.host.budgets.output != nil
 	for i := 1; i <= 2; i++ {
@@ -298,8 +300,8 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	return ns, nil
 }
 
-// env is what file systems take from the Host. Where threads take turns, the thread in an operation keeps its turn, and those that
-// are ready hold time: it passes only if it is moved.
+// env is what file systems take from the Host. Where threads take turns, the thread in an operation
+// keeps its turn, and those that are ready hold time: it passes only if it is moved.
 func (h *Host) env(random func([]byte) error) vfs.Env {
 	e := vfs.Env{Clock: h.clock, Random: random}
 	if h.movable != nil {

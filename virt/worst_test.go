@@ -75,7 +75,8 @@ func largest(module func(n int) []byte) []byte {
 	return module(sort.Search(1<<20, func(n int) bool { return !virt.UntrustedTakes(module(n + 1)) }))
 }
 
-// corpusOfBad are bad modules: those that limits refuse, those that they just do not refuse, wazero's own, and mutations.
+// corpusOfBad are bad modules: those that limits refuse, those that they just do not refuse,
+// wazero's own, and mutations.
 func corpusOfBad(t *testing.T) map[string][]byte {
 	all := map[string][]byte{}
 	for name, module := range virt.HostileModules() {
@@ -99,7 +100,8 @@ func corpusOfBad(t *testing.T) map[string][]byte {
 			return err
 		}
 		name, _ := filepath.Rel(root, path)
-		// The specification's modules are many and small: one in eight, and a mutation of each of those.
+		// The specification's modules are many and small: one in eight, and a mutation of each of
+		// those.
 		if strings.Contains(name, "spectest") && r.IntN(8) > 0 {
 			return nil
 		}
@@ -119,8 +121,9 @@ func corpusOfBad(t *testing.T) map[string][]byte {
 	return all
 }
 
-// TestWorstOfBadModules runs every bad module as one that nobody vouches for, each in a process of its own, and prints the worst
-// ten: none takes more than 5 s of a processor and 300 MB. It takes minutes.
+// TestWorstOfBadModules runs every bad module as one that nobody vouches for, each in a process of
+// its own, and prints the worst ten: none takes more than 5 s of a processor and 300 MB. It takes
+// minutes.
 func TestWorstOfBadModules(t *testing.T) {
 	if path := os.Getenv(worstChild); path != "" {
 		runWorst(t, path)
@@ -186,7 +189,8 @@ func runWorst(t *testing.T, path string) {
 	t.Logf("peak %d, ended: %v %v", peakResident(), result, err)
 }
 
-// peakResident is the most of the machine's memory that the process held, in bytes; 0 where the system does not tell.
+// peakResident is the most of the machine's memory that the process held, in bytes; 0 where the
+// system does not tell.
 func peakResident() (n int64) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package cookbook holds short recipes, each an Example that is tested. docs/cookbook.md shows them all; go test -update writes it.
+// Package cookbook holds short recipes, each an Example that is tested. docs/cookbook.md shows them
+// all; go test -update writes it.
 package cookbook
 
 import (

@@ -6,9 +6,9 @@ import (
 	"os"
 )
 
-// The guests of the recipes: wasm does what its arguments say ("write /a text", "cat /a", "sleep 1000"), library is a reactor,
-// racer starts threads that race, caller calls a
-// function of the embedder's.
+// The guests of the recipes: wasm does what its arguments say ("write /a text", "cat /a", "sleep
+// 1000"), library is a reactor, racer starts threads that race, caller calls a function of the
+// embedder's.
 var (
 	ctx     = context.Background()
 	wasm    = read("../../virt/testdata/bare/do.wasm")

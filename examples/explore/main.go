@@ -1,5 +1,6 @@
-// Explore finds a race in a guest with threads: it runs the guest with many orders of its threads, prints in which ways it
-// ended, and runs one of the seeds that go wrong again, which goes wrong again.
+// Explore finds a race in a guest with threads: it runs the guest with many orders of its threads,
+// prints in which ways it ended, and runs one of the seeds that go wrong again, which goes wrong
+// again.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Faketime runs a guest that sleeps for an hour, and is done at once: the Host's clock jumps whenever all
-// who use it sleep.
+// Faketime runs a guest that sleeps for an hour, and is done at once: the Host's clock jumps
+// whenever all who use it sleep.
 package main
 
 import (

@@ -29,7 +29,8 @@ const (
 	victim    = "victim"
 )
 
-// demo starts a server and two workers in processes of their own, runs a campaign, and kills a worker in the middle.
+// demo starts a server and two workers in processes of their own, runs a campaign, and kills a
+// worker in the middle.
 func demo(ctx context.Context, a *app) (err error) {
 	if err := a.parse(); err != nil {
 		return err
@@ -73,7 +74,8 @@ func demo(ctx context.Context, a *app) (err error) {
 	return campaign(ctx, a, client, killed.Process.Kill)
 }
 
-// campaign submits runs and an exploration, calls kill when a quarter of the exploration is done, and counts.
+// campaign submits runs and an exploration, calls kill when a quarter of the exploration is done,
+// and counts.
 func campaign(ctx context.Context, a *app, c *fleet.Client, kill func() error) error {
 	module, err := c.Put(ctx, guest)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Command fleet runs WebAssembly jobs on many machines. Package fleet, in the folder beside it, is the library.
+// Command fleet runs WebAssembly jobs on many machines. Package fleet, in the folder beside it, is
+// the library.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Httpguest runs a Go web server as a guest and asks it something, over a network in memory: no port of the machine
-// is opened.
+// Httpguest runs a Go web server as a guest and asks it something, over a network in memory: no
+// port of the machine is opened.
 package main
 
 import (

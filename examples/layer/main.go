@@ -1,5 +1,6 @@
-// Layer puts a layer that is written in C and compiled to WebAssembly between a guest in Go and the Host: what the guest prints comes out in
-// capitals, and a file that is on no file system is served to it. Layers stack; this one stands twice.
+// Layer puts a layer that is written in C and compiled to WebAssembly between a guest in Go and the
+// Host: what the guest prints comes out in capitals, and a file that is on no file system is served
+// to it. Layers stack; this one stands twice.
 package main
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// loop is guest/loop.c, compiled; the others are guest/motd.rs, and the part of the layer that writes in capitals in other languages.
+// loop is guest/loop.c, compiled; the others are guest/motd.rs, and the part of the layer that
+// writes in capitals in other languages.
 var (
 	//go:embed guest/loop.wasm
 	loop []byte
@@ -35,8 +36,9 @@ func TestLayer(t *testing.T) {
 	}
 }
 
-// TestLanguages: layers in C, Rust, Go and AssemblyScript, under guests in Go and in Rust. The layer in C is innermost, because it alone
-// serves the file, and each of the others stands on it twice.
+// TestLanguages: layers in C, Rust, Go and AssemblyScript, under guests in Go and in Rust. The
+// layer in C is innermost, because it alone serves the file, and each of the others stands on it
+// twice.
 func TestLanguages(t *testing.T) {
 	ctx := t.Context()
 	const path = "github.com/wasivirt/wasivirt/examples/layer/guest/"

@@ -1,9 +1,10 @@
-// Metrics tells what guests use, in the text format of Prometheus. It runs a guest and prints what that took:
+// Metrics tells what guests use, in the text format of Prometheus. It runs a guest and prints what
+// that took:
 //
 //	go run ./examples/metrics
 //
-// With -listen it runs the guest again and again, each time in a world of its own, and serves the numbers, also as an
-// expvar:
+// With -listen it runs the guest again and again, each time in a world of its own, and serves the
+// numbers, also as an expvar:
 //
 //	go run ./examples/metrics -listen localhost:8080
 //	curl localhost:8080/metrics

@@ -1,5 +1,5 @@
-// Plugin calls the same plugin in Go, C, AssemblyScript and Rust behind one Go interface: strings, a struct and an error go in and out of
-// WebAssembly.
+// Plugin calls the same plugin in Go, C, AssemblyScript and Rust behind one Go interface: strings,
+// a struct and an error go in and out of WebAssembly.
 package main
 
 import (
@@ -15,7 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/plugin"
 )
 
-// inC, inAssemblyScript and inRust are guest/plugin.c, guest/plugin-as.ts and guest/plugin.rs, compiled.
+// inC, inAssemblyScript and inRust are guest/plugin.c, guest/plugin-as.ts and guest/plugin.rs,
+// compiled.
 var (
 	//go:embed guest/plugin.wasm
 	inC []byte

@@ -1,5 +1,5 @@
-// Package plugintest is the test suite of a plugin, the program in guest: files that a test makes up, hours that pass at once, disks
-// that fail, power that goes, and chance that a seed decides.
+// Package plugintest is the test suite of a plugin, the program in guest: files that a test makes
+// up, hours that pass at once, disks that fail, power that goes, and chance that a seed decides.
 package plugintest
 
 import (
@@ -114,7 +114,8 @@ func TestWaitsDifferently(t *testing.T) {
 	}
 }
 
-// TestLosesNothing takes the power away at each operation of the disk. What is left is the file in one of the two places, whole.
+// TestLosesNothing takes the power away at each operation of the disk. What is left is the file in
+// one of the two places, whole.
 func TestLosesNothing(t *testing.T) {
 	first, module := compiled(t)
 	for n := 1; ; n++ {

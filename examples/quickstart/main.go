@@ -1,5 +1,5 @@
-// Quickstart runs a WebAssembly guest in a world in memory: it gives the guest a file, lets it run, and reads what the
-// guest wrote.
+// Quickstart runs a WebAssembly guest in a world in memory: it gives the guest a file, lets it run,
+// and reads what the guest wrote.
 package main
 
 import (

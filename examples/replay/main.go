@@ -1,5 +1,6 @@
-// Replay shows what recordings are for. It runs a job again and again, each time with a recording, until a run fails. Then it
-// repeats the failure from the recording alone, as often as one likes, and shows where the run began to differ from a good one.
+// Replay shows what recordings are for. It runs a job again and again, each time with a recording,
+// until a run fails. Then it repeats the failure from the recording alone, as often as one likes,
+// and shows where the run began to differ from a good one.
 package main
 
 import (

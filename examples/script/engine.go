@@ -113,8 +113,8 @@ type Output struct {
 	Took int64 `json:"took"`
 }
 
-// Run runs one script in a world of its own with some files. The error says that it could not be run; how it ended is the
-// Output.
+// Run runs one script in a world of its own with some files. The error says that it could not be
+// run; how it ended is the Output.
 func (e *Engine) Run(ctx context.Context, script string, files map[string]string) (*Output, error) {
 	begun := time.Now()
 	var stdout, stderr, calls bytes.Buffer
@@ -153,7 +153,8 @@ func (e *Engine) Session(ctx context.Context, opts ...virt.GuestOption) (*Sessio
 	return &Session{guest: guest}, nil
 }
 
-// Eval runs a script. It returns "ok", "failed", or how the engine was stopped: it runs nothing any more then.
+// Eval runs a script. It returns "ok", "failed", or how the engine was stopped: it runs nothing any
+// more then.
 func (s *Session) Eval(ctx context.Context, script string) (end string, err error) {
 	if err := s.write("/script", script); err != nil {
 		return "", err

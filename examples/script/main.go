@@ -1,5 +1,6 @@
-// Command starlark runs Starlark scripts that nobody vouches for. The engine is a Go program, compiled to WebAssembly and started
-// once; each script gets a fork of it, with files, memory and time of its own.
+// Command starlark runs Starlark scripts that nobody vouches for. The engine is a Go program,
+// compiled to WebAssembly and started once; each script gets a fork of it, with files, memory and
+// time of its own.
 //
 //	starlark FILE           run a script ("-": standard input)
 //	starlark -e EXPRESSION  run an expression
@@ -68,7 +69,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
-// once runs one script. The status is 0 if it ended well, 1 if it failed, and 137 if it was stopped.
+// once runs one script. The status is 0 if it ended well, 1 if it failed, and 137 if it was
+// stopped.
 func once(ctx context.Context, e *Engine, script string, stdout, stderr io.Writer) (int, error) {
 	out, err := e.Run(ctx, script, nil)
 	if err != nil {

@@ -147,7 +147,8 @@ func TestFront(t *testing.T) {
 	}
 }
 
-// TestPageInABrowser runs the page's script in Chromium. SCRIPT_SCREENSHOT names a file for a picture.
+// TestPageInABrowser runs the page's script in Chromium. SCRIPT_SCREENSHOT names a file for a
+// picture.
 func TestPageInABrowser(t *testing.T) {
 	browser, err := exec.LookPath("chromium")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// repl reads scripts from in and runs them, each with what the earlier ones have defined, until in ends. A line that ends with ":"
-// begins a block, which an empty line ends.
+// repl reads scripts from in and runs them, each with what the earlier ones have defined, until in
+// ends. A line that ends with ":" begins a block, which an empty line ends.
 func repl(ctx context.Context, e *Engine, in io.Reader, out io.Writer) (err error) {
 	var s *Session
 	defer func() {

@@ -30,7 +30,8 @@ func post(client *http.Client, url, body string) (status int, answer string, err
 	return r.StatusCode, strings.TrimSpace(string(b)), err
 }
 
-// compare prints how many requests a second each mode answers, and how long they take, and whether anything leaks from hostile ones.
+// compare prints how many requests a second each mode answers, and how long they take, and whether
+// anything leaks from hostile ones.
 func compare(ctx context.Context, w io.Writer, wasm []byte, limits Limits, each time.Duration) error {
 	fmt.Fprintf(w, "%-8s %10s %10s %10s %10s   %s\n", "mode", "requests/s", "p50", "p99", "p99.9", "what the next request finds of hostile ones")
 	for _, mode := range modes {
@@ -98,7 +99,8 @@ func load(ctx context.Context, front *httptest.Server, each time.Duration) ([]ti
 	return all, failed
 }
 
-// attack sends the hostile requests, and returns what one after each of them finds. A shared guest gets only those that it survives.
+// attack sends the hostile requests, and returns what one after each of them finds. A shared guest
+// gets only those that it survives.
 func attack(front *httptest.Server, mode string) (found string, err error) {
 	for _, request := range hostile {
 		if mode == "shared" && !strings.HasPrefix(request, "plant") {

@@ -1,6 +1,6 @@
-// Server is an HTTP server that answers each request by a WebAssembly guest of its own. The guest is started once; each request gets a
-// copy-on-write fork of it, with a deadline and limits, and leaves nothing behind. Without -listen it drives itself for some seconds
-// and prints a table.
+// Server is an HTTP server that answers each request by a WebAssembly guest of its own. The guest
+// is started once; each request gets a copy-on-write fork of it, with a deadline and limits, and
+// leaves nothing behind. Without -listen it drives itself for some seconds and prints a table.
 package main
 
 import (

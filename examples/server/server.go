@@ -33,7 +33,8 @@ var DefaultLimits = Limits{Deadline: 2 * time.Second, Fuel: 2_000_000_000, Memor
 // modes are the ways to get a guest for a request.
 var modes = []string{"pool", "fork", "reset", "fresh", "shared"}
 
-// Server answers each request by a guest of its own, which begins where the first one was after its start.
+// Server answers each request by a guest of its own, which begins where the first one was after its
+// start.
 type Server struct {
 	limits   Limits
 	mode     string

@@ -56,7 +56,8 @@ func ask(t *testing.T, front *httptest.Server, request string) (int, string) {
 	return status, answer
 }
 
-// Whatever came before, a request finds a guest that has done nothing but start: no memory, file, variable or token of others.
+// Whatever came before, a request finds a guest that has done nothing but start: no memory, file,
+// variable or token of others.
 func TestNothingLeaksFromOneRequestToTheNext(t *testing.T) {
 	wasm := built(t)
 	for _, mode := range []string{"pool", "fork", "reset", "fresh"} {

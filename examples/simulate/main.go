@@ -1,6 +1,7 @@
-// Command simulate finds two bugs in a replicated key-value store that nobody finds by trying: it runs three replicas, two clients, and
-// whatever goes wrong with machines, clocks, disks and networks, over many seeds, until one run is not linearizable, and tells the story of
-// that run. Then it runs the corrected store.
+// Command simulate finds two bugs in a replicated key-value store that nobody finds by trying: it
+// runs three replicas, two clients, and whatever goes wrong with machines, clocks, disks and
+// networks, over many seeds, until one run is not linearizable, and tells the story of that run.
+// Then it runs the corrected store.
 //
 //	go run ./examples/simulate                       # both bugs, then the corrected store over 25 seeds
 //	go run ./examples/simulate -bug local-reads      # one of them
@@ -78,7 +79,8 @@ func run(ctx context.Context, out io.Writer, bug string, first, n uint64) error 
 	return err
 }
 
-// store is three replicas, two clients that write and read two keys, and everything that goes wrong.
+// store is three replicas, two clients that write and read two keys, and everything that goes
+// wrong.
 func store(wasm []byte, bug string) simulate.Simulation {
 	s := simulate.Simulation{
 		Clients: []simulate.Client{{Name: "alice", Run: client}, {Name: "bob", Run: client}},

@@ -24,7 +24,8 @@ func node(t *testing.T) []byte {
 	return wasm
 }
 
-// Each planted bug is found within 1,000 seeds, needs few of its faults, and fails alike each time that it is run again.
+// Each planted bug is found within 1,000 seeds, needs few of its faults, and fails alike each time
+// that it is run again.
 func TestBugs(t *testing.T) {
 	wasm := node(t)
 	repeats := 5

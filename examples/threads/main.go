@@ -1,5 +1,5 @@
-// Threads runs a guest with a pool of threads: with as many as it asks for, with fewer, on one processor, and with a bug that
-// makes its threads wait for each other.
+// Threads runs a guest with a pool of threads: with as many as it asks for, with fewer, on one
+// processor, and with a bug that makes its threads wait for each other.
 package main
 
 import (
@@ -44,7 +44,8 @@ func run(ctx context.Context, out io.Writer) error {
 	for _, way := range ways {
 		fmt.Fprintf(out, "%s:\n", way.name)
 		began := time.Now()
-		// DetectDeadlock ends guests whose threads wait for each other. Without it such a guest waits for its timeout.
+		// DetectDeadlock ends guests whose threads wait for each other. Without it such a guest
+		// waits for its timeout.
 		threads := sched.NewParallel(way.limits).DetectDeadlock()
 		result, err := virt.Run(ctx, guest, virt.WithScheduler(threads), virt.WithMaxThreads(way.threads),
 			virt.WithArgs(way.args...), virt.WithStdout(out), virt.WithTimeout(time.Minute))

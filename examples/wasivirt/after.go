@@ -16,8 +16,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// maxArchive is how many bytes of content -export and -diff write at most. A guest can make a file seem to have 1<<62, and an
-// archive has no holes.
+// maxArchive is how many bytes of content -export and -diff write at most. A guest can make a file
+// seem to have 1<<62, and an archive has no holes.
 const maxArchive = 64 << 30
 
 // changed is a writable mount of which -diff tells what a run changed.
@@ -27,8 +27,8 @@ type changed struct {
 	to    vfs.FS // where the changes are made after the run; nil if nowhere
 }
 
-// afterwards makes the files for what is asked for after the run, so that a run is not for nothing where that is not
-// possible.
+// afterwards makes the files for what is asked for after the run, so that a run is not for nothing
+// where that is not possible.
 func (w *world) afterwards() error {
 	w.archives = map[string]*os.File{}
 	make := func(flag, name string) error {
@@ -108,7 +108,8 @@ func (w *world) export(guest *virt.Guest, spec string) error {
 	return archive.ToTar(tree, w.archives["-export "+spec], archive.WithMaxBytes(maxArchive), archive.WithLinksOut(), archive.WithoutDevices())
 }
 
-// writeDiff writes the differences of all mounts as one archive, in which each stands below its mount's path.
+// writeDiff writes the differences of all mounts as one archive, in which each stands below its
+// mount's path.
 func (w *world) writeDiff(f io.Writer) error {
 	out := tar.NewWriter(f)
 	for _, c := range w.changes {

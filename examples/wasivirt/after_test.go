@@ -17,7 +17,8 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
 )
 
-// TestDiffOfWhatSeemsLarge writes no archive of a file that a guest has made seem to have 1<<62 bytes.
+// TestDiffOfWhatSeemsLarge writes no archive of a file that a guest has made seem to have 1<<62
+// bytes.
 func TestDiffOfWhatSeemsLarge(t *testing.T) {
 	fsys := overlayfs.New(memfs.New(), memfs.New())
 	root, err := vfs.NewRoot(fsys)
@@ -36,7 +37,8 @@ func TestDiffOfWhatSeemsLarge(t *testing.T) {
 	}
 }
 
-// TestExportOfTheDefaultWorld writes the tree of the default world without its devices, and leaves no file behind where there is nothing to write.
+// TestExportOfTheDefaultWorld writes the tree of the default world without its devices, and leaves
+// no file behind where there is nothing to write.
 func TestExportOfTheDefaultWorld(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.tar")
 	if got := wasivirt(t, "run", "-export", "/="+out, do, "write", "/tmp/a", "hi"); got.status != 0 {

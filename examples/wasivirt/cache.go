@@ -32,8 +32,9 @@ func cacheBytes() (int64, error) {
 	return int64(s), nil
 }
 
-// engine says how modules are run. Compiled code is kept in the user's cache directory, because compiling a large
-// program takes seconds; where there is none, or it cannot be written to, every run compiles.
+// engine says how modules are run. Compiled code is kept in the user's cache directory, because
+// compiling a large program takes seconds; where there is none, or it cannot be written to, every
+// run compiles.
 func (w *world) engine() virt.Option {
 	if w.interpreter {
 		return virt.WithInterpreter()

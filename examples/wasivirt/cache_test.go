@@ -19,8 +19,8 @@ func cached(t *testing.T, dir string) []string {
 	return entries
 }
 
-// TestCacheThatIsDamaged cuts, empties and changes the entries of the cache: the guest runs all the same, and the next
-// one finds good entries.
+// TestCacheThatIsDamaged cuts, empties and changes the entries of the cache: the guest runs all the
+// same, and the next one finds good entries.
 func TestCacheThatIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(usercache.Variable, dir)
@@ -59,7 +59,8 @@ func TestCacheThatIsDamaged(t *testing.T) {
 	}
 }
 
-// TestCacheAndOptions runs a module with options that rewrite it differently: each form has its own entry.
+// TestCacheAndOptions runs a module with options that rewrite it differently: each form has its own
+// entry.
 func TestCacheAndOptions(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(usercache.Variable, dir)

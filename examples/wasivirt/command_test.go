@@ -17,7 +17,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
-// TestHelpFitsTheTerminal: help of every command is there, and no line of it is longer than 80 columns.
+// TestHelpFitsTheTerminal: help of every command is there, and no line of it is longer than 80
+// columns.
 func TestHelpFitsTheTerminal(t *testing.T) {
 	for name := range commands() {
 		for _, args := range [][]string{{"help", name}, {"help"}, {"--help"}} {
@@ -120,7 +121,8 @@ func TestNamesAreEscaped(t *testing.T) {
 	}
 }
 
-// TestLinksOfATree: a tree whose links are absolute, or lead above it, is mounted from a directory and a tar, and exported again.
+// TestLinksOfATree: a tree whose links are absolute, or lead above it, is mounted from a directory
+// and a tar, and exported again.
 func TestLinksOfATree(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("symbolic links need a privilege there")
@@ -180,7 +182,8 @@ func TestCacheCommand(t *testing.T) {
 	}
 }
 
-// TestNobodyReadsADeterministicRun: what was asked for is finished, and the replay of the recording ends alike.
+// TestNobodyReadsADeterministicRun: what was asked for is finished, and the replay of the recording
+// ends alike.
 func TestNobodyReadsADeterministicRun(t *testing.T) {
 	dir := t.TempDir()
 	tape, tree := filepath.Join(dir, "tape"), filepath.Join(dir, "tree.tar")

@@ -12,7 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
-// diff is the command of that name: it tells where two recordings part. Its status is 0 where they do not, else 1.
+// diff is the command of that name: it tells where two recordings part. Its status is 0 where they
+// do not, else 1.
 func diff(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (code int, err error) {
 	flags := flag.NewFlagSet("diff", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

@@ -188,7 +188,8 @@ func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
 	return append(opts, virt.WithName(name), virt.WithArgs(e.flags.Args()[1:]...)), err
 }
 
-// command is the command line that runs one seed again, or a schedule of it, with the same limits and input.
+// command is the command line that runs one seed again, or a schedule of it, with the same limits
+// and input.
 func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 	words := []string{"wasivirt", "run", "-deterministic", strconv.FormatUint(seed, 10)}
 	given := map[string]bool{}

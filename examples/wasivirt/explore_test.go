@@ -140,7 +140,8 @@ func TestDiffOfRecordings(t *testing.T) {
 	}
 }
 
-// That threads run one at a time while they are recorded is said, and refused where it is not what was asked for.
+// That threads run one at a time while they are recorded is said, and refused where it is not what
+// was asked for.
 func TestRecordingSaysThatThreadsTakeTurns(t *testing.T) {
 	t.Setenv(usercache.Variable, "off")
 	tape := filepath.Join(t.TempDir(), "tape")

@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/gooverlay"
 )
 
-// goOverlay is the command go-overlay: it writes an overlay for "go build", with which seeds order the goroutines of Go guests.
+// goOverlay is the command go-overlay: it writes an overlay for "go build", with which seeds order
+// the goroutines of Go guests.
 func goOverlay(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
 	flags := flag.NewFlagSet("go-overlay", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

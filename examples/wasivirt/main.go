@@ -15,7 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/safetext"
 )
 
-// Exit statuses besides the guest's own. A signal n that the guest raised, or that ended the command, is 128+n.
+// Exit statuses besides the guest's own. A signal n that the guest raised, or that ended the
+// command, is 128+n.
 const (
 	exitDeadlock  = 123
 	exitTimeout   = 124
@@ -37,7 +38,8 @@ func main() {
 	os.Exit(status)
 }
 
-// oneLine is an error as the command prints it: what guests and files name cannot do anything to a terminal.
+// oneLine is an error as the command prints it: what guests and files name cannot do anything to a
+// terminal.
 func oneLine(err error) string {
 	return safetext.Line(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

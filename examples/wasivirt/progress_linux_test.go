@@ -15,7 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/goguest"
 )
 
-// pseudoTerminal opens a pseudo-terminal: what is written to the terminal is read from the other end.
+// pseudoTerminal opens a pseudo-terminal: what is written to the terminal is read from the other
+// end.
 func pseudoTerminal(t *testing.T) (end, terminal *os.File) {
 	t.Helper()
 	end, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -38,8 +39,8 @@ func pseudoTerminal(t *testing.T) (end, terminal *os.File) {
 	return end, terminal
 }
 
-// TestProgress: what takes long is shown on a terminal while it takes, a signal ends it, and what had come of it until then is
-// told.
+// TestProgress: what takes long is shown on a terminal while it takes, a signal ends it, and what
+// had come of it until then is told.
 func TestProgress(t *testing.T) {
 	large := filepath.Join(t.TempDir(), "large.wasm")
 	wasm, err := goguest.Build(t.Context(), "./testdata/gotest")

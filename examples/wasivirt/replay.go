@@ -45,7 +45,8 @@ func replayFile(ctx context.Context, args []string, _ io.Reader, stdout, stderr 
 	return status(result, stderr), nil
 }
 
-// recording opens the file for -record. A guest with threads is recorded one thread at a time, and that is said.
+// recording opens the file for -record. A guest with threads is recorded one thread at a time, and
+// that is said.
 func (w *world) recording(wasm []byte, stderr io.Writer) (virt.GuestOption, error) {
 	if w.record == "" {
 		return virt.GuestOptions(), nil

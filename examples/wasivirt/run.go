@@ -121,7 +121,8 @@ func (c *count) Set(text string) error {
 	return nil
 }
 
-// directories is the flag -dir, of which each adds a mount: HOST, or HOST::GUEST as wasmtime has it.
+// directories is the flag -dir, of which each adds a mount: HOST, or HOST::GUEST as wasmtime has
+// it.
 type directories struct{ mounts *repeated }
 
 func (d directories) String() string { return "" }
@@ -224,7 +225,8 @@ func (s *settings) unused(flags *flag.FlagSet) error {
 	return nil
 }
 
-// readProgram reads a module from a file, or from standard input, which the guest then finds at its end.
+// readProgram reads a module from a file, or from standard input, which the guest then finds at its
+// end.
 func readProgram(file string, stdin *io.Reader) ([]byte, error) {
 	if file != "-" {
 		return os.ReadFile(file)
@@ -381,8 +383,8 @@ func (w *world) optionsInTime(ctx context.Context) ([]virt.Option, error) {
 	return opts, err
 }
 
-// invoke calls an export and prints its results, one a line. The guest's arguments are the parameters of an export
-// that takes any.
+// invoke calls an export and prints its results, one a line. The guest's arguments are the
+// parameters of an export that takes any.
 func invoke(ctx context.Context, guest *virt.Guest, name string, args []string, stdout io.Writer) (*virt.Result, error) {
 	if f, ok := guest.Instance().ExportedFunctionDefinitions()[name]; ok && len(f.ParamTypes()) == 0 {
 		args = nil

@@ -306,7 +306,8 @@ func TestMounts(t *testing.T) {
 	})
 }
 
-// sorted puts the two names that the guest listed first in order: what a host's directory has comes in any.
+// sorted puts the two names that the guest listed first in order: what a host's directory has comes
+// in any.
 func sorted(o outcome) outcome {
 	if rest, ok := strings.CutPrefix(o.stdout, "sub\na\n"); ok {
 		o.stdout = "a\nsub\n" + rest

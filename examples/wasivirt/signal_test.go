@@ -36,7 +36,8 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return c
 }
 
-// ended waits for a process and returns its exit status; that of one that a signal ended is the shell's.
+// ended waits for a process and returns its exit status; that of one that a signal ended is the
+// shell's.
 func ended(t *testing.T, c *exec.Cmd) int {
 	t.Helper()
 	err := c.Wait()
@@ -52,7 +53,8 @@ func ended(t *testing.T, c *exec.Cmd) int {
 	return 0
 }
 
-// TestSignals: a signal to the command ends the guest, in whatever it is, and the trace has what it was in.
+// TestSignals: a signal to the command ends the guest, in whatever it is, and the trace has what it
+// was in.
 func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no process can be sent a signal there")
@@ -100,7 +102,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestNobodyReads: a guest that goes on writing when nobody reads any more is ended, as SIGPIPE would a program of the machine.
+// TestNobodyReads: a guest that goes on writing when nobody reads any more is ended, as SIGPIPE
+// would a program of the machine.
 func TestNobodyReads(t *testing.T) {
 	c := process(t, "run", do, "spam", "4000000")
 	stdout, err := c.StdoutPipe()

@@ -12,7 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// snapshotGuest is the command snapshot: it warms a guest up and writes what it is then to a file, for run -from.
+// snapshotGuest is the command snapshot: it warms a guest up and writes what it is then to a file,
+// for run -from.
 func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	var s settings
 	flags := s.flags()

@@ -16,8 +16,8 @@ import (
 // statusPeriod is how often the file of -status is written.
 const statusPeriod = time.Second
 
-// tellStatus writes what the guests do to the file of -status, each second, and to stderr at each SIGUSR1, until stop is called.
-// The file is replaced as a whole.
+// tellStatus writes what the guests do to the file of -status, each second, and to stderr at each
+// SIGUSR1, until stop is called. The file is replaced as a whole.
 func (s *settings) tellStatus(host *virt.Host, stderr io.Writer) (stop func() error, err error) {
 	if s.status != "" {
 		if err := writeStatus(s.status, host); err != nil {

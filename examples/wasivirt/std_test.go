@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestStandardLibrary runs Go's own tests of what asks most of an operating system as guests of the command. It takes minutes,
-// and runs where WASIVIRT_STD is set.
+// TestStandardLibrary runs Go's own tests of what asks most of an operating system as guests of the
+// command. It takes minutes, and runs where WASIVIRT_STD is set.
 func TestStandardLibrary(t *testing.T) {
 	if os.Getenv("WASIVIRT_STD") == "" {
 		t.Skip("WASIVIRT_STD is not set: NOT RUN")

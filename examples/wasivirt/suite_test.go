@@ -13,8 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasisuite"
 )
 
-// TestSuite runs the official preview1 suite, from the directory WASI_TESTSUITE that holds its prebuilt tests, through
-// the command, with each kind of writable mount.
+// TestSuite runs the official preview1 suite, from the directory WASI_TESTSUITE that holds its
+// prebuilt tests, through the command, with each kind of writable mount.
 func TestSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_TESTSUITE", "wasm32-wasip1")
 	for _, kind := range []string{"mem", "dir", "overlay"} {
@@ -50,7 +50,8 @@ func runSuiteTest(t *testing.T, test wasisuite.Test, kind string) {
 	for k, v := range test.Env {
 		args = append(args, "-env", k+"="+v)
 	}
-	// A standard input that nobody writes to: the suite has tests that are to be ended while they read it.
+	// A standard input that nobody writes to: the suite has tests that are to be ended while they
+	// read it.
 	idle, typing := io.Pipe()
 	defer typing.Close()
 	var stdout, stderr bytes.Buffer

@@ -45,8 +45,8 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
-// budgets turns the flags that bound a run into options. What a flag does not name is unlimited, or as -untrusted
-// has it.
+// budgets turns the flags that bound a run into options. What a flag does not name is unlimited, or
+// as -untrusted has it.
 func (w *world) budgets() (opts []virt.Option) {
 	if w.untrusted {
 		opts = append(opts, virt.Untrusted())
@@ -261,7 +261,8 @@ func (w *world) watched(guest, spec string, fsys vfs.FS) (vfs.FS, error) {
 	return c.fsys, nil
 }
 
-// inMemory is an empty file system in memory, or one filled with a copy of a directory or a tar archive.
+// inMemory is an empty file system in memory, or one filled with a copy of a directory or a tar
+// archive.
 func (w *world) inMemory(from string) (_ vfs.FS, err error) {
 	m := memfs.New()
 	if from == "" {

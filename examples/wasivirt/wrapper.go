@@ -17,7 +17,8 @@ const wrapperName = "go_wasip1_wasm_exec"
 // wrapperVariable is set by the wrapper: it asks for the world that the go command expects.
 const wrapperVariable = "WASIVIRT_GO"
 
-// execWrapper is the command exec-wrapper: it writes a program by which "go run" and "go test" use wasivirt.
+// execWrapper is the command exec-wrapper: it writes a program by which "go run" and "go test" use
+// wasivirt.
 func execWrapper(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
 		return exitHost, errors.New("want: wasivirt exec-wrapper DIR, a directory on the PATH")
@@ -42,8 +43,8 @@ Limits: WASIVIRT_TIMEOUT, WASIVIRT_FUEL, WASIVIRT_MEMORY, WASIVIRT_DISK, WASIVIR
 	return 0, err
 }
 
-// environment sets the flags that were not given from environment variables: the limits, the seed, which makes the run
-// deterministic, and the world that the go command expects.
+// environment sets the flags that were not given from environment variables: the limits, the seed,
+// which makes the run deterministic, and the world that the go command expects.
 func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) error {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -66,8 +67,9 @@ func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) 
 	return s.goWorld()
 }
 
-// goWorld is the world of a program that the go command runs: the module's directory as it is on the machine, copies of it below
-// memory in a deterministic run, a directory for temporary files, and the caller's environment.
+// goWorld is the world of a program that the go command runs: the module's directory as it is on
+// the machine, copies of it below memory in a deterministic run, a directory for temporary files,
+// and the caller's environment.
 func (s *settings) goWorld() error {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -34,7 +34,8 @@ func moduleDir(t *testing.T, m string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestGoPlugin: the example "wasi" of knqyf263/go-plugin runs on the drop-in, by the runtime that go-plugin lets its embedder make.
+// TestGoPlugin: the example "wasi" of knqyf263/go-plugin runs on the drop-in, by the runtime that
+// go-plugin lets its embedder make.
 func TestGoPlugin(t *testing.T) {
 	ctx := t.Context()
 	wasm := filepath.Join(t.TempDir(), "plugin.wasm")
@@ -73,7 +74,8 @@ func TestGoPlugin(t *testing.T) {
 	}
 }
 
-// TestExtism: a plugin of extism has its files in memory, by the one door that extism's go-sdk leaves open, the wazero.FSConfig.
+// TestExtism: a plugin of extism has its files in memory, by the one door that extism's go-sdk
+// leaves open, the wazero.FSConfig.
 func TestExtism(t *testing.T) {
 	ctx := t.Context()
 	dir := moduleDir(t, "github.com/extism/go-sdk")

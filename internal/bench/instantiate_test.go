@@ -20,7 +20,8 @@ var onePage = []byte("\x00asm\x01\x00\x00\x00" +
 	"\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00" + // exports
 	"\x0a\x04\x01\x02\x00\x0b") // code
 
-// BenchmarkInstantiate is a guest from beginning to end: a world made for it, its _start run, all of it closed.
+// BenchmarkInstantiate is a guest from beginning to end: a world made for it, its _start run, all
+// of it closed.
 func BenchmarkInstantiate(b *testing.B) {
 	b.Run("wasivirt", func(b *testing.B) {
 		ctx := b.Context()
@@ -66,7 +67,8 @@ func BenchmarkInstantiate(b *testing.B) {
 		dir := b.TempDir()
 		timed(b, 1, func() {
 			for range b.N {
-				// wasi-go's module belongs to one guest, and so each needs its own under the name that guests import from.
+				// wasi-go's module belongs to one guest, and so each needs its own under the name
+				// that guests import from.
 				inner, system, err := imports.NewBuilder().WithName("guest").WithStdio(fd, fd, fd).WithDirs(dir).Instantiate(ctx, r)
 				check(b, err)
 				mod, err := r.InstantiateModule(inner, compiled, wazero.NewModuleConfig().WithName(""))

@@ -1,11 +1,11 @@
-// Command bench times this library beside other hosts of WASI and prints one table. It is a module of its own, so that whoever
-// imports the library gets none of the others.
+// Command bench times this library beside other hosts of WASI and prints one table. It is a module
+// of its own, so that whoever imports the library gets none of the others.
 //
 //	cd internal/bench && go run . -md -svg bench.svg
 //
-// It runs the benchmarks of this directory several times and takes the least of each, because a machine that does other things
-// makes times longer and never shorter. Times are of the processor, so that waiting for it does not count. Compare ratios, and only
-// within a run.
+// It runs the benchmarks of this directory several times and takes the least of each, because a
+// machine that does other things makes times longer and never shorter. Times are of the processor,
+// so that waiting for it does not count. Compare ratios, and only within a run.
 package main
 
 import (
@@ -64,7 +64,8 @@ func run() error {
 	return os.WriteFile(*svg, []byte(b.String()), 0o666)
 }
 
-// measure runs the benchmarks round by round, so that what disturbs the machine for a while disturbs all of them.
+// measure runs the benchmarks round by round, so that what disturbs the machine for a while
+// disturbs all of them.
 func measure(rows, each string, rounds int, quiet bool) (*table, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {

@@ -160,7 +160,8 @@ func (n *native) stating(row *guestloop.Row, name string) func(*testing.B) func(
 	})
 }
 
-// osFs is a directory of the machine, with nothing between it and package os but the joining of two names.
+// osFs is a directory of the machine, with nothing between it and package os but the joining of two
+// names.
 type osFs struct {
 	afero.Fs
 	root string

@@ -103,8 +103,9 @@ func small(files map[string]int64) *minimal.FS {
 	return fsys
 }
 
-// BenchmarkPeers times each row of guestloop.Rows on each host, in turn, and what of it native code can do. What is
-// to be compared was run side by side; ns/call is per call, also where a row makes several.
+// BenchmarkPeers times each row of guestloop.Rows on each host, in turn, and what of it native code
+// can do. What is to be compared was run side by side; ns/call is per call, also where a row makes
+// several.
 func BenchmarkPeers(b *testing.B) {
 	for _, row := range guestloop.Rows() {
 		for _, h := range hosts {

@@ -23,7 +23,8 @@ const (
 	top    = 60
 )
 
-// plot draws each host's time as a dot in each row, on a logarithmic scale: a dot further left is faster.
+// plot draws each host's time as a dot in each row, on a logarithmic scale: a dot further left is
+// faster.
 func (t *table) plot(w io.Writer) {
 	rows := slices.DeleteFunc(slices.Clone(t.rows), func(row string) bool {
 		return strings.Contains(row, "guests: ") || strings.Contains(row, "bytes") // no times of a call

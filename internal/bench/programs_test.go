@@ -30,8 +30,8 @@ var filesC []byte
 // programFiles is how many files a program writes, finds, reads and removes.
 const programFiles = 300
 
-// runner prepares a program for many runs on a host; run runs it once and returns what it printed. A time that is not 0 is the
-// processor time of the run, where that is not this process's.
+// runner prepares a program for many runs on a host; run runs it once and returns what it printed.
+// A time that is not 0 is the processor time of the run, where that is not this process's.
 type runner func(b *testing.B, wasm []byte) (run func() (printed string, took time.Duration))
 
 var programHosts = []struct {
@@ -50,7 +50,8 @@ var programHosts = []struct {
 	{"node", nodeProgram},
 }
 
-// BenchmarkPrograms runs whole programs from instantiation to end. They leave nothing behind, so that each run finds what the first found.
+// BenchmarkPrograms runs whole programs from instantiation to end. They leave nothing behind, so
+// that each run finds what the first found.
 func BenchmarkPrograms(b *testing.B) {
 	inGo, err := goguest.Build(b.Context(), "./programs/files")
 	check(b, err)
@@ -169,7 +170,8 @@ func wasigoProgram(b *testing.B, wasm []byte) func() (string, time.Duration) {
 	}
 }
 
-// nodeScript runs a program with Node's WASI and prints what it used of the processor, in microseconds, from instantiation to its end.
+// nodeScript runs a program with Node's WASI and prints what it used of the processor, in
+// microseconds, from instantiation to its end.
 const nodeScript = `
 const { WASI } = require('node:wasi'), fs = require('node:fs');
 const [file, dir, out, n] = process.argv.slice(1);

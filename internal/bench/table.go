@@ -21,7 +21,8 @@ type table struct {
 
 type cell struct{ row, host string }
 
-// aims say what a host of this library may take at most beside others: the best of them, or that much of it.
+// aims say what a host of this library may take at most beside others: the best of them, or that
+// much of it.
 var aims = []struct {
 	host   string
 	beside []string
@@ -35,7 +36,8 @@ var aims = []struct {
 // result matches a line of a benchmark: its name and what follows.
 var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// parse reads what go test -bench printed. The first part of a name below its benchmark is the host, what follows the row.
+// parse reads what go test -bench printed. The first part of a name below its benchmark is the
+// host, what follows the row.
 func parse(r io.Reader) (*table, error) {
 	t := &table{cells: make(map[cell][]float64), passed: make(map[cell][]float64)}
 	lines := bufio.NewScanner(r)
@@ -95,8 +97,8 @@ func (t *table) least(row, host string) (ns, spread float64, ok bool) {
 	return ns, 100 * (slices.Max(rounds)/ns - 1), true
 }
 
-// missed returns how many times what it may take at most a host of this library takes, or false where there is nothing to
-// compare with, or no aim.
+// missed returns how many times what it may take at most a host of this library takes, or false
+// where there is nothing to compare with, or no aim.
 func (t *table) missed(row, host string) (ratio, aim float64, ok bool) {
 	ns, _, measured := t.least(row, host)
 	for _, a := range aims {

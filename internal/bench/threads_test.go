@@ -10,9 +10,10 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 )
 
-// BenchmarkThreads is one guest, and two at once on one Host and one file system, each in a directory of its own. ns/call is the
-// processor time of an operation, which grows where guests wait for each other by spinning, or write to the same memory; wall-ns/call is
-// the time that passed, which on a machine that does other things says little.
+// BenchmarkThreads is one guest, and two at once on one Host and one file system, each in a
+// directory of its own. ns/call is the processor time of an operation, which grows where guests
+// wait for each other by spinning, or write to the same memory; wall-ns/call is the time that
+// passed, which on a machine that does other things says little.
 func BenchmarkThreads(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	files := map[string]int64{"1/file": 65536, "2/file": 65536}

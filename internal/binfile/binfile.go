@@ -1,5 +1,6 @@
-// Package binfile writes and reads numbers, bytes and texts of binary files. A Reader takes nothing on trust: lengths are bounded by
-// the caller, and memory is taken as the bytes arrive. Both keep their first error.
+// Package binfile writes and reads numbers, bytes and texts of binary files. A Reader takes nothing
+// on trust: lengths are bounded by the caller, and memory is taken as the bytes arrive. Both keep
+// their first error.
 package binfile
 
 import (

@@ -1,4 +1,5 @@
-// Package cputime measures how much processor time the machine's thread that runs a goroutine has used.
+// Package cputime measures how much processor time the machine's thread that runs a goroutine has
+// used.
 package cputime
 
 import "time"
@@ -17,8 +18,9 @@ func Now() Mark {
 	return m
 }
 
-// Since returns how much processor time the goroutine has used since m, and the present moment. It returns the real time where
-// the goroutine is on another thread than at m, and on systems that do not tell.
+// Since returns how much processor time the goroutine has used since m, and the present moment. It
+// returns the real time where the goroutine is on another thread than at m, and on systems that do
+// not tell.
 func Since(m Mark) (time.Duration, Mark) {
 	now := Now()
 	d := now.real.Sub(m.real)

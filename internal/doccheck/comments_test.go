@@ -38,8 +38,8 @@ func goFiles(t *testing.T) (paths []string) {
 	return paths
 }
 
-// TestCommentWidth finds comments that stand on lines of their own and are too wide. Directives, addresses and what an example
-// prints may be wider.
+// TestCommentWidth finds comments that stand on lines of their own and are too wide. Directives,
+// addresses and what an example prints may be wider.
 func TestCommentWidth(t *testing.T) {
 	for _, path := range goFiles(t) {
 		source, err := os.ReadFile(path)

@@ -1,10 +1,10 @@
 // Package doccheck checks the documents of the repository: links, Go code, names and commands.
 //
-// Blocks that begin with ```sh hold commands that have to work as they stand, one document after the other from the root of a
-// copy of the repository. A block ```sh background holds one command that stays under way until the document's
-// end; what stands in one that begins with
-// ```sh ci is done by a stage of .ci/run. A block ```go FILE is written to that file before the commands that follow. Other text is
-// ```text.
+// Blocks that begin with ```sh hold commands that have to work as they stand, one document after
+// the other from the root of a copy of the repository. A block ```sh background holds one command
+// that stays under way until the document's end; what stands in one that begins with ```sh ci is
+// done by a stage of .ci/run. A block ```go FILE is written to that file before the commands that
+// follow. Other text is ```text.
 package doccheck
 
 import (

@@ -1,5 +1,6 @@
-// Package glob matches paths from a guest's root with patterns. "*", "?" and "[...]" match within a name as in [path.Match], "**"
-// matches any number of names, none included. A slash at the beginning of pattern or path is not compared.
+// Package glob matches paths from a guest's root with patterns. "*", "?" and "[...]" match within a
+// name as in [path.Match], "**" matches any number of names, none included. A slash at the
+// beginning of pattern or path is not compared.
 package glob
 
 import (
@@ -34,8 +35,8 @@ func Match(pattern, path string) bool {
 	return matchNames(strings.Split(strings.TrimPrefix(pattern, "/"), "/"), strings.Split(strings.TrimPrefix(path, "/"), "/"))
 }
 
-// matchNames matches names one by one. Like the shells', it goes back to the last "**" only, so that it takes no more
-// than the product of the two lengths.
+// matchNames matches names one by one. Like the shells', it goes back to the last "**" only, so
+// that it takes no more than the product of the two lengths.
 func matchNames(pattern, names []string) bool {
 	p, n := 0, 0
 	star, from := -1, 0

@@ -1,4 +1,5 @@
-// Package goguest compiles Go programs to WebAssembly, for the examples and tests that run one as a guest.
+// Package goguest compiles Go programs to WebAssembly, for the examples and tests that run one as a
+// guest.
 package goguest
 
 import (
@@ -9,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Build compiles a program, named by its import path or its directory, with the go command of this machine, which keeps the result in
-// its cache. flags are those of go build.
+// Build compiles a program, named by its import path or its directory, with the go command of this
+// machine, which keeps the result in its cache. flags are those of go build.
 func Build(ctx context.Context, program string, flags ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "goguest")
 	if err != nil {

@@ -1,14 +1,19 @@
-// Package gooverlay makes an overlay for the go command with which Go guests draw the order of their goroutines from random_get.
+// Package gooverlay makes an overlay for the go command with which Go guests draw the order of
+// their goroutines from random_get.
 //
-// A Go guest has one thread, on which Go's own scheduler runs the goroutines in the order in which they became ready. The overlay
-// replaces two files of the runtime, made from those in GOROOT. In a guest built with it
+// A Go guest has one thread, on which Go's own scheduler runs the goroutines in the order in which
+// they became ready. The overlay replaces two files of the runtime, made from those in GOROOT. In a
+// guest built with it
 //
-//   - a goroutine that becomes ready takes a place in the run queue that is drawn, and so does one that yields;
-//   - a goroutine may lose its turn at the entry of a function, once after each allocation and each time it was resumed, as it may
-//     at any time on a machine with several processors. How often is drawn once a run: from every second time to once in 256.
+//   - a goroutine that becomes ready takes a place in the run queue that is drawn, and so does one
+//     that yields;
+//   - a goroutine may lose its turn at the entry of a function, once after each allocation and each
+//     time it was resumed, as it may at any time on a machine with several processors. How often is
+//     drawn once a run: from every second time to once in 256.
 //
-// All is drawn by the runtime's generator, which Go seeds from random_get, so that the Host's seed decides. Programs that are built
-// for other processors than wasm with the same overlay do not change.
+// All is drawn by the runtime's generator, which Go seeds from random_get, so that the Host's seed
+// decides. Programs that are built for other processors than wasm with the same overlay do not
+// change.
 package gooverlay
 
 import (
@@ -88,7 +93,8 @@ func mayYield(mp *m, gp *g) bool { return goarch.IsWasm == 1 && yieldRate != 0 &
 	},
 }
 
-// patch returns a source with changes. It fails if a place that is changed is not there exactly once.
+// patch returns a source with changes. It fails if a place that is changed is not there exactly
+// once.
 func patch(source string, edits []edit) (string, error) {
 	for _, e := range edits {
 		if n := strings.Count(source, e.old); n != 1 {
@@ -115,8 +121,9 @@ func Installed(ctx context.Context, command string) (Go, error) {
 	return Go{Root: strings.TrimSpace(root), Version: strings.TrimSpace(version)}, nil
 }
 
-// Write writes an overlay for g to file, and the changed sources beside it, to file + ".proc.txt" and the like. It fails if the
-// sources of that version of Go are written otherwise; then it writes nothing.
+// Write writes an overlay for g to file, and the changed sources beside it, to file + ".proc.txt"
+// and the like. It fails if the sources of that version of Go are written otherwise; then it writes
+// nothing.
 func Write(g Go, file string) error {
 	file, err := filepath.Abs(file)
 	if err != nil {

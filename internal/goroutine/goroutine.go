@@ -28,8 +28,8 @@ func Do(owner unsafe.Pointer, f func()) {
 // mark begins the line of a trace that shows a call of Do.
 const mark = "github.com/wasivirt/wasivirt/internal/goroutine.Do("
 
-// Owners returns the addresses of the owners that the calling goroutine runs for, the innermost first. complete is
-// false if the stack is so deep that the runtime left out a part in its middle.
+// Owners returns the addresses of the owners that the calling goroutine runs for, the innermost
+// first. complete is false if the stack is so deep that the runtime left out a part in its middle.
 func Owners() (owners []uintptr, complete bool) {
 	trace := trace(false)
 	return marks(trace), !strings.Contains(trace, elided)
@@ -125,7 +125,8 @@ func foreign(stack string) (name string) {
 	return ""
 }
 
-// own reports whether a function is of this module, but not of its tests and examples, or the engine's.
+// own reports whether a function is of this module, but not of its tests and examples, or the
+// engine's.
 func own(f string) bool {
 	if strings.HasPrefix(f, "github.com/tetratelabs/wazero/") {
 		return true

@@ -42,7 +42,8 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// TestInsideOfADeepStack: the runtime leaves out the middle of a deep stack. Then a goroutine is taken to be inside.
+// TestInsideOfADeepStack: the runtime leaves out the middle of a deep stack. Then a goroutine is
+// taken to be inside.
 func TestInsideOfADeepStack(t *testing.T) {
 	a := &owner{"a"}
 	var descend func(n int, f func())

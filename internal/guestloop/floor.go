@@ -7,7 +7,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// InstantiateFloor makes the module "floor" in r: host functions with the names and parameters of calls that answer 0.
+// InstantiateFloor makes the module "floor" in r: host functions with the names and parameters of
+// calls that answer 0.
 func InstantiateFloor(ctx context.Context, r wazero.Runtime, calls []Call) (api.Module, error) {
 	m := r.NewHostModuleBuilder("floor")
 	seen := map[string]bool{}

@@ -1,5 +1,5 @@
-// Package guestloop makes guests for benchmarks: modules that call functions of WASI preview1 in a loop, so that
-// what is timed is calls and nothing else, on whatever host.
+// Package guestloop makes guests for benchmarks: modules that call functions of WASI preview1 in a
+// loop, so that what is timed is calls and nothing else, on whatever host.
 //
 // [Module] is the generator, [Rows] the calls that the project measures itself by.
 package guestloop
@@ -9,7 +9,8 @@ import (
 	"fmt"
 )
 
-// Call is one call of a function. An argument is an int, which is an i32, a uint64, which is an i64, or a From.
+// Call is one call of a function. An argument is an int, which is an i32, a uint64, which is an
+// i64, or a From.
 type Call struct {
 	Name string
 	Args []any
@@ -18,8 +19,8 @@ type Call struct {
 // From is the address in guest memory that an i32 argument is loaded from at each call.
 type From uint32
 
-// Module is a module whose export run(n) makes the calls of before once and the others n times, on a memory
-// that has data at address 0, and returns all their results or-ed. Its calls go to module.
+// Module is a module whose export run(n) makes the calls of before once and the others n times, on
+// a memory that has data at address 0, and returns all their results or-ed. Its calls go to module.
 func Module(module string, data []byte, before, calls []Call) []byte {
 	var types, imports, body []byte
 	for i, c := range append(before[:len(before):len(before)], calls...) {

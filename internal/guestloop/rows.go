@@ -133,7 +133,8 @@ func Rows() []Row {
 	}
 }
 
-// Apart are operations on files in the directory dir, for guests that work in directories of their own: dir/file must be there.
+// Apart are operations on files in the directory dir, for guests that work in directories of their
+// own: dir/file must be there.
 func Apart(dir string) []Row {
 	open := func(path string, oflags wasip1.Oflags) Call {
 		return Call{"path_open", []any{Root, 0, pathAt, len(path), int(oflags), uint64(wasip1.RightsFile), uint64(0), 0, resultAt}}
@@ -150,7 +151,8 @@ func Apart(dir string) []Row {
 	}
 }
 
-// bound is how many writes go to a file before it is emptied, which would otherwise fill the machine's memory.
+// bound is how many writes go to a file before it is emptied, which would otherwise fill the
+// machine's memory.
 const bound = 100
 
 func bounded(write Call) (calls []Call) {

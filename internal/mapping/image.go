@@ -6,10 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// PageSize is the unit in which images leave out zeros, in bytes. The machine's pages may be larger.
+// PageSize is the unit in which images leave out zeros, in bytes. The machine's pages may be
+// larger.
 const PageSize = 1 << 12
 
-// Image is the contents of a memory at one moment. It never changes; any number of mappings show it.
+// Image is the contents of a memory at one moment. It never changes; any number of mappings show
+// it.
 type Image struct {
 	size   uint64
 	store  store
@@ -21,8 +23,8 @@ func (img *Image) Size() uint64 { return img.size }
 
 var zeros [PageSize]byte
 
-// NewImage returns an image of mem, which is copied: the parts that hold something else than zeros. Its size must be a multiple
-// of 64 KiB.
+// NewImage returns an image of mem, which is copied: the parts that hold something else than zeros.
+// Its size must be a multiple of 64 KiB.
 func NewImage(mem []byte) (*Image, error) {
 	b, err := NewBuilder(uint64(len(mem)))
 	if err != nil {
@@ -37,8 +39,8 @@ func NewImage(mem []byte) (*Image, error) {
 	return b.Image()
 }
 
-// Runs yields the parts of mem that hold something else than zeros, with their offsets: whole pages of [PageSize], neighbours
-// together.
+// Runs yields the parts of mem that hold something else than zeros, with their offsets: whole pages
+// of [PageSize], neighbours together.
 func Runs(mem []byte) func(yield func(uint64, []byte) bool) {
 	return func(yield func(uint64, []byte) bool) {
 		for at := 0; at < len(mem); {

@@ -53,7 +53,8 @@ func (s *store) close() (err error) {
 	return errors.Join(err, s.file.Close())
 }
 
-// look calls f with the contents, and reports whether it did: not after close. f does not keep them.
+// look calls f with the contents, and reports whether it did: not after close. f does not keep
+// them.
 func (s *store) look(size uint64, f func([]byte)) bool {
 	if !s.mapView(size) {
 		return false

@@ -1,8 +1,9 @@
 // Package mapping holds memory that the operating system maps and Go's heap knows nothing of: a
-// range of addresses that is reserved whole, stays where it is while it grows, and costs what is touched.
+// range of addresses that is reserved whole, stays where it is while it grows, and costs what is
+// touched.
 //
-// An [Image] is what a range held at one moment. Any number of ranges show it at once: on Linux and other Unix systems
-// they share its pages until they write to them, elsewhere each gets a copy.
+// An [Image] is what a range held at one moment. Any number of ranges show it at once: on Linux and
+// other Unix systems they share its pages until they write to them, elsewhere each gets a copy.
 package mapping
 
 import (
@@ -11,7 +12,8 @@ import (
 	"unsafe"
 )
 
-// Mapping is one range. Its base never moves; its length only grows until [Mapping.Clear] or [Mapping.Show].
+// Mapping is one range. Its base never moves; its length only grows until [Mapping.Clear] or
+// [Mapping.Show].
 type Mapping struct {
 	whole     []byte
 	length    atomic.Uint64
@@ -41,14 +43,16 @@ func Heap(size uint64) *Mapping {
 	return &Mapping{whole: make([]byte, size), committed: size, heap: true}
 }
 
-// Steps in which ranges are committed, in bytes: a guest that grows page by page asks the system seldom.
+// Steps in which ranges are committed, in bytes: a guest that grows page by page asks the system
+// seldom.
 const (
 	minStep = 1 << 16
 	maxStep = 1 << 22
 )
 
 // Grow makes the first size bytes usable; it never shrinks. Growth of several goroutines at once is
-// serialised by the caller. It fails where size is more than was reserved, or the system has no memory left.
+// serialised by the caller. It fails where size is more than was reserved, or the system has no
+// memory left.
 func (m *Mapping) Grow(size uint64) error {
 	if size > uint64(len(m.whole)) {
 		return fmt.Errorf("grow a mapping to %d bytes: %d are reserved", size, len(m.whole))
@@ -94,15 +98,17 @@ func (m *Mapping) Committed() uint64 { return m.committed }
 // Image is what the range was made to show, nil where it began with zeros.
 func (m *Mapping) Image() *Image { return m.image }
 
-// keep is how many bytes a cleared range may go on holding of the machine's memory. Below it, writing zeros costs less
-// than giving pages back and being given others.
+// keep is how many bytes a cleared range may go on holding of the machine's memory. Below it,
+// writing zeros costs less than giving pages back and being given others.
 const keep = 1 << 16
 
-// Kept is how many bytes of the machine's memory a range may hold, beside its image, that waits to show the image again.
+// Kept is how many bytes of the machine's memory a range may hold, beside its image, that waits to
+// show the image again.
 const Kept = 1 << 22
 
-// Recycle makes the range ready for others and returns how many bytes of the machine's memory it holds meanwhile. A range that shows
-// an image goes on showing it if that takes no more than [Kept] bytes; others are cleared. Nothing writes to the range before Show or Clear.
+// Recycle makes the range ready for others and returns how many bytes of the machine's memory it
+// holds meanwhile. A range that shows an image goes on showing it if that takes no more than [Kept]
+// bytes; others are cleared. Nothing writes to the range before Show or Clear.
 func (m *Mapping) Recycle() (kept uint64, err error) {
 	if m.image == nil || m.heap {
 		return 0, m.Clear()
@@ -114,8 +120,9 @@ func (m *Mapping) Recycle() (kept uint64, err error) {
 	return 0, m.Clear()
 }
 
-// Clear makes the range what Reserve returned: length 0, zeros wherever it grows to. It holds no more than 64 KiB of the machine's
-// memory then. Nothing may use the range meanwhile. After an error the range is good for nothing but Unmap.
+// Clear makes the range what Reserve returned: length 0, zeros wherever it grows to. It holds no
+// more than 64 KiB of the machine's memory then. Nothing may use the range meanwhile. After an
+// error the range is good for nothing but Unmap.
 func (m *Mapping) Clear() error {
 	m.length.Store(0)
 	if m.heap {
@@ -139,8 +146,8 @@ func (m *Mapping) Clear() error {
 	return nil
 }
 
-// Show makes the range hold what img holds, and no more. What is written to it is the range's own. Nothing may use the range
-// meanwhile. After an error the range is good for nothing but Unmap.
+// Show makes the range hold what img holds, and no more. What is written to it is the range's own.
+// Nothing may use the range meanwhile. After an error the range is good for nothing but Unmap.
 //
 // Showing an image again costs what was touched since.
 func (m *Mapping) Show(img *Image) error {
@@ -162,8 +169,8 @@ func (m *Mapping) Show(img *Image) error {
 	return nil
 }
 
-// Unmap gives the range back. Nothing may use it any more: it is not called while a thread can still
-// reach the memory.
+// Unmap gives the range back. Nothing may use it any more: it is not called while a thread can
+// still reach the memory.
 func (m *Mapping) Unmap() error {
 	if len(m.whole) == 0 {
 		return nil

@@ -13,5 +13,6 @@ func discard(b []byte) error {
 	return nil
 }
 
-// AddressSpace is how many bytes of addresses one mapping should reserve at most: here they are taken from Go's heap at once.
+// AddressSpace is how many bytes of addresses one mapping should reserve at most: here they are
+// taken from Go's heap at once.
 func AddressSpace() uint64 { return 0 }

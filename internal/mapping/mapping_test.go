@@ -136,7 +136,8 @@ func TestImagesAreShownByMany(t *testing.T) {
 	}
 }
 
-// A range that shows an image again holds what it held at first, whatever was written to it, and is charged for what it keeps.
+// A range that shows an image again holds what it held at first, whatever was written to it, and is
+// charged for what it keeps.
 func TestRecycledRangesShowTheirImage(t *testing.T) {
 	const size = 8 << 20
 	mem := make([]byte, size)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve maps addresses that nothing can be read from or written to, so that what is beyond the length faults
-// instead of silently taking memory.
+// reserve maps addresses that nothing can be read from or written to, so that what is beyond the
+// length faults instead of silently taking memory.
 func reserve(n int) ([]byte, error) {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(n), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
@@ -27,7 +27,8 @@ func release(b []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
 }
 
-// replace maps something else at the addresses of b, which hold zeros for fd -1, else what the file has from its beginning.
+// replace maps something else at the addresses of b, which hold zeros for fd -1, else what the file
+// has from its beginning.
 func replace(b []byte, fd int) error {
 	if len(b) == 0 {
 		return nil
@@ -43,8 +44,8 @@ func replace(b []byte, fd int) error {
 // uncover takes an image away.
 func uncover(b []byte) error { return replace(b, -1) }
 
-// AddressSpace is how many bytes of addresses one mapping should reserve at most: a part of what the process may have
-// (RLIMIT_AS), of which Go's heap needs the most.
+// AddressSpace is how many bytes of addresses one mapping should reserve at most: a part of what
+// the process may have (RLIMIT_AS), of which Go's heap needs the most.
 var AddressSpace = sync.OnceValue(func() uint64 {
 	if strconv.IntSize == 32 {
 		return 1 << 24

@@ -11,8 +11,8 @@ func reserve(n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The address is that of memory outside Go's heap, which never moves; going through a pointer to it is
-	// what keeps vet from taking it for a stale Go pointer.
+	// The address is that of memory outside Go's heap, which never moves; going through a pointer
+	// to it is what keeps vet from taking it for a stale Go pointer.
 	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&addr))), n), nil
 }
 

@@ -26,7 +26,8 @@ const (
 
 const pagemapScan = 0xc0606610
 
-// pagemap is a descriptor of the list of the process's pages, -1 where there is none. It stays open.
+// pagemap is a descriptor of the list of the process's pages, -1 where there is none. It stays
+// open.
 var pagemap = sync.OnceValue(func() int {
 	fd, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -37,8 +38,8 @@ var pagemap = sync.OnceValue(func() int {
 
 var regionLists = sync.Pool{New: func() any { return new([256]pageRegion) }}
 
-// eachWritten calls f with the parts of b whose pages belong to the range alone: whatever was written to is in them. It reports
-// whether those are all, and no more than limit bytes.
+// eachWritten calls f with the parts of b whose pages belong to the range alone: whatever was
+// written to is in them. It reports whether those are all, and no more than limit bytes.
 func eachWritten(b []byte, limit uint64, f func(from, to uint64)) (total uint64, ok bool) {
 	if len(b) == 0 || pagemap() < 0 {
 		return 0, len(b) == 0
@@ -67,9 +68,10 @@ func eachWritten(b []byte, limit uint64, f func(from, to uint64)) (total uint64,
 	return total, true
 }
 
-// copyBack makes the range hold its image again, and zeros behind it, by writing to the pages that are its own. It goes on holding
-// those, kept bytes, so that nothing faults when they are written to again. It reports whether it did: there may be more than Kept bytes of
-// them, and older systems do not tell which they are.
+// copyBack makes the range hold its image again, and zeros behind it, by writing to the pages that
+// are its own. It goes on holding those, kept bytes, so that nothing faults when they are written
+// to again. It reports whether it did: there may be more than Kept bytes of them, and older systems
+// do not tell which they are.
 func (m *Mapping) copyBack() (kept uint64, ok bool) {
 	size := m.image.size
 	looked := m.image.store.look(size, func(original []byte) {

@@ -1,7 +1,8 @@
 // Package safetext shows text of a guest's to people: in errors, traps, logs and on terminals.
 //
-// Control characters, format characters (which reverse or hide text) and bytes that are no UTF-8 are written as Go's
-// escapes, and what is long is cut, with the number of bytes that were left out.
+// Control characters, format characters (which reverse or hide text) and bytes that are no UTF-8
+// are written as Go's escapes, and what is long is cut, with the number of bytes that were left
+// out.
 package safetext
 
 import (
@@ -29,7 +30,8 @@ func Quote(s string) string {
 	return `"` + strings.ReplaceAll(Name(s), `"`, `\"`) + `"`
 }
 
-// Lines escapes a text of at most so many lines, and each as [Line] does. What is left out is counted in a last line.
+// Lines escapes a text of at most so many lines, and each as [Line] does. What is left out is
+// counted in a last line.
 func Lines(s string, most int) string {
 	var b strings.Builder
 	n := 0

@@ -42,7 +42,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// FuzzName: nothing that a terminal obeys, and no more than a few times the limit, comes out of any text.
+// FuzzName: nothing that a terminal obeys, and no more than a few times the limit, comes out of any
+// text.
 func FuzzName(f *testing.F) {
 	f.Add("\x1b]0;title\x07")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Demangle replaces a mangled name of Rust (legacy: _ZN...E with a hash) or C++ (only nested names without templates and
-// operators) in a line of a stack by what the programmer wrote. What it does not know stays.
+// Demangle replaces a mangled name of Rust (legacy: _ZN...E with a hash) or C++ (only nested names
+// without templates and operators) in a line of a stack by what the programmer wrote. What it does
+// not know stays.
 func Demangle(line string) string {
 	at := strings.Index(line, "_ZN")
 	if at < 0 || at > 0 && line[at-1] != '.' {

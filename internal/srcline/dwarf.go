@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 )
 
-// Sections of DWARF. The tables of lines stand one after the other in one section, and say themselves which code each is of.
+// Sections of DWARF. The tables of lines stand one after the other in one section, and say
+// themselves which code each is of.
 const (
 	lineSection     = ".debug_line"
 	stringSection   = ".debug_str"
@@ -30,7 +31,8 @@ const (
 	lowestTombstone   = 0xfffffffe // of code that the linker dropped
 )
 
-// maxNames is how many bytes the tables of directories and files of one unit may have: they are read for each place.
+// maxNames is how many bytes the tables of directories and files of one unit may have: they are
+// read for each place.
 const maxNames = 512 << 10
 
 // Forms of the names in a header of version 5, and what they may be of.
@@ -189,7 +191,8 @@ func (f *finder) run(u *unit) {
 	}
 }
 
-// between notes for the places from one row to the address of the next that they are of that row, unless a later row began nearer.
+// between notes for the places from one row to the address of the next that they are of that row,
+// unless a later row began nearer.
 func (f *finder) between(u *unit, from row, end uint64) {
 	if from.address == 0 || from.address >= lowestTombstone || end <= from.address {
 		return
@@ -249,7 +252,8 @@ func (u *unit) file5(r *reader, index uint64) string {
 	return join(in, name)
 }
 
-// entry reads a table of directories or files, and returns the name and the directory of one of its entries.
+// entry reads a table of directories or files, and returns the name and the directory of one of its
+// entries.
 func (u *unit) entry(r *reader, index uint64) (name string, directory uint64) {
 	type field struct{ content, form uint64 }
 	var format []field

@@ -10,8 +10,9 @@ import (
 // goSection is a custom section that Go's linker writes.
 const goSection = "go:buildid"
 
-// goTable is the table by which the runtime of a Go program finds lines (pclntab), as of Go 1.20. In WebAssembly a program counter
-// is the number of a function, from goText, and of a piece of it, in 16 bits.
+// goTable is the table by which the runtime of a Go program finds lines (pclntab), as of Go 1.20.
+// In WebAssembly a program counter is the number of a function, from goText, and of a piece of it,
+// in 16 bits.
 type goTable struct {
 	functions               uint64 // how many
 	files, units, values, f []byte // names of files, the files of each package, values by program counter, functions

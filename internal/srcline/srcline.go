@@ -1,9 +1,9 @@
-// Package srcline finds the file and line that code of a WebAssembly module was compiled from: by the line tables of DWARF, and in
-// programs compiled by Go by the runtime's own table.
+// Package srcline finds the file and line that code of a WebAssembly module was compiled from: by
+// the line tables of DWARF, and in programs compiled by Go by the runtime's own table.
 //
-// Modules may be made to harm who reads them. A look-up reads each table once, keeps nothing, and allocates no more than
-// the names that it returns; wrong tables give no lines, or wrong ones. Chains of inlined calls are not followed: the line is
-// that of the innermost.
+// Modules may be made to harm who reads them. A look-up reads each table once, keeps nothing, and
+// allocates no more than the names that it returns; wrong tables give no lines, or wrong ones.
+// Chains of inlined calls are not followed: the line is that of the innermost.
 package srcline
 
 import (

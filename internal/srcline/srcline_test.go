@@ -76,7 +76,8 @@ func TestTablesThatAreTooLong(t *testing.T) {
 	}
 }
 
-// TestGo finds every function of a Go program: its name and its file are those that the name section and the runtime's table have.
+// TestGo finds every function of a Go program: its name and its file are those that the name
+// section and the runtime's table have.
 func TestGo(t *testing.T) {
 	wasm, err := goguest.Build(t.Context(), filepath.Join("..", "..", "virt", "testdata", "go", "lines"))
 	if err != nil {
@@ -126,7 +127,8 @@ func TestDemangle(t *testing.T) {
 	}
 }
 
-// FuzzFind reads line tables and Go's table that somebody made up. Each look-up reads a table once, however it is made.
+// FuzzFind reads line tables and Go's table that somebody made up. Each look-up reads a table once,
+// however it is made.
 func FuzzFind(f *testing.F) {
 	line, lineStr := table5()
 	f.Add(line, lineStr, []byte("a\x00"), []byte(nil))

@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 )
 
-// Variable names the environment variable that says where compiled modules are kept: a directory, or "off".
+// Variable names the environment variable that says where compiled modules are kept: a directory,
+// or "off".
 const Variable = "WASIVIRT_CACHE"
 
 // Dir is where compiled modules are kept, "" for nowhere.

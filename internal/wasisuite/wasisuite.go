@@ -1,5 +1,5 @@
-// Package wasisuite reads the official test suites of WASI: modules, each with a JSON file beside it that says how it is
-// run and how it has to end.
+// Package wasisuite reads the official test suites of WASI: modules, each with a JSON file beside
+// it that says how it is run and how it has to end.
 package wasisuite
 
 import (
@@ -20,7 +20,8 @@ type Test struct {
 
 	Args []string          `json:"args"`
 	Env  map[string]string `json:"env"`
-	// Root is the directory that the guest sees as its root, "" if it is to see none. The guest changes it.
+	// Root is the directory that the guest sees as its root, "" if it is to see none. The guest
+	// changes it.
 	Root     string `json:"root"`
 	ExitCode uint32 `json:"exit_code"`
 	// Stdout and Stderr are what it has to print, nil if that does not matter.
@@ -28,9 +29,9 @@ type Test struct {
 	Stderr *string `json:"stderr"`
 }
 
-// Load returns the tests in all directories of the name dir below the one that the environment variable env names, or, where
-// there are none, those that stand directly in it: a folder of tests may have been copied under another name. It skips t if env is not
-// set.
+// Load returns the tests in all directories of the name dir below the one that the environment
+// variable env names, or, where there are none, those that stand directly in it: a folder of tests
+// may have been copied under another name. It skips t if env is not set.
 func Load(t *testing.T, env, dir string) []Test {
 	t.Helper()
 	root := os.Getenv(env)

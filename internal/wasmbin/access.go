@@ -23,7 +23,8 @@ type Access struct {
 	Size uint8 // in bytes; 0 where it is known only when it runs
 }
 
-// AccessOf explains the operand what of access and note: what the instruction does, and what it adds to its address.
+// AccessOf explains the operand what of access and note: what the instruction does, and what it
+// adds to its address.
 func AccessOf(what uint64) (a Access, offset uint32) {
 	return accesses[what>>40&3][byte(what>>32)], uint32(what)
 }
@@ -50,8 +51,8 @@ var accesses = func() (t [4][256]Access) {
 	return t
 }()
 
-// isHooked reports whether the host is told of the instruction if Options.SharedAccess is set: accesses, the bulk
-// operations of memory, and fences.
+// isHooked reports whether the host is told of the instruction if Options.SharedAccess is set:
+// accesses, the bulk operations of memory, and fences.
 func (op opcode) isHooked() bool {
 	return op.isAccess() || op == opFence || op == opMemoryCopy || op == opMemoryFill || op == opMemoryInit
 }
@@ -70,7 +71,8 @@ func atomicType(n opcode) ValueType {
 // plainSizes are those of 0x28, i32.load, to 0x3e, i64.store32.
 var plainSizes = [...]uint8{4, 8, 4, 8, 1, 1, 2, 2, 1, 1, 2, 2, 4, 4, 4, 8, 4, 8, 1, 2, 1, 2, 4}
 
-// access returns what an instruction does, and the types of the operands above its first, which is the address.
+// access returns what an instruction does, and the types of the operands above its first, which is
+// the address.
 func (op opcode) access() (kind AccessKind, size uint8, operands []ValueType) {
 	i32, i64 := ValueI32, ValueI64
 	switch op >> 8 {

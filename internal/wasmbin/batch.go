@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Bodies are read and written in batches, as many at once as there are processors. What a batch yields is put together in the
-// order of the batches, so that nothing depends on how many there are at once.
+// Bodies are read and written in batches, as many at once as there are processors. What a batch
+// yields is put together in the order of the batches, so that nothing depends on how many there are
+// at once.
 
 // batch is bodies that follow each other.
 type batch struct {
@@ -26,7 +27,8 @@ type worker struct {
 	emitter emitter
 }
 
-// batches divides the code section. Where the sizes of bodies are wrong it returns those before, and the error.
+// batches divides the code section. Where the sizes of bodies are wrong it returns those before,
+// and the error.
 func (r *rewriter) batches() ([]batch, error) {
 	s := r.section(secCode)
 	if s == nil {
@@ -60,8 +62,8 @@ func (r *rewriter) batches() ([]batch, error) {
 	return all, nil
 }
 
-// eachBatch calls f for each batch with a worker of its own, whose reader stands at the first body. It returns the error of the first
-// batch that has one.
+// eachBatch calls f for each batch with a worker of its own, whose reader stands at the first body.
+// It returns the error of the first batch that has one.
 func (r *rewriter) eachBatch(all []batch, f func(w *worker, i int) error) error {
 	workers := min(len(all), runtime.GOMAXPROCS(0))
 	switch {

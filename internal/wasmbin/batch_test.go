@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestWorkersDoNotShow: the result, the report and the errors are the same however many workers there are and whatever a batch is.
+// TestWorkersDoNotShow: the result, the report and the errors are the same however many workers
+// there are and whatever a batch is.
 func TestWorkersDoNotShow(t *testing.T) {
 	all := map[string][]byte{"kernels": kernels(), "catcher": catcher(), "calls": callDAG(50), "bulk": bulkGuest()}
 	for seed := range uint64(40) {

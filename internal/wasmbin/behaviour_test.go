@@ -186,7 +186,8 @@ func catcher() []byte {
 	return m.bytes()
 }
 
-// TestStack calls stack when calls may take more than was said, with which the host lets them go on, and counts back down.
+// TestStack calls stack when calls may take more than was said, with which the host lets them go
+// on, and counts back down.
 func TestStack(t *testing.T) {
 	ctx := context.Background()
 	for _, engine := range engines {

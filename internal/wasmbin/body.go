@@ -7,13 +7,13 @@ import "slices"
 // browsers stop here too.
 const MaxLocals = 50_000
 
-// instr is one instruction of a body, or several that mean nothing to the rewriter. It is small, because a body may
-// consist of millions.
+// instr is one instruction of a body, or several that mean nothing to the rewriter. It is small,
+// because a body may consist of millions.
 type instr struct {
 	at, end uint32
-	// index is the function, label, local, global, type, tag, table, element or data segment; for a memory access its
-	// offset; for an opRun its weight, and runHeavy; for block, loop, if and try_table the instruction that ends it, and for an end
-	// the one that it ends.
+	// index is the function, label, local, global, type, tag, table, element or data segment; for a
+	// memory access its offset; for an opRun its weight, and runHeavy; for block, loop, if and
+	// try_table the instruction that ends it, and for an end the one that it ends.
 	index uint32
 	op    opcode
 	cost  uint16 // in fuel
@@ -169,8 +169,8 @@ var shorts = func() (t [256]short) {
 	return t
 }()
 
-// readRun reads what is plain, as most of a body is, until an instruction that is not, or has an immediate of more than two bytes,
-// or is wrong. It is readInstr for these, only faster.
+// readRun reads what is plain, as most of a body is, until an instruction that is not, or has an
+// immediate of more than two bytes, or is wrong. It is readInstr for these, only faster.
 func (r *bodyReader) readRun() {
 	c, b := r.c, &r.body
 	data, pos, end := c.data, c.pos, c.end-4

@@ -2,10 +2,11 @@ package wasmbin
 
 import "slices"
 
-// What a bulk instruction does depends on a length that is known only when it runs. Most become a call of a function
-// of ours, which does the same in chunks with a check before each. Bounds are checked before the first, so that
-// nothing is written by what traps. Where the length is bounded, by a segment or a table, the instruction stays, and
-// a function of ours that answers its parameter pays for the length.
+// What a bulk instruction does depends on a length that is known only when it runs. Most become a
+// call of a function of ours, which does the same in chunks with a check before each. Bounds are
+// checked before the first, so that nothing is written by what traps. Where the length is bounded,
+// by a segment or a table, the instruction stays, and a function of ours that answers its parameter
+// pays for the length.
 
 // bulkKey says what a function of ours does: the instruction, and its indices.
 type bulkKey struct {
@@ -23,8 +24,8 @@ type bulkHelpers struct {
 	read   bool
 }
 
-// maxBulkHelpers is for how many combinations of instruction, tables and segments there is a function. Others are
-// paid as a whole.
+// maxBulkHelpers is for how many combinations of instruction, tables and segments there is a
+// function. Others are paid as a whole.
 const maxBulkHelpers = 64
 
 // Keys of the functions that only pay.
@@ -55,7 +56,8 @@ func (r *rewriter) noteBulk(in *instr) {
 	r.bulk.want(k)
 }
 
-// bulkKey is the function that an instruction calls, and the one that pays for it if there are too many.
+// bulkKey is the function that an instruction calls, and the one that pays for it if there are too
+// many.
 func (r *rewriter) bulkKey(in *instr) (k, pay bulkKey) {
 	b := &r.bulk
 	if !b.read {
@@ -166,8 +168,8 @@ var bulkNames = map[opcode]string{
 	opTableInit: "table.init", opTableCopy: "table.copy", opTableFill: "table.fill",
 }
 
-// payFor takes what local k says from the fuel, one for 1<<shift, or from the counter as much as it weighs, and calls
-// the host if that is used up.
+// payFor takes what local k says from the fuel, one for 1<<shift, or from the counter as much as it
+// weighs, and calls the host if that is used up.
 func (r *rewriter) payFor(a *asm, k uint32, shift byte) {
 	if r.opts.Fuel {
 		a.op(opGlobalGet, r.fuelGlobal)
@@ -189,7 +191,8 @@ func (r *rewriter) payFor(a *asm, k uint32, shift byte) {
 	r.lookIfSpent(a)
 }
 
-// payHelper is a function that pays for the number it is given, if that is at most most: more traps, or fails.
+// payHelper is a function that pays for the number it is given, if that is at most most: more
+// traps, or fails.
 func (r *rewriter) payHelper(shift byte, most int32) []byte {
 	a := &asm{code: []byte{1, 1, byte(ValueI32)}}
 	a.op(opLocalGet, 0)

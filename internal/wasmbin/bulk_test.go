@@ -16,8 +16,8 @@ const (
 	bulkBytes    = 4 << 16
 )
 
-// bulkGuest has an export for each bulk instruction with its operands, whose segments and tables are longer than a chunk;
-// "tables" is a digest of which elements are null.
+// bulkGuest has an export for each bulk instruction with its operands, whose segments and tables
+// are longer than a chunk; "tables" is a digest of which elements are null.
 func bulkGuest() []byte {
 	i32 := ValueI32
 	three := []ValueType{i32, i32, i32}
@@ -85,7 +85,8 @@ func bulkGuest() []byte {
 	return m.bytes()
 }
 
-// bulkCalls are calls of the exports of bulkGuest, in order: chunks, both directions of an overlap, and every bound.
+// bulkCalls are calls of the exports of bulkGuest, in order: chunks, both directions of an overlap,
+// and every bound.
 func bulkCalls() (calls []bulkCall) {
 	add := func(name string, most uint64, chunk uint64) {
 		for _, c := range [][3]uint64{
@@ -112,7 +113,8 @@ type bulkCall struct {
 	args [3]uint64
 }
 
-// TestBulkInstructions compares what bulk instructions do, and how they trap, before and after every form of the check.
+// TestBulkInstructions compares what bulk instructions do, and how they trap, before and after
+// every form of the check.
 func TestBulkInstructions(t *testing.T) {
 	ctx := context.Background()
 	module := bulkGuest()
@@ -151,7 +153,8 @@ func TestBulkInstructions(t *testing.T) {
 	}
 }
 
-// TestFuelOfLengths compares what bulk instructions and growth take with the table of the package comment.
+// TestFuelOfLengths compares what bulk instructions and growth take with the table of the package
+// comment.
 func TestFuelOfLengths(t *testing.T) {
 	ctx := context.Background()
 	for _, engine := range engines {

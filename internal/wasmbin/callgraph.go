@@ -6,29 +6,30 @@ import "slices"
 // and start functions, which run as guests of their own.
 var wasiModules = []string{"wasi_snapshot_preview1", "wasi_unstable", "wasi"}
 
-// summary is what callers have to know of a function. It says nothing of a function with a check at its entry, which
-// pays for itself, but what remains at its end.
+// summary is what callers have to know of a function. It says nothing of a function with a check at
+// its entry, which pays for itself, but what remains at its end.
 type summary struct {
 	// head is the most that a path weighs from the entry to the first check, or to the end.
 	head uint32
-	// through is the most that a path from the entry to the end weighs that meets no check, -1 if there is none.
+	// through is the most that a path from the entry to the end weighs that meets no check, -1 if
+	// there is none.
 	through int32
 	// rest is the most that a path to the end weighs, from anywhere, that meets no check.
 	rest uint32
 }
 
-// calls is what is known of the module's calls. The last element of each slice is that of a call that can reach any
-// function.
+// calls is what is known of the module's calls. The last element of each slice is that of a call
+// that can reach any function.
 type calls struct {
 	// component numbers the strongly connected components of the call graph.
 	component []uint32
 	// cyclic tells of every function whether it can be part of a cycle of calls.
 	cyclic []bool
-	// checked tells of every function whether there is a check at its entry: every one on a cycle, and every one that
-	// would run too long before its first.
+	// checked tells of every function whether there is a check at its entry: every one on a cycle,
+	// and every one that would run too long before its first.
 	checked []bool
-	// stacked tells of every function whether its calls count for the stack: every one on a cycle, and every one that
-	// with those that it calls could take more than maxUncounted.
+	// stacked tells of every function whether its calls count for the stack: every one on a cycle,
+	// and every one that with those that it calls could take more than maxUncounted.
 	stacked []bool
 	// chain is the most that functions which are not stacked take of the stack in a call, in bytes.
 	chain   []int32
@@ -159,7 +160,8 @@ func (r *rewriter) findCallsOf(w *worker, bodies batch, g *callGraph, found *bat
 	return nil
 }
 
-// noteBulk keeps a bulk instruction, unless it is as the one before, which stands for all that need the same function.
+// noteBulk keeps a bulk instruction, unless it is as the one before, which stands for all that need
+// the same function.
 func (c *batchCalls) noteBulk(in *instr) {
 	if n := len(c.bulk); n > 0 && c.bulk[n-1].op == in.op {
 		switch in.op {
@@ -256,8 +258,9 @@ func (c *calls) anyOf(functions []uint32, foreign bool) (s summary) {
 	return s
 }
 
-// visit calls f with each strongly connected component, a component that is called before those that call it:
-// Tarjan's algorithm, without recursion because a guest chooses the depth. It stops when f returns false.
+// visit calls f with each strongly connected component, a component that is called before those
+// that call it: Tarjan's algorithm, without recursion because a guest chooses the depth. It stops
+// when f returns false.
 func (g *callGraph) visit(f func(component []uint32, cyclic bool) bool) {
 	type step struct{ node, edge uint32 }
 	n := len(g.edges)

@@ -6,16 +6,19 @@ import (
 	"slices"
 )
 
-// functionCost estimates what wazero's compiler takes for one function while its code is read once. What grows faster than the
-// code does is counted:
+// functionCost estimates what wazero's compiler takes for one function while its code is read once.
+// What grows faster than the code does is counted:
 //
-//   - a join (the end of a block that branches lead to, a loop) gets a parameter for each local that is written in it, for a
-//     loop each that is used in it, and an argument for each of these on every branch to it;
-//   - a local, and a value on the operand stack, that is live across blocks is listed at each of them;
+//   - a join (the end of a block that branches lead to, a loop) gets a parameter for each local
+//     that is written in it, for a loop each that is used in it, and an argument for each of these
+//     on every branch to it;
+//   - a local, and a value on the operand stack, that is live across blocks is listed at each of
+//     them;
 //   - a loop lists what is live in it at each block in it, again for each loop around;
 //   - each loop gets a check, which is many times as long as the shortest loop;
 //   - dominators are looked for by walking from block to block;
-//   - an address that memory was accessed at is listed at each block that the access is on all ways to.
+//   - an address that memory was accessed at is listed at each block that the access is on all ways
+//     to.
 //
 // Weights were measured on modules made of these alone.
 type functionCost struct {
@@ -46,7 +49,8 @@ type costLabel struct {
 	known  uint64 // addresses listed at its first block
 	least  uint64 // the fewest listed at a branch to it
 
-	// How many locals were used, and written, since it began: what the labels inside have to add is with them until they end.
+	// How many locals were used, and written, since it began: what the labels inside have to add is
+	// with them until they end.
 	used, wrote int64
 }
 
@@ -190,8 +194,9 @@ func (f *functionCost) access(index uint32, write bool) {
 	u.wrote = f.clock
 }
 
-// holding is the innermost of the labels that a local counts for since it was last accessed, nil for none: labels that began
-// before that. It counts there again when the labels inside it have ended.
+// holding is the innermost of the labels that a local counts for since it was last accessed, nil
+// for none: labels that began before that. It counts there again when the labels inside it have
+// ended.
 func (f *functionCost) holding(since uint64) *costLabel {
 	if since == 0 {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// Limits of a run that is compared: what exceeds them is not compared, because it takes too long or ends differently
-// for reasons that are the engine's (a stack that is full).
+// Limits of a run that is compared: what exceeds them is not compared, because it takes too long or
+// ends differently for reasons that are the engine's (a stack that is full).
 const (
 	comparedFuel  = 20_000
 	comparedDepth = 50
@@ -245,7 +245,8 @@ func notify(m api.Module, addr, offset uint32) uint64 {
 	return 0
 }
 
-// comparable reports whether a module can be run here: its tables stay small, and no type refers to another.
+// comparable reports whether a module can be run here: its tables stay small, and no type refers to
+// another.
 func comparable(info *Module, module []byte) bool {
 	typed := func(types []ValueType) bool {
 		return slices.Contains(types, ValueRef) || slices.Contains(types, ValueRefNull) || slices.Contains(types, ValueExnref)
@@ -326,8 +327,8 @@ func eachInstruction(r *rewriter, b *body) []byte {
 	return p.out
 }
 
-// compareRuns runs a module that wazero compiles before and after every change: what it answers, how it traps and what it
-// leaves behind is the same, and so is the fuel it takes, in both engines.
+// compareRuns runs a module that wazero compiles before and after every change: what it answers,
+// how it traps and what it leaves behind is the same, and so is the fuel it takes, in both engines.
 func compareRuns(t *testing.T, module []byte) (compared bool) {
 	t.Helper()
 	info, err := Inspect(module)

@@ -93,14 +93,13 @@
 // stack counts bytes in the same way: about what wazero's compiler takes at most for a
 // call, of functions on a cycle and of all that could take more than 16 KiB together.
 //
-// Code that moves makes offsets wrong: sections of DWARF, source maps, branch
-// hints and relocations are dropped, names of labels too. [Offsets] leads from an
-// offset in the new code back to the old, by writing the code once more. Names of functions and
-// locals stay. Whatever the rewriter does not know is an error with its offset.
-// Some things that wazero 1.12 compiles are refused: a function with more than
-// [MaxLocals] locals, a vector opcode encoded in another than the shortest way
-// (wazero reads it as something else), tables and imports of types that do not
-// exist, odd name sections, and names that are reserved. In the other direction it is well to read a module here
-// before wazero does, which allocates what a count in it says, and panics over an
-// exception whose type is not there.
+// Code that moves makes offsets wrong: sections of DWARF, source maps, branch hints and relocations
+// are dropped, names of labels too. [Offsets] leads from an offset in the new code back to the old,
+// by writing the code once more. Names of functions and locals stay. Whatever the rewriter does not
+// know is an error with its offset. Some things that wazero 1.12 compiles are refused: a function
+// with more than [MaxLocals] locals, a vector opcode encoded in another than the shortest way
+// (wazero reads it as something else), tables and imports of types that do not exist, odd name
+// sections, and names that are reserved. In the other direction it is well to read a module here
+// before wazero does, which allocates what a count in it says, and panics over an exception whose
+// type is not there.
 package wasmbin

@@ -1,6 +1,7 @@
 package wasmbin
 
-// stackEffect is by how much an instruction without labels and types changes the height of the operand stack.
+// stackEffect is by how much an instruction without labels and types changes the height of the
+// operand stack.
 func stackEffect(op opcode) int {
 	switch op >> 8 {
 	case prefixMisc:

@@ -95,8 +95,8 @@ func (e *emitter) emit(b *body) []byte {
 	return e.p.out
 }
 
-// roomFor returns s with room for n more. What does not fit doubles it: append grows large slices by a quarter, and what it
-// leaves behind is five times as much.
+// roomFor returns s with room for n more. What does not fit doubles it: append grows large slices
+// by a quarter, and what it leaves behind is five times as much.
 func roomFor[T any](s []T, n int) []T {
 	if cap(s)-len(s) >= n {
 		return s
@@ -132,8 +132,9 @@ func (e *emitter) writePoint(i int, weight uint32) {
 	})
 }
 
-// manyPoints reports whether the checks of a body are calls of one function. Each check of its own adds a branch, and
-// wazero's compiler lists at each branch what it knows of every address that was used before.
+// manyPoints reports whether the checks of a body are calls of one function. Each check of its own
+// adds a branch, and wazero's compiler lists at each branch what it knows of every address that was
+// used before.
 func manyPoints(points []point) bool { return len(points) > maxInlinePoints }
 
 // pointBefore reports whether a check stands before instruction i.
@@ -257,8 +258,8 @@ func (e *emitter) countersOf(b *body) []counter {
 	return all
 }
 
-// frameBytes is about what a call of the function takes of the engine's stack at most: wazero's compiler keeps there what is
-// alive during calls, each value in a place of its own.
+// frameBytes is about what a call of the function takes of the engine's stack at most: wazero's
+// compiler keeps there what is alive during calls, each value in a place of its own.
 func frameBytes(b *body) int32 {
 	const frame, value, perByte, most = 64, 8, 4, 1 << 24
 	return int32(min(frame+value*uint64(b.nlocals)+perByte*uint64(b.end-b.code), most))
@@ -353,7 +354,8 @@ func (e *emitter) count(a *asm, weight, cost uint32) {
 	a.ops(opI32GeS)
 }
 
-// look calls the host before an instruction that may take long, or where there is fuel looks whether it is paid for.
+// look calls the host before an instruction that may take long, or where there is fuel looks
+// whether it is paid for.
 func (e *emitter) look(a *asm) {
 	switch {
 	case e.opts.Fuel:

@@ -114,8 +114,8 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestDeepNesting rewrites a function with very many blocks in one another and as many branches out of all of them: the
-// work grows with the size of the module, not with its square.
+// TestDeepNesting rewrites a function with very many blocks in one another and as many branches out
+// of all of them: the work grows with the size of the module, not with its square.
 func TestDeepNesting(t *testing.T) {
 	const depth = 100_000
 	var a asm

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// The fixed parts of a generated module: types 0 to 3, which the functions and blocks have, table 0 of functions, table 1
-// of references to the host's values, tag 0 of an i32, data and element segments of index 1 that are passive.
+// The fixed parts of a generated module: types 0 to 3, which the functions and blocks have, table 0
+// of functions, table 1 of references to the host's values, tag 0 of an i32, data and element
+// segments of index 1 that are passive.
 var generatedTypes = []testFunc{
 	{},
 	{params: []ValueType{ValueI32}, results: []ValueType{ValueI32}},

@@ -11,8 +11,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// TestGuestsOfToolchains runs programs that Rust, TinyGo, Zig and C compilers have made, before and after every change: what they
-// print and how they exit is the same.
+// TestGuestsOfToolchains runs programs that Rust, TinyGo, Zig and C compilers have made, before and
+// after every change: what they print and how they exit is the same.
 func TestGuestsOfToolchains(t *testing.T) {
 	files := fstest.MapFS{"test.txt": {Data: []byte("greet filesystem\n")}, "dir/a": {}, "dir/b-": {}, "dir/c/d": {Data: []byte("d")}}
 	const wasi, example = "imports/wasi_snapshot_preview1/testdata/", "imports/wasi_snapshot_preview1/example/testdata/"
@@ -39,8 +39,8 @@ func TestGuestsOfToolchains(t *testing.T) {
 	compareGuests(t, commands, run)
 }
 
-// TestExportsOfToolchains calls exports of libraries, C++ exceptions among them, before and after every change: what
-// they answer and what they leave in memory is the same.
+// TestExportsOfToolchains calls exports of libraries, C++ exceptions among them, before and after
+// every change: what they answer and what they leave in memory is the same.
 func TestExportsOfToolchains(t *testing.T) {
 	ctx := context.Background()
 	exports := map[string][][]string{

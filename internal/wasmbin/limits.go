@@ -35,8 +35,9 @@ type Limits struct {
 	TotalCost    uint64
 }
 
-// Cost estimates what the engine's compiler takes for a module beyond a time that is proportional to its size. The unit is about
-// a microsecond of one processor, in which it also takes about 60 bytes.
+// Cost estimates what the engine's compiler takes for a module beyond a time that is proportional
+// to its size. The unit is about a microsecond of one processor, in which it also takes about 60
+// bytes.
 type Cost struct {
 	// Function is the cost of the dearest function, Total that of all.
 	Function, Total uint64
@@ -64,9 +65,10 @@ func (e *LimitError) Reason() string {
 	return fmt.Sprintf("%d %s, and %d is the most", e.Has, e.What, e.Most)
 }
 
-// Check reads a module once, from the first byte to the last, and tells whether it is within limits. It takes time proportional
-// to the module's size, and memory for the types and for the locals of one function. Errors are a [*FormatError], where the module cannot
-// be read so far, or a [*LimitError].
+// Check reads a module once, from the first byte to the last, and tells whether it is within
+// limits. It takes time proportional to the module's size, and memory for the types and for the
+// locals of one function. Errors are a [*FormatError], where the module cannot be read so far, or a
+// [*LimitError].
 //
 // Check accepts much that is no valid module: it decides only whether the other readers may begin.
 func Check(module []byte, limits Limits) (Cost, error) {

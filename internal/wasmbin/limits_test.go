@@ -8,7 +8,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// TestCheckReadsWhatTheRewriterReads: without limits no module of the corpus is refused that the rewriter takes.
+// TestCheckReadsWhatTheRewriterReads: without limits no module of the corpus is refused that the
+// rewriter takes.
 func TestCheckReadsWhatTheRewriterReads(t *testing.T) {
 	for name, module := range modules(t) {
 		checkAgrees(t, name, module)
@@ -57,7 +58,8 @@ func costOf(t *testing.T, locals int, code ...[]byte) uint64 {
 	return cost.Function
 }
 
-// TestCostGrows: twice the blocks, the live locals or the depth of loops cost about twice as much at least, and straight code nothing.
+// TestCostGrows: twice the blocks, the live locals or the depth of loops cost about twice as much
+// at least, and straight code nothing.
 func TestCostGrows(t *testing.T) {
 	repeat := func(n int, code ...byte) (all []byte) {
 		for range n {
@@ -138,8 +140,8 @@ func TestLimitErrors(t *testing.T) {
 	}
 }
 
-// TestNamesAreCut: of the names of functions and of the module no more is left than was asked for, which is UTF-8, and nothing that
-// a terminal obeys.
+// TestNamesAreCut: of the names of functions and of the module no more is left than was asked for,
+// which is UTF-8, and nothing that a terminal obeys.
 func TestNamesAreCut(t *testing.T) {
 	name := func(s string) []byte { return appendName(nil, s) }
 	subsection := func(id byte, content []byte) []byte {

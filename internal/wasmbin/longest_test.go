@@ -12,21 +12,25 @@ import (
 
 // Bounds that hold in rewritten code, the instructions of the checks included.
 const (
-	// bookkeeping is the most that the rewriter's own instructions weigh at an entry or a return: fuel, depth, counter.
+	// bookkeeping is the most that the rewriter's own instructions weigh at an entry or a return:
+	// fuel, depth, counter.
 	bookkeeping = 40
-	// longestPath is the most that runs from one look at the counter to the next, calls and returns included: what may
-	// remain of a callee, a piece, and the instruction at its end.
+	// longestPath is the most that runs from one look at the counter to the next, calls and returns
+	// included: what may remain of a callee, a piece, and the instruction at its end.
 	longestPath = 4 * maxPiece
-	// charges is the most that the payments of fuel weigh in code of the length of maxTail: 4 behind each branch, which weighs 2.
+	// charges is the most that the payments of fuel weigh in code of the length of maxTail: 4
+	// behind each branch, which weighs 2.
 	charges = 2 * maxTail
-	// longestTail is the most that one frame of a recursion runs, after it was returned to, until it returns.
+	// longestTail is the most that one frame of a recursion runs, after it was returned to, until
+	// it returns.
 	longestTail = maxTail + charges + bookkeeping
 	// longestHead is the most that a function on a cycle of calls runs before its first look.
 	longestHead = maxTail + charges + bookkeeping
 )
 
-// longest computes the longest unchecked paths of a rewritten module from its bytes alone. It knows what the cells and
-// functions that the rewriter added look like, and nothing of where it puts them.
+// longest computes the longest unchecked paths of a rewritten module from its bytes alone. It knows
+// what the cells and functions that the rewriter added look like, and nothing of where it puts
+// them.
 type longest struct {
 	m        *Module
 	guestEnd uint32 // the functions from here on are the rewriter's
@@ -41,7 +45,8 @@ type longest struct {
 	err        error
 }
 
-// unchecked returns the longest path between two looks, and the longest tail of a function on a cycle.
+// unchecked returns the longest path between two looks, and the longest tail of a function on a
+// cycle.
 func unchecked(original, rewritten []byte, report *Report) (path, tail int, err error) {
 	before, err := Inspect(original)
 	if err != nil {
@@ -210,7 +215,8 @@ func (l *longest) function(b *body, cyclic bool) {
 		in := &ins[i]
 		if in.op.isCall() && !in.op.isTailCall() {
 			if to := target(in); int(to) >= l.m.importedFuncs && l.throughs[to] < 0 {
-				// There is a look in the callee, or it does not return: what follows is a path of its own.
+				// There is a look in the callee, or it does not return: what follows is a path of
+				// its own.
 				ahead[i], tail[i] = int(in.op.weight())+l.heads[to], -1
 				return
 			}
@@ -332,8 +338,8 @@ func (l *longest) isLook(fn uint32) bool {
 	return fn == l.guestEnd && len(l.looks) > 0 && l.heads[fn] < 2*maxTail && l.throughs[fn] < 0
 }
 
-// behindCheck reports whether a call of the host or of a function of the rewriter's stands just before an instruction,
-// or the check of the fuel.
+// behindCheck reports whether a call of the host or of a function of the rewriter's stands just
+// before an instruction, or the check of the fuel.
 func (l *longest) behindCheck(ins []instr, i int) bool {
 	for j := i - 1; j >= 0 && j > i-12; j-- {
 		switch in := &ins[j]; in.op {
@@ -372,7 +378,8 @@ func wantBounded(t *testing.T, name string, module []byte) (path, tail int) {
 	return path, tail
 }
 
-// TestLongestUncheckedPath computes the longest path without a look at the counter of everything at hand.
+// TestLongestUncheckedPath computes the longest path without a look at the counter of everything at
+// hand.
 func TestLongestUncheckedPath(t *testing.T) {
 	path, tail := 0, 0
 	note := func(name string, module []byte) {

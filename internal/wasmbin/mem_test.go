@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMemoryOfLargeBodies rewrites one function of many instructions: what it allocates, in all, is at most twelve times
-// the module.
+// TestMemoryOfLargeBodies rewrites one function of many instructions: what it allocates, in all, is
+// at most twelve times the module.
 func TestMemoryOfLargeBodies(t *testing.T) {
 	for name, unit := range map[string][]byte{
 		"nops": {0x01}, "eqz": {0x45}, "constants": {0x41, 0, 0x1a}, "behind unreachable": {0x00}, "behind return": {0x0f},
@@ -30,8 +30,8 @@ func TestMemoryOfLargeBodies(t *testing.T) {
 	}
 }
 
-// TestManyLooksAddNoBranches: in straight code of any length the checks are calls, because what wazero's compiler takes
-// for a function grows with its branches times its accesses to memory.
+// TestManyLooksAddNoBranches: in straight code of any length the checks are calls, because what
+// wazero's compiler takes for a function grows with its branches times its accesses to memory.
 func TestManyLooksAddNoBranches(t *testing.T) {
 	var m testModule
 	m.memories = [][]byte{{0, 1}}

@@ -45,8 +45,8 @@ func (r *rewriter) names(s *section) []byte {
 	return out
 }
 
-// shorten reads a name. Where Options.NameBytes is set it cuts what is over that, and escapes what is not printed as itself:
-// the engine puts names into the text of its errors.
+// shorten reads a name. Where Options.NameBytes is set it cuts what is over that, and escapes what
+// is not printed as itself: the engine puts names into the text of its errors.
 func (r *rewriter) shorten(p *patcher, c *cursor, what string) {
 	at := c.pos
 	name := c.name(what)

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// wazero tells where in a module's code each function of a stack was if the module has debug information. Options.Offsets
-// gives it as little of that as there can be: one unit, all of whose code is line 1 of a file named by Options.Offsets.
+// wazero tells where in a module's code each function of a stack was if the module has debug
+// information. Options.Offsets gives it as little of that as there can be: one unit, all of whose
+// code is line 1 of a file named by Options.Offsets.
 
 // debugSections are the custom sections of such a module.
 func debugSections(file string) [][2]string {
@@ -52,7 +53,8 @@ type OffsetMap struct {
 	imported  uint32
 }
 
-// movedFunction is where a function lies in the contents of the rewritten code section, and where its moves are.
+// movedFunction is where a function lies in the contents of the rewritten code section, and where
+// its moves are.
 type movedFunction struct{ at, end, moves uint32 }
 
 // tracing collects the map while bodies are written.
@@ -62,8 +64,8 @@ type tracing struct {
 	base     int // of the batch in the rewritten section
 }
 
-// Offsets returns the map of what [Rewrite] makes of the module with the same options. It takes as long as Rewrite does, and a few
-// bytes for each instruction that was changed.
+// Offsets returns the map of what [Rewrite] makes of the module with the same options. It takes as
+// long as Rewrite does, and a few bytes for each instruction that was changed.
 func Offsets(m *Module, opts Options) (*OffsetMap, error) {
 	t := &tracing{}
 	if _, _, err := rewrite(m.data, opts, tuning{force: true, trace: t}); err != nil {
@@ -72,7 +74,8 @@ func Offsets(m *Module, opts Options) (*OffsetMap, error) {
 	return &t.m, nil
 }
 
-// move notes that at an offset in the new body stand n bytes that are at an old offset in the module.
+// move notes that at an offset in the new body stand n bytes that are at an old offset in the
+// module.
 func (t *tracing) move(new, old, n int) {
 	if n == 0 {
 		return
@@ -94,9 +97,10 @@ func (t *tracing) end(at, end int) {
 	f.at, f.end = uint32(t.base+at), uint32(t.base+end)
 }
 
-// Original returns the place in the original module of the instruction at an offset in the contents of the rewritten module's code
-// section: the function's index, and the offset in the contents of the original code section, by which DWARF counts. Code that
-// the rewriter added stands for the instruction that follows it. ok is false for functions that it added.
+// Original returns the place in the original module of the instruction at an offset in the contents
+// of the rewritten module's code section: the function's index, and the offset in the contents of
+// the original code section, by which DWARF counts. Code that the rewriter added stands for the
+// instruction that follows it. ok is false for functions that it added.
 func (m *OffsetMap) Original(offset uint64) (function uint32, original uint64, ok bool) {
 	n, found := slices.BinarySearchFunc(m.functions, offset, func(f movedFunction, at uint64) int { return cmp.Compare(uint64(f.at), at) })
 	if !found {

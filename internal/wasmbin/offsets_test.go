@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestOffsetsLeadBack: the map leads from every call, load and store of rewritten functions to the same one of the original.
+// TestOffsetsLeadBack: the map leads from every call, load and store of rewritten functions to the
+// same one of the original.
 func TestOffsetsLeadBack(t *testing.T) {
 	check := func(name string, module []byte, opts Options) {
 		t.Helper()
@@ -65,7 +66,8 @@ func TestOffsetsLeadBack(t *testing.T) {
 	}
 }
 
-// eachInstr calls f with each instruction of a module, and where the contents of its code section begin.
+// eachInstr calls f with each instruction of a module, and where the contents of its code section
+// begin.
 func eachInstr(t *testing.T, m *Module, f func(fn uint32, in *instr, base int)) {
 	t.Helper()
 	s := m.section(secCode)

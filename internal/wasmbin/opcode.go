@@ -204,8 +204,9 @@ func (op opcode) endsPath() bool {
 	return op.isTailCall()
 }
 
-// cost is what an instruction takes from the fuel, whatever its operands: 1, nothing for what only delimits code,
-// and more for what has to do with exceptions. What depends on a length is not in it.
+// cost is what an instruction takes from the fuel, whatever its operands: 1, nothing for what only
+// delimits code, and more for what has to do with exceptions. What depends on a length is not in
+// it.
 func (op opcode) cost() uint32 {
 	switch op {
 	case opNop, opBlock, opLoop, opElse, opEnd:

@@ -17,7 +17,8 @@ type operator struct {
 
 var numbersAndVectors = []ValueType{ValueI32, ValueI64, ValueF32, ValueF64, ValueV128}
 
-// operators is every arithmetic, vector, memory and atomic instruction, with the signature under which wazero compiles it.
+// operators is every arithmetic, vector, memory and atomic instruction, with the signature under
+// which wazero compiles it.
 var operators = sync.OnceValue(func() (found []operator) {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, interpreterConfig())

@@ -1,7 +1,7 @@
 package wasmbin
 
-// FunctionAt returns the function that the instruction at an offset of the module belongs to, and the instruction's offset in
-// the contents of the code section, by which DWARF counts.
+// FunctionAt returns the function that the instruction at an offset of the module belongs to, and
+// the instruction's offset in the contents of the code section, by which DWARF counts.
 func (m *Module) FunctionAt(at uint32) (function uint32, offset uint64, ok bool) {
 	s := m.section(secCode)
 	if s == nil || int(at) < s.vector {

@@ -21,7 +21,8 @@ func (r reach) then(weight uint32) reach {
 	return r
 }
 
-// heavyTail is the tail of a path with a heavy instruction: too much for a function that is called in a cycle.
+// heavyTail is the tail of a path with a heavy instruction: too much for a function that is called
+// in a cycle.
 func (r reach) heavyTail() int32 {
 	if r.tail < 0 {
 		return r.tail
@@ -48,8 +49,9 @@ type mark struct {
 	hasElse bool
 }
 
-// plan walks over the body from its end to its beginning, and places checks such that no path between two weighs
-// more than a piece. What a check counts is the most that can come until the next.
+// plan walks over the body from its end to its beginning, and places checks such that no path
+// between two weighs more than a piece. What a check counts is the most that can come until the
+// next.
 func (e *emitter) plan(once bool) {
 	ins := e.body.instrs
 	e.marks = e.marks[:0]
@@ -183,8 +185,8 @@ func (e *emitter) planLoop(l *loop, body reach, once bool) reach {
 	return body
 }
 
-// firstCall looks whether a loop begins with a call of a function that makes a check whatever it does, and returns what
-// lies ahead of the loop's beginning then.
+// firstCall looks whether a loop begins with a call of a function that makes a check whatever it
+// does, and returns what lies ahead of the loop's beginning then.
 func (e *emitter) firstCall(loop uint32) (ahead reach, ok bool) {
 	weight := uint32(0)
 	for i := loop + 1; ; i++ {
@@ -211,8 +213,8 @@ func (e *emitter) firstCall(loop uint32) (ahead reach, ok bool) {
 	}
 }
 
-// affordable is how often a loop may be written: code becomes at most a few times as long by copies, large code at most twice,
-// but in small functions, if there are not very many of them.
+// affordable is how often a loop may be written: code becomes at most a few times as long by
+// copies, large code at most twice, but in small functions, if there are not very many of them.
 func (e *emitter) affordable(l *loop) uint32 {
 	ins := e.body.instrs
 	size := int(ins[l.end].end-ins[l.start].at) + 10
@@ -223,8 +225,9 @@ func (e *emitter) affordable(l *loop) uint32 {
 	return n
 }
 
-// planCall returns what lies ahead behind a call and before it. Behind a call that may be one of a cycle a check
-// stands unless there is little left to do: each of the frames of a recursion may come back there.
+// planCall returns what lies ahead behind a call and before it. Behind a call that may be one of a
+// cycle a check stands unless there is little left to do: each of the frames of a recursion may
+// come back there.
 func (e *emitter) planCall(i int, in *instr, now reach) (after, before reach) {
 	c := e.calls
 	to := in.index

@@ -1,7 +1,8 @@
 package wasmbin
 
-// providers are modules that export what a module imports: functions that answer zeros and nulls, and zeroed globals,
-// memories and tables. A shared memory is also there under the name that the rewriter gives it.
+// providers are modules that export what a module imports: functions that answer zeros and nulls,
+// and zeroed globals, memories and tables. A shared memory is also there under the name that the
+// rewriter gives it.
 func providers(info *Module) map[string][]byte {
 	modules := map[string]*testModule{}
 	seen := map[string]bool{}

@@ -51,20 +51,21 @@ type Options struct {
 	// directly or through others, are under way: one more calls the host
 	// function depth. 0 is no limit.
 	CallDepth uint32
-	// Stack has the host function stack called at the entry of a function where the calls under way may take more
-	// of the engine's stack than the cell StackEndGlobal says, in bytes. That is Stack at first; the host function may
-	// raise it. 0 counts nothing.
+	// Stack has the host function stack called at the entry of a function where the calls under way
+	// may take more of the engine's stack than the cell StackEndGlobal says, in bytes. That is
+	// Stack at first; the host function may raise it. 0 counts nothing.
 	Stack uint32
 	// TableElements is how many elements the tables that the module defines may
 	// hold together: those that it starts with are left to each, and what
 	// remains is divided among them as what they may grow by. A module that
 	// starts with more is a [*LimitError]. 0 is no limit.
 	TableElements uint64
-	// NameBytes is how many bytes of the names of functions and of the module stay in the name section, in which
-	// control characters are escaped then. 0 leaves names as they are.
+	// NameBytes is how many bytes of the names of functions and of the module stay in the name
+	// section, in which control characters are escaped then. 0 leaves names as they are.
 	NameBytes int
-	// Offsets, unless it is "", has wazero print "0x1f: NAME:1" with each function of a stack: the offset in the rewritten code
-	// section, which an [OffsetMap] leads back from, and Offsets for NAME. wazero keeps 16 bytes for each instruction then.
+	// Offsets, unless it is "", has wazero print "0x1f: NAME:1" with each function of a stack: the
+	// offset in the rewritten code section, which an [OffsetMap] leads back from, and Offsets for
+	// NAME. wazero keeps 16 bytes for each instruction then.
 	Offsets string
 	// HostModules are the import modules whose functions never call back
 	// into the guest; nil stands for those of WASI. What else is imported is
@@ -72,8 +73,9 @@ type Options struct {
 	HostModules []string
 }
 
-// DefaultPeriod is the Period for Options that give none: 30 to 100 microseconds of ordinary code in wazero's compiler,
-// in which a host call (30 ns) is lost, and a millisecond where every access to memory misses every cache.
+// DefaultPeriod is the Period for Options that give none: 30 to 100 microseconds of ordinary code
+// in wazero's compiler, in which a host call (30 ns) is lost, and a millisecond where every access
+// to memory misses every cache.
 const DefaultPeriod = 1 << 17
 
 func (o *Options) isZero() bool {
@@ -106,8 +108,8 @@ type Report struct {
 	Globals []ExportedGlobal
 	// Capture is what Options.Capture added, nil without it.
 	Capture *Capture
-	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the instructions that became calls, and
-	// Accesses those that have a switch point.
+	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the
+	// instructions that became calls, and Accesses those that have a switch point.
 	Loops, Entries, Waits, Grows, Accesses int
 	// Dropped are the custom sections that were left out because they name
 	// offsets in the code, which has changed.
@@ -337,7 +339,8 @@ func (r *rewriter) plan() error {
 	return nil
 }
 
-// addResultTypes adds the types of the blocks that bodies with several results may get, before several bodies are written at once.
+// addResultTypes adds the types of the blocks that bodies with several results may get, before
+// several bodies are written at once.
 func (r *rewriter) addResultTypes() {
 	if !r.opts.Stop && !r.opts.Fuel && r.opts.CallDepth == 0 && r.opts.Stack == 0 {
 		return
@@ -376,8 +379,8 @@ func (r *rewriter) addCheckHelper() uint32 {
 	return r.addHelper("check", "\x00", "\x00", a.code)
 }
 
-// addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls the host when that is
-// used up.
+// addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls
+// the host when that is used up.
 func (r *rewriter) addLookHelper() uint32 {
 	a := &asm{code: []byte{0}} // no locals
 	if r.opts.Fuel {

@@ -15,7 +15,8 @@ type loop struct {
 	// is in registers there, while wazero's compiler would store the variables of a
 	// loop in every turn to have them after a call at the header.
 	atBranches bool
-	// sure: each turn begins with a call of a function that makes a check, so that the loop needs none.
+	// sure: each turn begins with a call of a function that makes a check, so that the loop needs
+	// none.
 	sure     bool
 	atHeader bool // a br_table, say, leads back: there is no place for a check
 }
@@ -37,8 +38,8 @@ func (e *emitter) planBody(b *body) {
 	e.inStopLocal = !once && e.opts.Stop && tight && !calls
 }
 
-// scan finds the loops, and what leads back to them. It reports whether one of them is tight, and whether the body
-// has calls.
+// scan finds the loops, and what leads back to them. It reports whether one of them is tight, and
+// whether the body has calls.
 func (e *emitter) scan() (tight, calls bool) {
 	size := uint32(0)
 	e.open, e.targets = e.open[:0], append(e.targets[:0], -1)

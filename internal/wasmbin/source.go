@@ -4,7 +4,8 @@ import "hash/crc32"
 
 // What finding lines of source code needs of a module.
 
-// CustomSection returns the contents of the first custom section of that name, which belong to the module, or nil.
+// CustomSection returns the contents of the first custom section of that name, which belong to the
+// module, or nil.
 func (m *Module) CustomSection(name string) []byte {
 	for i := range m.sections {
 		if s := &m.sections[i]; s.id == secCustom && s.name == name {
@@ -17,7 +18,8 @@ func (m *Module) CustomSection(name string) []byte {
 // ImportedFunctions is how many of the functions are imported.
 func (m *Module) ImportedFunctions() int { return m.importedFuncs }
 
-// FixedData returns the data segments that lie at constant addresses from the beginning. The bytes belong to the module.
+// FixedData returns the data segments that lie at constant addresses from the beginning. The bytes
+// belong to the module.
 func (m *Module) FixedData() []Segment {
 	s := m.section(secData)
 	if s == nil {
@@ -37,9 +39,10 @@ func (m *Module) FixedData() []Segment {
 	return all
 }
 
-// ResumePoint tells where an instruction of a function compiled by Go is. Such a function is a nest of blocks with a br_table in
-// the innermost, which continues behind the block that the program counter names. ResumePoint returns the last program counter
-// that leads into the piece of code in which the offset, in the contents of the code section, is.
+// ResumePoint tells where an instruction of a function compiled by Go is. Such a function is a nest
+// of blocks with a br_table in the innermost, which continues behind the block that the program
+// counter names. ResumePoint returns the last program counter that leads into the piece of code in
+// which the offset, in the contents of the code section, is.
 func (m *Module) ResumePoint(function uint32, offset uint64) (pc uint32, ok bool) {
 	s := m.section(secCode)
 	if s == nil || int(function) < m.importedFuncs || int(function)-m.importedFuncs >= m.bodies {

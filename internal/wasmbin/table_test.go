@@ -8,8 +8,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// grower is a module with the tables given, each a reference type, limits and perhaps an initial value, and an
-// export for each that grows it.
+// grower is a module with the tables given, each a reference type, limits and perhaps an initial
+// value, and an export for each that grows it.
 func grower(tables ...string) []byte {
 	m := &testModule{}
 	for i, t := range tables {
@@ -91,7 +91,8 @@ func TestTableElements(t *testing.T) {
 	}
 }
 
-// TestTableElementsThatAreFewEnough leaves the bytes of a module alone whose tables cannot grow too far.
+// TestTableElementsThatAreFewEnough leaves the bytes of a module alone whose tables cannot grow too
+// far.
 func TestTableElementsThatAreFewEnough(t *testing.T) {
 	module := grower("\x70\x01\x0a\x14")
 	same, _, err := Rewrite(module, Options{TableElements: 100})

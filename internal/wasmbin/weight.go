@@ -1,8 +1,8 @@
 package wasmbin
 
-// The weight of an instruction is the machine time that it may take, in units of which a simple instruction
-// takes one: about a fifth of a nanosecond in wazero's compiler. What reads or writes memory weighs more, because
-// it may miss every cache.
+// The weight of an instruction is the machine time that it may take, in units of which a simple
+// instruction takes one: about a fifth of a nanosecond in wazero's compiler. What reads or writes
+// memory weighs more, because it may miss every cache.
 const (
 	weightAccess   = 16
 	weightDivision = 32
@@ -16,16 +16,18 @@ const (
 
 // Bounds of the pieces between checks, in units of weight.
 const (
-	// maxPiece is the most that a path may weigh, from one check to the next. One more instruction may come on top.
+	// maxPiece is the most that a path may weigh, from one check to the next. One more instruction
+	// may come on top.
 	maxPiece = 512
-	// maxHead is the most that a call of a function without a check at its entry may weigh until the first.
+	// maxHead is the most that a call of a function without a check at its entry may weigh until
+	// the first.
 	maxHead = 256
-	// maxTail is the most that a function that may be called in a cycle runs, without a check, between the return
-	// of a call in the cycle and its own return: as much for each frame as a recursion is deep. There is nothing heavy
-	// in it.
+	// maxTail is the most that a function that may be called in a cycle runs, without a check,
+	// between the return of a call in the cycle and its own return: as much for each frame as a
+	// recursion is deep. There is nothing heavy in it.
 	maxTail = 24
-	// minEntry is the least that the check at a function's entry counts. It pays for what a caller runs after the
-	// return as well.
+	// minEntry is the least that the check at a function's entry counts. It pays for what a caller
+	// runs after the return as well.
 	minEntry = 128
 	// maxRun is the most that instructions decoded as one weigh.
 	maxRun = 64
@@ -71,7 +73,8 @@ func (op opcode) isBulk() bool {
 	return false
 }
 
-// isPlain reports whether an instruction neither moves control nor is ever changed, unless as an access to memory.
+// isPlain reports whether an instruction neither moves control nor is ever changed, unless as an
+// access to memory.
 func (op opcode) isPlain() bool {
 	switch {
 	case op >= opRefFunc && op < 0x100:

@@ -62,7 +62,8 @@ func (in *inode) read(p []byte, off int64) int {
 	return done
 }
 
-// within returns the part of chunk 0 that p is from off on, or nil unless there is content for all of it: what most calls are about.
+// within returns the part of chunk 0 that p is from off on, or nil unless there is content for all
+// of it: what most calls are about.
 func (in *inode) within(p []byte, off int64) []byte {
 	c := in.first
 	if c == nil || off >= int64(len(c.data)) || len(p) > len(c.data)-int(off) {

@@ -1,5 +1,6 @@
-// Package abi describes the functions of WASI preview1: their names, the kinds of their parameters, and the part of a Host that
-// answers. Tracing, recording, middleware and policies decode calls with it.
+// Package abi describes the functions of WASI preview1: their names, the kinds of their parameters,
+// and the part of a Host that answers. Tracing, recording, middleware and policies decode calls
+// with it.
 package abi
 
 import "iter"
@@ -36,8 +37,8 @@ type Param struct {
 	Kind Kind
 }
 
-// All iterates over the parameters. The first value is the parameter's place among the WebAssembly parameters, of which one of a
-// kind that is a [Kind.Pair] takes two.
+// All iterates over the parameters. The first value is the parameter's place among the WebAssembly
+// parameters, of which one of a kind that is a [Kind.Pair] takes two.
 func (f *Function) All() iter.Seq2[int, *Param] {
 	return func(yield func(int, *Param) bool) {
 		at := 0
@@ -63,7 +64,8 @@ func (f *Function) Width() (n int) {
 	return n
 }
 
-// Only returns the one parameter of a kind and its place among the WebAssembly parameters, or nil if there are none or several.
+// Only returns the one parameter of a kind and its place among the WebAssembly parameters, or nil
+// if there are none or several.
 func (f *Function) Only(k Kind) (found *Param, place int) {
 	for at, p := range f.All() {
 		if p.Kind != k {
@@ -137,7 +139,8 @@ const (
 	KindOutSockaddr // a pointer to a pointer and a length: where an address goes, see package vfs/sockets
 )
 
-// Pair reports whether the parameter is a pointer and a length or count: two WebAssembly parameters.
+// Pair reports whether the parameter is a pointer and a length or count: two WebAssembly
+// parameters.
 func (k Kind) Pair() bool {
 	return k == KindPath || k == KindBytes || k == KindCiovs || k == KindIovs || k == KindOutBuffer
 }

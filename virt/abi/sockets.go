@@ -1,8 +1,9 @@
 package abi
 
-// Extensions returns the functions that a Host answers in [ModuleName] beside those of preview1: those of WasmEdge for sockets,
-// which package vfs/sockets describes, in the order of WasmEdge's header. A function with two signatures is in it twice, the one of
-// version 2 first; preview1 has the other one of sock_accept.
+// Extensions returns the functions that a Host answers in [ModuleName] beside those of preview1:
+// those of WasmEdge for sockets, which package vfs/sockets describes, in the order of WasmEdge's
+// header. A function with two signatures is in it twice, the one of version 2 first; preview1 has
+// the other one of sock_accept.
 func Extensions() []Function { return append([]Function(nil), extensions[:]...) }
 
 var (

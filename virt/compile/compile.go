@@ -1,5 +1,5 @@
-// Package compile bounds what compiling modules takes: it has them compiled in processes that can be killed, and looks after the
-// directories of virt.WithCompilationCache.
+// Package compile bounds what compiling modules takes: it has them compiled in processes that can
+// be killed, and looks after the directories of virt.WithCompilationCache.
 package compile
 
 import (
@@ -26,7 +26,8 @@ import (
 // DefaultCacheBytes is the bound of a virt.WithCompilationCache for which 0 was given.
 const DefaultCacheBytes = cachedir.DefaultBytes
 
-// CacheSize returns how many bytes a directory of virt.WithCompilationCache holds, and in how many entries.
+// CacheSize returns how many bytes a directory of virt.WithCompilationCache holds, and in how many
+// entries.
 func CacheSize(dir string) (bytes int64, entries int, err error) { return cachedir.Size(dir) }
 
 // ClearCache removes all entries of a directory of virt.WithCompilationCache.
@@ -55,9 +56,10 @@ type ProcessLimits struct {
 	Memory uint64
 }
 
-// WithProcess has each module compiled in a process of its own, which is killed at its limits and at the end of the
-// context given to virt.Host.Compile. The process is the embedder's program, started again; its main must call
-// [Process] first. The code comes back through the cache, so virt.WithCompilationCache is needed too.
+// WithProcess has each module compiled in a process of its own, which is killed at its limits and
+// at the end of the context given to virt.Host.Compile. The process is the embedder's program,
+// started again; its main must call [Process] first. The code comes back through the cache, so
+// virt.WithCompilationCache is needed too.
 //
 // The option excludes virt.WithRuntime and virt.WithRuntimeConfig, whose code would be another.
 func WithProcess(limits ProcessLimits) virt.HostOption {

@@ -20,7 +20,8 @@ func BenchmarkCampaign(b *testing.B) {
 	}
 }
 
-// BenchmarkChunks tells what it costs to explore in parts of 250 seeds: each by itself, and all by one Campaign.
+// BenchmarkChunks tells what it costs to explore in parts of 250 seeds: each by itself, and all by
+// one Campaign.
 func BenchmarkChunks(b *testing.B) {
 	const seeds = 250
 	config := explore.Config{Wasm: bare(b, "race_counter"), First: 1, Last: seeds, ShrinkRuns: -1}

@@ -102,8 +102,8 @@ func run(tb testing.TB, c explore.Config) *explore.Report {
 	return report
 }
 
-// Each program's bug is found by default within 1,000 seeds, by a systematic exploration where that knows what it needs, and
-// in no run of the corrected program.
+// Each program's bug is found by default within 1,000 seeds, by a systematic exploration where that
+// knows what it needs, and in no run of the corrected program.
 func TestCorpus(t *testing.T) {
 	for _, p := range corpus {
 		t.Run(p.name, func(t *testing.T) {
@@ -143,8 +143,8 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestGuidedTable prints docs/exploration.md's table of what varying runs that do something new brings: of 10 campaigns of 1,000 runs, how
-// many find the bug, and in which share of the runs.
+// TestGuidedTable prints docs/exploration.md's table of what varying runs that do something new
+// brings: of 10 campaigns of 1,000 runs, how many find the bug, and in which share of the runs.
 func TestGuidedTable(t *testing.T) {
 	if os.Getenv("WASIVIRT_FULL") == "" {
 		t.Skip("takes minutes: set WASIVIRT_FULL")
@@ -180,8 +180,8 @@ func TestGuidedTable(t *testing.T) {
 	t.Logf("\n%s", b.String())
 }
 
-// TestCorpusTable prints docs/exploration.md's table: for each strategy and program the first seed that finds the bug, and the
-// share of seeds that do.
+// TestCorpusTable prints docs/exploration.md's table: for each strategy and program the first seed
+// that finds the bug, and the share of seeds that do.
 func TestCorpusTable(t *testing.T) {
 	if os.Getenv("WASIVIRT_FULL") == "" {
 		t.Skip("takes a minute: set WASIVIRT_FULL")

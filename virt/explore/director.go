@@ -8,8 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// director lets the threads of one run take their steps in an order that begins as given, and notes what each step did. It is
-// the strategy, its picker and the observer of a scheduler, and observes the guest's accesses.
+// director lets the threads of one run take their steps in an order that begins as given, and notes
+// what each step did. It is the strategy, its picker and the observer of a scheduler, and observes
+// the guest's accesses.
 type director struct {
 	begin []uint32 // the threads of the first steps
 	sleep sleepers // before the last of them
@@ -49,7 +50,8 @@ type stored struct {
 	value uint64
 }
 
-// silent reports whether none of the stores of a step has changed anything. The guest has not ended.
+// silent reports whether none of the stores of a step has changed anything. The guest has not
+// ended.
 func (s *spin) silent() bool {
 	for _, w := range s.stores {
 		if w.Size > 8 || valueOf(&w.Access) != w.value {
@@ -59,8 +61,9 @@ func (s *spin) silent() bool {
 	return true
 }
 
-// A thread that has not changed anything lets others run when it has yielded twice, or looked at the same values so
-// often. A loop that waits for another thread would else have schedules without end.
+// A thread that has not changed anything lets others run when it has yielded twice, or looked at
+// the same values so often. A loop that waits for another thread would else have schedules without
+// end.
 const (
 	maxYields  = 2
 	maxRepeats = 24
@@ -147,7 +150,8 @@ func (d *director) asleep() sleepers {
 	return last.sleep.without(last.thread, &last.footprint)
 }
 
-// lively are the threads that can run and do not merely wait in a loop, or if there are none all that can run.
+// lively are the threads that can run and do not merely wait in a loop, or if there are none all
+// that can run.
 func (d *director) lively() []uint32 {
 	var some []uint32
 	for _, t := range d.ready {

@@ -211,7 +211,8 @@ func (e *explorer) shrinkAll(ctx context.Context, r *Report) error {
 	return workers.Wait()
 }
 
-// texts sees to it that the outcomes which are shown, and no others, have their texts, whichever were found first.
+// texts sees to it that the outcomes which are shown, and no others, have their texts, whichever
+// were found first.
 func (e *explorer) texts(ctx context.Context, all []*Outcome) error {
 	for i, o := range all {
 		if i >= maxShown {

@@ -34,8 +34,9 @@ func seeds(few, many uint64) uint64 {
 	return few
 }
 
-// The guests have a bug that one strategy alone misses: a thread that has to be slow, an order of five steps, a sleep in
-// the place of synchronization. Each is found within 1000 seeds by default, and the corrected guest is clean.
+// The guests have a bug that one strategy alone misses: a thread that has to be slow, an order of
+// five steps, a sleep in the place of synchronization. Each is found within 1000 seeds by default,
+// and the corrected guest is clean.
 func TestThePortfolioFindsWhatOneStrategyMisses(t *testing.T) {
 	for _, name := range []string{"order_violation", "depth_four", "sleep_sync", "check_act"} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +108,8 @@ func TestSystematicExplorationGoesOn(t *testing.T) {
 	}
 }
 
-// Two threads that look before either sees the other's store: only store buffers let that happen, and atomics prevent it.
+// Two threads that look before either sees the other's store: only store buffers let that happen,
+// and atomics prevent it.
 func TestStoreBuffers(t *testing.T) {
 	found := explored(t, explore.Config{Wasm: bare(t, "store_buffer"), First: 1, Last: 1000, MemoryModel: virt.TotalStoreOrder})
 	if found.Clean() || found.Outcomes[len(found.Outcomes)-1].What != "exit 1" {
@@ -126,8 +128,8 @@ func TestStoreBuffers(t *testing.T) {
 	}
 }
 
-// Messages that are passed by plain accesses: stores that change places lose them, and loads that do. Atomics prevent both, and
-// where stores keep their order nothing is wrong.
+// Messages that are passed by plain accesses: stores that change places lose them, and loads that
+// do. Atomics prevent both, and where stores keep their order nothing is wrong.
 func TestRelaxed(t *testing.T) {
 	for _, name := range []string{"message_passing", "plain_reader"} {
 		wasm, fixed := program{name: name}.wasm(t, ""), program{name: name}.wasm(t, "_fixed")
@@ -286,7 +288,8 @@ func TestSeedFindsItAgain(t *testing.T) {
 	}
 }
 
-// A guest that prints something else with each seed has as many outcomes as seeds: only those that are shown have their text.
+// A guest that prints something else with each seed has as many outcomes as seeds: only those that
+// are shown have their text.
 func TestManyOutcomes(t *testing.T) {
 	runs := seeds(300, 10_000)
 	input := strings.Repeat("0123456789", 10)

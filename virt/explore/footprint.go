@@ -7,8 +7,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// footprint is what one step of a thread did to what threads share. Two steps whose footprints do not conflict can be
-// exchanged without a difference.
+// footprint is what one step of a thread did to what threads share. Two steps whose footprints do
+// not conflict can be exchanged without a difference.
 type footprint struct {
 	Spans []span   `json:",omitempty"`
 	Queue []waiter `json:",omitempty"`
@@ -82,14 +82,15 @@ type step struct {
 	sleep   sleepers // before the step
 	stop    sched.Point
 	wakes   []uint32 // threads that it made ready
-	// after is the step that has woken the thread, plus one; everything before where nobody has; 0 where it was not woken.
+	// after is the step that has woken the thread, plus one; everything before where nobody has; 0
+	// where it was not woken.
 	after int
 	idle  bool // the thread was woken by time
 	keeps bool // the thread that ran before could have gone on
 }
 
-// sleepers are threads whose next step need not be explored, because schedules that begin with it are explored elsewhere
-// and nothing has happened since that conflicts with it.
+// sleepers are threads whose next step need not be explored, because schedules that begin with it
+// are explored elsewhere and nothing has happened since that conflicts with it.
 type sleepers map[uint32]*footprint
 
 // without returns those that a step does not wake.

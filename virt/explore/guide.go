@@ -44,8 +44,8 @@ const (
 	guidedBy  = "varied"
 )
 
-// feature is something that a run does: two instructions in a row of one thread, of a write and the access of another thread that
-// sees it, or of two threads at a switch.
+// feature is something that a run does: two instructions in a row of one thread, of a write and the
+// access of another thread that sees it, or of two threads at a switch.
 type feature struct {
 	kind     uint8
 	from, to uint64
@@ -123,7 +123,8 @@ func (g *guide) draw() (*trial, bool) {
 
 // vary makes a trial of a run of the pool.
 func (g *guide) vary(t *trial) {
-	// Of several, the one that was varied least; every other time of those that came last, because they came farthest.
+	// Of several, the one that was varied least; every other time of those that came last, because
+	// they came farthest.
 	from := g.pool
 	if g.rng.IntN(2) == 0 {
 		from = g.pool[max(0, len(g.pool)-recent):]

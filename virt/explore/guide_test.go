@@ -10,7 +10,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
-// A campaign has one report, whatever the number of workers: of seeds, of seeds that are varied, and by each memory model.
+// A campaign has one report, whatever the number of workers: of seeds, of seeds that are varied,
+// and by each memory model.
 func TestWorkersDoNotMatter(t *testing.T) {
 	input := func(uint64) ([]virt.Option, error) {
 		return []virt.Option{virt.WithStdin(strings.NewReader("0123456789"))}, nil
@@ -37,8 +38,8 @@ func TestWorkersDoNotMatter(t *testing.T) {
 	}
 }
 
-// A bug of depth four, which few seeds find, is found more often where runs that come nearer to it are varied, and what was found
-// can be run again: its schedule is shrunk.
+// A bug of depth four, which few seeds find, is found more often where runs that come nearer to it
+// are varied, and what was found can be run again: its schedule is shrunk.
 func TestGuided(t *testing.T) {
 	config := explore.Config{Wasm: bare(t, "depth_four"), First: 1, Last: 1000, Fuel: fuel, ShrinkRuns: -1}
 	_, seeds := failing(run(t, config))

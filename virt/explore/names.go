@@ -102,7 +102,8 @@ func part(t dwarf.Type, offset uint64) (name string) {
 	return name
 }
 
-// sizeOf is the size of a type in bytes, 0 if it is not known. [dwarf.Type.Size] does not end for types that contain themselves.
+// sizeOf is the size of a type in bytes, 0 if it is not known. [dwarf.Type.Size] does not end for
+// types that contain themselves.
 func sizeOf(t dwarf.Type, nested int) uint64 {
 	if nested == 0 || t == nil {
 		return 0

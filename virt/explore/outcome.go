@@ -45,14 +45,14 @@ type Outcome struct {
 	Seed  uint64
 	// By counts them by the strategy of the [Portfolio] that ran them.
 	By map[string]int
-	// Plan is the schedule of the run of Seed if that run was varied and no seed by itself ended so;
-	// see [Config.Guided].
+	// Plan is the schedule of the run of Seed if that run was varied and no seed by itself ended
+	// so; see [Config.Guided].
 	Plan sched.Plan
 	// Order is a schedule of a systematic exploration that ended so, one with the fewest
 	// preemptions. It lists the thread of each step. Seed is then the seed of all schedules.
 	Order []uint32
-	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. The 50
-	// most frequent outcomes have a Text.
+	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. The
+	// 50 most frequent outcomes have a Text.
 	Result *virt.Result
 	Text   string
 	// Schedule is the shortest schedule found that ends so. It is nil if Run did not look for it;

@@ -7,8 +7,8 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// race is a pair of steps of different threads that conflict and could as well have come in the other order: nothing
-// between them orders them.
+// race is a pair of steps of different threads that conflict and could as well have come in the
+// other order: nothing between them orders them.
 type race struct{ first, second int }
 
 // history is the steps of a run with the order that conflicts give them: its Mazurkiewicz trace.
@@ -19,7 +19,8 @@ type history struct {
 	index  map[uint32]int // of a thread in the clocks
 }
 
-// newHistory orders the steps of a run, and finds its races: those whose second step is not before from.
+// newHistory orders the steps of a run, and finds its races: those whose second step is not before
+// from.
 func newHistory(steps []step, from int) (*history, []race) {
 	h := &history{steps: steps, place: make([]int, len(steps)), clocks: make([][]int, len(steps)), index: map[uint32]int{}}
 	for i := range steps {
@@ -50,7 +51,8 @@ func newHistory(steps []step, from int) (*history, []race) {
 		} else if s.after > 0 {
 			join(clock, h.clocks[s.after-1])
 		}
-		// The latest step of each other thread that conflicts, the latest first: one that is ordered by then is no race.
+		// The latest step of each other thread that conflicts, the latest first: one that is
+		// ordered by then is no race.
 		candidates = seen.conflicts(candidates[:0], h, j)
 		for _, i := range candidates {
 			t := h.index[steps[i].thread]
@@ -81,8 +83,9 @@ func (h *history) before(i, j int) bool {
 	return h.clocks[j][h.index[h.steps[i].thread]] >= h.place[i]
 }
 
-// initials are the threads that can begin, where the first step of a race was taken, a way to what the second did: those
-// whose first step among the steps that do not happen after it depends on no other of them.
+// initials are the threads that can begin, where the first step of a race was taken, a way to what
+// the second did: those whose first step among the steps that do not happen after it depends on no
+// other of them.
 func (h *history) initials(r race) (threads []uint32) {
 	first := make([]int, len(h.index)) // place of the first such step of each thread
 	var heads []int
@@ -147,7 +150,8 @@ func (s *seen) add(h *history, j int) {
 			list := s.memory[at]
 			kept := list[:0]
 			for _, l := range list {
-				// What conflicts with the earlier access conflicts with the later one, which comes after it.
+				// What conflicts with the earlier access conflicts with the later one, which comes
+				// after it.
 				if covered := p.Low <= l.Low && l.High <= p.High && (p.Write || !l.Write); !covered || h.steps[l.step].thread != thread {
 					kept = append(kept, l)
 				}
@@ -169,8 +173,8 @@ func (s *seen) add(h *history, j int) {
 	}
 }
 
-// conflicts returns the steps of other threads that step j conflicts with, the latest of each thread among them, the latest
-// first.
+// conflicts returns the steps of other threads that step j conflicts with, the latest of each
+// thread among them, the latest first.
 func (s *seen) conflicts(to []int, h *history, j int) []int {
 	me := &h.steps[j]
 	clear(s.marked)

@@ -45,15 +45,17 @@ func section(id int, body []byte) []byte {
 	return append(out, body...)
 }
 
-// The cells of generated programs: what threads race for, where they leave what they have seen, and how many are done.
+// The cells of generated programs: what threads race for, where they leave what they have seen, and
+// how many are done.
 const (
 	cells   = 2
 	results = 64
 	done    = 128
 )
 
-// generated is a program whose threads each take a few random steps: loads, stores, atomics, waits and notifies of two
-// cells, and calls. The last one ends the program with what all have seen as its code.
+// generated is a program whose threads each take a few random steps: loads, stores, atomics, waits
+// and notifies of two cells, and calls. The last one ends the program with what all have seen as
+// its code.
 func generated(rng *rand.Rand, threads, steps int) (wasm []byte, text string) {
 	var body code
 	for t := range threads {
@@ -204,7 +206,8 @@ func everyOutcome(t *testing.T, wasm []byte, most int) (outcomes []string, runs 
 	return slices.Sorted(maps.Keys(found)), runs
 }
 
-// A systematic exploration of a small program finds every outcome that running all of its schedules finds, with fewer runs.
+// A systematic exploration of a small program finds every outcome that running all of its schedules
+// finds, with fewer runs.
 func TestReductionLosesNoOutcome(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	tried, all, reduced := 0, 0, 0

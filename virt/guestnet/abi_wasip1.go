@@ -55,7 +55,8 @@ const (
 	sockaddrDataSize = 26
 )
 
-// onHeap returns a T that stays where it is, as what a stack holds does not: the host is given addresses as numbers.
+// onHeap returns a T that stays where it is, as what a stack holds does not: the host is given
+// addresses as numbers.
 //
 //go:noinline
 func onHeap[T any]() *T { return new(T) }

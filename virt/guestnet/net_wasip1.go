@@ -31,8 +31,9 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects to an address, and tries those of a name in their order. Errors, in a [*net.OpError]: EACCES if the host does
-// not grant the address; ENOENT for a name that nobody has; ECONNREFUSED and others; the cause of ctx.
+// DialContext connects to an address, and tries those of a name in their order. Errors, in a
+// [*net.OpError]: EACCES if the host does not grant the address; ENOENT for a name that nobody has;
+// ECONNREFUSED and others; the cause of ctx.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if d.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -188,7 +189,8 @@ func newConn(c net.Conn, fd int32) net.Conn {
 	return wrapped
 }
 
-// Listen listens at an address, such as ":8080", as [net.Listen] does. Port 0 stands for one that is free.
+// Listen listens at an address, such as ":8080", as [net.Listen] does. Port 0 stands for one that
+// is free.
 func Listen(network, address string) (net.Listener, error) {
 	fail := func(err error) error {
 		return &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}

@@ -12,8 +12,8 @@ import (
 type Error struct {
 	// Offset is the position in the module, in bytes from its first; -1 where it is not known.
 	Offset int
-	// Section names the section at Offset: "type", "import", "code" and so on; "header" before the first; "" where it is not
-	// known.
+	// Section names the section at Offset: "type", "import", "code" and so on; "header" before the
+	// first; "" where it is not known.
 	Section string
 	// Reason says what is wrong.
 	Reason string
@@ -24,7 +24,8 @@ type Error struct {
 	Err error
 }
 
-// Error returns the place and the reason in one line. Names of the module's are escaped and shortened.
+// Error returns the place and the reason in one line. Names of the module's are escaped and
+// shortened.
 func (e *Error) Error() string {
 	text := "module: "
 	if e.Section != "" {

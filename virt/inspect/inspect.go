@@ -1,4 +1,5 @@
-// Package inspect reads modules before they run: what they import and export, their memories, and whether they stay within limits.
+// Package inspect reads modules before they run: what they import and export, their memories, and
+// whether they stay within limits.
 package inspect
 
 import (
@@ -21,10 +22,11 @@ type Audit struct {
 	Exports []string
 	// Threads says that it starts threads: it imports thread-spawn.
 	Threads bool
-	// SnapshotRefusals says why virt.Guest.Snapshot refuses every guest of the module, each with the name of what it cannot take; nil if
-	// the module can be saved.
+	// SnapshotRefusals says why virt.Guest.Snapshot refuses every guest of the module, each with
+	// the name of what it cannot take; nil if the module can be saved.
 	SnapshotRefusals []string
-	// Denied is what a Host would not give. [Module] knows no Host and leaves it empty; virt.Host.Audit fills it.
+	// Denied is what a Host would not give. [Module] knows no Host and leaves it empty;
+	// virt.Host.Audit fills it.
 	Denied []Denial
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Objects of AssemblyScript have a header before the bytes that pointers point to. Its last eight bytes are the number of the class and
-// the size in bytes.
+// Objects of AssemblyScript have a header before the bytes that pointers point to. Its last eight
+// bytes are the number of the class and the size in bytes.
 const (
 	classOffset = 8
 	sizeOffset  = 4

@@ -18,7 +18,8 @@ const (
 	f64 = api.ValueTypeF64
 )
 
-// codec moves values of one Go type. The flat form is WebAssembly values, the stored form is bytes in memory.
+// codec moves values of one Go type. The flat form is WebAssembly values, the stored form is bytes
+// in memory.
 type codec struct {
 	size, align uint32
 	flat        []api.ValueType
@@ -26,7 +27,8 @@ type codec struct {
 	// lower gives the flat form, lift takes it.
 	lower func(x *transfer, v reflect.Value, flat []uint64) error
 	lift  func(x *transfer, flat []uint64, v reflect.Value) error
-	// store writes the stored form to b, which is the host's, because allocating moves the guest's memory. load reads it.
+	// store writes the stored form to b, which is the host's, because allocating moves the guest's
+	// memory. load reads it.
 	store func(x *transfer, b []byte, v reflect.Value) error
 	load  func(x *transfer, b []byte, v reflect.Value) error
 }

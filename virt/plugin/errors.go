@@ -24,8 +24,9 @@ type MemoryError struct {
 	// Ptr and Len say where in the guest's memory. Len is in bytes.
 	Ptr uint32
 	Len uint64
-	// Err is wasip1.EFAULT where the bytes do not lie in the guest's memory; EOVERFLOW where they are more than
-	// [WithMaxSize]; ENOMEM where the guest's allocator has no more; EINVAL where they are no object of the expected kind.
+	// Err is wasip1.EFAULT where the bytes do not lie in the guest's memory; EOVERFLOW where they
+	// are more than [WithMaxSize]; ENOMEM where the guest's allocator has no more; EINVAL where
+	// they are no object of the expected kind.
 	Err error
 }
 

@@ -17,13 +17,15 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Func returns a Go function that calls an export of a guest. F is the function's type: its first parameter is a context, its last
-// result an error.
+// Func returns a Go function that calls an export of a guest. F is the function's type: its first
+// parameter is a context, its last result an error.
 //
-// The returned function holds the guest for the whole call (see [virt.Guest.Do]) and follows the guest's rules for concurrent
-// calls. Called from a host function of the guest, it needs the context that the host function got.
+// The returned function holds the guest for the whole call (see [virt.Guest.Do]) and follows the
+// guest's rules for concurrent calls. Called from a host function of the guest, it needs the
+// context that the host function got.
 //
-// Errors of Func: [virt.ErrNoExport]; a type that cannot be passed; an export of another type; no allocator where one is needed.
+// Errors of Func: [virt.ErrNoExport]; a type that cannot be passed; an export of another type; no
+// allocator where one is needed.
 //
 // Errors of the returned function:
 //   - [*Error]: the guest returned an error;
@@ -38,7 +40,8 @@ func Func[F any](g *virt.Guest, name string, opts ...Option) (F, error) {
 	return f, err
 }
 
-// Bind sets each field of the struct that functions points to, a function as for [Func], to the export that the field's tag names:
+// Bind sets each field of the struct that functions points to, a function as for [Func], to the
+// export that the field's tag names:
 //
 //	var p struct {
 //		Greet func(context.Context, string) (string, error) `wasm:"greet"`

@@ -57,7 +57,8 @@ func allocatorOf(defs map[string]api.FunctionDefinition, o *options) (a allocato
 	return a, nil
 }
 
-// i32s returns how many parameters f takes, or -1 if one of them, or a result, is no i32, or the results are another number.
+// i32s returns how many parameters f takes, or -1 if one of them, or a result, is no i32, or the
+// results are another number.
 func i32s(f api.FunctionDefinition, results int) int {
 	if len(f.ResultTypes()) != results {
 		return -1
@@ -81,7 +82,8 @@ type transfer struct {
 	name  string
 	alloc *allocator
 	left  uint64 // how many bytes may still be copied from the guest
-	// given are blocks that the host allocated and frees after the call; taken are blocks of the results.
+	// given are blocks that the host allocated and frees after the call; taken are blocks of the
+	// results.
 	given, taken []block
 	space        [4]block
 }
@@ -156,7 +158,8 @@ func write[T string | []byte](x *transfer, ptr uint32, b T) error {
 	return nil
 }
 
-// read returns n bytes of the guest's memory and counts them. The slice is valid until the guest runs.
+// read returns n bytes of the guest's memory and counts them. The slice is valid until the guest
+// runs.
 func (x *transfer) read(ptr uint32, n uint64) ([]byte, error) {
 	if err := x.charge(ptr, n); err != nil {
 		return nil, err
@@ -187,7 +190,8 @@ func (x *transfer) take(ptr uint32, size uint64, align uint32) {
 	}
 }
 
-// done frees what the call has left in the guest's memory, unless the guest has ended. err is the error of the call.
+// done frees what the call has left in the guest's memory, unless the guest has ended. err is the
+// error of the call.
 func (x *transfer) done(static bool, err error) error {
 	blocks := x.given
 	if !static {

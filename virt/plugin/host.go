@@ -14,18 +14,21 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// HostFunc makes f, a Go function whose first parameter is a context, a function that guests import, for [virt.WithFunctions]. The
-// import takes its parameters as exports do for [Func]. Its result is:
+// HostFunc makes f, a Go function whose first parameter is a context, a function that guests
+// import, for [virt.WithFunctions]. The import takes its parameters as exports do for [Func]. Its
+// result is:
 //
 //	nothing           nothing, or a packed error if f returns an error
 //	one number        the number
 //	anything else     packed; in AssemblyScript a string or []byte is a pointer to the object
 //
-// Parameters belong to the guest. The memory of a packed result comes from the guest's allocator and belongs to the guest, as does
-// the text of an error. Where the result cannot carry an error, an error of f stops the guest with a trap, whose Err it is. So does a
-// pointer of the guest's that cannot be used. If f panics, the guest ends with outcome Failed.
+// Parameters belong to the guest. The memory of a packed result comes from the guest's allocator
+// and belongs to the guest, as does the text of an error. Where the result cannot carry an error,
+// an error of f stops the guest with a trap, whose Err it is. So does a pointer of the guest's that
+// cannot be used. If f panics, the guest ends with outcome Failed.
 //
-// The context that f gets is done when the guest has to end. f may call exports of the guest with it.
+// The context that f gets is done when the guest has to end. f may call exports of the guest with
+// it.
 func HostFunc(name string, f any, opts ...Option) (virt.HostFunction, error) {
 	h := &hostFunc{name: name, fn: reflect.ValueOf(f), options: optionsOf(opts)}
 	fail := func(err error) (virt.HostFunction, error) {
@@ -124,7 +127,8 @@ func (h *hostFunc) answer(c *virt.HostCall, stack []uint64) error {
 	return x.done(false, err)
 }
 
-// lowerResult puts what the function answered into the guest's memory, if it is no number, and returns what the guest gets.
+// lowerResult puts what the function answered into the guest's memory, if it is no number, and
+// returns what the guest gets.
 func (h *hostFunc) lowerResult(x *transfer, failed error, at func(int) reflect.Value) (uint64, error) {
 	var flat [2]uint64
 	if h.form == formDirect && !h.options.assemblyScript {

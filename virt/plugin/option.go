@@ -16,17 +16,19 @@ const DefaultMaxSize = 64 << 20
 // WithMaxSize limits how many bytes one call copies from the guest. Default: [DefaultMaxSize].
 func WithMaxSize(bytes uint64) Option { return func(o *options) { o.limit = bytes } }
 
-// WithAllocator names the exports that allocate and free. alloc takes (size) or (size, align) and returns a pointer; free takes
-// (pointer), (pointer, size) or (pointer, size, align). All are i32. Default: malloc and free, else AssemblyScript's functions, else
-// cabi_realloc.
+// WithAllocator names the exports that allocate and free. alloc takes (size) or (size, align) and
+// returns a pointer; free takes (pointer), (pointer, size) or (pointer, size, align). All are i32.
+// Default: malloc and free, else AssemblyScript's functions, else cabi_realloc.
 func WithAllocator(alloc, free string) Option {
 	return func(o *options) { o.alloc, o.free = alloc, free }
 }
 
-// WithStaticResults keeps the host from freeing results: the guest returns pointers to memory that it uses again.
+// WithStaticResults keeps the host from freeing results: the guest returns pointers to memory that
+// it uses again.
 func WithStaticResults() Option { return func(o *options) { o.static = true } }
 
-// WithAssemblyScript gives strings of [HostFunc] the form of AssemblyScript. [Func] sees by itself what the guest is.
+// WithAssemblyScript gives strings of [HostFunc] the form of AssemblyScript. [Func] sees by itself
+// what the guest is.
 func WithAssemblyScript() Option { return func(o *options) { o.assemblyScript = true } }
 
 func optionsOf(opts []Option) options {

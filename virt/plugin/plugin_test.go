@@ -388,7 +388,8 @@ func TestManyCallsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// FuzzResult: whatever a guest returns, and whatever is in its memory, the call answers a value or an error.
+// FuzzResult: whatever a guest returns, and whatever is in its memory, the call answers a value or
+// an error.
 func FuzzResult(f *testing.F) {
 	g := cGuest(f, virt.WithCallsAfterTrap())
 	type nested struct {
@@ -532,7 +533,8 @@ func TestCallsOfManyGoroutines(t *testing.T) {
 	}
 }
 
-// Guests call each other with strings: a function of one is what another imports. So they do where threads take turns.
+// Guests call each other with strings: a function of one is what another imports. So they do where
+// threads take turns.
 func TestGuestsCallEachOther(t *testing.T) {
 	wasm, err := goWasm()
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// tuple moves several values: the fields of a struct, parameters, or results. The function at gives the i-th.
+// tuple moves several values: the fields of a struct, parameters, or results. The function at gives
+// the i-th.
 type tuple struct {
 	members     []member
 	size, align uint32

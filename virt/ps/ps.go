@@ -2,7 +2,8 @@
 //
 //	ps.Write(os.Stderr, ps.Of(host))
 //
-// [Of] looks at the guests from any goroutine while they run and stops none of them. Nothing is counted before it is called.
+// [Of] looks at the guests from any goroutine while they run and stops none of them. Nothing is
+// counted before it is called.
 package ps
 
 import (
@@ -37,12 +38,15 @@ type Guest struct {
 type Thread struct {
 	ID    uint32
 	State sched.State
-	// Runs is the export that the thread runs, "wasi_thread_start" on threads that the guest spawned.
+	// Runs is the export that the thread runs, "wasi_thread_start" on threads that the guest
+	// spawned.
 	Runs string
-	// Call is the function that the thread is in, such as "fd_read", or ""; of a thread that does not wait it is known from the second look
-	// at its guest on. For says what the call is about: a descriptor and its path, or an address in the guest's memory.
+	// Call is the function that the thread is in, such as "fd_read", or ""; of a thread that does
+	// not wait it is known from the second look at its guest on. For says what the call is about: a
+	// descriptor and its path, or an address in the guest's memory.
 	Call, For string
-	// Left is the time on the Host's clock until the wait ends at the latest; 0 where it has no end.
+	// Left is the time on the Host's clock until the wait ends at the latest; 0 where it has no
+	// end.
 	Left time.Duration
 	// Waited is the time on the Host's clock since the thread has had no turn; 0 where it runs.
 	Waited time.Duration
@@ -52,15 +56,15 @@ type Thread struct {
 type Descriptor struct {
 	Fd   uint32
 	Kind wasip1.Filetype
-	// Path is the path with which the file was opened, or the name of a stream such as "<stdin>". Peer is the address at the other end
-	// of a connection, or "".
+	// Path is the path with which the file was opened, or the name of a stream such as "<stdin>".
+	// Peer is the address at the other end of a connection, or "".
 	Path, Peer string
 	// Offset is the position in bytes, -1 where it is in use.
 	Offset int64
 }
 
-// Of looks at the guests of a Host that have not been closed, in the order in which they were made. The guests go on meanwhile, so that
-// the parts of the answer may be of different moments.
+// Of looks at the guests of a Host that have not been closed, in the order in which they were made.
+// The guests go on meanwhile, so that the parts of the answer may be of different moments.
 func Of(h *virt.Host) []Guest {
 	guests := h.Guests()
 	all := make([]Guest, len(guests))
@@ -122,8 +126,8 @@ const (
 	maxDescriptors = 256
 )
 
-// Write writes guests as text for a person: a line for each guest, below it its threads and descriptors. Names that guests chose are
-// escaped, and the text is bounded.
+// Write writes guests as text for a person: a line for each guest, below it its threads and
+// descriptors. Names that guests chose are escaped, and the text is bounded.
 func Write(w io.Writer, guests []Guest) error {
 	b := bufio.NewWriter(w)
 	for _, g := range guests[:min(len(guests), maxGuests)] {

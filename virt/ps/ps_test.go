@@ -30,7 +30,8 @@ func do(t *testing.T) []byte {
 	return wasm
 }
 
-// Guests that wait are shown with what they wait for, from other goroutines, again and again; what they chose is escaped.
+// Guests that wait are shown with what they wait for, from other goroutines, again and again; what
+// they chose is escaped.
 func TestGuestsThatWait(t *testing.T) {
 	time := clock.NewVirtual()
 	host, err := virt.NewBuilder(virt.WithClock(time), virt.WithUsage()).Build(t.Context())
@@ -100,7 +101,8 @@ $`)
 	}
 }
 
-// slowFile is a file system of one file, which says when it is read, and lets nobody have it before it may.
+// slowFile is a file system of one file, which says when it is read, and lets nobody have it before
+// it may.
 type slowFile struct{ reading, may chan struct{} }
 
 func (f slowFile) Open(name string) (fs.File, error) {
@@ -122,7 +124,8 @@ func (f slowRead) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Of a thread that computes the export is shown, and from the second look on the call that it is in.
+// Of a thread that computes the export is shown, and from the second look on the call that it is
+// in.
 func TestGuestsThatRun(t *testing.T) {
 	file := slowFile{make(chan struct{}, 100), make(chan struct{})}
 	host, err := virt.NewBuilder(virt.WithMount("/data", iofs.New(file))).Build(t.Context())
@@ -169,7 +172,8 @@ func TestGuestsThatRun(t *testing.T) {
 	}
 }
 
-// However many guests, threads and descriptors there are, the text is bounded and tells how many it leaves out.
+// However many guests, threads and descriptors there are, the text is bounded and tells how many it
+// leaves out.
 func TestTextIsBounded(t *testing.T) {
 	var g ps.Guest
 	g.Result = &virt.Result{}

@@ -17,9 +17,9 @@ import (
 // ErrOver is the error of waits when the run is over.
 var ErrOver = errors.New("the simulation is over")
 
-// Client is a part of the system that is written in Go and runs in the world beside the nodes: it has the turn as their threads do, and
-// waits in virtual time by the methods of its [Actor]. It must wait by nothing else, and use no goroutines. An error that is not
-// [ErrOver] fails the run.
+// Client is a part of the system that is written in Go and runs in the world beside the nodes: it
+// has the turn as their threads do, and waits in virtual time by the methods of its [Actor]. It
+// must wait by nothing else, and use no goroutines. An error that is not [ErrOver] fails the run.
 type Client struct {
 	Name string
 	Run  func(a *Actor) error
@@ -64,8 +64,8 @@ func (a *Actor) Record(o Operation, call time.Duration) {
 	a.world.record(o)
 }
 
-// Dial connects to an address, "n1:7000". Errors, in a *net.OpError: ECONNREFUSED, ECONNRESET, os.ErrDeadlineExceeded after timeout
-// (0: none), ErrOver.
+// Dial connects to an address, "n1:7000". Errors, in a *net.OpError: ECONNREFUSED, ECONNRESET,
+// os.ErrDeadlineExceeded after timeout (0: none), ErrOver.
 func (a *Actor) Dial(address string, timeout time.Duration) (*Conn, error) {
 	s, err := a.world.net.From(a.name).Connect(address)
 	if err != nil {

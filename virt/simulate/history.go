@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Operation is one operation of a client on the system: when it was called, when it returned, and what it answered.
+// Operation is one operation of a client on the system: when it was called, when it returned, and
+// what it answered.
 type Operation struct {
 	// Client and Key say who did it on what. Keys do not know each other.
 	Client, Key string
@@ -18,8 +19,8 @@ type Operation struct {
 	Value string
 	// Call and Return are times since the start of the run, to the nanosecond.
 	Call, Return time.Duration
-	// Unknown says that nobody knows whether it had an effect: it got no answer. Such a read means nothing; such a write may take
-	// effect at any time after Call, or never.
+	// Unknown says that nobody knows whether it had an effect: it got no answer. Such a read means
+	// nothing; such a write may take effect at any time after Call, or never.
 	Unknown bool
 }
 
@@ -37,12 +38,13 @@ func (o Operation) what() string {
 	return fmt.Sprintf("%s (called at %.4fs)", what, o.Call.Seconds())
 }
 
-// CheckRegisters reports whether operations are linearizable, where each key is a register that is "" at the start: whether for
-// each key there is an order, in which every operation lies between its call and its return, such that each read
-// returns what was written last. The error is a [*HistoryError].
+// CheckRegisters reports whether operations are linearizable, where each key is a register that is
+// "" at the start: whether for each key there is an order, in which every operation lies between
+// its call and its return, such that each read returns what was written last. The error is a
+// [*HistoryError].
 //
-// It searches with memory of the states it has been in (Wing and Gong, Lowe). Its time grows with how many operations overlap:
-// a thousand operations of a handful of clients take milliseconds.
+// It searches with memory of the states it has been in (Wing and Gong, Lowe). Its time grows with
+// how many operations overlap: a thousand operations of a handful of clients take milliseconds.
 func CheckRegisters(history []Operation) error {
 	keys := map[string][]Operation{}
 	for _, o := range history {
@@ -56,7 +58,8 @@ func CheckRegisters(history []Operation) error {
 		if linearizable(ops) {
 			continue
 		}
-		// The first operation whose return cannot be explained: those that had not returned by then may yet have any effect.
+		// The first operation whose return cannot be explained: those that had not returned by then
+		// may yet have any effect.
 		ends := slices.Clone(ops)
 		slices.SortStableFunc(ends, func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
 		i, _ := slices.BinarySearchFunc(ends, true, func(o Operation, _ bool) int {
@@ -72,7 +75,8 @@ func CheckRegisters(history []Operation) error {
 
 // HistoryError says that operations are not linearizable.
 type HistoryError struct {
-	// Operation is the first that cannot be explained: without it, and what returned later, there is an order.
+	// Operation is the first that cannot be explained: without it, and what returned later, there
+	// is an order.
 	Operation Operation
 }
 
@@ -96,7 +100,8 @@ func until(ops []Operation, at time.Duration) []Operation {
 	return known
 }
 
-// linearizable reports whether there is an order of operations on one register, which are sorted by their calls.
+// linearizable reports whether there is an order of operations on one register, which are sorted by
+// their calls.
 func linearizable(ops []Operation) bool {
 	r := register{ops: ops, done: make([]byte, (len(ops)+7)/8), seen: map[string]bool{}}
 	for _, o := range ops {
@@ -118,7 +123,8 @@ type register struct {
 func (r *register) has(i int) bool { return r.done[i/8]&(1<<(i%8)) != 0 }
 func (r *register) flip(i int)     { r.done[i/8] ^= 1 << (i % 8) }
 
-// search reports whether the operations that have not taken effect, of which first is the first, can do so from a value on.
+// search reports whether the operations that have not taken effect, of which first is the first,
+// can do so from a value on.
 func (r *register) search(first int, value string) bool {
 	if r.left == 0 {
 		return true

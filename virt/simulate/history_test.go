@@ -56,7 +56,8 @@ func TestHistoryError(t *testing.T) {
 	}
 }
 
-// A register that takes effect at one moment of each operation has histories that pass; one read of another value fails.
+// A register that takes effect at one moment of each operation has histories that pass; one read of
+// another value fails.
 func TestCheckRegistersDrawn(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))

@@ -11,8 +11,8 @@ import (
 
 // Nemesis draws a [Plan] from a seed.
 type Nemesis struct {
-	// Kinds are what may happen; nil is nothing. Each seed uses some of them only, because a fault that always happens hides
-	// what needs its absence.
+	// Kinds are what may happen; nil is nothing. Each seed uses some of them only, because a fault
+	// that always happens hides what needs its absence.
 	Kinds []Kind
 	// Faults is how many there are at most in a run; 0 is 6.
 	Faults int

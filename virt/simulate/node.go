@@ -19,11 +19,11 @@ import (
 
 // Node is a machine that runs a command. It has
 //
-//   - a disk of its own at /data, which survives restarts and on which [Disk] and [PowerLoss] act; all else at / is new after a
-//     restart;
+//   - a disk of its own at /data, which survives restarts and on which [Disk] and [PowerLoss] act;
+//     all else at / is new after a restart;
 //   - a listener at NAME:PORT for each of its ports, as the descriptors from 4 on, in that order;
-//   - a file /net/NAME:PORT for each port of the other nodes: opening it connects (give O_NONBLOCK, so that reading waits as with a
-//     socket);
+//   - a file /net/NAME:PORT for each port of the other nodes: opening it connects (give O_NONBLOCK,
+//     so that reading waits as with a socket);
 //   - a clock of its own, which [Jump] moves;
 //   - the environment variables NODE, its name, and NODES, the names of all with commas between.
 type Node struct {
@@ -138,7 +138,8 @@ func (n *node) wait(op string, d time.Duration) error {
 	return nil
 }
 
-// end is how a guest ended. That descriptors cannot be closed is to be expected where the power is off.
+// end is how a guest ended. That descriptors cannot be closed is to be expected where the power is
+// off.
 type end struct {
 	result *virt.Result
 	err    error

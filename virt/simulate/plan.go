@@ -17,9 +17,11 @@ type Kind string
 const (
 	// Crash ends a node's guest and starts it again, with the files as they were.
 	Crash Kind = "crash"
-	// PowerLoss ends a node's guest, takes back what its disk had not made durable (see package faultfs), and starts it again.
+	// PowerLoss ends a node's guest, takes back what its disk had not made durable (see package
+	// faultfs), and starts it again.
 	PowerLoss Kind = "powerloss"
-	// Pause stops a node's guest at its next call and lets it go on, as SIGSTOP and SIGCONT do. Others see it as very slow.
+	// Pause stops a node's guest at its next call and lets it go on, as SIGSTOP and SIGCONT do.
+	// Others see it as very slow.
 	Pause Kind = "pause"
 	// Jump moves a node's realtime clock, forwards or back, from then on. Monotonic time goes on.
 	Jump Kind = "jump"
@@ -40,15 +42,18 @@ func Kinds() []Kind { return []Kind{Crash, PowerLoss, Pause, Jump, Cut, Slow, Re
 type Fault struct {
 	// Kind says what.
 	Kind Kind
-	// Node is whom it befalls. For links it is one end, Peer the other. OneWay restricts Cut to what Node sends to Peer.
+	// Node is whom it befalls. For links it is one end, Peer the other. OneWay restricts Cut to
+	// what Node sends to Peer.
 	Node, Peer string
 	OneWay     bool
-	// At is when it begins, since the start of the run, and For how long it lasts: how long a node that crashed is down,
-	// how long it is paused, how long a link is cut or slow, how long a rule holds for a disk (0: to the end).
+	// At is when it begins, since the start of the run, and For how long it lasts: how long a node
+	// that crashed is down, how long it is paused, how long a link is cut or slow, how long a rule
+	// holds for a disk (0: to the end).
 	At, For time.Duration
 	// By is how far a clock jumps.
 	By time.Duration
-	// Latency and Jitter are what Slow adds to a link, Loss the probability with which packets are lost.
+	// Latency and Jitter are what Slow adds to a link, Loss the probability with which packets are
+	// lost.
 	Latency, Jitter time.Duration
 	Loss            float64
 	// Rule is that of Disk.
@@ -138,9 +143,10 @@ func (p Plan) sort() {
 	slices.SortStableFunc(p, func(a, b Fault) int { return int(a.At - b.At) })
 }
 
-// ParseFault reads a fault: whom it befalls, a space, and a rule in the language of [faultfs.ParseRule], where the operations node
-// and link, the conditions at= and for=, and the effects crash, powerloss, pause, jump=, cut, reset, delay=, jitter= and
-// loss= are those of nodes and links. For disks, at= and for= follow the rule after a space.
+// ParseFault reads a fault: whom it befalls, a space, and a rule in the language of
+// [faultfs.ParseRule], where the operations node and link, the conditions at= and for=, and the
+// effects crash, powerloss, pause, jump=, cut, reset, delay=, jitter= and loss= are those of nodes
+// and links. For disks, at= and for= follow the rule after a space.
 func ParseFault(s string) (Fault, error) {
 	f, err := parseFault(s)
 	if err == nil {

@@ -27,14 +27,16 @@ type Simulation struct {
 	Length time.Duration
 	// Link is what lies between any two; the zero value stands for a latency of 1 ms.
 	Link netmem.Link
-	// TornWrites lets some sectors of what was not synced survive a loss of power; see [faultfs.WithTornWrites].
+	// TornWrites lets some sectors of what was not synced survive a loss of power; see
+	// [faultfs.WithTornWrites].
 	TornWrites bool
 	// Nemesis draws what goes wrong. The zero value draws nothing.
 	Nemesis Nemesis
-	// Invariant, where not nil, is called after each event: a line that a node prints, an operation, a fault. It must not wait.
-	// An error ends the run and fails it.
+	// Invariant, where not nil, is called after each event: a line that a node prints, an
+	// operation, a fault. It must not wait. An error ends the run and fails it.
 	Invariant func(w *World) error
-	// Check, where not nil, is called at the end, before the nodes are stopped. An error fails the run.
+	// Check, where not nil, is called at the end, before the nodes are stopped. An error fails the
+	// run.
 	Check func(w *World) error
 	// Strategy is how the next thread is chosen; nil is sched.RunToBlock(1/8).
 	Strategy sched.Strategy
@@ -129,8 +131,9 @@ func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, 
 	return result, nil
 }
 
-// Find runs the seeds from first to last on workers goroutines (0: one a processor) and returns the result of the lowest
-// that fails, or nil, and how many were run. Seeds above one that fails may not be run.
+// Find runs the seeds from first to last on workers goroutines (0: one a processor) and returns the
+// result of the lowest that fails, or nil, and how many were run. Seeds above one that fails may
+// not be run.
 func (r *Runner) Find(ctx context.Context, first, last uint64, workers int) (failed *Result, runs int, err error) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -184,9 +187,9 @@ type Shrunk struct {
 	Runs int
 }
 
-// Shrink looks for the fewest faults with which the seed of a run that failed fails alike: as long as the run fails without
-// one of them, it is left out. Without any of those that are left the run does not fail in this way.
-// Failures are alike if their texts are, up to the first colon.
+// Shrink looks for the fewest faults with which the seed of a run that failed fails alike: as long
+// as the run fails without one of them, it is left out. Without any of those that are left the run
+// does not fail in this way. Failures are alike if their texts are, up to the first colon.
 func (r *Runner) Shrink(ctx context.Context, failed *Result) (*Shrunk, error) {
 	s := &Shrunk{Result: failed, Before: len(failed.Plan)}
 	try := func(plan Plan) (bool, error) {
@@ -219,8 +222,9 @@ func class(err error) string {
 	return text
 }
 
-// Story tells a run that failed to people: what, which faults matter, what happened, and how to repeat it. Of a history that is not
-// linearizable it tells what happened until the operation that cannot be explained.
+// Story tells a run that failed to people: what, which faults matter, what happened, and how to
+// repeat it. Of a history that is not linearizable it tells what happened until the operation that
+// cannot be explained.
 func (s *Shrunk) Story(command string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d fails: %v\n", s.Seed, s.Failure)

@@ -200,7 +200,8 @@ func TestSeedsRepeat(t *testing.T) {
 	}
 }
 
-// A run fails by its check, its invariant, a client, and a node that ends; the story tells the faults that matter.
+// A run fails by its check, its invariant, a client, and a node that ends; the story tells the
+// faults that matter.
 func TestStory(t *testing.T) {
 	stale := func(w *simulate.World) error {
 		if text, err := w.Disk("a").ReadFile("file"); w.Now() > 4*time.Second && (err != nil || string(text) != "1") {

@@ -8,8 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/sched"
 )
 
-// turns is the scheduler of a world: a [sched.Seeded] that starts guests in the turn of one of the world's own threads, tells
-// when they have ended, and can stop them.
+// turns is the scheduler of a world: a [sched.Seeded] that starts guests in the turn of one of the
+// world's own threads, tells when they have ended, and can stop them.
 //
 // It has no Pause, so that Host.RunAll does not put off choices.
 type turns struct {

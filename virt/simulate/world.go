@@ -17,7 +17,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// World is one run of a [Simulation]. Its methods are for the functions of the simulation, which have the turn.
+// World is one run of a [Simulation]. Its methods are for the functions of the simulation, which
+// have the turn.
 type World struct {
 	sim   *Simulation
 	seed  uint64

@@ -7,7 +7,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// FuzzRequest reads requests from memory of any content: the answer is a request within its bounds, or an errno.
+// FuzzRequest reads requests from memory of any content: the answer is a request within its bounds,
+// or an errno.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff\x2c\x00\x00\x00\x03\x00\x00\x00\x2c\x00\x00\x00\x01\x00\x00\x00"), uint32(0))
 	f.Fuzz(func(t *testing.T, mem []byte, ptr uint32) {

@@ -26,8 +26,8 @@ type request struct {
 	descriptors map[uint32]uint32
 }
 
-// loadRequest reads a request. Errors: EFAULT; E2BIG for more than a request may hold; EINVAL for a string with a zero byte and for a
-// request without arguments.
+// loadRequest reads a request. Errors: EFAULT; E2BIG for more than a request may hold; EINVAL for a
+// string with a zero byte and for a request without arguments.
 func loadRequest(v *memory.View, ptr uint32) (*request, wasip1.Errno) {
 	b, errno := v.Read(ptr, requestSize)
 	if errno != wasip1.ESUCCESS {

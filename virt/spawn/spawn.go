@@ -1,36 +1,43 @@
-// Package spawn lets guests start other guests: a shell that is a guest runs a pipeline of programs that are guests.
+// Package spawn lets guests start other guests: a shell that is a guest runs a pipeline of programs
+// that are guests.
 //
 //	host, err := virt.NewBuilder(virt.WithMount("/", files),
 //		spawn.Functions(spawn.Config{Programs: map[string][]byte{"sort": sortWasm}}),
 //	).Build(ctx)
 //
-// It is off: a module that imports these functions is refused unless the Host has the option. A program is an open file
-// of the guest that calls, so that its mounts, rights and policies decide what it can start, or a name that the embedder registered.
+// It is off: a module that imports these functions is refused unless the Host has the option. A
+// program is an open file of the guest that calls, so that its mounts, rights and policies decide
+// what it can start, or a name that the embedder registered.
 //
-// A child is a process of the same Host. It sees the mounts of its parent, has the parent's options for calls (policy, network,
-// middleware), and the descriptors that the parent gives it. What it uses counts as the parent's; see
-// [virt.Guest.StartChild]. It ends when its parent ends. A program is compiled within the Host's limits of modules; the Host keeps the
-// 16 programs that were started last compiled.
+// A child is a process of the same Host. It sees the mounts of its parent, has the parent's options
+// for calls (policy, network, middleware), and the descriptors that the parent gives it. What it
+// uses counts as the parent's; see [virt.Guest.StartChild]. It ends when its parent ends. A program
+// is compiled within the Host's limits of modules; the Host keeps the 16 programs that were started
+// last compiled.
 //
-// Where threads take turns, children do too: a deterministic Host repeats a pipeline. [virt.WithRecording] of a parent records its calls
-// of these functions; its children have no recordings.
+// Where threads take turns, children do too: a deterministic Host repeats a pipeline.
+// [virt.WithRecording] of a parent records its calls of these functions; its children have no
+// recordings.
 //
 // # The functions
 //
-// The module is "wasivirt_spawn". spawn.h declares the functions for C; every result is an errno of preview1, all numbers have 32 bits.
+// The module is "wasivirt_spawn". spawn.h declares the functions for C; every result is an errno of
+// preview1, all numbers have 32 bits.
 //
 //	spawn(request, pid)      starts a program and stores its number
 //	wait(pid, flags, status) waits until a child has ended, any one for pid 0, stores how, and forgets it; flag 1 does not wait
 //	kill(pid, signal)        ends a child
 //	pipe(fds)                makes a pipe and stores the descriptors for reading and for writing
 //
-// A request is 44 bytes: the descriptor of the program or -1, then pointer and length or count of its name, its arguments (each a pointer
-// and a length; the first is its name), its environment (the same), its working directory (which the child finds in PWD), and its
-// descriptors (each the child's number and the parent's). A status is 12 bytes: the child's number, how it ended (0 exited, 1 by a
-// signal, 2 trap, 3 a budget was used up, 4 otherwise), and its exit code or signal.
+// A request is 44 bytes: the descriptor of the program or -1, then pointer and length or count of
+// its name, its arguments (each a pointer and a length; the first is its name), its environment
+// (the same), its working directory (which the child finds in PWD), and its descriptors (each the
+// child's number and the parent's). A status is 12 bytes: the child's number, how it ended (0
+// exited, 1 by a signal, 2 trap, 3 a budget was used up, 4 otherwise), and its exit code or signal.
 //
-// Errors: EFAULT; EINVAL and E2BIG for a request that is malformed or too large; ENOENT for a name that nobody registered; EBADF; ENOEXEC for
-// what is no command that the Host can run; EAGAIN for too many children, or if none has ended; ECHILD; ESRCH; EMFILE; ENOMEM.
+// Errors: EFAULT; EINVAL and E2BIG for a request that is malformed or too large; ENOENT for a name
+// that nobody registered; EBADF; ENOEXEC for what is no command that the Host can run; EAGAIN for
+// too many children, or if none has ended; ECHILD; ESRCH; EMFILE; ENOMEM.
 package spawn
 
 import (
@@ -49,15 +56,19 @@ import (
 // ModuleName is the module that guests import the functions from.
 const ModuleName = "wasivirt_spawn"
 
-// Config says what guests may start. The zero value: programs of their own files, 16 children at once, 4 deep.
+// Config says what guests may start. The zero value: programs of their own files, 16 children at
+// once, 4 deep.
 type Config struct {
 	// Programs are modules by the names that guests start them by.
 	Programs map[string][]byte
-	// MaxChildren is how many children a guest may have that have not ended, or have not been waited for. 0 stands for 16.
+	// MaxChildren is how many children a guest may have that have not ended, or have not been
+	// waited for. 0 stands for 16.
 	MaxChildren int
-	// MaxDepth is how deep children may start children: 1 is the children of guests that host code made. 0 stands for 4.
+	// MaxDepth is how deep children may start children: 1 is the children of guests that host code
+	// made. 0 stands for 4.
 	MaxDepth int
-	// MaxProgram is the size of the largest program that guests start from a file, in bytes. 0 stands for 16 MiB.
+	// MaxProgram is the size of the largest program that guests start from a file, in bytes. 0
+	// stands for 16 MiB.
 	MaxProgram int64
 }
 

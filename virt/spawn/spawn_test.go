@@ -68,7 +68,8 @@ func each(t *testing.T, test func(t *testing.T, opt virt.Option)) {
 	t.Run("deterministic", func(t *testing.T) { test(t, virt.Deterministic(1)) })
 }
 
-// TestPipelines: a shell guest runs pipelines of guests, with files, exit codes, EPIPE and traps as a kernel has them.
+// TestPipelines: a shell guest runs pipelines of guests, with files, exit codes, EPIPE and traps as
+// a kernel has them.
 func TestPipelines(t *testing.T) {
 	wasm := shell(t)
 	each(t, func(t *testing.T, opt virt.Option) {
@@ -118,7 +119,8 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// TestBounds: depth and number of children are bounded, and children that nobody waits for end with their parent.
+// TestBounds: depth and number of children are bounded, and children that nobody waits for end with
+// their parent.
 func TestBounds(t *testing.T) {
 	wasm := shell(t)
 	each(t, func(t *testing.T, opt virt.Option) {
@@ -161,7 +163,8 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// TestRepeats: a pipeline in a deterministic Host repeats, to the bytes of its shell's recording, which is replayed without programs.
+// TestRepeats: a pipeline in a deterministic Host repeats, to the bytes of its shell's recording,
+// which is replayed without programs.
 func TestRepeats(t *testing.T) {
 	wasm := shell(t)
 	record := func() (string, []byte) {

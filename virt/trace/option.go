@@ -12,13 +12,15 @@ type Show struct {
 	RealTime bool           // times are the machine's
 }
 
-// Option changes what a trace shows. Defaults: all calls, the first 32 bytes of content, times of the Host's clock.
+// Option changes what a trace shows. Defaults: all calls, the first 32 bytes of content, times of
+// the Host's clock.
 type Option func(*Show)
 
 // WithCalls shows only the functions that match names; see virt.WithMiddleware.
 func WithCalls(match string) Option { return func(s *Show) { s.Calls = match } }
 
-// WithPaths shows only calls that are about a file that one of the patterns matches; see virt.Call.Paths and virt.Allow.
+// WithPaths shows only calls that are about a file that one of the patterns matches; see
+// virt.Call.Paths and virt.Allow.
 func WithPaths(patterns ...string) Option { return func(s *Show) { s.Paths = patterns } }
 
 // WithErrnos shows only calls that answer one of the errnos. ESUCCESS may be among them.

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// PerfettoWriter writes a trace that ui.perfetto.dev and chrome://tracing open. Make one with [Perfetto].
+// PerfettoWriter writes a trace that ui.perfetto.dev and chrome://tracing open. Make one with
+// [Perfetto].
 type PerfettoWriter struct {
 	mu     sync.Mutex
 	w      io.Writer
@@ -31,14 +32,16 @@ type track struct {
 	all    bool // the guest itself
 }
 
-// Perfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an event a call. Events
-// are written as they happen, in the order of time; a file that was not closed can be opened all the same.
+// Perfetto writes the JSON array format of Chrome's traces: a process a guest, a track a thread, an
+// event a call. Events are written as they happen, in the order of time; a file that was not closed
+// can be opened all the same.
 func Perfetto(w io.Writer) *PerfettoWriter {
 	return &PerfettoWriter{w: w, left: DefaultLimit, tracks: map[track]struct{}{}, open: map[track][]*Event{}}
 }
 
-// Limit sets how many bytes the trace writes at most, the end of the array aside, and returns t. An event that does not
-// fit ends the trace: Close still writes a file that can be opened, and returns [ErrLimit]. Default: [DefaultLimit].
+// Limit sets how many bytes the trace writes at most, the end of the array aside, and returns t. An
+// event that does not fit ends the trace: Close still writes a file that can be opened, and returns
+// [ErrLimit]. Default: [DefaultLimit].
 func (t *PerfettoWriter) Limit(bytes int64) *PerfettoWriter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,8 +66,8 @@ func (t *PerfettoWriter) End(e *Event) {
 	if open := t.open[k]; len(open) > 0 && open[len(open)-1] == e {
 		t.open[k] = open[:len(open)-1]
 	} else {
-		// It is known only now that the call is to be shown. Others of its track may have been written meanwhile, whose
-		// times must not be undercut.
+		// It is known only now that the call is to be shown. Others of its track may have been
+		// written meanwhile, whose times must not be undercut.
 		t.begin(e)
 	}
 	t.event("E", e, e.Start+e.Duration, func(b []byte) []byte {
@@ -134,8 +137,8 @@ func (t *PerfettoWriter) write(element func([]byte) []byte) {
 	_, t.err = t.w.Write(t.buf)
 }
 
-// Close writes the end of calls that have not returned, and of the array, and returns the first error of the writer, or
-// [ErrLimit]. Later events are not written.
+// Close writes the end of calls that have not returned, and of the array, and returns the first
+// error of the writer, or [ErrLimit]. Later events are not written.
 func (t *PerfettoWriter) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -31,16 +31,17 @@ type Writer struct {
 //
 //	path_open(3</data>, SYMLINK_FOLLOW, "a.txt", O_CREAT|O_TRUNC, 0x1fffffff, 0, 0) = 5  <12µs>
 //
-// Parameters that say where a number is to be stored are left out; the numbers are behind the "=". "[1] " before a line names a
-// thread that is not the first, "2: " a guest that is not the Host's first.
+// Parameters that say where a number is to be stored are left out; the numbers are behind the "=".
+// "[1] " before a line names a thread that is not the first, "2: " a guest that is not the Host's
+// first.
 func Text(w io.Writer) *Writer { return &Writer{w: w, line: textLine, left: DefaultLimit} }
 
-// JSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an object with its bytes in
-// base64: {"base64":"/w=="}.
+// JSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an
+// object with its bytes in base64: {"base64":"/w=="}.
 func JSON(w io.Writer) *Writer { return &Writer{w: w, line: jsonLine, left: DefaultLimit} }
 
-// Limit sets how many bytes the trace writes at most, and returns t. A call whose text does not fit ends the trace:
-// nothing more is written, and Err returns [ErrLimit]. Default: [DefaultLimit].
+// Limit sets how many bytes the trace writes at most, and returns t. A call whose text does not fit
+// ends the trace: nothing more is written, and Err returns [ErrLimit]. Default: [DefaultLimit].
 func (t *Writer) Limit(bytes int64) *Writer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,7 +164,8 @@ func appendJSON(b []byte, value any) []byte {
 	return append(b, text...)
 }
 
-// Log logs each call at a level: the function's name as the message, parameters and results as groups.
+// Log logs each call at a level: the function's name as the message, parameters and results as
+// groups.
 func Log(l *slog.Logger, level slog.Level) Tracer { return logTracer{l, level} }
 
 type logTracer struct {

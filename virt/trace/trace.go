@@ -7,11 +7,11 @@
 //   - [Perfetto] writes a file that ui.perfetto.dev and chrome://tracing open.
 //   - [Log] logs each call to a [log/slog.Logger].
 //
-// The option virt.WithTrace attaches a Tracer to a guest and says which calls it sees. This package knows nothing of
-// hosts and guests: a program can also feed a Tracer with events of its own.
+// The option virt.WithTrace attaches a Tracer to a guest and says which calls it sees. This package
+// knows nothing of hosts and guests: a program can also feed a Tracer with events of its own.
 //
-// Strings that come from a guest are quoted wherever they are written, so that a guest cannot inject control
-// characters into a terminal or lines into a log.
+// Strings that come from a guest are quoted wherever they are written, so that a guest cannot
+// inject control characters into a terminal or lines into a log.
 package trace
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Event is one call of a guest, as the guest sees it: after policy, middleware and faults. It is valid only during
-// [Tracer.Begin] and [Tracer.End].
+// Event is one call of a guest, as the guest sees it: after policy, middleware and faults. It is
+// valid only during [Tracer.Begin] and [Tracer.End].
 type Event struct {
 	// Guest is the guest's number in its Host, from 1, and Program its name.
 	Guest   uint64
@@ -31,7 +31,8 @@ type Event struct {
 	Thread uint32
 	// Call is the function's name.
 	Call string
-	// Args are the parameters. When the function has returned they include what it stored in buffers and structs.
+	// Args are the parameters. When the function has returned they include what it stored in
+	// buffers and structs.
 	Args []Value
 	// Results are the numbers that the function stored.
 	Results []Value
@@ -48,11 +49,13 @@ type Value struct {
 	Name string
 	// Text is the value for a reader; strings are quoted.
 	Text string
-	// Value is the value for a program: a string, an integer, a []Value for a struct, a [][]Value for a list of structs.
+	// Value is the value for a program: a string, an integer, a []Value for a struct, a [][]Value
+	// for a list of structs.
 	Value any
 }
 
-// Tracer receives the calls of guests. The threads of all guests that share it call its methods at the same time.
+// Tracer receives the calls of guests. The threads of all guests that share it call its methods at
+// the same time.
 type Tracer interface {
 	// Begin is called before a call. A trace that is filtered by errno leaves it out.
 	Begin(e *Event)

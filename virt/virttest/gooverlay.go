@@ -7,8 +7,9 @@ import (
 	"github.com/wasivirt/wasivirt/internal/gooverlay"
 )
 
-// GoOverlay writes an overlay for the go command on the PATH and returns its file. A guest built with it draws the order of its
-// goroutines from the Host's seed, so that runs over seeds find what depends on that order:
+// GoOverlay writes an overlay for the go command on the PATH and returns its file. A guest built
+// with it draws the order of its goroutines from the Host's seed, so that runs over seeds find what
+// depends on that order:
 //
 //	wasm := virttest.Build(t, "./guest", "-overlay", virttest.GoOverlay(t))
 //	virttest.Explore(t, explore.Config{Wasm: wasm, Last: 1000})

@@ -17,8 +17,8 @@ func seedsOfGoroutines() uint64 {
 	return 40
 }
 
-// exploreGoroutines runs one bug over n seeds and returns in how many it shows, the lowest of these, and in how many ways
-// runs ended.
+// exploreGoroutines runs one bug over n seeds and returns in how many it shows, the lowest of
+// these, and in how many ways runs ended.
 func exploreGoroutines(t *testing.T, wasm []byte, bug string, n uint64) (found int, lowest uint64, ways int) {
 	t.Helper()
 	report, err := explore.Run(t.Context(), explore.Config{Wasm: wasm, First: 1, Last: n, ShrinkRuns: -1, PunctualTimers: true,
@@ -43,7 +43,8 @@ func exploreGoroutines(t *testing.T, wasm []byte, bug string, n uint64) (found i
 	return found, lowest, len(report.Outcomes)
 }
 
-// With the overlay, seeds find bugs of goroutines that no seed finds without it, and the corrected twins stay clean.
+// With the overlay, seeds find bugs of goroutines that no seed finds without it, and the corrected
+// twins stay clean.
 func TestGoOverlay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles Go's library with another scheduler")

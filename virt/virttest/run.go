@@ -36,7 +36,8 @@ type Guest struct {
 	Wasm []byte
 	// Package is a Go program, by import path or directory, built for wasip1 with the go command.
 	Package string
-	// Args are the arguments after the program's name; Env are environment variables; Stdin is standard input.
+	// Args are the arguments after the program's name; Env are environment variables; Stdin is
+	// standard input.
 	Args  []string
 	Env   map[string]string
 	Stdin string
@@ -44,7 +45,8 @@ type Guest struct {
 	Files map[string]string
 	// Txtar is a world in the format of txtar; Files are added to it.
 	Txtar string
-	// Seed decides about randomness and threads. 0 is 1. The environment variable [SeedVariable] replaces it.
+	// Seed decides about randomness and threads. 0 is 1. The environment variable [SeedVariable]
+	// replaces it.
 	Seed uint64
 	// Faults are rules in the form of [virt.ParseFault].
 	Faults []string
@@ -65,13 +67,16 @@ type Outcome struct {
 	calls *lastLines
 }
 
-// Run runs a command to its end in a deterministic Host: time is virtual and jumps when all threads wait, randomness and threads
-// follow the seed, and the files are in memory. Defaults: an empty "/" with "/tmp", PWD is "/", at most 8 threads.
+// Run runs a command to its end in a deterministic Host: time is virtual and jumps when all threads
+// wait, randomness and threads follow the seed, and the files are in memory. Defaults: an empty "/"
+// with "/tmp", PWD is "/", at most 8 threads.
 //
-// Compiled guests are kept in the user's cache directory; the environment variable WASIVIRT_CACHE names another, or is "off".
+// Compiled guests are kept in the user's cache directory; the environment variable WASIVIRT_CACHE
+// names another, or is "off".
 //
-// How the guest ended is in Outcome.Result; Run fails t only if the guest could not be run. If the test fails, it logs the
-// Result, standard error, the last calls, and the command that repeats the run.
+// How the guest ended is in Outcome.Result; Run fails t only if the guest could not be run. If the
+// test fails, it logs the Result, standard error, the last calls, and the command that repeats the
+// run.
 func Run(t testing.TB, g Guest) *Outcome {
 	t.Helper()
 	wasm := g.Wasm
@@ -123,8 +128,8 @@ func Run(t testing.TB, g Guest) *Outcome {
 	return o
 }
 
-// compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt does, so that each is compiled once for all
-// tests.
+// compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt
+// does, so that each is compiled once for all tests.
 func compilationCache() virt.Option {
 	dir := usercache.Writable()
 	if dir == "" {
@@ -178,8 +183,8 @@ func (o *Outcome) Tree(want map[string]string) *Outcome {
 	return o
 }
 
-// Golden fails the test if exit, output and files are not those of a file, in the format of txtar. With the flag
-// -virttest.update it writes the file.
+// Golden fails the test if exit, output and files are not those of a file, in the format of txtar.
+// With the flag -virttest.update it writes the file.
 func (o *Outcome) Golden(file string) *Outcome {
 	o.t.Helper()
 	got := o.txtar()
@@ -216,7 +221,8 @@ func (o *Outcome) txtar() string {
 	return b.String()
 }
 
-// Build builds a Go program for wasip1 with flags of go build, once for each program and flags in a test binary. See [GoOverlay].
+// Build builds a Go program for wasip1 with flags of go build, once for each program and flags in a
+// test binary. See [GoOverlay].
 func Build(t testing.TB, program string, flags ...string) []byte {
 	t.Helper()
 	key := strings.Join(append([]string{program}, flags...), "\x00")

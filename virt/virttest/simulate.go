@@ -7,9 +7,9 @@ import (
 	"github.com/wasivirt/wasivirt/virt/simulate"
 )
 
-// Simulate runs a simulation over n seeds, from 1 on, or only with those that the environment names (see [SeedVariable]), on all
-// processors. It fails t with the story of the lowest seed whose run fails: what happened, the faults that it takes, and the command that
-// repeats it.
+// Simulate runs a simulation over n seeds, from 1 on, or only with those that the environment names
+// (see [SeedVariable]), on all processors. It fails t with the story of the lowest seed whose run
+// fails: what happened, the faults that it takes, and the command that repeats it.
 func Simulate(t testing.TB, s simulate.Simulation, n uint64) {
 	t.Helper()
 	r, err := simulate.New(t.Context(), s)

@@ -87,7 +87,8 @@ func TestExploreOfOutputs(t *testing.T) {
 	}
 }
 
-// The printed command, given to a shell, fails as the test did, also of a test whose name has signs of a pattern in it.
+// The printed command, given to a shell, fails as the test did, also of a test whose name has signs
+// of a pattern in it.
 func TestCommandRepeats(t *testing.T) {
 	if os.Getenv(virttest.SeedVariable) == "" {
 		if testing.Short() {

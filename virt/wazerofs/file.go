@@ -174,7 +174,8 @@ func (h *file) Pwrite(p []byte, off int64) (int, sys.Errno) {
 	return h.transfer(poll.Writable, func(f *vfs.OpenFile) (int, error) { return f.WriteAt(p, off) })
 }
 
-// offset has another name than int64 because go vet expects a Seek of an int64 to be that of io.Seeker.
+// offset has another name than int64 because go vet expects a Seek of an int64 to be that of
+// io.Seeker.
 type offset = int64
 
 // Seek implements [sys.File]. A directory can be sought to its start only, for Readdir.

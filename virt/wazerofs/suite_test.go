@@ -24,8 +24,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/wazerofs"
 )
 
-// TestSuite runs the official suite on wazero's own WASI, with a directory of the machine and with views. Each test that passes
-// on the directory passes on every view.
+// TestSuite runs the official suite on wazero's own WASI, with a directory of the machine and with
+// views. Each test that passes on the directory passes on every view.
 func TestSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_TESTSUITE", "wasm32-wasip1")
 	copied := func(dir string) string {
@@ -83,7 +83,8 @@ func runOnWazero(t *testing.T, test wasisuite.Test, world func(dir string) sys.F
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Some tests wait for what wazero's poll does not tell. The time bounds them, whatever they then answer.
+	// Some tests wait for what wazero's poll does not tell. The time bounds them, whatever they
+	// then answer.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(true).WithCompilationCache(cache(t)))

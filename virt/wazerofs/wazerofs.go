@@ -1,21 +1,25 @@
-// Package wazerofs shows any [vfs.FS] to wazero as an experimental/sys.FS. It is for code whose only way to a guest's files is
-// a wazero.FSConfig: modules that use wazero's own WASI, extism, go-pdfium.
+// Package wazerofs shows any [vfs.FS] to wazero as an experimental/sys.FS. It is for code whose
+// only way to a guest's files is a wazero.FSConfig: modules that use wazero's own WASI, extism,
+// go-pdfium.
 //
 //	config := wazero.NewFSConfig().(sysfs.FSConfig).WithSysFSMount(wazerofs.New(files), "/")
 //	runtime.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithFSConfig(config))
 //
-// Code that can choose its WASI uses [github.com/wasivirt/wasivirt/virt/dropin.Instantiate] instead, because the functions of wazero's
-// keep the limits of wazero's: no rights, no poll of descriptors other than standard input, directories named by joined paths.
+// Code that can choose its WASI uses [github.com/wasivirt/wasivirt/virt/dropin.Instantiate]
+// instead, because the functions of wazero's keep the limits of wazero's: no rights, no poll of
+// descriptors other than standard input, directories named by joined paths.
 //
-// The walker of package vfs resolves every path. A symbolic link, a ".." and a rename lead no further than to the root of the
-// file system; absolute targets of links start there. Making a link with an absolute target is EPERM, as in wazero.
+// The walker of package vfs resolves every path. A symbolic link, a ".." and a rename lead no
+// further than to the root of the file system; absolute targets of links start there. Making a link
+// with an absolute target is EPERM, as in wazero.
 //
-// wazero knows 20 error numbers. The others become the nearest of these: ENOTCAPABLE, EBUSY, EMLINK and ETXTBSY become EPERM,
-// EXDEV becomes ENOSYS, EFBIG, EILSEQ, EOVERFLOW and ESPIPE become EINVAL, ENXIO and ENODEV become ENOENT, and ENOSPC, EDQUOT
-// and the rest become EIO.
+// wazero knows 20 error numbers. The others become the nearest of these: ENOTCAPABLE, EBUSY, EMLINK
+// and ETXTBSY become EPERM, EXDEV becomes ENOSYS, EFBIG, EILSEQ, EOVERFLOW and ESPIPE become
+// EINVAL, ENXIO and ENODEV become ENOENT, and ENOSPC, EDQUOT and the rest become EIO.
 //
-// A file may be used by many goroutines at once. Its reads and writes of a device or pipe wait unless the file is nonblocking.
-// Closing the file ends them with EBADF; the context of a guest's call does not, because wazero does not pass it on.
+// A file may be used by many goroutines at once. Its reads and writes of a device or pipe wait
+// unless the file is nonblocking. Closing the file ends them with EBADF; the context of a guest's
+// call does not, because wazero does not pass it on.
 package wazerofs
 
 import (
@@ -34,15 +38,16 @@ import (
 // Option changes how [New] shows a file system.
 type Option func(*fileSystem)
 
-// WithDevice sets the device number that all files tell. Default: 1. A guest with several mounts needs a number for each if it
-// compares files by device and inode.
+// WithDevice sets the device number that all files tell. Default: 1. A guest with several mounts
+// needs a number for each if it compares files by device and inode.
 func WithDevice(dev uint64) Option { return func(f *fileSystem) { f.dev = dev } }
 
-// WithClock sets the clock that a [vfs.EnvFS] takes its times from, unless it has one. Default: [clock.Real].
+// WithClock sets the clock that a [vfs.EnvFS] takes its times from, unless it has one. Default:
+// [clock.Real].
 func WithClock(c clock.Clock) Option { return func(f *fileSystem) { f.clock = c } }
 
-// New returns fsys as a file system of wazero. It may be mounted in many modules. All operations answer ENOTDIR if fsys is a
-// single file.
+// New returns fsys as a file system of wazero. It may be mounted in many modules. All operations
+// answer ENOTDIR if fsys is a single file.
 func New(fsys vfs.FS, opts ...Option) sys.FS {
 	f := &fileSystem{dev: 1, clock: clock.Real()}
 	for _, o := range opts {

@@ -238,7 +238,8 @@ type streams struct {
 func (d streams) Root() vfs.Node                  { return d }
 func (d streams) Lookup(string) (vfs.Node, error) { return single{d.s}, nil }
 
-// TestStream: reading a pipe waits for what is written, unless it is nonblocking, and ends when the file is closed.
+// TestStream: reading a pipe waits for what is written, unless it is nonblocking, and ends when the
+// file is closed.
 func TestStream(t *testing.T) {
 	r, w := pipe.New(100)
 	f := wazerofs.New(streams{memfs.New().Root().(vfs.Directory), r})

@@ -20,8 +20,8 @@ func (e *AsideError) Error() string {
 	return fmt.Sprintf("job %s was set aside after %d tries: %s", e.ID, e.Tries, e.Reason)
 }
 
-// Submit queues a job and returns its ID. A job that is queued, runs, has a result or was set aside is not
-// queued again. Submit waits while the queue is full.
+// Submit queues a job and returns its ID. A job that is queued, runs, has a result or was set aside
+// is not queued again. Submit waits while the queue is full.
 func (c *Client) Submit(ctx context.Context, j Job) (id string, err error) {
 	if err := j.Validate(); err != nil {
 		return "", err

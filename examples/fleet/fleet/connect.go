@@ -24,23 +24,26 @@ const (
 	verifySubject = "fleet.verify."
 )
 
-// Config says how to reach a fleet. The settings of the queue take effect for whoever connects first.
+// Config says how to reach a fleet. The settings of the queue take effect for whoever connects
+// first.
 type Config struct {
-	// URL is that of a NATS server, or several, separated by commas. Default: nats://127.0.0.1:4222.
+	// URL is that of a NATS server, or several, separated by commas. Default:
+	// nats://127.0.0.1:4222.
 	URL string
 	// NATS holds options of the connection: credentials, tokens, TLS.
 	NATS []nats.Option
 	// Replicas is the number of servers of a cluster that keep each message. Default: 1.
 	Replicas int
-	// AckWait is the time without a sign of life after which a job goes to another worker. Default: 30 s.
+	// AckWait is the time without a sign of life after which a job goes to another worker. Default:
+	// 30 s.
 	AckWait time.Duration
 	// MaxQueued is the number of jobs that the queue holds. Submit waits while it is full.
 	// Default: 1,000,000.
 	MaxQueued int64
 }
 
-// Client speaks to a fleet. It may be used by any number of goroutines. It reconnects by itself when
-// the server restarts.
+// Client speaks to a fleet. It may be used by any number of goroutines. It reconnects by itself
+// when the server restarts.
 type Client struct {
 	config   Config
 	nc       *nats.Conn
@@ -85,8 +88,8 @@ func Connect(ctx context.Context, c Config) (*Client, error) {
 	return client, nil
 }
 
-// prepare makes the stream, its consumer, the buckets and the object store. A server that has just started,
-// or a cluster that has no leader yet, is asked again until ctx ends.
+// prepare makes the stream, its consumer, the buckets and the object store. A server that has just
+// started, or a cluster that has no leader yet, is asked again until ctx ends.
 func (c *Client) prepare(ctx context.Context) (err error) {
 	if c.js, err = jetstream.New(c.nc); err != nil {
 		return err
@@ -165,8 +168,8 @@ func (c *Client) Close() {
 	c.nc.Close()
 }
 
-// passes reports whether an error of the server may go away by itself: it is not there, it restarts, its
-// cluster has no leader, its disk is full.
+// passes reports whether an error of the server may go away by itself: it is not there, it
+// restarts, its cluster has no leader, its disk is full.
 func passes(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {

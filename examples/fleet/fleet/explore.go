@@ -18,7 +18,8 @@ const MaxChunk = 5000
 type Campaign struct {
 	// Job is the module with its world. Its Seeds are all seeds to run.
 	Job Job
-	// Chunk is the number of seeds in one job, from 1 to [MaxChunk]. Default: 1000. The report does not depend on it.
+	// Chunk is the number of seeds in one job, from 1 to [MaxChunk]. Default: 1000. The report does
+	// not depend on it.
 	Chunk uint64
 	// Progress, if set, is called after each chunk, by one goroutine at a time.
 	Progress func(Progress)
@@ -45,8 +46,8 @@ type Explored struct {
 	Retries uint64
 }
 
-// Explore splits the seeds into jobs, merges the outcomes as they come, and then shrinks the schedules of the
-// outcomes in this process.
+// Explore splits the seeds into jobs, merges the outcomes as they come, and then shrinks the
+// schedules of the outcomes in this process.
 //
 // Errors: *[AsideError] if a chunk was set aside; those of [explore.Run].
 func (c *Client) Explore(ctx context.Context, campaign Campaign) (*Explored, error) {
@@ -113,8 +114,8 @@ func (c *Client) Explore(ctx context.Context, campaign Campaign) (*Explored, err
 	return &Explored{Report: report, Jobs: p.Chunks, Retries: p.Retries}, nil
 }
 
-// shrink runs the lowest seed of each outcome again, which gives its text and its shortest schedule, and puts
-// the numbers of the whole campaign beside them.
+// shrink runs the lowest seed of each outcome again, which gives its text and its shortest
+// schedule, and puts the numbers of the whole campaign beside them.
 func (c *Client) shrink(ctx context.Context, j Job, p Progress) (*explore.Report, error) {
 	wasm, err := c.Get(ctx, j.Module)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
-// serve starts a server for a test. The returned function restarts it on the same port with the same data.
+// serve starts a server for a test. The returned function restarts it on the same port with the
+// same data.
 func serve(t *testing.T, c ServerConfig) (url string, restart func()) {
 	t.Helper()
 	if c.Dir == "" {
@@ -149,7 +150,8 @@ func TestEachCrashPointLosesAndDoublesNothing(t *testing.T) {
 			url, _ := serve(t, ServerConfig{})
 			c := connect(t, url)
 			m := module(t, c)
-			// A worker that dies at the point: its goroutine ends there, and nothing is told to the server.
+			// A worker that dies at the point: its goroutine ends there, and nothing is told to the
+			// server.
 			dead := make(chan struct{})
 			doomed := connect(t, url)
 			w := &Worker{Client: doomed, Slots: 1}

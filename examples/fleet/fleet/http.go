@@ -28,8 +28,9 @@ const MaxUpload = 256 << 20
 //	GET  /results/ID       the result of a job
 //	GET  /objects/HASH     an object: a tree that a run exported, a large output, a recording
 //
-// POST /run answers with the Finished job as JSON. It waits for the job; with wait=0 it answers 202 and the ID at
-// once. Front has no users of its own: serve it on loopback, or behind something that has.
+// POST /run answers with the Finished job as JSON. It waits for the job; with wait=0 it answers 202
+// and the ID at once. Front has no users of its own: serve it on loopback, or behind something that
+// has.
 func Front(c *Client) http.Handler {
 	f := front{c}
 	mux := http.NewServeMux()

@@ -112,7 +112,8 @@ func TestFrontRunsAModuleAndATar(t *testing.T) {
 	}
 }
 
-// TestPageInABrowser looks at the status page with Debian's Chromium. FLEET_SCREENSHOT names a file for a picture.
+// TestPageInABrowser looks at the status page with Debian's Chromium. FLEET_SCREENSHOT names a file
+// for a picture.
 func TestPageInABrowser(t *testing.T) {
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
@@ -163,8 +164,8 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
-// held serves the page with a picture that comes only after two rounds of events. The browser looks at the page when it is
-// loaded, and the picture is part of that.
+// held serves the page with a picture that comes only after two rounds of events. The browser looks
+// at the page when it is loaded, and the picture is part of that.
 func held(front http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", front)

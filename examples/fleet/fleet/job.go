@@ -24,8 +24,8 @@ type Job struct {
 	Stdin string `json:"stdin,omitempty"`
 	// Seed decides randomness and the order of threads.
 	Seed uint64 `json:"seed,omitempty"`
-	// Seeds, if set, makes the job an exploration of all seeds from First to Last. Seed is then ignored,
-	// and so are Stdin and Export.
+	// Seeds, if set, makes the job an exploration of all seeds from First to Last. Seed is then
+	// ignored, and so are Stdin and Export.
 	Seeds *Range `json:"seeds,omitempty"`
 	// Export is a path in the guest, such as "/out". The tree below it is kept as a tar
 	// ([Result.Tree]). Default: nothing is kept.
@@ -40,8 +40,8 @@ type Range struct {
 	Last  uint64 `json:"last"`
 }
 
-// Limits bound one run. They are part of the job because a limit can change how a run ends. The zero
-// value of a field means the default.
+// Limits bound one run. They are part of the job because a limit can change how a run ends. The
+// zero value of a field means the default.
 type Limits struct {
 	// Fuel is the number of instructions. Default: 1,000,000,000.
 	Fuel uint64 `json:"fuel,omitempty"`
@@ -51,7 +51,8 @@ type Limits struct {
 	Disk uint64 `json:"disk,omitempty"`
 	// Output is in bytes, for standard output and error together. Default: 1 MiB.
 	Output uint64 `json:"output,omitempty"`
-	// Threads is the number of threads besides the first. Default: none for a run, 64 for an exploration.
+	// Threads is the number of threads besides the first. Default: none for a run, 64 for an
+	// exploration.
 	Threads int `json:"threads,omitempty"`
 }
 
@@ -81,7 +82,8 @@ func hashOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ID identifies the job. It is GROUP.HASH: GROUP is the same for all jobs that differ in the seed only.
+// ID identifies the job. It is GROUP.HASH: GROUP is the same for all jobs that differ in the seed
+// only.
 func (j Job) ID() string {
 	return j.group() + "." + j.hash()
 }

@@ -13,8 +13,8 @@ import (
 // ErrNotFound says that the fleet does not have an object, a job or a result.
 var ErrNotFound = errors.New("not found")
 
-// Put stores bytes and returns their hash. What is there already is not sent again. An object that was
-// written by half is not visible: Put writes it again.
+// Put stores bytes and returns their hash. What is there already is not sent again. An object that
+// was written by half is not visible: Put writes it again.
 func (c *Client) Put(ctx context.Context, b []byte) (hash string, err error) {
 	hash = hashOf(b)
 	err = again(ctx, func(ctx context.Context) error {

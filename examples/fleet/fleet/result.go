@@ -8,24 +8,26 @@ import (
 	"slices"
 )
 
-// Result is how a job ended. It depends on the job alone: never on the worker, the time or the number
-// of tries.
+// Result is how a job ended. It depends on the job alone: never on the worker, the time or the
+// number of tries.
 type Result struct {
-	// Text is the end in one line, such as "exit 0", "trap: unreachable" or "out of fuel". Of an exploration
-	// it is the number of runs and outcomes.
+	// Text is the end in one line, such as "exit 0", "trap: unreachable" or "out of fuel". Of an
+	// exploration it is the number of runs and outcomes.
 	Text string `json:"text"`
-	// Exit is the exit code a shell would see: the guest's own, 128+n after signal n, 134 after a trap, 123
-	// after a deadlock, 137 after a budget ran out.
+	// Exit is the exit code a shell would see: the guest's own, 128+n after signal n, 134 after a
+	// trap, 123 after a deadlock, 137 after a budget ran out.
 	Exit uint32 `json:"exit"`
 	// Stdout and Stderr hold the output up to 32 KiB each.
 	Stdout []byte `json:"stdout,omitempty"`
 	Stderr []byte `json:"stderr,omitempty"`
-	// StdoutObject and StderrObject are the hashes of larger outputs. Stdout and Stderr are then empty.
+	// StdoutObject and StderrObject are the hashes of larger outputs. Stdout and Stderr are then
+	// empty.
 	StdoutObject string `json:"stdout_object,omitempty"`
 	StderrObject string `json:"stderr_object,omitempty"`
 	// Tree is the hash of the tar that [Job.Export] asked for.
 	Tree string `json:"tree,omitempty"`
-	// Hash identifies everything that passed between the guest and its world, in hexadecimal digits.
+	// Hash identifies everything that passed between the guest and its world, in hexadecimal
+	// digits.
 	Hash string `json:"hash,omitempty"`
 	// Outcomes are the ways in which the runs of an exploration ended, the most frequent first.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
@@ -44,7 +46,8 @@ type Outcome struct {
 	By map[string]int `json:"by,omitempty"`
 }
 
-// Finished is a result with what is known of the run. The facts beside the Result differ from run to run.
+// Finished is a result with what is known of the run. The facts beside the Result differ from run
+// to run.
 type Finished struct {
 	ID     string `json:"id"`
 	Job    Job    `json:"job"`

@@ -30,7 +30,8 @@ const (
 	maxCached = 32
 )
 
-// objects is where an Executor finds what a job names, and puts what it produced. A [Client] is one.
+// objects is where an Executor finds what a job names, and puts what it produced. A [Client] is
+// one.
 type objects interface {
 	Get(ctx context.Context, hash string) ([]byte, error)
 	Put(ctx context.Context, b []byte) (hash string, err error)
@@ -280,8 +281,8 @@ func exitStatus(r *virt.Result) uint32 {
 	return 137
 }
 
-// cached keeps values by hash, the least recently used of which go first. A value that is in use stays until
-// it is released.
+// cached keeps values by hash, the least recently used of which go first. A value that is in use
+// stays until it is released.
 type cached[T any] struct {
 	drop   func(T) // may be nil
 	flight singleflight.Group

@@ -12,19 +12,20 @@ import (
 type ServerConfig struct {
 	// Dir keeps the data.
 	Dir string
-	// Host and Port are where the server listens. Default: 127.0.0.1 and 4222. Port -1 takes any free port.
+	// Host and Port are where the server listens. Default: 127.0.0.1 and 4222. Port -1 takes any
+	// free port.
 	Host string
 	Port int
-	// File is a configuration file of NATS: accounts, users, tokens, TLS, cluster, limits. Its settings come first; Dir,
-	// Host and Port count where it is silent.
+	// File is a configuration file of NATS: accounts, users, tokens, TLS, cluster, limits. Its
+	// settings come first; Dir, Host and Port count where it is silent.
 	File string
 	// Name and Cluster make the server part of a cluster with the given routes.
 	Name    string
 	Cluster *Cluster
 	// MaxDisk bounds the data, in bytes. Default: what the disk has.
 	MaxDisk int64
-	// Sync writes each message to the disk before it is acknowledged. Without it, a loss of power (not of the process)
-	// can lose the last seconds.
+	// Sync writes each message to the disk before it is acknowledged. Without it, a loss of power
+	// (not of the process) can lose the last seconds.
 	Sync bool
 }
 

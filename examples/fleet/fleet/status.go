@@ -13,12 +13,14 @@ import (
 
 // Status is the state of a fleet at one moment.
 type Status struct {
-	// Waiting is the number of jobs in the queue that no worker has, Running that of jobs that one has.
+	// Waiting is the number of jobs in the queue that no worker has, Running that of jobs that one
+	// has.
 	Waiting uint64 `json:"waiting"`
 	Running uint64 `json:"running"`
 	// Results is the number of finished jobs.
 	Results uint64 `json:"results"`
-	// Doubled is the number of results that were stored over another. It is 0 unless something is broken.
+	// Doubled is the number of results that were stored over another. It is 0 unless something is
+	// broken.
 	Doubled uint64 `json:"doubled"`
 	// Aside are the jobs that no worker could finish, at most 100.
 	Aside []Aside `json:"aside,omitempty"`

@@ -30,9 +30,9 @@ const (
 
 // Worker takes jobs from the queue, runs them and stores their results.
 //
-// A worker stores the result before it acknowledges the job. If it dies in between, another worker gets the
-// job, finds the result and acknowledges. If it dies before, the other worker runs the job. A result is created,
-// never overwritten: the first one counts.
+// A worker stores the result before it acknowledges the job. If it dies in between, another worker
+// gets the job, finds the result and acknowledges. If it dies before, the other worker runs the
+// job. A result is created, never overwritten: the first one counts.
 type Worker struct {
 	// Client is the connection to the fleet.
 	Client *Client
@@ -40,15 +40,16 @@ type Worker struct {
 	Name string
 	// Slots is the number of jobs that run at a time. Default: one for each core.
 	Slots int
-	// Memory bounds the linear memories of the jobs that run at a time, in bytes: a job whose own limit does not
-	// fit waits for others. Default: half a gibibyte for each slot.
+	// Memory bounds the linear memories of the jobs that run at a time, in bytes: a job whose own
+	// limit does not fit waits for others. Default: half a gibibyte for each slot.
 	Memory uint64
 	// MaxTries is the number of times a job is handed out before it is set aside. Default: 5.
 	MaxTries uint64
-	// Timeout is the time that one try may take. A try that takes longer fails. Default: 10 minutes.
+	// Timeout is the time that one try may take. A try that takes longer fails. Default: 10
+	// minutes.
 	Timeout time.Duration
-	// Verify is the share of jobs, from 0 to 1, that a second worker runs again to compare the results.
-	// Which jobs are in the share depends on their ID alone. Default: 0.
+	// Verify is the share of jobs, from 0 to 1, that a second worker runs again to compare the
+	// results. Which jobs are in the share depends on their ID alone. Default: 0.
 	Verify float64
 	// Log gets one line for each job and each failure. Default: no log.
 	Log *slog.Logger
@@ -71,8 +72,8 @@ type WorkerState struct {
 	Failed int64  `json:"failed"`
 }
 
-// Run takes jobs until ctx ends, then finishes those that it has begun and returns nil. Cancel hard, if it is
-// not nil, to give up the begun ones as well: other workers get them.
+// Run takes jobs until ctx ends, then finishes those that it has begun and returns nil. Cancel
+// hard, if it is not nil, to give up the begun ones as well: other workers get them.
 func (w *Worker) Run(ctx context.Context, hard context.Context) error {
 	if err := w.defaults(); err != nil {
 		return err
@@ -300,7 +301,8 @@ func (w *Worker) store(ctx context.Context, f *Finished, m jetstream.Msg, record
 	}
 	second := m.Headers().Get(ranBy) != ""
 	if !second && w.verified(f.ID) {
-		// The second run is queued before the result is there: a crash between the two skips neither.
+		// The second run is queued before the result is there: a crash between the two skips
+		// neither.
 		secondRun := &nats.Msg{Subject: verifySubject + f.ID, Header: nats.Header{ranBy: {w.Name}, recorded: {kept}}, Data: m.Data()}
 		if err := w.Client.queue(ctx, secondRun); err != nil {
 			return err
@@ -352,8 +354,8 @@ func (w *Worker) setAside(ctx context.Context, m jetstream.Msg, j Job, tries uin
 	w.ack(ctx, m)
 }
 
-// ack removes a message from the queue. If the server does not hear it, the job is handed out again, and whoever
-// gets it finds the result.
+// ack removes a message from the queue. If the server does not hear it, the job is handed out
+// again, and whoever gets it finds the result.
 func (w *Worker) ack(ctx context.Context, m jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -1,4 +1,5 @@
-// Guest is a web server as any Go programmer writes it: it serves on the listener that it finds open, descriptor 3.
+// Guest is a web server as any Go programmer writes it: it serves on the listener that it finds
+// open, descriptor 3.
 package main
 
 import (

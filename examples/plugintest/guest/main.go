@@ -1,7 +1,9 @@
-// Spool is the plugin under test: it delivers the files of /in to /out, each in one step, and keeps a journal.
+// Spool is the plugin under test: it delivers the files of /in to /out, each in one step, and keeps
+// a journal.
 //
-// A delivery that fails is tried again after one second, two, four, up to five times, with a little chance added so that many
-// spools do not try at once. It exits with 1 if something could not be delivered.
+// A delivery that fails is tried again after one second, two, four, up to five times, with a little
+// chance added so that many spools do not try at once. It exits with 1 if something could not be
+// delivered.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // Guest is a Starlark engine: a reactor whose state stays between calls.
 //
-// Run reads the script in /script and runs it with the names that earlier scripts have made. What it prints goes to standard
-// output, its errors to standard error.
+// Run reads the script in /script and runs it with the names that earlier scripts have made. What
+// it prints goes to standard output, its errors to standard error.
 package main
 
 import (

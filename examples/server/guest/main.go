@@ -1,7 +1,7 @@
 //go:build wasip1
 
-// The guest answers requests of one line each. Some of them are what a tenant would send who means harm, and "look" tells whatever it
-// can find of earlier requests.
+// The guest answers requests of one line each. Some of them are what a tenant would send who means
+// harm, and "look" tells whatever it can find of earlier requests.
 package main
 
 import (
@@ -100,7 +100,8 @@ func mark() string {
 	return string(b)
 }
 
-// look tells how many requests were served, and where something planted is: in memory, in files, in the environment.
+// look tells how many requests were served, and where something planted is: in memory, in files, in
+// the environment.
 func look() string {
 	found := []string{fmt.Sprintf("served=%d", served)}
 	end := uintptr(unsafe.Pointer(unsafe.SliceData(make([]byte, 1<<16)))) // nothing reads above the last of the heap

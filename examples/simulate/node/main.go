@@ -1,12 +1,14 @@
 // Command node is a replica of a key-value store: a guest that knows nothing of being simulated.
 //
-// The state is a map with a version (term, index). A candidate that wants to lead asks all replicas to promise its term, durably, which
-// is larger than any they know; with a majority it has the newest state among them. A leader handles one request at a
-// time: it makes a new state, sends it to all, and answers the client when a majority, itself included, has it on disk. Any two majorities
-// share a replica, so that the next leader finds what was acknowledged. Reads take the same way, because a leader cannot know that it
-// still is one.
+// The state is a map with a version (term, index). A candidate that wants to lead asks all replicas
+// to promise its term, durably, which is larger than any they know; with a majority it has the
+// newest state among them. A leader handles one request at a time: it makes a new state, sends it
+// to all, and answers the client when a majority, itself included, has it on disk. Any two
+// majorities share a replica, so that the next leader finds what was acknowledged. Reads take the
+// same way, because a leader cannot know that it still is one.
 //
-// BUG=ack-before-sync acknowledges what is not on disk yet; BUG=local-reads lets a leader read without asking the others.
+// BUG=ack-before-sync acknowledges what is not on disk yet; BUG=local-reads lets a leader read
+// without asking the others.
 package main
 
 import (

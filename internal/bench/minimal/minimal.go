@@ -1,6 +1,6 @@
-// Package minimal is a bare file system in memory for wazero's own WASI: what such a file system costs that does no more
-// than it must. It has no sandbox, no links, no locks, no limits and no times of its own. It is what the file systems of
-// the library are measured against.
+// Package minimal is a bare file system in memory for wazero's own WASI: what such a file system
+// costs that does no more than it must. It has no sandbox, no links, no locks, no limits and no
+// times of its own. It is what the file systems of the library are measured against.
 package minimal
 
 import (

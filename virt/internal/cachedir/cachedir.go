@@ -46,7 +46,8 @@ func list(dir string) (all []entry, total int64, err error) {
 	return all, total, err
 }
 
-// Trim removes the oldest entries until at most so many bytes are left, all of them where that is 0.
+// Trim removes the oldest entries until at most so many bytes are left, all of them where that is
+// 0.
 func Trim(dir string, most int64) error {
 	all, total, err := list(dir)
 	slices.SortFunc(all, func(a, b entry) int { return a.at.Compare(b.at) })

@@ -1,5 +1,5 @@
-// Package link gives packages beside virt what virt alone can do, and no user of virt needs. Package virt sets the functions when it is
-// initialized.
+// Package link gives packages beside virt what virt alone can do, and no user of virt needs.
+// Package virt sets the functions when it is initialized.
 package link
 
 import (
@@ -18,17 +18,21 @@ var (
 	NewPlayer func(ctx context.Context, wasm []byte, from io.Reader, opts any) (Player, error)
 	// Table describes the functions in recordings.
 	Table recording.Table
-	// Describe tells of an event in one line, without what a call answered, and Name names the function in a row.
+	// Describe tells of an event in one line, without what a call answered, and Name names the
+	// function in a row.
 	Describe func(e *recording.Event) string
 	Name     func(row int) string
 	// Spawn is the row of thread-spawn, and Kernel the first row of the Host's own functions.
 	Spawn, Kernel int
 
-	// CompileElsewhere returns a virt.HostOption that has compile put the code of each module into the cache in dir.
+	// CompileElsewhere returns a virt.HostOption that has compile put the code of each module into
+	// the cache in dir.
 	CompileElsewhere func(name string, compile Compiler) any
-	// NewExporter returns what exports a Host's functions into the modules of r, with opts, a []virt.Option.
+	// NewExporter returns what exports a Host's functions into the modules of r, with opts, a
+	// []virt.Option.
 	NewExporter func(ctx context.Context, r wazero.Runtime, opts any) (Exporter, error)
-	// WithOptions returns a context with opts, a []virt.GuestOption, for the modules that wazero instantiates with it.
+	// WithOptions returns a context with opts, a []virt.GuestOption, for the modules that wazero
+	// instantiates with it.
 	WithOptions func(ctx context.Context, opts any) context.Context
 
 	// Compile puts a module's code into the cache in dir.

@@ -210,7 +210,8 @@ func (f *frameReader) ReadByte() (byte, error) {
 	return b, nil
 }
 
-// window returns some of the next n bytes, at least one, or an error. They are good until the next call.
+// window returns some of the next n bytes, at least one, or an error. They are good until the next
+// call.
 func (f *frameReader) window(n int) ([]byte, error) {
 	for f.pos >= len(f.buf) {
 		if err := f.fill(); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/memory"
 )
 
-// ErrCut says that a recording has no end: it was cut, or the process that wrote it died. All events before that are
-// good.
+// ErrCut says that a recording has no end: it was cut, or the process that wrote it died. All
+// events before that are good.
 var ErrCut = errors.New("the recording has no end: it was cut, or the process that wrote it died")
 
 // Error says that a recording is none, is of another version, or was damaged.
@@ -35,8 +35,8 @@ const (
 
 // Reader reads events. Of a call it reads the beginning; what follows is read by Answer.
 type Reader struct {
-	// OnOutput, if not nil, gets what the guest printed: before the event that follows it is taken. An error is that
-	// of reading the event.
+	// OnOutput, if not nil, gets what the guest printed: before the event that follows it is taken.
+	// An error is that of reading the event.
 	OnOutput func(stream int, p []byte) error
 
 	frames    frameReader
@@ -131,7 +131,8 @@ func (d *Reader) print() error {
 // Fail makes err what Peek answers from now on.
 func (d *Reader) Fail(err error) { d.failed, d.ahead = err, false }
 
-// AtEnd reports whether the recording ends here, as it has to behind a Finish; the error says why it does not.
+// AtEnd reports whether the recording ends here, as it has to behind a Finish; the error says why
+// it does not.
 func (d *Reader) AtEnd() error {
 	_, err := d.frames.ReadByte()
 	switch {
@@ -247,7 +248,8 @@ func (d *Reader) finish(e *Event) error {
 	return err
 }
 
-// output reads what the guest printed. It is handed on when the next event is taken, unless there is too much of it.
+// output reads what the guest printed. It is handed on when the next event is taken, unless there
+// is too much of it.
 func (d *Reader) output() error {
 	stream, err := d.frames.ReadByte()
 	if err != nil {
@@ -315,7 +317,8 @@ func (d *Reader) Bytes(b []byte) error {
 	return nil
 }
 
-// Window returns some of the next n bytes, at least one, or an error. They are good until the next call.
+// Window returns some of the next n bytes, at least one, or an error. They are good until the next
+// call.
 func (d *Reader) Window(n int) ([]byte, error) {
 	b, err := d.frames.window(min(n, frameSize))
 	if err != nil {

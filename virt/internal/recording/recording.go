@@ -1,10 +1,11 @@
-// Package recording is the format of a recording: what crossed between one guest and its Host, in order. It knows no Host
-// and no guest: a [Table] tells it how many arguments each function has.
+// Package recording is the format of a recording: what crossed between one guest and its Host, in
+// order. It knows no Host and no guest: a [Table] tells it how many arguments each function has.
 //
-// A recording is a header and frames. The header is the magic, the version, a length and a checksum, and a [Header]. A
-// frame is a head, of its length, checksum and the realtime of its beginning, and up to 64 KiB of the stream of events,
-// which takes no notice of frames. A frame of length 0 ends the recording; its checksum is of the number of the bytes of
-// all others. A [Writer] writes a frame when it is full or a second old, so that the file of a process that died can be
+// A recording is a header and frames. The header is the magic, the version, a length and a
+// checksum, and a [Header]. A frame is a head, of its length, checksum and the realtime of its
+// beginning, and up to 64 KiB of the stream of events, which takes no notice of frames. A frame of
+// length 0 ends the recording; its checksum is of the number of the bytes of all others. A [Writer]
+// writes a frame when it is full or a second old, so that the file of a process that died can be
 // read up to shortly before its end.
 //
 // The stream is a sequence of events; the first byte of each is an [Op]:
@@ -22,10 +23,10 @@
 //	              instead of the result
 //	Output        stream, bytes: what the guest wrote to standard output (0) or error (1) before the next event
 //
-// Numbers are unsigned LEB128. An answer is the number of ranges read and the ranges; their CRC-32C if there are any; the
-// result; of thread-spawn the thread; the number of ranges written, and each with its bytes. The pointer of a range is
-// the zig-zag difference to the end of the last one. A position is the number of calls since the thread's last position,
-// and its fuel.
+// Numbers are unsigned LEB128. An answer is the number of ranges read and the ranges; their CRC-32C
+// if there are any; the result; of thread-spawn the thread; the number of ranges written, and each
+// with its bytes. The pointer of a range is the zig-zag difference to the end of the last one. A
+// position is the number of calls since the thread's last position, and its fuel.
 package recording
 
 import (
@@ -70,8 +71,8 @@ const HostedRow = -1
 // MaxArgs is how many arguments a function of the table has at most.
 const MaxArgs = 12
 
-// Table says of each function how many arguments it has, by its row; less than 0 where it is never recorded. It has at
-// most Begin rows.
+// Table says of each function how many arguments it has, by its row; less than 0 where it is never
+// recorded. It has at most Begin rows.
 type Table struct {
 	Widths []int
 	// Spawn is the row of thread-spawn, whose answer has the thread's number.
@@ -135,7 +136,8 @@ type Answer struct {
 	// Sum is the [Digest] of Reads. A Writer computes it.
 	Sum    uint32
 	Result uint32
-	// Values are the results of a function of the embedder's; from a Reader they are good until the next answer.
+	// Values are the results of a function of the embedder's; from a Reader they are good until the
+	// next answer.
 	Values  []uint64
 	Spawned uint32
 	// Writes are the ranges written; a Reader tells only how many ranges with their bytes follow.
@@ -157,8 +159,9 @@ func Digest(sum uint32, mem []byte, r memory.Range) uint32 {
 // Sum goes on with the checksum of content.
 func Sum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
-// Union returns the ranges without what several of them have in common, so that together they are no larger than the
-// memory. Ranges that do not overlap, and are not too many for a recording, come back as they are.
+// Union returns the ranges without what several of them have in common, so that together they are
+// no larger than the memory. Ranges that do not overlap, and are not too many for a recording, come
+// back as they are.
 func Union(ranges []memory.Range) []memory.Range {
 	if len(ranges) <= 8 && apart(ranges) {
 		return ranges
@@ -192,7 +195,8 @@ func apart(ranges []memory.Range) bool {
 	return true
 }
 
-// mostRanges is how many ranges of one call are recorded; where there are more, the bytes between them are recorded too.
+// mostRanges is how many ranges of one call are recorded; where there are more, the bytes between
+// them are recorded too.
 const mostRanges = 4096
 
 // joined makes one of ranges, sorted, with at most gap bytes between them.

@@ -185,7 +185,8 @@ func (b *lockedBuffer) Bytes() []byte {
 	return bytes.Clone(b.b.Bytes())
 }
 
-// The recording of a process that is killed lacks at most its last second, also where the guest computes.
+// The recording of a process that is killed lacks at most its last second, also where the guest
+// computes.
 func TestAFrameIsWrittenWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lockedBuffer
@@ -260,8 +261,8 @@ func TestUnionIsNoLargerThanTheMemory(t *testing.T) {
 	}
 }
 
-// FuzzReader reads anything, framed with checksums that are right: the answer is an error or the end, and it costs no
-// more than the input is worth.
+// FuzzReader reads anything, framed with checksums that are right: the answer is an error or the
+// end, and it costs no more than the input is worth.
 func FuzzReader(f *testing.F) {
 	b := written(f, func(e *Writer) { sample(e, make([]byte, 16)) })
 	f.Add(b)

@@ -2,7 +2,8 @@ package recording
 
 import "bytes"
 
-// Unframed returns the events of a recording without its header and frames, as far as they are good.
+// Unframed returns the events of a recording without its header and frames, as far as they are
+// good.
 func Unframed(b []byte) []byte {
 	f := frameReader{r: bytes.NewReader(b)}
 	if _, err := f.header(); err != nil {
@@ -18,8 +19,8 @@ func Unframed(b []byte) []byte {
 	}
 }
 
-// Framed returns a recording with the header of another and events as its events, with checksums that are right. Tests
-// make damaged recordings with it.
+// Framed returns a recording with the header of another and events as its events, with checksums
+// that are right. Tests make damaged recordings with it.
 func Framed(events, of []byte) []byte {
 	var out bytes.Buffer
 	f := newFrameWriter(&out, func() int64 { return 0 })

@@ -18,8 +18,8 @@ type Writer struct {
 	frames *frameWriter
 }
 
-// NewWriter returns a Writer. w gets the recording and h the events without what the guest printed; each may be nil.
-// now is the realtime in nanoseconds.
+// NewWriter returns a Writer. w gets the recording and h the events without what the guest printed;
+// each may be nil. now is the realtime in nanoseconds.
 func NewWriter(w io.Writer, h hash.Hash, header Header, table Table, now func() int64) *Writer {
 	e := &Writer{table: table, hash: h}
 	if w != nil {
@@ -173,7 +173,8 @@ func (e *Writer) Finish(end Ending, entries, fuel uint64) {
 	e.uvarint(fuel)
 	e.emit()
 	if e.frames != nil {
-		// An error's text may name what differs where the run does not, so that it is not part of the hash.
+		// An error's text may name what differs where the run does not, so that it is not part of
+		// the hash.
 		e.frames.write(append(binary.AppendUvarint(nil, uint64(len(end.Text))), end.Text...))
 	}
 }

@@ -10,7 +10,8 @@ import (
 // errorBit marks an error in the length of a packed result.
 const errorBit = 1 << 31
 
-// blocks are what the host has, which keeps the collector off. A module without threads runs one export at a time.
+// blocks are what the host has, which keeps the collector off. A module without threads runs one
+// export at a time.
 var blocks = map[uint32]any{}
 
 //go:wasmexport malloc
@@ -42,8 +43,8 @@ func Bytes(b []byte) uint64 {
 	return pack(ptr, uint32(len(b)))
 }
 
-// Value returns *v to the host, as the Go struct of the same fields. T embeds structs.HostLayout. A string or slice in it is two
-// fields of type uint32, a pointer and a length, which [Pin] makes.
+// Value returns *v to the host, as the Go struct of the same fields. T embeds structs.HostLayout. A
+// string or slice in it is two fields of type uint32, a pointer and a length, which [Pin] makes.
 func Value[T any](v *T) uint64 {
 	ptr := address(unsafe.Pointer(v))
 	blocks[ptr] = v
@@ -76,7 +77,8 @@ func Result(s string, err error) uint64 {
 	return String(s)
 }
 
-// Slice is the parameter that came as a pointer and the number of its elements. It shares memory that the collector keeps.
+// Slice is the parameter that came as a pointer and the number of its elements. It shares memory
+// that the collector keeps.
 func Slice[T any](ptr unsafe.Pointer, n uint32) []T { return unsafe.Slice((*T)(ptr), n) }
 
 // TakeBytes is the result of an imported function, whose memory it shares.

@@ -1,4 +1,5 @@
-// Command gotest does what Go's tests do: it reads a file of its directory, writes a temporary one, and looks at time and chance.
+// Command gotest does what Go's tests do: it reads a file of its directory, writes a temporary one,
+// and looks at time and chance.
 package main
 
 import (

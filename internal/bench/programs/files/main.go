@@ -1,4 +1,5 @@
-// Command files is files.c in Go: it writes files into directories, walks them, reads and hashes what it finds, and removes all.
+// Command files is files.c in Go: it writes files into directories, walks them, reads and hashes
+// what it finds, and removes all.
 package main
 
 import (

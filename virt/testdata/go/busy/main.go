@@ -1,5 +1,5 @@
-// Command busy does a little of everything in which a run can differ from another: goroutines, timers, maps, select,
-// both kinds of randomness, and files.
+// Command busy does a little of everything in which a run can differ from another: goroutines,
+// timers, maps, select, both kinds of randomness, and files.
 package main
 
 import (

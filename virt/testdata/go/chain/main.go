@@ -1,6 +1,7 @@
 //go:build wasip1
 
-// Chain is a module between two others: what it is given byte by byte it gives to the module "rust", and passes on what comes back.
+// Chain is a module between two others: what it is given byte by byte it gives to the module
+// "rust", and passes on what comes back.
 package main
 
 //go:wasmimport rust put

@@ -42,7 +42,8 @@ func malloc(size int32) uintptr {
 //go:wasmexport free
 func free(p uintptr) { delete(blocks, p) }
 
-// upper writes the file whose name has n bytes at p, with its content in upper case, to standard output.
+// upper writes the file whose name has n bytes at p, with its content in upper case, to standard
+// output.
 //
 //go:wasmexport upper
 func upper(p uintptr, n int32) int32 {

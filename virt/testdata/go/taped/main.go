@@ -1,5 +1,5 @@
-// A guest whose runs are recorded: `taped serve N` answers N requests on descriptor 4 with what lies in /data, `taped
-// files N` writes N files below /data, walks over them and prints their hash.
+// A guest whose runs are recorded: `taped serve N` answers N requests on descriptor 4 with what
+// lies in /data, `taped files N` writes N files below /data, walks over them and prints their hash.
 package main
 
 import (

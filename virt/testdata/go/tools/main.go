@@ -1,4 +1,5 @@
-// A guest with the programs that the tests of time, pipes and terminals need: the first argument chooses.
+// A guest with the programs that the tests of time, pipes and terminals need: the first argument
+// chooses.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// A reactor that keeps state everywhere a Go program can: in globals, on the heap, in maps, in open files and in the directory.
+// A reactor that keeps state everywhere a Go program can: in globals, on the heap, in maps, in open
+// files and in the directory.
 package main
 
 import (

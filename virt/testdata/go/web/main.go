@@ -1,5 +1,5 @@
-// A guest that speaks HTTP over what it finds open: `web serve FD` on a listener, `web get FD TIMEOUT URL...` on a
-// connection.
+// A guest that speaks HTTP over what it finds open: `web serve FD` on a listener, `web get FD
+// TIMEOUT URL...` on a connection.
 package main
 
 import (

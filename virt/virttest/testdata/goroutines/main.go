@@ -1,5 +1,5 @@
-// Command goroutines has bugs that depend on the order of goroutines. It exits with 1 where one shows, or in a deadlock of Go's
-// with 2. A name that ends in "-fixed" is the corrected twin.
+// Command goroutines has bugs that depend on the order of goroutines. It exits with 1 where one
+// shows, or in a deadlock of Go's with 2. A name that ends in "-fixed" is the corrected twin.
 package main
 
 import (
@@ -35,7 +35,8 @@ func main() {
 // work is what programs do between two steps: it calls and allocates.
 func work() { _ = fmt.Sprintf("working on %v", os.Args) }
 
-// counter adds without a lock: an update is lost if another goroutine runs between reading and writing.
+// counter adds without a lock: an update is lost if another goroutine runs between reading and
+// writing.
 func counter(fixed bool) bool {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
