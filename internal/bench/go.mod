@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/wasivirt/wasivirt => ../..
 
 require (
+	github.com/extism/go-pdk v1.1.3
 	github.com/extism/go-sdk v1.7.1
 	github.com/knqyf263/go-plugin v0.9.0
 	github.com/samyfodil/wazy v0.8.0
@@ -17,6 +18,7 @@ require (
 
 require (
 	github.com/dylibso/observe-sdk/go v0.0.0-20240819160327-2d926c5d788a // indirect
+
 	github.com/gobwas/glob v0.2.3 // indirect
 	github.com/ianlancetaylor/demangle v0.0.0-20240805132620-81f5be970eca // indirect
 	github.com/stealthrocket/wazergo v0.19.1 // indirect
