@@ -130,6 +130,33 @@ func TestLibrariesThatCannotBeLinked(t *testing.T) {
 	}
 }
 
+// Modules with shared memory have no libraries and no plugs, and are none.
+func TestSharedMemoryIsNotLinked(t *testing.T) {
+	host := newHost(t, virt.WithMaxThreads(1))
+	script, engine := linked(t, host)
+	threads := bareGuest(t, "family")
+	plug, err := host.CompilePlug(t.Context(), bareGuest(t, "plug_hostile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, noPlug := host.CompilePlug(t.Context(), threads)
+	instantiate := func(m *virt.Module, opts ...virt.GuestOption) error {
+		_, err := host.Instantiate(t.Context(), m, opts...)
+		return err
+	}
+	shared := compiled(t, host, threads)
+	for want, err := range map[string]error{
+		"WithLibrary: the module has shared memory": instantiate(shared, engine),
+		"WithPlug: the module has shared memory":    instantiate(shared, virt.WithPlug(plug)),
+		`WithLibrary: "lib" has shared memory`:      instantiate(script, virt.WithLibrary("lib", shared)),
+		"compile the plug: the module has shared":   noPlug,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // What ends a guest in a library tells the functions of both, and ends it at once.
 func TestEndsInLibraries(t *testing.T) {
 	t.Run("trap", func(t *testing.T) {

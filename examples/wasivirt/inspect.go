@@ -53,6 +53,9 @@ func inspectModule(ctx context.Context, args []string, stdin io.Reader, stdout, 
 		out.line("memory:  %s", m)
 	}
 	out.line("threads: %s", yesNo(audit.Threads, "the module starts threads (run with -threads N)", "none"))
+	if audit.Shared() {
+		out.line("shared memory: no libraries, no plugs (-plug)")
+	}
 	for _, why := range audit.SnapshotRefusals {
 		out.line("snapshot: refused, because %s", why)
 	}
