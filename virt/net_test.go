@@ -78,8 +78,8 @@ func start(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOpti
 	return r
 }
 
-// TestHTTPServerGuest serves with Go's net/http in a guest that knows nothing of its host, on real and on
-// in-memory connections.
+// TestHTTPServerGuest serves with Go's net/http in a guest that knows nothing of its host, on real
+// and on in-memory connections.
 func TestHTTPServerGuest(t *testing.T) {
 	requests := 1000
 	if testing.Short() {

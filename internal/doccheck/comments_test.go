@@ -60,8 +60,8 @@ func TestCommentWidth(t *testing.T) {
 				n := fset.Position(c.Pos()).Line
 				line := strings.ReplaceAll(lines[n-1], "\t", "    ")
 				own := strings.HasPrefix(strings.TrimSpace(line), "//")
-				directive := strings.HasPrefix(c.Text, "//go:") || strings.Contains(line, "://")
-				if own && !directive && utf8.RuneCountInString(line) > commentWidth {
+				free := strings.HasPrefix(c.Text, "//go:") || strings.HasPrefix(c.Text, "//\t") || strings.Contains(line, "://")
+				if own && !free && utf8.RuneCountInString(line) > commentWidth {
 					t.Errorf("%s:%d: the comment has %d columns: wrap it at %d", path, n, utf8.RuneCountInString(line), commentWidth)
 				}
 			}

@@ -202,7 +202,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// exported returns the exported names of our packages by package name: top-level ones, and methods and fields as Type.Name.
+// exported returns the exported names of our packages by package name: top-level ones, and methods
+// and fields as Type.Name.
 func exported(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	all := map[string]map[string]bool{}
@@ -283,7 +284,8 @@ func exportedOf(t *testing.T, dir string) (names []string, pkg string) {
 	return names, files[0].Name.Name
 }
 
-// members are the fields of a struct and the methods of an interface. What embeds something may have any.
+// members are the fields of a struct and the methods of an interface. A type that embeds another
+// may have any.
 func members(typ *doc.Type) (names []string) {
 	for _, spec := range typ.Decl.Specs {
 		s, ok := spec.(*ast.TypeSpec)
@@ -312,8 +314,8 @@ func members(typ *doc.Type) (names []string) {
 	return names
 }
 
-// TestCommands runs the commands of each document, where WASIVIRT_FULL is set. "wasivirt" is on the PATH, and guest.wasm, a
-// program that exits with 0 whatever its world, in the root.
+// TestCommands runs the commands of each document, where WASIVIRT_FULL is set. "wasivirt" is on the
+// PATH, and guest.wasm, a program that exits with 0 whatever its world, in the root.
 func TestCommands(t *testing.T) {
 	if os.Getenv("WASIVIRT_FULL") == "" {
 		t.Skip("runs for minutes: set WASIVIRT_FULL=1")

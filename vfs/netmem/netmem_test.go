@@ -363,7 +363,8 @@ func TestReset(t *testing.T) {
 	_, _ = c.Close(), s.Close()
 }
 
-// TestHTTP has a server and a client of net/http talk over a link of 50 ms in virtual time that jumps.
+// TestHTTP has a server and a client of net/http talk over a link of 50 ms in virtual time that
+// jumps.
 func TestHTTP(t *testing.T) {
 	leak.Check(t)
 	v := clock.NewVirtual(clock.WithAutoAdvance())
