@@ -22,7 +22,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/plugin"
 )
 
-// Request and Reply are the struct that goes in and the one that comes out. Those of go-plugin have the name and the message alone.
+// Request and Reply are the struct that goes in and the one that comes out. Those of go-plugin have
+// the name and the message alone.
 type (
 	Request struct {
 		ID     uint64
@@ -254,7 +255,8 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-// BenchmarkTyped is a call of a plugin in Go with a text, and with a struct of 1 KiB and of 1 MiB, in each way.
+// BenchmarkTyped is a call of a plugin in Go with a text, and with a struct of 1 KiB and of 1 MiB,
+// in each way.
 func BenchmarkTyped(b *testing.B) {
 	all := make([]greeter, len(greeters))
 	for i, g := range greeters {

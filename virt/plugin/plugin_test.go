@@ -303,7 +303,8 @@ func TestHostileResults(t *testing.T) {
 	}
 }
 
-// By the canonical ABI a guest owns its parameters, and frees its results when the host has read them.
+// By the canonical ABI a guest owns its parameters, and frees its results when the host has read
+// them.
 func TestCanonicalABI(t *testing.T) {
 	g := newGuest(t, cabiWasm, virt.Options(), virt.WithCallsAfterTrap())
 	upper := fn[textFunc](t, g, "upper")

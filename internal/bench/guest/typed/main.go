@@ -1,6 +1,7 @@
 //go:build wasip1
 
-// Typed greets: the guest of the benchmark Typed for this library, and for calls that are written by hand.
+// Typed greets: the guest of the benchmark Typed for this library, and for calls that are written
+// by hand.
 package main
 
 import (
