@@ -10,14 +10,14 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// DefaultDescriptors is the default limit of descriptors in a [Table].
-const DefaultDescriptors = 1 << 14
+// MaxDescriptors is how many descriptors a Table holds at most, whatever its limit.
+const MaxDescriptors = 1 << 20
 
 // Table holds the descriptors of a guest. Threads and host code may use it at the same time.
 // Finding a descriptor takes no lock.
 //
 // A Table grows with the number of open descriptors. A number from a guest never determines its
-// size. The zero Table has room for [DefaultDescriptors].
+// size. The zero Table has no limit but [MaxDescriptors].
 type Table struct {
 	slots atomic.Pointer[[]slot]
 	// shared says that open files may be known outside of the calls of the Table's one Caller. It
@@ -73,14 +73,14 @@ func (t *Table) Give() {
 // returns ENFILE. Call it before the Table is used.
 func (t *Table) SetPool(p Pool) { t.pool = p }
 
-// NewTable returns an empty Table for up to limit descriptors, or DefaultDescriptors if limit is 0.
+// NewTable returns an empty Table for up to limit descriptors. 0 is no limit but [MaxDescriptors].
 func NewTable(limit int) *Table { return &Table{limit: limit} }
 
 func (t *Table) max() int {
 	if t.limit <= 0 {
-		return DefaultDescriptors
+		return MaxDescriptors
 	}
-	return t.limit
+	return min(t.limit, MaxDescriptors)
 }
 
 // Get returns the open file of fd, or nil. If the descriptor is closed meanwhile, the methods of

@@ -5,75 +5,33 @@ import (
 	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
-
-// AccessOp is a kind of [Access].
-type AccessOp uint8
-
-const (
-	AccessLoad   AccessOp = iota // a load that is not atomic
-	AccessStore                  // a store that is not atomic
-	AccessAtomic                 // an atomic load
-	AccessPut                    // an atomic store
-	AccessUpdate                 // an atomic read-modify-write
-	AccessWait                   // memory.atomic.wait: it loads, and may wait at the address
-	AccessNotify                 // memory.atomic.notify of the address; the memory is not accessed
-	AccessCall                   // a call of the Host. What it has read and written follows as loads and stores
-	AccessTick                   // the clock has moved on because the thread computes
-)
-
-var accessNames = [...]string{"load", "store", "atomic load", "atomic store", "atomic update", "wait", "notify", "call", "tick"}
-
-// String returns the kind's name in lower case.
-func (o AccessOp) String() string {
-	if int(o) < len(accessNames) {
-		return accessNames[o]
-	}
-	return "?"
-}
-
-// Writes reports whether the access may change memory.
-func (o AccessOp) Writes() bool {
-	return o == AccessStore || o == AccessPut || o == AccessUpdate
-}
-
-// Access is one access of a thread to state that it shares with other threads.
-type Access struct {
-	Thread     uint32
-	Op         AccessOp
-	Addr, Size uint64 // of an access to memory
-	Call       string // the function called, of AccessCall
-	// At is the offset of the instruction in the module as it was given; 0 of calls.
-	At uint32
-	// Memory is the guest's memory as the thread sees it, before an instruction and after a call.
-	// It must not be written.
-	Memory []byte
-}
 
 // WithAccessObserver calls observe each time that a thread of the guest is about to access shared
 // memory, has called the Host, or has computed long enough for the clock to move on. Nothing else
 // of the guest runs meanwhile. The option needs threads that take turns, and [WithAccessSwitches]
 // to see the guest's instructions. observe must not keep a.
-func WithAccessObserver(observe func(a *Access)) GuestOption {
+func WithAccessObserver(observe func(a *trace.Access)) GuestOption {
 	return guestOption("WithAccessObserver", func(c *config) error { c.accesses = observe; return nil })
 }
 
 // accessOps are the kinds as the rewriter knows them.
-var accessOps = [...]AccessOp{
-	wasmbin.AccessLoad: AccessLoad, wasmbin.AccessStore: AccessStore, wasmbin.AccessAtomicLoad: AccessAtomic,
-	wasmbin.AccessAtomicStore: AccessPut, wasmbin.AccessUpdate: AccessUpdate, wasmbin.AccessWait: AccessWait, wasmbin.AccessNotify: AccessNotify,
+var accessOps = [...]trace.AccessOp{
+	wasmbin.AccessLoad: trace.AccessLoad, wasmbin.AccessStore: trace.AccessStore, wasmbin.AccessAtomicLoad: trace.AccessAtomic,
+	wasmbin.AccessAtomicStore: trace.AccessPut, wasmbin.AccessUpdate: trace.AccessUpdate, wasmbin.AccessWait: trace.AccessWait, wasmbin.AccessNotify: trace.AccessNotify,
 }
 
 // access is the switch point before an instruction that accesses shared memory.
 func (t *thread) access(p []uint64) {
 	does, offset := wasmbin.AccessOf(p[2])
 	t.yield(sched.PointAccess)
-	a := Access{Op: accessOps[does.Kind], Addr: uint64(uint32(p[0])) + uint64(offset), Size: uint64(does.Size), At: uint32(p[1])}
+	a := trace.Access{Op: accessOps[does.Kind], Addr: uint64(uint32(p[0])) + uint64(offset), Size: uint64(does.Size), At: uint32(p[1])}
 	t.tell(&a)
-	if a.Op == AccessStore {
+	if a.Op == trace.AccessStore {
 		t.delay(a.Addr, a.Size)
-	} else if a.Op != AccessLoad {
+	} else if a.Op != trace.AccessLoad {
 		t.drain()
 	}
 }
@@ -90,13 +48,13 @@ func (t *thread) note(p []uint64) {
 	}
 	n := uint64(uint32(p[2]))
 	if does.Kind == wasmbin.AccessCopy {
-		t.tell(&Access{Op: AccessLoad, Addr: uint64(uint32(p[1])), Size: n, At: uint32(p[3])})
+		t.tell(&trace.Access{Op: trace.AccessLoad, Addr: uint64(uint32(p[1])), Size: n, At: uint32(p[3])})
 	}
-	t.tell(&Access{Op: AccessStore, Addr: uint64(uint32(p[0])), Size: n, At: uint32(p[3])})
+	t.tell(&trace.Access{Op: trace.AccessStore, Addr: uint64(uint32(p[0])), Size: n, At: uint32(p[3])})
 }
 
 // tell tells the embedder's observer of an access.
-func (t *thread) tell(a *Access) {
+func (t *thread) tell(a *trace.Access) {
 	if observe := t.guest.config.accesses; observe != nil && !t.guest.ended.Load() {
 		a.Thread, a.Memory = t.id(), t.view.Bytes()
 		observe(a)
@@ -104,12 +62,12 @@ func (t *thread) tell(a *Access) {
 }
 
 // tellCall tells it of a call that touches no memory.
-func (t *thread) tellCall(name string) { t.tell(&Access{Op: AccessCall, Call: name}) }
+func (t *thread) tellCall(name string) { t.tell(&trace.Access{Op: trace.AccessCall, Call: name}) }
 
 // tellAll tells it of a call that may have touched any memory.
 func (t *thread) tellAll(name string) {
 	t.tellCall(name)
-	t.tell(&Access{Op: AccessStore, Size: t.view.Len()})
+	t.tell(&trace.Access{Op: trace.AccessStore, Size: t.view.Len()})
 }
 
 // watched tells it of calls. A thread that yields does nothing to others.
@@ -141,10 +99,10 @@ func watched(g *Guest, _ int, f *function, next callFunc) callFunc {
 		}
 		t.tellCall(f.Name)
 		for _, r := range log.Reads {
-			t.tell(&Access{Op: AccessLoad, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
+			t.tell(&trace.Access{Op: trace.AccessLoad, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
 		}
 		for _, r := range log.Writes {
-			t.tell(&Access{Op: AccessStore, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
+			t.tell(&trace.Access{Op: trace.AccessStore, Addr: uint64(r.Ptr), Size: uint64(r.Len)})
 		}
 		return errno
 	}

@@ -15,106 +15,6 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// BudgetSleep is the budget of time spent waiting with a deadline. Its end ends the guest.
-const BudgetSleep Budget = "sleep"
-
-// Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together
-// ([WithSharedLimits]). 0 is no limit, with two exceptions for a guest: Descriptors 0 is 1,024, and
-// Threads 0 is none, because threads are granted.
-type Limits struct {
-	// Memory is bytes of linear memory. A guest that starts with more than is left is refused,
-	// growth fails in the guest.
-	Memory uint64
-	// Fuel is WebAssembly instructions; see [WithFuel].
-	Fuel uint64
-	// WallTime is real time, also under a virtual clock; see [WithTimeout].
-	WallTime time.Duration
-	// CPUTime is the time that threads compute, all of them added up; see [WithMaxCPUTime].
-	CPUTime time.Duration
-	// HostCalls is calls of functions of preview1, of thread-spawn and of [WithFunctions]. The call
-	// after the last one is not made: it ends the guest with a Result that says [Exhausted] and
-	// [BudgetHostCalls].
-	HostCalls uint64
-	// Descriptors is descriptors open at once; opening another is ENFILE, or EMFILE where the limit
-	// is the guest's own.
-	Descriptors int
-	// Stack is bytes of memory for call stacks; see [WithMaxStack].
-	Stack uint64
-	// Threads is threads besides the first ones that are alive at once; spawning another is EAGAIN.
-	Threads int
-	// DiskBytes and Inodes are what files may grow by, and how many may be made; more is EDQUOT.
-	// See [quotafs].
-	DiskBytes, Inodes uint64
-	// OutputBytes is what is written to standard output and error; see [WithMaxOutput].
-	OutputBytes uint64
-	// RandomBytes is bytes of randomness. A request for more than is left gets none, and is EDQUOT.
-	RandomBytes uint64
-	// Sleep is the time on the Host's clock that threads wait for a time, or for something with a
-	// deadline, counted for each thread. When the budget is used up, the wait is cut short and the
-	// guest ends with outcome [Exhausted] and [BudgetSleep].
-	Sleep time.Duration
-}
-
-// WithSharedLimits sets budgets that all guests of the Host share, in addition to their own.
-// WallTime begins when the Host is built. Memory, descriptors, threads and disk space that a guest
-// frees are available to others.
-//
-// Plan about twice Memory for the process: Go's collector, compiled code, stacks and buffers come
-// on top of linear memory.
-func WithSharedLimits(l Limits) HostOption {
-	return hostOption("WithSharedLimits", func(c *config) error {
-		if err := l.check(); err != nil {
-			return err
-		}
-		if c.dropIn {
-			if err := l.checkDropIn(); err != nil {
-				return err
-			}
-		}
-		c.control.shared = l
-		return nil
-	})
-}
-
-// WithMaxHostCalls bounds a guest's calls of functions of preview1, of thread-spawn and of
-// [WithFunctions], proc_exit included. The guest can make n calls. The next one ends it with
-// outcome [Exhausted] and budget [BudgetHostCalls]. 0 is no limit.
-func WithMaxHostCalls(n uint64) GuestOption {
-	return guestOption("WithMaxHostCalls", func(c *config) error { c.control.limits.HostCalls = n; return nil })
-}
-
-// WithDiskLimit bounds the bytes by which a guest's files may grow together, over all its mounts. A
-// write that exceeds it writes what fits; the next one returns EDQUOT. 0 is no limit. Package
-// quotafs says what counts.
-func WithDiskLimit(bytes uint64) GuestOption {
-	return guestOption("WithDiskLimit", func(c *config) error { c.control.limits.DiskBytes = bytes; return nil })
-}
-
-// WithMaxInodes bounds the files, directories and links that a guest makes, over all its mounts.
-// One more is EDQUOT. 0 is no limit.
-func WithMaxInodes(n uint64) GuestOption {
-	return guestOption("WithMaxInodes", func(c *config) error { c.control.limits.Inodes = n; return nil })
-}
-
-// WithMaxRandom bounds the random bytes that a guest gets, from random_get and from devices. A
-// request for more than is left gets none, and is EDQUOT. 0 is no limit.
-func WithMaxRandom(bytes uint64) GuestOption {
-	return guestOption("WithMaxRandom", func(c *config) error { c.control.limits.RandomBytes = bytes; return nil })
-}
-
-// WithMaxSleep bounds the time on the Host's clock that a guest's threads sleep, or wait for
-// something with a deadline, added up over all threads. When they have waited for d, the guest ends
-// with outcome [Exhausted] and budget [BudgetSleep]. 0 is no limit.
-func WithMaxSleep(d time.Duration) GuestOption {
-	return guestOption("WithMaxSleep", func(c *config) error {
-		if d < 0 {
-			return fmt.Errorf("%v is negative", d)
-		}
-		c.control.limits.Sleep = d
-		return nil
-	})
-}
-
 // newAllowance is n of something, or nil, which has no end, for 0.
 func newAllowance(n uint64) *allowance {
 	if n == 0 {
@@ -135,7 +35,7 @@ type budgets struct {
 func newBudgets(l *Limits) budgets {
 	p := budgets{
 		calls: newAllowance(l.HostCalls), fuel: newAllowance(l.Fuel), memory: newAllowance(l.Memory),
-		threads: newAllowance(uint64(l.Threads)), descriptors: newAllowance(uint64(l.Descriptors)),
+		threads: newAllowance(uint64(max(l.Threads, 0))), descriptors: newAllowance(uint64(l.Descriptors)),
 		output: newAllowance(l.OutputBytes), random: newAllowance(l.RandomBytes), sleep: newAllowance(uint64(l.Sleep)),
 		cpu: newAllowance(uint64(l.CPUTime)), stack: newAllowance(l.Stack),
 	}
@@ -240,7 +140,7 @@ func (g *Guest) limited(src random.Source) random.Source {
 	if a := g.host.budgets.random; a != nil {
 		src = sharedRandom{src, a}
 	}
-	if n := g.config.control.limits.RandomBytes; n != 0 {
+	if n := g.config.limits.RandomBytes; n != 0 {
 		src = random.Limited(src, n)
 	}
 	return src
@@ -336,7 +236,7 @@ func (h *Host) onSharedBudget(fsys vfs.FS, m *mount) vfs.FS {
 
 // wallTime is how much real time the guest has, or false where there is no limit.
 func (g *Guest) wallTime() (time.Duration, bool) {
-	d, limited := g.config.timeout, g.config.timeout > 0
+	d, limited := g.config.limits.WallTime, g.config.limits.WallTime > 0
 	if end := g.host.deadline; !end.IsZero() {
 		if left := time.Until(end); !limited || left < d {
 			d, limited = left, true

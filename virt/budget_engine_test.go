@@ -21,7 +21,7 @@ import (
 // What guests that have been closed gave back, the next ones may take: they try twice.
 func budgeted(t *testing.T, wasm []byte, own virt.Option, shared func(guests int) virt.Limits, opts []virt.Option, try func(t *testing.T, guests []*virt.Guest, shared bool)) {
 	for _, n := range []int{1, manyGuests} {
-		for name, limit := range map[string]virt.Option{"each its own": own, "shared": virt.WithSharedLimits(shared(n))} {
+		for name, limit := range map[string]virt.Option{"each its own": own, "shared": virt.WithSharedLimits(func(l *virt.Limits) { *l = shared(n) })} {
 			t.Run(fmt.Sprintf("%d guests, %s", n, name), func(t *testing.T) {
 				host := newHost(t, append(opts[:len(opts):len(opts)], limit)...)
 				m := compiled(t, host, wasm)
@@ -108,7 +108,7 @@ func TestMemoryBudgetHolds(t *testing.T) {
 
 // TestGuestsThatStartWithTooMuchMemory: those that there is room for are made.
 func TestGuestsThatStartWithTooMuchMemory(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: 10 << 16}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 10 << 16 }))
 	m := compiled(t, host, bareGuest(t, "traps"))
 	for range 3 {
 		var guests []*virt.Guest
@@ -160,7 +160,7 @@ func TestThreadBudgetHolds(t *testing.T) {
 // TestARefusedThreadTakesNothing: a guest that has as many threads as it may takes nothing of what
 // others share, not even for a moment.
 func TestARefusedThreadTakesNothing(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Threads: 2}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Threads = 2 }))
 	m := compiled(t, host, bareGuest(t, "threads"))
 	full, other := newGuest(t, host, m, virt.WithMaxThreads(1)), newGuest(t, host, m, virt.WithMaxThreads(1))
 	if id, err := callI32(t.Context(), full, "leave_threads", hangWait, 1, 0); err != nil || id <= 0 {
@@ -204,11 +204,11 @@ func TestRefusedRandomnessTakesNothing(t *testing.T) {
 	wasm := loop(abi.ModuleName, texts(), nil, []call{{"random_get", []any{bufferAt, 1000}}})
 	runtime := newHost(t).Runtime()
 	for range 300 {
-		host := hostOf(t, virt.WithRuntime(runtime), virt.WithSharedLimits(virt.Limits{RandomBytes: 1000}))
+		host := hostOf(t, virt.WithRuntime(runtime), virt.WithSharedLimits(func(l *virt.Limits) { l.RandomBytes = 1000 }))
 		m := compiled(t, host, wasm)
 		var begin sync.WaitGroup
 		begin.Add(1)
-		full := newGuest(t, host, m, virt.WithMaxRandom(1), virt.WithMiddleware("random_get", onFirst(begin.Done)))
+		full := newGuest(t, host, m, virt.WithLimits(func(l *virt.Limits) { l.RandomBytes = 1 }), virt.WithMiddleware("random_get", onFirst(begin.Done)))
 		other := newGuest(t, host, m)
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -235,9 +235,9 @@ func TestFuelBudgetHolds(t *testing.T) {
 		shared bool
 	}{
 		{"1 guest, its own", 1, virt.WithFuel(350_003), 350_003, false},
-		{"1 guest, shared", 1, virt.WithSharedLimits(virt.Limits{Fuel: 350_003}), 350_003, true},
+		{"1 guest, shared", 1, virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 350_003 }), 350_003, true},
 		{"64 guests, each its own", manyGuests, virt.WithFuel(350_003), 350_003, false},
-		{"64 guests, shared", manyGuests, virt.WithSharedLimits(virt.Limits{Fuel: 9_000_011}), 9_000_011, true},
+		{"64 guests, shared", manyGuests, virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 9_000_011 }), 9_000_011, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			host := newHost(t, tc.limit, (&embedder{silent}).modules())
@@ -276,7 +276,7 @@ func TestWallTimeBudgetHolds(t *testing.T) {
 	clocks := map[string]func() clock.Clock{"real": clock.Real, "virtual": func() clock.Clock { return clock.NewVirtual(clock.WithAutoAdvance()) }}
 	for name, newClock := range clocks {
 		for _, n := range []int{1, manyGuests} {
-			for kind, budget := range map[string]virt.Option{"each its own": virt.WithTimeout(limit), "shared": virt.WithSharedLimits(virt.Limits{WallTime: limit})} {
+			for kind, budget := range map[string]virt.Option{"each its own": virt.WithTimeout(limit), "shared": virt.WithSharedLimits(func(l *virt.Limits) { l.WallTime = limit })} {
 				t.Run(fmt.Sprintf("%s clock, %d guests, %s", name, n, kind), func(t *testing.T) {
 					begin := time.Now()
 					host := newHost(t, budget, virt.WithClock(newClock()), (&embedder{silent}).modules())

@@ -79,19 +79,19 @@ func hostiles() []hostile {
 	s.Encode(data[subAt:])
 	create := openText(0, 1, int(wasip1.OCreat), resultAt)
 	return []hostile{
-		{name: "host calls", limit: 10_007, limits: virt.WithMaxHostCalls(10_007), shared: virt.Limits{HostCalls: 10_007},
+		{name: "host calls", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 10_007 }), shared: virt.Limits{HostCalls: 10_007},
 			calls: []call{{"sched_yield", nil}}, match: "*", amount: each, ends: virt.BudgetHostCalls},
-		{name: "output", limit: 10_007, limits: virt.WithMaxOutput(10_007), shared: virt.Limits{OutputBytes: 10_007},
+		{name: "output", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 10_007 }), shared: virt.Limits{OutputBytes: 10_007},
 			calls: []call{writeText(1, 1)}, match: "fd_write", amount: result("nwritten"), ends: virt.BudgetOutput},
-		{name: "disk", limit: 10_007, limits: virt.WithDiskLimit(10_007), shared: virt.Limits{DiskBytes: 10_007},
+		{name: "disk", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 10_007 }), shared: virt.Limits{DiskBytes: 10_007},
 			before: []call{create}, calls: []call{writeText(from(resultAt), 1)}, match: "fd_write", amount: result("nwritten"), errs: wasip1.EDQUOT},
-		{name: "inodes", limit: 10, limits: virt.WithMaxInodes(10), shared: virt.Limits{Inodes: 10},
+		{name: "inodes", limit: 10, limits: virt.WithLimits(func(l *virt.Limits) { l.Inodes = 10 }), shared: virt.Limits{Inodes: 10},
 			calls: directories(13), turns: 1, match: "path_create_directory", amount: each, errs: wasip1.EDQUOT},
-		{name: "random", limit: 10_007, limits: virt.WithMaxRandom(10_007), shared: virt.Limits{RandomBytes: 10_007},
+		{name: "random", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.RandomBytes = 10_007 }), shared: virt.Limits{RandomBytes: 10_007},
 			calls: []call{{"random_get", []any{bufferAt, 1}}}, match: "random_get", amount: each, errs: wasip1.EDQUOT},
-		{name: "descriptors", limit: 200, limits: virt.WithMaxDescriptors(204), shared: virt.Limits{Descriptors: 400},
+		{name: "descriptors", limit: 200, limits: virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 204 }), shared: virt.Limits{Descriptors: 400},
 			before: []call{create}, calls: []call{openText(0, 1, 0, resultAt)}, match: "path_open", amount: each, errs: wasip1.EMFILE},
-		{name: "sleep", limit: int64(50 * time.Millisecond), limits: virt.WithMaxSleep(50 * time.Millisecond), shared: virt.Limits{Sleep: 50 * time.Millisecond},
+		{name: "sleep", limit: int64(50 * time.Millisecond), limits: virt.WithLimits(func(l *virt.Limits) { l.Sleep = 50 * time.Millisecond }), shared: virt.Limits{Sleep: 50 * time.Millisecond},
 			data: data, calls: []call{{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}}}, match: "poll_oneoff",
 			amount: func(*virt.Call) int64 { return int64(7 * time.Millisecond) }, ends: virt.BudgetSleep},
 	}
@@ -159,7 +159,7 @@ func (h *hostile) own(t *testing.T, guests int) {
 // together gives all guests one budget.
 func (h *hostile) together(t *testing.T, guests int) {
 	var got gotten
-	host, m := h.world(t, virt.WithSharedLimits(h.shared), got.count(h.match, h.amount))
+	host, m := h.world(t, virt.WithSharedLimits(func(l *virt.Limits) { *l = h.shared }), got.count(h.match, h.amount))
 	var ready []*virt.Guest
 	limit := h.limit
 	if h.shared.Descriptors != 0 {
@@ -216,7 +216,7 @@ func (h *hostile) ended(t *testing.T, r *virt.Result, errno wasip1.Errno) {
 }
 
 func TestFuelThatWasNotUsedGoesBack(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Fuel: 150_000}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 150_000 }))
 	m := compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
 	for range 20 { // each takes a slice of 100,000 to begin with
 		g := newGuest(t, host, m)

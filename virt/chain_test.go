@@ -22,7 +22,7 @@ type chain struct {
 	wasm      map[string][]byte
 }
 
-func newChain(t *testing.T, host *virt.Host, rust ...virt.LibraryOption) *chain {
+func newChain(t *testing.T, host *virt.Host, rust virt.Library) *chain {
 	t.Helper()
 	inGo, err := goguest.Build(t.Context(), "./testdata/go/chain", "-buildmode=c-shared")
 	if err != nil {
@@ -41,7 +41,8 @@ func newChain(t *testing.T, host *virt.Host, rust ...virt.LibraryOption) *chain 
 		return m
 	}
 	c.main = link("c", "go")
-	c.libraries = []virt.GuestOption{virt.WithLibrary("go", link("go", "rust")), virt.WithLibrary("rust", link("rust"), rust...)}
+	rust.Module = link("rust")
+	c.libraries = []virt.GuestOption{virt.WithLibrary("go", virt.Library{Module: link("go", "rust")}), virt.WithLibrary("rust", rust)}
 	return c
 }
 
@@ -61,7 +62,7 @@ func (c *chain) run(ctx context.Context, t *testing.T, host *virt.Host, text str
 // them ends the guest, through all of them.
 func TestChainOfLanguages(t *testing.T) {
 	host := newHost(t, virt.WithFuel(1<<40))
-	c := newChain(t, host)
+	c := newChain(t, host, virt.Library{})
 	for range 2 {
 		r := c.run(t.Context(), t, host, "hello")
 		if !r.Success() || r.stdout != "c(go(rust(hello)))\n" || r.stderr != "rust is asked \"hello\"\n" {
@@ -102,7 +103,7 @@ func TestChainOfLanguages(t *testing.T) {
 		}
 	})
 	t.Run("the library's fuel", func(t *testing.T) {
-		own := newChain(t, host, virt.LibraryFuel(5_000_000))
+		own := newChain(t, host, virt.Library{Fuel: 5_000_000})
 		r := own.run(t.Context(), t, host, "loop")
 		if r.Outcome != virt.Exhausted || r.Budget != virt.BudgetFuel || !strings.Contains(r.stderr, "loop") {
 			t.Error(r.Result, r.stderr)
@@ -111,7 +112,7 @@ func TestChainOfLanguages(t *testing.T) {
 	t.Run("recorded", func(t *testing.T) {
 		var tape, again bytes.Buffer
 		c.run(t.Context(), t, host, "hello", virt.WithRecording(&tape))
-		r, err := replay.Run(t.Context(), c.wasm["c"], &tape, virt.ReplayLibrary("go", c.wasm["go"]), virt.ReplayLibrary("rust", c.wasm["rust"]),
+		r, err := replay.Run(t.Context(), c.wasm["c"], &tape, replay.WithLibrary("go", c.wasm["go"]), replay.WithLibrary("rust", c.wasm["rust"]),
 			virt.WithStdout(&again))
 		if err != nil || !r.Success() || again.String() != "c(go(rust(hello)))\n" {
 			t.Errorf("%v, %v, %q", r, err, again.String())

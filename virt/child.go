@@ -188,7 +188,7 @@ func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
 	own.stdin, own.writers, own.streams, own.given = nil, [2]io.Writer{}, [3]vfs.Stream{}, nil
 	own.recording, own.hash, own.libraries = nil, false, nil
 	if !g.deadline.IsZero() {
-		own.timeout = max(time.Until(g.deadline), 1)
+		own.limits.WallTime = max(time.Until(g.deadline), 1)
 	}
 	child, err := h.makeGuest(g.base, m, &own, nil, g)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 
 // Threads and descriptors of children are taken from their parent's limits, and given back.
 func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
-	host := newHost(t, virt.WithMaxThreads(3), virt.WithMaxDescriptors(11), virt.WithSharedLimits(virt.Limits{Threads: 100, Descriptors: 100}))
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.Threads, l.Descriptors = 3, 11 }),
+		virt.WithSharedLimits(func(l *virt.Limits) { l.Threads, l.Descriptors = 100, 100 }))
 	m := compiled(t, host, bareGuest(t, "family"))
 	parent, err := host.Instantiate(t.Context(), m)
 	if err != nil {

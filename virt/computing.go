@@ -1,38 +1,11 @@
 package virt
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/wasivirt/wasivirt/internal/cputime"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
-
-// BudgetCPUTime is the budget of computing time. Its end ends the guest.
-const BudgetCPUTime Budget = "processor time"
-
-// WithMaxCPUTime bounds the time that a guest's threads compute, all of them added up. The guest
-// ends when it has computed for d, with a Result that says [Exhausted] and [BudgetCPUTime]. 0 is no
-// limit.
-//
-// The time in guest code and in calls of the Host counts, Handlers of the embedder included.
-// Waiting does not count: for a time, a stream, another thread or a turn. On Linux, time that the
-// machine gave to other programs does not count either, if the thread stayed on one thread of the
-// machine; elsewhere it counts.
-//
-// The Host checks the budget in guest code, at most some hundred microseconds of computing apart,
-// and at the end of calls. A guest may exceed d by that much for each thread, or by one call. How
-// far a guest comes differs from run to run; [WithFuel] is the limit that repeats. A Host
-// [WithoutPreemption] does not check in guest code.
-func WithMaxCPUTime(d time.Duration) GuestOption {
-	return guestOption("WithMaxCPUTime", func(c *config) error {
-		if d < 0 {
-			return fmt.Errorf("%v is negative", d)
-		}
-		c.control.limits.CPUTime = d
-		return nil
-	})
-}
 
 // meterGrain is how much real time passes at least between two readings of the thread's clock,
 // which take a system call.

@@ -21,7 +21,7 @@ func TestCPUTimeEndsWhatComputes(t *testing.T) {
 	calls := loop(abi.ModuleName, long, nil, []call{{"random_get", []any{bufferAt, 1 << 14}}})
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		for name, budget := range map[string]virt.Option{
-			"its own": virt.WithMaxCPUTime(cpuLimit), "shared": virt.WithSharedLimits(virt.Limits{CPUTime: cpuLimit}),
+			"its own": virt.WithLimits(func(l *virt.Limits) { l.CPUTime = cpuLimit }), "shared": virt.WithSharedLimits(func(l *virt.Limits) { l.CPUTime = cpuLimit }),
 		} {
 			for fuel, counted := range map[string]virt.Option{"": virt.Options(), ", with fuel": virt.WithFuel(1 << 62)} {
 				t.Run(name+fuel, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestCPUTimeOfWaiting(t *testing.T) {
 	s.Encode(data[subAt:])
 	wasm := command(data, call{"poll_oneoff", []any{subAt, eventAt, 1, resultAt}})
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		host := newHost(t, engine, virt.WithMaxCPUTime(cpuLimit))
+		host := newHost(t, engine, virt.WithLimits(func(l *virt.Limits) { l.CPUTime = cpuLimit }))
 		m := compiled(t, host, wasm)
 		r, err := host.RunModule(t.Context(), m)
 		if err != nil || r.Outcome != virt.Exited {
@@ -67,7 +67,7 @@ func TestCPUTimeOfWaiting(t *testing.T) {
 // TestCPUTimeOfHostCode: between calls of the guest, and in calls of its instance's functions, only
 // the guest is counted.
 func TestCPUTimeOfHostCode(t *testing.T) {
-	host := newHost(t, virt.WithMaxCPUTime(cpuLimit))
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.CPUTime = cpuLimit }))
 	g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
 	time.Sleep(2 * cpuLimit) // what must not be counted
 	if _, err := g.Call(t.Context(), "hang", hangNot, 0); err != nil {
@@ -94,7 +94,7 @@ func TestReplayOfTheEndOfCPUTime(t *testing.T) {
 	} {
 		wasm, limit := tc.wasm, tc.limit
 		var tape bytes.Buffer
-		r, err := newHost(t, virt.Deterministic(1)).Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithMaxCPUTime(limit))
+		r, err := newHost(t, virt.Deterministic(1)).Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithLimits(func(l *virt.Limits) { l.CPUTime = limit }))
 		if err != nil || r.Budget != virt.BudgetCPUTime {
 			t.Fatalf("%s: %v, %v", name, r, err)
 		}

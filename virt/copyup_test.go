@@ -89,7 +89,7 @@ func changer(t *testing.T, files vfs.FS, opts ...virt.GuestOption) func(ctx cont
 func TestCopiesOfTheLowersFilesCountAgainstTheDiskLimit(t *testing.T) {
 	upper, copied := memfs.New(), 0
 	files := overlayfs.New(&largeFiles{size: 1 << 20, read: func() { copied++ }}, upper, overlayfs.WithMaxCopyUp(0))
-	write := changer(t, files, virt.WithDiskLimit(3<<20))
+	write := changer(t, files, virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 3 << 20 }))
 	var got []wasip1.Errno
 	for i := range 6 {
 		before := copied

@@ -31,47 +31,54 @@ import (
 // Options beside it win if they keep the promise: [WithClock] with a clock that is not real,
 // [WithSeed], [WithScheduler] with a scheduler that takes turns. A real clock, the system's
 // randomness, parallel threads, and sockets or directories of the machine are errors of
-// [Builder.Build], or of [Host.Instantiate] if a guest's options bring them. [WithMachineAccess]
-// allows sockets and directories of the machine.
+// [Builder.Build], or of [Host.Instantiate] if a guest's options bring them.
+// [Determinism].MachineAccess allows sockets and directories of the machine.
 //
 // The promise does not cover:
 //
 //   - the bits of NaNs that arithmetic makes, which WebAssembly leaves to the engine;
-//   - recursion deeper than an engine allows, which [WithMaxCallDepth] bounds alike;
+//   - recursion deeper than an engine allows, which [Limits].CallDepth bounds alike;
 //   - what the embedder's own functions, readers, file systems and clocks do, and what its
 //     goroutines do to a guest that runs;
 //   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader
 //     or strings.Reader;
 //   - real directories and sockets, where they are let in;
-//   - limits in the machine's time: [WithTimeout], [WithMaxCPUTime] and contexts;
+//   - limits in the machine's time: [WithTimeout], [Limits].CPUTime and contexts;
 //   - guests that are started from several goroutines at a time: [Host.RunAll] begins them
 //     together.
-func Deterministic(seed uint64, opts ...DeterministicOption) HostOption {
-	d := &deterministic{seed: seed}
-	for _, o := range opts {
-		o(d)
-	}
-	return hostOption("Deterministic", func(c *config) error { c.deterministic = d; return nil })
+func Deterministic(seed uint64) HostOption {
+	return hostOption("Deterministic", deterministic(Determinism{Seed: seed}))
 }
 
-// DeterministicOption changes what [Deterministic] does.
-type DeterministicOption func(*deterministic)
-
-// deterministic is the decision for [Deterministic].
-type deterministic struct {
-	seed     uint64
-	strategy sched.Strategy
-	machine  bool
-	late     bool
-	model    MemoryModel
+// Determinism says how a deterministic Host runs guests. The zero value is [Deterministic] with
+// seed 0.
+type Determinism struct {
+	// Seed decides everything that is left to chance.
+	Seed uint64
+	// Strategy chooses the thread that runs next. nil is [sched.Uniform].
+	Strategy sched.Strategy
+	// MemoryModel says when threads see what others have stored. Models other than
+	// [sched.SequentialConsistency] need [WithAccessSwitches] and cannot be recorded.
+	MemoryModel sched.MemoryModel
+	// LateTimers moves the clock to the next deadline at some switch points, drawn from the seed,
+	// although threads could run: as if the machine had stopped these threads. A program that
+	// sleeps instead of synchronizing then fails in some seeds. Deadlines more than a second ahead
+	// are left alone, so that a watchdog of a minute does not fire. In one of four seeds all timers
+	// are punctual.
+	LateTimers bool
+	// MachineAccess lets directories and sockets of the machine into the world. What they answer,
+	// and when, is not repeated.
+	MachineAccess bool
 }
 
-// WithLateTimers moves the clock to the next deadline at some switch points, drawn from the seed,
-// although threads could run: as if the machine had stopped these threads. A program that sleeps
-// instead of synchronizing then fails in some seeds. Deadlines more than a second ahead are left
-// alone, so that a watchdog of a minute does not fire. In one of four seeds all timers are
-// punctual.
-func WithLateTimers() DeterministicOption { return func(d *deterministic) { d.late = true } }
+// WithDeterminism is [Deterministic] with more to decide than the seed.
+func WithDeterminism(d Determinism) HostOption {
+	return hostOption("WithDeterminism", deterministic(d))
+}
+
+func deterministic(d Determinism) func(*config) error {
+	return func(c *config) error { c.deterministic = &d; return nil }
+}
 
 // lateness moves the clock at switch points. As threads take turns it needs no lock.
 type lateness struct {
@@ -97,12 +104,12 @@ func chance(of ...uint64) float64 {
 const maxLate = int64(time.Second)
 
 // newLateness returns what makes a run's timers late, or nil.
-func newLateness(d *deterministic) *lateness {
-	if d == nil || !d.late {
+func newLateness(d *Determinism) *lateness {
+	if d == nil || !d.LateTimers {
 		return nil
 	}
-	l := &lateness{seed: d.seed ^ 0x1a7e}
-	l.rate = [...]float64{0, 1.0 / 64, 1.0 / 16, 1.0 / 4}[rand.New(rand.NewPCG(d.seed, 0x1a7e)).IntN(4)]
+	l := &lateness{seed: d.Seed ^ 0x1a7e}
+	l.rate = [...]float64{0, 1.0 / 64, 1.0 / 16, 1.0 / 4}[rand.New(rand.NewPCG(d.Seed, 0x1a7e)).IntN(4)]
 	return l
 }
 
@@ -118,15 +125,6 @@ func (l *lateness) at(k clock.Clock, thread uint32, point uint64) {
 	}
 }
 
-// WithStrategy sets how the next thread is chosen. Default: [sched.Uniform].
-func WithStrategy(s sched.Strategy) DeterministicOption {
-	return func(d *deterministic) { d.strategy = s }
-}
-
-// WithMachineAccess allows directories and sockets of the machine in a deterministic Host. Their
-// answers, and the moments of these, do not repeat.
-func WithMachineAccess() DeterministicOption { return func(d *deterministic) { d.machine = true } }
-
 // WithAccessSwitches also switches threads between loads and stores of shared memory, if threads
 // take turns. Without it no other thread runs between the load and the store of a counter++. It
 // makes such guests 10 to 100 times slower. Package explore uses it.
@@ -136,15 +134,15 @@ func WithAccessSwitches() HostOption {
 
 // settle fills in what the options of a deterministic Host leave open, and reports what breaks the
 // promise.
-func (d *deterministic) settle(c *config) error {
+func (d *Determinism) settle(c *config) error {
 	if c.clock == nil {
 		c.clock = clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
 	}
 	if c.scheduler == nil {
-		c.scheduler = sched.NewSeeded(sched.SeededConfig{Seed: d.seed, Strategy: d.strategy})
+		c.scheduler = sched.NewSeeded(sched.SeededConfig{Seed: d.Seed, Strategy: d.Strategy})
 	}
 	if c.seed == nil {
-		c.seed = &d.seed
+		c.seed = &d.Seed
 	}
 	var errs []error
 	if clock.UsesMachine(c.clock) {
@@ -157,12 +155,12 @@ func (d *deterministic) settle(c *config) error {
 }
 
 // check reports what breaks the promise among the options that a guest may be given too.
-func (d *deterministic) check(c *config) error {
+func (d *Determinism) check(c *config) error {
 	var errs []error
 	if random.UsesMachine(c.random) {
 		errs = append(errs, errors.New("WithRandom: the source is the machine's"))
 	}
-	if d.machine {
+	if d.MachineAccess {
 		return errors.Join(errs...)
 	}
 	for fd, s := range c.streams {
@@ -187,7 +185,7 @@ func (d *deterministic) check(c *config) error {
 }
 
 func machineError(path string) error {
-	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or give WithMachineAccess", path)
+	return fmt.Errorf("WithMount: %s shows a directory of the machine: copy it into a memfs, or set Determinism.MachineAccess", path)
 }
 
 // breaks makes one error of what breaks the promise, or nil.

@@ -15,17 +15,19 @@ import (
 func TestLimitsDoNotChangeADeterministicRun(t *testing.T) {
 	options := func() map[string]virt.Option {
 		return map[string]virt.Option{
-			"fuel":           virt.WithFuel(1_000_000_000),
-			"fuel, nearly":   virt.WithFuel(5_000_000),
-			"shared fuel":    virt.WithSharedLimits(virt.Limits{Fuel: 1_000_000_000}),
-			"shared limits":  virt.WithSharedLimits(virt.Limits{Memory: 1 << 30, HostCalls: 1 << 40, RandomBytes: 1 << 30, Sleep: time.Hour, WallTime: time.Hour, CPUTime: time.Hour, OutputBytes: 1 << 20, DiskBytes: 1 << 20, Inodes: 1 << 20, Descriptors: 1 << 20, Threads: 1 << 10}),
+			"fuel":         virt.WithFuel(1_000_000_000),
+			"fuel, nearly": virt.WithFuel(5_000_000),
+			"shared fuel":  virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 1_000_000_000 }),
+			"shared limits": virt.WithSharedLimits(func(l *virt.Limits) {
+				l.Memory, l.HostCalls, l.RandomBytes, l.Sleep, l.WallTime, l.CPUTime, l.OutputBytes, l.DiskBytes, l.Inodes, l.Descriptors, l.Threads = 1<<30, 1<<40, 1<<30, time.Hour, time.Hour, time.Hour, 1<<20, 1<<20, 1<<20, 1<<20, 1<<10
+			}),
 			"time":           virt.WithTimeout(time.Hour),
-			"host calls":     virt.WithMaxHostCalls(1 << 40),
-			"output":         virt.WithMaxOutput(1 << 30),
-			"disk":           virt.WithDiskLimit(1 << 30),
-			"inodes":         virt.WithMaxInodes(1 << 20),
+			"host calls":     virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1 << 40 }),
+			"output":         virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 1 << 30 }),
+			"disk":           virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1 << 30 }),
+			"inodes":         virt.WithLimits(func(l *virt.Limits) { l.Inodes = 1 << 20 }),
 			"memory":         virt.WithMemoryLimit(1 << 30),
-			"descriptors":    virt.WithMaxDescriptors(500),
+			"descriptors":    virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 500 }),
 			"threads":        virt.WithMaxThreads(100),
 			"usage":          virt.WithUsage(),
 			"trace":          virt.WithTrace(trace.Text(io.Discard)),

@@ -9,7 +9,7 @@ import (
 // Sibling returns a Host with a world of its own that runs modules which h, or a sibling of h, has
 // compiled. Use it to run one module in many worlds, for example with other seeds. opts describe
 // the new world as in [NewBuilder]. Options that change the code of modules stay as in h: the
-// engine, host modules, [WithMaxCallDepth], [WithoutPreemption], [WithAccessSwitches], and whether
+// engine, host modules, [Limits].CallDepth, [WithoutPreemption], [WithAccessSwitches], and whether
 // instructions are counted.
 //
 // A sibling costs some microseconds. Closing h closes it.
@@ -23,7 +23,7 @@ func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	}
 	first := h.first()
 	c.runtime, c.noPreempt, c.period = first.runtime, first.config.noPreempt, first.config.period
-	c.depth, c.access, c.hosted = first.config.depth, first.config.access, first.config.hosted
+	c.limits.CallDepth, c.access, c.hosted = first.config.limits.CallDepth, first.config.access, first.config.hosted
 	s := prepareHost(context.Background(), c)
 	s.elder, s.modules = first, first.modules
 	if !first.counts() && s.counts() {
@@ -46,7 +46,7 @@ func (h *Host) counts() bool {
 	if h.replay != nil {
 		return h.replay.header.Counts
 	}
-	return h.config.fuel != 0 || h.config.control.shared.Fuel != 0 || h.takesTurns()
+	return h.config.limits.Fuel != 0 || h.config.shared.Fuel != 0 || h.takesTurns()
 }
 
 // first is the Host that made the runtime's host modules: h itself if it is no sibling.

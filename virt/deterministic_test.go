@@ -181,7 +181,7 @@ func TestDeterministicRefusesTheMachine(t *testing.T) {
 	if err := g.Namespace().Mount("/data", memfs.New()); err != nil {
 		t.Error(err)
 	}
-	newHost(t, virt.Deterministic(1, virt.WithMachineAccess()), virt.WithMount("/data", dir))
+	newHost(t, virt.WithDeterminism(virt.Determinism{Seed: 1, MachineAccess: true}), virt.WithMount("/data", dir))
 }
 
 func TestDeadlockTellsStacks(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // defaultDiskBytes is how many bytes of contents the file system in memory holds that a guest gets
-// without a mount, unless [WithDiskLimit] or [WithSharedLimits] says how much it may hold. A write
+// without a mount, unless [Limits].DiskBytes says how much it may hold. A write
 // beyond it is ENOSPC. Names and inodes have a budget of as many bytes again; see
 // [memfs.WithMaxBytes].
 const defaultDiskBytes = 256 << 20
@@ -16,7 +16,7 @@ const defaultDiskBytes = 256 << 20
 // less than making it, of one of several, so that guests made at once do not wait for each other.
 func (g *Guest) defaultFiles() (*memfs.FS, error) {
 	h := g.host
-	if g.config.control.limits.DiskBytes != 0 || h.config.control.shared.DiskBytes != 0 {
+	if g.config.limits.DiskBytes != 0 || h.config.shared.DiskBytes != 0 {
 		return blank(math.MaxInt64) // there is another limit before it
 	}
 	files, ok := h.blanks.Get().(*memfs.FS)

@@ -60,7 +60,7 @@ func TestDefaultWorldHasASize(t *testing.T) {
 	if n := size(); n != virt.DefaultDiskBytes {
 		t.Errorf("without a limit: %d bytes", n)
 	}
-	if n := size(virt.WithDiskLimit(4 * virt.DefaultDiskBytes)); n < 4*virt.DefaultDiskBytes {
+	if n := size(virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 4 * virt.DefaultDiskBytes })); n < 4*virt.DefaultDiskBytes {
 		t.Errorf("with a larger limit: %d bytes", n)
 	}
 }

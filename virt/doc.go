@@ -35,7 +35,7 @@
 //	run a module many times                   [Host.Compile], then [Host.RunModule]
 //	call exports                              [Host.Instantiate], then [Guest.Call]; with strings and structs: package virt/plugin
 //	run untrusted modules                     [Untrusted], then single limits
-//	limit one guest; all guests together      [WithLimits] or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
+//	limit one guest; all guests together      [WithLimits], or [WithFuel] and others; [WithSharedLimits], [WithMaxGuests]
 //	answer imports that are not WASI          [WithFunctions] (recorded); [WithModules] (wazero host modules)
 //	change or watch WASI calls                [WithMiddleware]
 //	have WASI answered by WebAssembly         [Host.CompilePlug], [WithPlug]
@@ -43,6 +43,7 @@
 //	answer some WASI calls by myself          [WithReplacement]; by another host module: [WithFallback]
 //	forbid calls or paths                     [WithPolicy]
 //	refuse modules by what they import        [WithAllowedImports]
+//	keep guests ready for requests            [Guest.Snapshot], package virt/pool
 //	see what guests do now                    package virt/ps
 //	see calls                                 [WithTrace]; count them: [WithUsage]
 //	make calls fail                           [WithFaults]; operations of a file system: package vfs/faultfs

@@ -106,13 +106,11 @@ func optionsOf(ctx context.Context, mod api.Module) []GuestOption {
 // notInDropIn says, by the names of options, why modules that wazero instantiates cannot have them.
 var notInDropIn = map[string]string{
 	"Deterministic":        noThreads,
+	"WithDeterminism":      noThreads,
 	"WithScheduler":        noThreads,
 	"WithMaxThreads":       noThreads,
 	"WithAccessSwitches":   noRewriting,
-	"WithMaxCallDepth":     noRewriting,
 	"WithFuel":             noRewriting,
-	"WithMaxCPUTime":       noRewriting,
-	"WithMaxStack":         noRewriting,
 	"WithModuleLimits":     noCompiling,
 	"WithCompilationCache": noCompiling,
 	"WithAllowedImports":   noCompiling,
@@ -127,13 +125,12 @@ var notInDropIn = map[string]string{
 	"WithUsage":            noGuest,
 	"WithHash":             noGuest,
 	"WithRecording":        noRewriting,
-	"WithRecordingLimit":   noRewriting,
 	"WithAccessObserver":   noRewriting,
 	"WithoutPreemption":    noRewriting,
 	"WithRuntime":          givenRuntime,
 	"WithRuntimeConfig":    givenRuntime,
 	"WithInterpreter":      givenRuntime,
-	"ReplayLibrary":        "they are not replayed",
+	"replay.WithLibrary":   "they are not replayed",
 }
 
 const (
@@ -147,17 +144,19 @@ const (
 )
 
 // checkDropIn reports limits that a module that wazero instantiates cannot have.
-func (l *Limits) checkDropIn() error {
+func (l *Limits) checkDropIn(defaults *Limits) error {
 	var errs []error
 	for _, f := range []struct {
 		set        bool
 		field, why string
 	}{
-		{l.Memory != 0, "Memory", notInDropIn["WithMemoryLimit"]},
-		{l.Fuel != 0, "Fuel", noRewriting},
-		{l.CPUTime != 0, "CPUTime", noRewriting},
-		{l.Stack != 0, "Stack", noRewriting},
-		{l.Threads != 0, "Threads", noThreads},
+		{l.Memory != defaults.Memory, "Memory", notInDropIn["WithMemoryLimit"]},
+		{l.Fuel != defaults.Fuel, "Fuel", noRewriting},
+		{l.CPUTime != defaults.CPUTime, "CPUTime", noRewriting},
+		{l.CallDepth != defaults.CallDepth, "CallDepth", noRewriting},
+		{l.Stack != defaults.Stack, "Stack", noRewriting},
+		{l.RecordingBytes != defaults.RecordingBytes, "RecordingBytes", noRewriting},
+		{l.Threads != defaults.Threads, "Threads", noThreads},
 	} {
 		if f.set {
 			errs = append(errs, fmt.Errorf("the field %s of Limits has no effect on modules that wazero instantiates itself, because %s", f.field, f.why))

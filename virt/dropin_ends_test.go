@@ -134,13 +134,13 @@ func TestDropInOptionsOfAReactor(t *testing.T) {
 func TestDropInRefusesOptions(t *testing.T) {
 	for name, o := range map[string]virt.Option{
 		"WithMemoryLimit":    virt.WithMemoryLimit(1 << 20),
-		"WithMaxCallDepth":   virt.WithMaxCallDepth(100),
+		"field CallDepth of": virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 }),
 		"WithFuel":           virt.WithFuel(1000),
 		"Deterministic":      virt.Deterministic(1),
 		"WithCallsAfterTrap": virt.WithCallsAfterTrap(),
 		"WithMaxThreads":     virt.WithMaxThreads(1),
-		"field Fuel of":      virt.WithLimits(virt.Limits{Fuel: 1000, HostCalls: 1}),
-		"field Memory of":    virt.WithSharedLimits(virt.Limits{Memory: 1 << 20}),
+		"field Fuel of":      virt.WithLimits(func(l *virt.Limits) { l.Fuel, l.HostCalls = 1000, 1 }),
+		"field Memory of":    virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 1 << 20 }),
 	} {
 		if _, err := dropin.Instantiate(t.Context(), newRuntime(t), o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error that names it", name, err)

@@ -30,6 +30,7 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/dropin"
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -196,7 +197,7 @@ var dropInOptions = map[string]tried{
 		}
 		return nil
 	}),
-	"WithDiskLimit": always(virt.WithDiskLimit(2), func(d dropIn) error {
+	"Limits.DiskBytes": always(virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 2 }), func(d dropIn) error {
 		fd, errno := d.open("new", wasip1.OCreat)
 		_, err1 := d.write(fd, "text")
 		again, err2 := d.write(fd, "text")
@@ -222,26 +223,26 @@ var dropInOptions = map[string]tried{
 	}, onceCalled),
 	"WithFaults":       always(virt.WithFaults(virt.Fault{Calls: "sched_yield", Errno: wasip1.EIO}), func(d dropIn) error { return d.answers(wasip1.EIO, "sched_yield") }),
 	"WithHostEnv":      always(virt.WithHostEnv(process.PassNone), func(d dropIn) error { return d.counts("environ_sizes_get", 0, 0) }),
-	"WithLimits":       always(virt.WithLimits(virt.Limits{HostCalls: 1}), secondCallEnds),
-	"WithSharedLimits": always(virt.WithSharedLimits(virt.Limits{HostCalls: 1}), secondCallEnds),
-	"WithMaxDescriptors": always(virt.WithMaxDescriptors(5), func(d dropIn) error {
+	"WithLimits":       always(virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1 }), secondCallEnds),
+	"WithSharedLimits": always(virt.WithSharedLimits(func(l *virt.Limits) { l.HostCalls = 1 }), secondCallEnds),
+	"Limits.Descriptors": always(virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 5 }), func(d dropIn) error {
 		_, first := d.open("a", wasip1.OCreat)
 		if _, second := d.open("a", 0); first != 0 || second != wasip1.EMFILE {
 			return fmt.Errorf("%v, %v", first, second)
 		}
 		return nil
 	}),
-	"WithMaxHostCalls": always(virt.WithMaxHostCalls(1), secondCallEnds),
-	"WithMaxInodes": always(virt.WithMaxInodes(1), func(d dropIn) error {
+	"Limits.HostCalls": always(virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1 }), secondCallEnds),
+	"Limits.Inodes": always(virt.WithLimits(func(l *virt.Limits) { l.Inodes = 1 }), func(d dropIn) error {
 		_, first := d.open("a", wasip1.OCreat)
 		if _, second := d.open("b", wasip1.OCreat); first != 0 || second != wasip1.EDQUOT {
 			return fmt.Errorf("%v, %v", first, second)
 		}
 		return nil
 	}),
-	"WithMaxOutput": always(virt.WithMaxOutput(2), func(d dropIn) error { d.text("text"); return d.ends("fd_write", 1, 0x800, 1, 0x900) }),
-	"WithMaxRandom": always(virt.WithMaxRandom(2), func(d dropIn) error { return d.answers(wasip1.EDQUOT, "random_get", 0x900, 8) }),
-	"WithMaxSleep":  always(virt.WithMaxSleep(1), sleptOut),
+	"Limits.OutputBytes": always(virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 2 }), func(d dropIn) error { d.text("text"); return d.ends("fd_write", 1, 0x800, 1, 0x900) }),
+	"Limits.RandomBytes": always(virt.WithLimits(func(l *virt.Limits) { l.RandomBytes = 2 }), func(d dropIn) error { return d.answers(wasip1.EDQUOT, "random_get", 0x900, 8) }),
+	"Limits.Sleep":       always(virt.WithLimits(func(l *virt.Limits) { l.Sleep = 1 }), sleptOut),
 	"WithMiddleware": effect(func(n *int) virt.Option {
 		return virt.WithMiddleware("sched_yield", func(c *virt.Call) wasip1.Errno { *n++; return wasip1.EIO })
 	}, onceCalled),
@@ -322,36 +323,37 @@ var dropInOptions = map[string]tried{
 	"WithoutFiles": always(virt.WithoutFiles(), func(d dropIn) error { return d.answers(wasip1.EBADF, "fd_prestat_get", 3, 0x900) }),
 	"WithNetwork":  {func(*testing.T) virt.Option { return virt.WithNetwork(netmem.New(nil).At("here")) }, func(d dropIn) error { return d.answers(0, "sock_open", 1, 2, 0x900) }},
 
-	"Deterministic":        refused(virt.Deterministic(1)),
-	"ReplayLibrary":        refused(virt.ReplayLibrary("a", passing())),
-	"Untrusted":            refused(virt.Untrusted()),
-	"WithAccessObserver":   refused(virt.WithAccessObserver(func(*virt.Access) {})),
-	"WithAccessSwitches":   refused(virt.WithAccessSwitches()),
-	"WithAllowedImports":   refused(virt.WithAllowedImports("wasi_snapshot_preview1.*")),
-	"WithCallsAfterTrap":   refused(virt.WithCallsAfterTrap()),
-	"WithCompilationCache": refused(virt.WithCompilationCache("x", 1)),
-	"WithFuel":             refused(virt.WithFuel(1)),
-	"WithFunctions":        refused(virt.WithFunctions("env", virt.HostFunction{Name: "f", Call: func(*virt.HostCall, []uint64) {}})),
-	"WithHash":             refused(virt.WithHash()),
-	"WithInterpreter":      refused(virt.WithInterpreter()),
-	"WithLibrary":          refused(virt.WithLibrary("a", new(virt.Module))),
-	"WithMaxCPUTime":       refused(virt.WithMaxCPUTime(1)),
-	"WithMaxCallDepth":     refused(virt.WithMaxCallDepth(100)),
-	"WithMaxStack":         refused(virt.WithMaxStack(1 << 20)),
-	"WithMaxThreads":       refused(virt.WithMaxThreads(1)),
-	"WithMemoryLimit":      refused(virt.WithMemoryLimit(1 << 20)),
-	"WithModuleLimits":     refused(virt.WithModuleLimits(inspect.Limits{})),
-	"WithModules":          refused(virt.WithModules(func(wazero.Runtime) (api.Module, error) { return nil, errors.New("no") })),
-	"WithMaxGuests":        refused(virt.WithMaxGuests(1)),
-	"WithPlug":             refused(virt.WithPlug(new(virt.Module))),
-	"WithRecording":        refused(virt.WithRecording(new(bytes.Buffer))),
-	"WithRecordingLimit":   refused(virt.WithRecordingLimit(1)),
-	"WithRuntime":          refused(virt.WithRuntime(wazero.NewRuntime(context.Background()))),
-	"WithRuntimeConfig":    refused(virt.WithRuntimeConfig(wazero.NewRuntimeConfig())),
-	"WithScheduler":        refused(virt.WithScheduler(sched.NewParallel(sched.Limits{}))),
-	"WithSerializedCalls":  refused(virt.WithSerializedCalls()),
-	"WithUsage":            refused(virt.WithUsage()),
-	"WithoutPreemption":    refused(virt.WithoutPreemption()),
+	"Deterministic":            refused(virt.Deterministic(1)),
+	"replay.WithLibrary":       refused(replay.WithLibrary("a", passing())),
+	"WithDeterminism":          refused(virt.WithDeterminism(virt.Determinism{})),
+	"Untrusted":                refused(virt.Untrusted()),
+	"WithAccessObserver":       refused(virt.WithAccessObserver(func(*trace.Access) {})),
+	"WithAccessSwitches":       refused(virt.WithAccessSwitches()),
+	"WithAllowedImports":       refused(virt.WithAllowedImports("wasi_snapshot_preview1.*")),
+	"WithCallsAfterTrap":       refused(virt.WithCallsAfterTrap()),
+	"WithCompilationCache":     refused(virt.WithCompilationCache("x", 1)),
+	"WithFuel":                 refused(virt.WithFuel(1)),
+	"WithFunctions":            refused(virt.WithFunctions("env", virt.HostFunction{Name: "f", Call: func(*virt.HostCall, []uint64) {}})),
+	"WithHash":                 refused(virt.WithHash()),
+	"WithInterpreter":          refused(virt.WithInterpreter()),
+	"WithLibrary":              refused(virt.WithLibrary("a", virt.Library{Module: new(virt.Module)})),
+	"the field CPUTime":        refused(virt.WithLimits(func(l *virt.Limits) { l.CPUTime = 1 })),
+	"the field CallDepth":      refused(virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 })),
+	"the field Stack":          refused(virt.WithLimits(func(l *virt.Limits) { l.Stack = 1 << 20 })),
+	"WithMaxThreads":           refused(virt.WithMaxThreads(1)),
+	"WithMemoryLimit":          refused(virt.WithMemoryLimit(1 << 20)),
+	"WithModuleLimits":         refused(virt.WithModuleLimits(inspect.Limits{})),
+	"WithModules":              refused(virt.WithModules(func(wazero.Runtime) (api.Module, error) { return nil, errors.New("no") })),
+	"WithMaxGuests":            refused(virt.WithMaxGuests(1)),
+	"WithPlug":                 refused(virt.WithPlug(new(virt.Module))),
+	"WithRecording":            refused(virt.WithRecording(new(bytes.Buffer))),
+	"the field RecordingBytes": refused(virt.WithLimits(func(l *virt.Limits) { l.RecordingBytes = 1 })),
+	"WithRuntime":              refused(virt.WithRuntime(wazero.NewRuntime(context.Background()))),
+	"WithRuntimeConfig":        refused(virt.WithRuntimeConfig(wazero.NewRuntimeConfig())),
+	"WithScheduler":            refused(virt.WithScheduler(sched.NewParallel(sched.Limits{}))),
+	"WithSerializedCalls":      refused(virt.WithSerializedCalls()),
+	"WithUsage":                refused(virt.WithUsage()),
+	"WithoutPreemption":        refused(virt.WithoutPreemption()),
 }
 
 type countingTracer struct{ n *int }
@@ -418,7 +420,7 @@ func TestDropInHonoursOrRefusesOptions(t *testing.T) {
 // way to end it, and nothing is left.
 func TestDropInWaitsEndWithEachOption(t *testing.T) {
 	for name, tc := range dropInOptions {
-		if tc.works == nil || slices.Contains([]string{"WithMaxSleep", "WithTimeout", "WithPoller", "WithStdin", "WithExitHook"}, name) {
+		if tc.works == nil || slices.Contains([]string{"Limits.Sleep", "WithTimeout", "WithPoller", "WithStdin", "WithExitHook"}, name) {
 			continue // refused, or the wait ends by itself
 		}
 		for _, e := range dropInEnds {

@@ -45,7 +45,7 @@ func TestErrorsMatch(t *testing.T) {
 	if err := closed.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	small := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: 1}))
+	small := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 1 }))
 	exhausted := func(b virt.Budget) error {
 		return &virt.ExitError{Result: &virt.Result{Outcome: virt.Exhausted, Budget: b}}
 	}
@@ -69,7 +69,7 @@ func TestErrorsMatch(t *testing.T) {
 		"no memory left":      {of(small.Run(ctx, threadsGuest(t))), as(new(*virt.BudgetError))},
 		"wall time":           {exhausted(virt.BudgetWallTime), is(context.DeadlineExceeded)},
 		"fuel":                {exhausted(virt.BudgetFuel), as(new(*virt.BudgetError))},
-		"too few descriptors": {of(host.Run(ctx, nothing(), virt.WithMaxDescriptors(1))), as(new(*virt.BudgetError))},
+		"too few descriptors": {of(host.Run(ctx, nothing(), virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 1 }))), as(new(*virt.BudgetError))},
 	}
 	for name, tc := range tests {
 		if tc.err == nil || !tc.matches(tc.err) {
@@ -113,8 +113,8 @@ func TestMistakesAreToldAtBuild(t *testing.T) {
 		"a value with NUL":         {virt.WithEnv("a", "\x00")},
 		"an argument with NUL":     {virt.WithArgs("a\x00b")},
 		"two mounts at one path":   {virt.WithMount("/a", memfs.New()), virt.WithMount("/a/", memfs.New())},
-		"a negative limit":         {virt.WithLimits(virt.Limits{Threads: -1})},
-		"too much fuel":            {virt.WithLimits(virt.Limits{Fuel: 1 << 63})},
+		"a negative limit":         {virt.WithLimits(func(l *virt.Limits) { l.Threads = virt.NoThreads - 1 })},
+		"too much fuel":            {virt.WithLimits(func(l *virt.Limits) { l.Fuel = 1 << 63 })},
 	} {
 		if _, err := virt.NewBuilder(opts...).Build(t.Context()); err == nil {
 			t.Errorf("%s: Build says nothing", name)

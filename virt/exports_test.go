@@ -11,7 +11,7 @@ import (
 // them.
 func TestIdleStacksAreWithinWhatAThreadTook(t *testing.T) {
 	ctx := context.Background()
-	host, err := NewBuilder(WithMaxStack(64 << 20)).Build(ctx)
+	host, err := NewBuilder(WithLimits(func(l *Limits) { l.Stack = 64 << 20 })).Build(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/sched"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // Fuel is handed out in slices: fuelSlice instructions, after which the thread looks at the Host,
@@ -81,7 +82,7 @@ func (t *thread) refuel() {
 		// instruction takes a nanosecond, also where the limit has less than a slice left: time
 		// does not depend on limits.
 		v.Advance(fuelSlice)
-		t.tell(&Access{Op: AccessTick})
+		t.tell(&trace.Access{Op: trace.AccessTick})
 	}
 	if !t.fueled {
 		t.fueled = true // it has only begun

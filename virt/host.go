@@ -52,7 +52,7 @@ func (b *Builder) config() (config, error) { return b.configFor(nil) }
 // configFor is config for a Host whose modules wazero instantiates in a runtime, where that is not
 // nil.
 func (b *Builder) configFor(dropIn wazero.Runtime) (config, error) {
-	c := config{dropIn: dropIn != nil, runtime: dropIn}
+	c := config{dropIn: dropIn != nil, runtime: dropIn, limits: guestLimits()}
 	errs := apply(&c, b.opts)
 	if c.runtime != nil && c.runtimeConfig != nil {
 		errs = append(errs, errors.New("WithRuntime and WithRuntimeConfig (or WithInterpreter) exclude each other: the runtime has been configured already"))
@@ -140,8 +140,8 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if c.guests > 0 {
 		h.slots = make(chan struct{}, c.guests)
 	}
-	h.budgets = newBudgets(&c.control.shared)
-	if d := c.control.shared.WallTime; d > 0 {
+	h.budgets = newBudgets(&c.shared)
+	if d := c.shared.WallTime; d > 0 {
 		h.deadline = time.Now().Add(d)
 	}
 	h.replay, h.late = c.replay, newLateness(c.deterministic)

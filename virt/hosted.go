@@ -36,7 +36,7 @@ type HostFunction struct {
 // exports of the guest that they call. A replay therefore does not need the functions. Functions of
 // [WithModules] are not recorded.
 //
-// Calls go through the same layers as calls of preview1: traces, usage, [WithMaxHostCalls], faults,
+// Calls go through the same layers as calls of preview1: traces, usage, [Limits].HostCalls, faults,
 // policies and middleware. These name a function "module.name" and its parameters "p0", "p1" and so
 // on; see also [Call.Raw].
 //

@@ -54,7 +54,7 @@ func TestHostFunctionsGoThroughTheLayers(t *testing.T) {
 			outcome{Results: []int32{int32(wasip1.ENOTCAPABLE), int32(wasip1.ENOTCAPABLE), int32(wasip1.ENOTCAPABLE)}, End: virt.Exited}},
 		{"fault", false, []virt.GuestOption{virt.WithFaults(fault)}, outcome{Results: []int32{10}, Calls: 1, End: virt.Trapped, Errno: wasip1.EIO}},
 		{"fault, an errno", true, []virt.GuestOption{virt.WithFaults(fault)}, outcome{Results: []int32{10, int32(wasip1.EIO), 30}, Calls: 2, End: virt.Exited}},
-		{"budget", false, []virt.GuestOption{virt.WithMaxHostCalls(2), virt.WithMiddleware("env.callback", (*virt.Call).Next)},
+		{"budget", false, []virt.GuestOption{virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 2 }), virt.WithMiddleware("env.callback", (*virt.Call).Next)},
 			outcome{Results: []int32{10, 20}, Calls: 2, End: virt.Exhausted}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

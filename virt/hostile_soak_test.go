@@ -64,21 +64,21 @@ type attackers struct {
 }
 
 // The budgets of hostile guests are so small that they meet each of them.
-func soakLimits() virt.Limits {
-	return virt.Limits{
+func soakLimits(l *virt.Limits) {
+	*l = virt.Limits{
 		Memory: 4 << 20, Fuel: 20_000_000, CPUTime: 200 * time.Millisecond, WallTime: 300 * time.Millisecond, Sleep: time.Hour,
-		HostCalls: 10_000, Stack: 8 << 20, Descriptors: 24, Threads: 8, DiskBytes: 1 << 20, Inodes: 64, OutputBytes: 1 << 16, RandomBytes: 1 << 20,
+		HostCalls: 10_000, Stack: 8 << 20, Descriptors: 24, Threads: 8, DiskBytes: 1 << 20, Inodes: 64, OutputBytes: 1 << 16, RandomBytes: 1 << 20, RecordingBytes: 4 << 30,
 	}
 }
 
 func newAttackers(tb testing.TB, engine virt.Option) *attackers {
-	host := hostOf(tb, virt.Untrusted(), virt.WithLimits(soakLimits()), engine)
+	host := hostOf(tb, virt.Untrusted(), virt.WithLimits(soakLimits), engine)
 	return &attackers{host: host, calls: compiled(tb, host, passing()), threads: compiled(tb, host, threadsGuest(tb)), traps: compiled(tb, host, bareGuest(tb, "traps"))}
 }
 
 // round makes a world and some guests in it, lets them do what the dice say, and closes all.
 func (a *attackers) round(d dice) (err error) {
-	opts := []virt.Option{virt.WithLimits(soakLimits())}
+	opts := []virt.Option{virt.WithLimits(soakLimits)}
 	clocks := clock.Clock(nil)
 	switch d.below(4) {
 	case 0:
@@ -89,7 +89,9 @@ func (a *attackers) round(d dice) (err error) {
 	default:
 	}
 	if d.one(2) {
-		opts = append(opts, virt.WithSharedLimits(virt.Limits{Memory: 8 << 20, CPUTime: time.Second, Stack: 8 << 20, Descriptors: 48, Threads: 8, DiskBytes: 1 << 20, Inodes: 100}))
+		opts = append(opts, virt.WithSharedLimits(func(l *virt.Limits) {
+			l.Memory, l.CPUTime, l.Stack, l.Descriptors, l.Threads, l.DiskBytes, l.Inodes = 8<<20, time.Second, 8<<20, 48, 8, 1<<20, 100
+		}))
 	}
 	host, err := a.host.Sibling(opts...)
 	if err != nil {

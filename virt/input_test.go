@@ -185,7 +185,7 @@ func TestStartFunctionThatEndsTheGuest(t *testing.T) {
 func TestBuildReportsEveryMistake(t *testing.T) {
 	_, err := virt.NewBuilder(
 		virt.WithTimeout(-time.Second),
-		virt.WithMaxDescriptors(-1),
+		virt.WithLimits(func(l *virt.Limits) { l.Descriptors = -1 }),
 		virt.WithRuntime(nil),
 		virt.WithClock(nil),
 		virt.WithStream(7, nil),
@@ -200,7 +200,7 @@ func TestBuildReportsEveryMistake(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, part := range []string{
-		"WithTimeout: -1s", "WithMaxDescriptors: -1", "WithRuntime", "WithClock", "descriptor 7", `"/data"`, "WithStdout",
+		"WithTimeout: WallTime is -1s", "WithLimits: Descriptors is -1", "WithRuntime", "WithClock", "descriptor 7", `"/data"`, "WithStdout",
 		"an option is nil or empty", "WithRandom", "WithScheduler",
 	} {
 		if !strings.Contains(err.Error(), part) {

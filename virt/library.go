@@ -21,30 +21,27 @@ import (
 // place in the scheduler, deadline, budgets, recording) is the guest's; an instance has its own
 // memory, globals and descriptors.
 
-// WithLibrary links the guest to a library. An instance of lib is made for this guest, before the
-// guest itself. Its exports answer what the guest's module, or another of its libraries, imports
-// from the module name. Functions, memories, tables and globals are linked directly: a call of the
-// library costs what a call in WebAssembly costs. lib comes from [Host.CompileLinked] or
-// [Host.Compile] of the guest's Host, and must stay open until the guest is closed.
+// WithLibrary links the guest to a library. An instance of lib.Module is made for this guest,
+// before the guest itself. Its exports answer what the guest's module, or another of its libraries,
+// imports from the module name. Functions, memories, tables and globals are linked directly: a call
+// of the library costs what a call in WebAssembly costs. lib.Module comes from [Host.CompileLinked]
+// or [Host.Compile] of the guest's Host, and must stay open until the guest is closed.
 //
 // A library imports WASI as a guest does. It sees the guest's arguments, environment and
-// descriptors, unless [LibraryWorld] gives it its own. Its _initialize runs before the guest's.
-// Budgets, traps, deadlines, Stop, the scheduler's turns, middleware, traces and recordings are
-// those of the guest; proc_exit of a library ends the guest. The memories of all its instances
-// count for WithMemoryLimit together.
+// descriptors, unless its World gives it its own. Its _initialize runs before the guest's. Budgets,
+// traps, deadlines, Stop, the scheduler's turns, middleware, traces and recordings are those of the
+// guest; proc_exit of a library ends the guest. The memories of all its instances count for
+// WithMemoryLimit together.
 //
 // Errors, when the guest is made: two libraries of one name, or a name that is reserved for the
 // Host; an [*ImportError]; libraries that import from each other in a circle, with their names.
-// Guests with shared memory have no libraries. Guests with libraries cannot be saved by Snapshot,
-// Reset and Pool.
-func WithLibrary(name string, lib *Module, opts ...LibraryOption) GuestOption {
+// Guests with shared memory have no libraries. Guests with libraries cannot be saved by Snapshot
+// and Reset.
+func WithLibrary(name string, lib Library) GuestOption {
 	return guestOption("WithLibrary", func(c *config) error {
-		l := libraryConfig{name: name, module: lib}
-		for _, o := range opts {
-			o(&l)
-		}
+		l := libraryConfig{name: name, module: lib.Module, own: lib.World != nil, opts: lib.World, fuel: lib.Fuel}
 		switch {
-		case lib == nil:
+		case lib.Module == nil:
 			return fmt.Errorf("%s: the module is nil", safetext.Quote(name))
 		case reserved(name):
 			return fmt.Errorf("%s is the Host's own module", safetext.Quote(name))
@@ -56,21 +53,18 @@ func WithLibrary(name string, lib *Module, opts ...LibraryOption) GuestOption {
 	})
 }
 
-// LibraryOption is an option of [WithLibrary].
-type LibraryOption func(*libraryConfig)
-
-// LibraryWorld gives a library arguments, environment, descriptors, mounts and randomness of its
-// own, as opts and the Builder say, instead of the guest's. Options about anything else have no
-// effect on it.
-func LibraryWorld(opts ...GuestOption) LibraryOption {
-	return func(l *libraryConfig) { l.own, l.opts = true, opts }
-}
-
-// LibraryFuel charges the library's instructions to a budget of its own instead of the guest's. If
-// it is used up, the guest ends with outcome [Exhausted] and budget [BudgetFuel]. It needs a Host
-// that counts instructions: give [WithFuel] or another budget of fuel to the Builder.
-func LibraryFuel(instructions uint64) LibraryOption {
-	return func(l *libraryConfig) { l.fuel = instructions }
+// Library is a module whose exports a guest imports, for [WithLibrary].
+type Library struct {
+	Module *Module
+	// World gives the library arguments, environment, descriptors, mounts and randomness of its
+	// own, as these options and the Builder say. Options about anything else have no effect on it.
+	// nil: it has the guest's.
+	World []GuestOption
+	// Fuel charges the library's instructions to a budget of its own instead of the guest's. If it
+	// is used up, the guest ends with outcome [Exhausted] and budget [BudgetFuel]. It needs a Host
+	// that counts instructions: give [WithFuel] or another budget of fuel to the Builder. 0: the
+	// library uses the guest's.
+	Fuel uint64
 }
 
 // libraryConfig is one WithLibrary.
@@ -148,7 +142,7 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 		}
 		missing = append(missing, g.unlinked(c.module.info, all)...)
 		if c.fuel != 0 && (c.module.report == nil || c.module.report.FuelGlobal == "") {
-			return fmt.Errorf("LibraryFuel: %s was compiled by a Host that does not count: give WithFuel to the Builder", safetext.Quote(c.name))
+			return fmt.Errorf("WithLibrary: %s has fuel of its own, and was compiled by a Host that does not count: give WithFuel to the Builder", safetext.Quote(c.name))
 		}
 	}
 	if missing != nil {
@@ -206,7 +200,7 @@ func (g *Guest) instances(yield func(*library) bool) {
 }
 
 // asWorld makes a guest the world of a library, which runs nothing itself.
-var asWorld = guestOption("LibraryWorld", func(c *config) error {
+var asWorld = guestOption("WithLibrary", func(c *config) error {
 	c.world, c.libraries, c.plugs, c.recording, c.hash = true, nil, nil, nil, false
 	return nil
 })

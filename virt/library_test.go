@@ -16,13 +16,15 @@ import (
 
 // linked compiles the engine and the script of testdata, and returns the script and the option that
 // links it.
-func linked(t *testing.T, host *virt.Host, opts ...virt.LibraryOption) (*virt.Module, virt.GuestOption) {
+func linked(t *testing.T, host *virt.Host, engine ...virt.Library) (*virt.Module, virt.GuestOption) {
 	t.Helper()
 	script, err := host.CompileLinked(t.Context(), bareGuest(t, "link_script"), "env")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return script, virt.WithLibrary("env", compiled(t, host, bareGuest(t, "link_engine")), opts...)
+	lib := append(engine, virt.Library{})[0]
+	lib.Module = compiled(t, host, bareGuest(t, "link_engine"))
+	return script, virt.WithLibrary("env", lib)
 }
 
 // The script's data lies in the engine's memory, and what the engine prints is the guest's output.
@@ -53,7 +55,7 @@ func TestLibrary(t *testing.T) {
 func TestLibraryWithItsOwnWorld(t *testing.T) {
 	host := newHost(t)
 	var own, guests bytes.Buffer
-	script, engine := linked(t, host, virt.LibraryWorld(virt.WithStdout(&own), virt.WithArgs("1", "2", "3")))
+	script, engine := linked(t, host, virt.Library{World: []virt.GuestOption{virt.WithStdout(&own), virt.WithArgs("1", "2", "3")}})
 	g, err := host.Instantiate(t.Context(), script, engine, virt.WithStdout(&guests))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +96,7 @@ func TestEngineOfManyModules(t *testing.T) {
 		var out bytes.Buffer
 		opts := []virt.GuestOption{virt.WithStdout(&out), engine}
 		for _, name := range names {
-			opts = append(opts, virt.WithLibrary(name, script))
+			opts = append(opts, virt.WithLibrary(name, virt.Library{Module: script}))
 		}
 		r, err := host.RunModule(t.Context(), main, opts...)
 		if err != nil || !r.Success() || out.String() != strings.Repeat("HELLO, ENGINE\n", 5) {
@@ -111,7 +113,7 @@ func TestLibrariesThatCannotBeLinked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return virt.WithLibrary(name, m)
+		return virt.WithLibrary(name, virt.Library{Module: m})
 	}
 	if _, err := host.Compile(t.Context(), program("greet", "b")); !errors.As(err, new(*virt.ImportError)) {
 		t.Errorf("an import of nobody's: %v", err)
@@ -119,9 +121,9 @@ func TestLibrariesThatCannotBeLinked(t *testing.T) {
 	for want, opts := range map[string][]virt.GuestOption{
 		"circle: a → b → c → a":        {engine, link("a", "b"), link("b", "c"), link("c", "a")},
 		"env.shout":                    nil,
-		"b.greet":                      {engine, link("a", "b"), virt.WithLibrary("b", compiled(t, host, bareGuest(t, "link_engine")))},
+		"b.greet":                      {engine, link("a", "b"), virt.WithLibrary("b", virt.Library{Module: compiled(t, host, bareGuest(t, "link_engine"))})},
 		`library "env" is there twice`: {engine, engine},
-		"the Host's own module":        {virt.WithLibrary("wasi_snapshot_preview1", script)},
+		"the Host's own module":        {virt.WithLibrary("wasi_snapshot_preview1", virt.Library{Module: script})},
 	} {
 		_, err := host.Instantiate(t.Context(), script, opts...)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -148,7 +150,7 @@ func TestSharedMemoryIsNotLinked(t *testing.T) {
 	for want, err := range map[string]error{
 		"WithLibrary: the module has shared memory": instantiate(shared, engine),
 		"WithPlug: the module has shared memory":    instantiate(shared, virt.WithPlug(plug)),
-		`WithLibrary: "lib" has shared memory`:      instantiate(script, virt.WithLibrary("lib", shared)),
+		`WithLibrary: "lib" has shared memory`:      instantiate(script, virt.WithLibrary("lib", virt.Library{Module: shared})),
 		"compile the plug: the module has shared":   noPlug,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -186,7 +188,7 @@ func TestEndsInLibraries(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	for name, opts := range map[string][]virt.LibraryOption{"fuel": nil, "the library's fuel": {virt.LibraryFuel(50_000)}} {
+	for name, opts := range map[string][]virt.Library{"fuel": nil, "the library's fuel": {{Fuel: 50_000}}} {
 		t.Run(name, func(t *testing.T) {
 			host := newHost(t, virt.WithFuel(1<<40))
 			script, engine := linked(t, host, opts...)
@@ -206,7 +208,7 @@ func TestEndsInLibraries(t *testing.T) {
 		})
 	}
 	t.Run("again after a trap", func(t *testing.T) {
-		host := newHost(t, virt.WithMaxCallDepth(100))
+		host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 }))
 		script, engine := linked(t, host)
 		g, err := host.Instantiate(t.Context(), script, engine, virt.WithCallsAfterTrap())
 		if err != nil {
@@ -237,7 +239,7 @@ func stateful(t *testing.T, host *virt.Host) *virt.Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := host.Instantiate(t.Context(), user, virt.WithLibrary("env", compiled(t, host, read("link_state"))))
+	g, err := host.Instantiate(t.Context(), user, virt.WithLibrary("env", virt.Library{Module: compiled(t, host, read("link_state"))}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +302,7 @@ func TestOneNameInTwoHostsOfARuntime(t *testing.T) {
 
 // Memories of all instances count together, and are given back.
 func TestMemoryOfLibraries(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: 1 << 20}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 1 << 20 }))
 	script, engine := linked(t, host)
 	if _, err := host.Instantiate(t.Context(), script, engine, virt.WithMemoryLimit(1<<17)); !errors.As(err, new(*virt.BudgetError)) {
 		t.Errorf("an engine that is larger than the limit: %v", err)
@@ -361,7 +363,7 @@ func TestRecordedLibraries(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again bytes.Buffer
-	r, err := replay.Run(t.Context(), bareGuest(t, "link_script"), &tape, virt.ReplayLibrary("env", bareGuest(t, "link_engine")), virt.WithStdout(&again))
+	r, err := replay.Run(t.Context(), bareGuest(t, "link_script"), &tape, replay.WithLibrary("env", bareGuest(t, "link_engine")), virt.WithStdout(&again))
 	if err != nil || r.Outcome != virt.Trapped || again.String() != out.String() {
 		t.Errorf("%v, %v, %q", r, err, again.String())
 	}

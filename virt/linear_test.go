@@ -69,7 +69,7 @@ func TestMemoryGrowsInPlace(t *testing.T) {
 // little live on.
 func TestASmallGuestGetsNothingOfALargeOne(t *testing.T) {
 	const limit = 64 << 20
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Memory: limit}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = limit }))
 	m := compiled(t, host, memoryWasm)
 	debug.FreeOSMemory()
 	before := resident()
@@ -155,7 +155,7 @@ func TestInstancesAreCharged(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
-	host = newHost(t, virt.WithMemoryLimit(64<<20), virt.WithSharedLimits(virt.Limits{Memory: 64 << 20}))
+	host = newHost(t, virt.WithMemoryLimit(64<<20), virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 64 << 20 }))
 	m := compiled(t, host, wasm)
 	for range 3 { // what one took it gave back
 		g, err := host.Instantiate(t.Context(), m)

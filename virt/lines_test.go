@@ -38,7 +38,7 @@ func TestTrapsTellLines(t *testing.T) {
 				t.Fatalf("wazero tells no lines: %v", err)
 			}
 			for name, form := range map[string]virt.Option{
-				"stop": virt.Options(), "fuel": virt.WithFuel(1 << 40), "depth": virt.WithMaxCallDepth(1000), "unchecked": virt.WithoutPreemption(),
+				"stop": virt.Options(), "fuel": virt.WithFuel(1 << 40), "depth": virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 1000 }), "unchecked": virt.WithoutPreemption(),
 			} {
 				t.Run(export+"/"+engine+"/"+name, func(t *testing.T) {
 					host := newHost(t, virt.WithRuntimeConfig(config), form)

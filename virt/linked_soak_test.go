@@ -26,7 +26,7 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := map[string][]byte{"gen": shell, "sort": shell, "uniq": shell, "spin": shell}
-	host := newHost(t, virt.WithSharedLimits(limits), spawn.Functions(spawn.Config{Programs: programs}))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { *l = limits }), spawn.Functions(spawn.Config{Programs: programs}))
 	script, engine := linked(t, host)
 	names := []string{"s1", "s2", "s3", "s4", "s5"}
 	group, err := host.CompileLinked(t.Context(), program("loop", names...), names...)
@@ -68,7 +68,7 @@ func TestManyLinkedGuestsLeaveNothing(t *testing.T) {
 		case 3: // five modules on one engine, which computes
 			opts := []virt.GuestOption{engine}
 			for _, name := range names {
-				opts = append(opts, virt.WithLibrary(name, script, virt.LibraryWorld()))
+				opts = append(opts, virt.WithLibrary(name, virt.Library{Module: script, World: []virt.GuestOption{}}))
 			}
 			make(group, opts...)
 			return g, command, true, err

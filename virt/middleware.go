@@ -37,8 +37,6 @@ type control struct {
 	usage      bool
 	sealed     bool
 	grants     []string
-	limits     Limits // of one guest, as far as config has no field for them
-	shared     Limits // of all guests of the Host together
 }
 
 // WithMiddleware calls handle around each call of the functions that match selects. match is a

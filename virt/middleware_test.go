@@ -186,7 +186,7 @@ func TestProgramRefuseAModule(t *testing.T) {
 }
 
 func TestProgramStopAfterThousandCalls(t *testing.T) {
-	host := newHost(t, virt.WithMaxHostCalls(1000))
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1000 }))
 	calls := 0
 	m := compiled(t, host, loop(abi.ModuleName, nil, nil, []call{{"sched_yield", nil}}))
 	g, err := host.Instantiate(t.Context(), m, virt.WithMiddleware("sched", func(c *virt.Call) wasip1.Errno { calls++; return c.Next() }))
@@ -489,8 +489,10 @@ func TestMistakesInOptions(t *testing.T) {
 		`"nowhere" is no function`:        virt.WithAllowedImports("nowhere"),
 		"nothing goes wrong":              virt.WithFaults(virt.Fault{Calls: "*"}),
 		"the Tracer is nil":               virt.WithTrace(nil),
-		"a limit is negative":             virt.WithSharedLimits(virt.Limits{Sleep: -1}),
-		"-1s is negative":                 virt.WithMaxSleep(-time.Second),
+		"WithSharedLimits: Sleep is -1ns": virt.WithSharedLimits(func(l *virt.Limits) { l.Sleep = -1 }),
+		"WithLimits: Sleep is -1s":        virt.WithLimits(func(l *virt.Limits) { l.Sleep = -time.Second }),
+		"NoThreads":                       virt.WithSharedLimits(func(l *virt.Limits) { l.Threads = virt.NoThreads }),
+		"RecordingBytes":                  virt.WithSharedLimits(func(l *virt.Limits) { l.RecordingBytes = 1 }),
 		"trace.WithBytes: -1 is negative": virt.WithTrace(trace.Text(nil), trace.WithBytes(-1)),
 	} {
 		_, err := virt.NewBuilder(o).Build(t.Context())

@@ -66,7 +66,7 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		ImportModule: reservedModule,
 		Stop:         !h.config.noPreempt,
 		Fuel:         h.counts(),
-		CallDepth:    h.config.depth,
+		CallDepth:    h.config.limits.CallDepth,
 		Stack:        h.stackCounted(info),
 		Period:       h.config.period,
 		MemoryModule: memoryModuleName,

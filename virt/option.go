@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	gopath "path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -22,6 +20,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/sockets"
 	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/virt/internal/link"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -51,33 +50,32 @@ type setting struct {
 
 // config is all decisions about a Host, or, as a changed copy, about one guest.
 type config struct {
-	dropIn         bool // wazero instantiates the modules
-	runtime        wazero.Runtime
-	runtimeConfig  wazero.RuntimeConfig
-	period         uint32 // what code weighs between two checks; 0 is the rewriter's own
-	interpreted    bool   // wazero's interpreter was asked for
-	moduleLimits   *inspect.Limits
-	cache          *compilationCache
-	elsewhere      link.Compiler // compiles in another process; nil for none
-	modules        []func(wazero.Runtime) (api.Module, error)
-	clock          clock.Clock
-	scheduler      sched.Scheduler
-	seed           *uint64
-	serialize      bool
-	noPreempt      bool
-	deterministic  *deterministic
-	recording      *recordTo
-	recordingLimit *uint64 // nil is the default
-	hash           bool
-	replay         *replayer
-	hosted         hostFunctions
-	libraries      []libraryConfig
-	plugs          []plugConfig
-	world          bool // it is that of a library
-	played         []playedLibrary
-	access         bool
-	accesses       func(*Access) // nil for nobody
-	resume         bool
+	dropIn        bool // wazero instantiates the modules
+	runtime       wazero.Runtime
+	runtimeConfig wazero.RuntimeConfig
+	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
+	interpreted   bool   // wazero's interpreter was asked for
+	moduleLimits  *inspect.Limits
+	cache         *compilationCache
+	elsewhere     link.Compiler // compiles in another process; nil for none
+	modules       []func(wazero.Runtime) (api.Module, error)
+	clock         clock.Clock
+	scheduler     sched.Scheduler
+	seed          *uint64
+	serialize     bool
+	noPreempt     bool
+	deterministic *Determinism
+	recording     *recordTo
+	hash          bool
+	replay        *replayer
+	hosted        hostFunctions
+	libraries     []libraryConfig
+	plugs         []plugConfig
+	world         bool // it is that of a library
+	played        []playedLibrary
+	access        bool
+	accesses      func(*trace.Access) // nil for nobody
+	resume        bool
 
 	argv0   string
 	args    []string
@@ -92,13 +90,8 @@ type config struct {
 	random  random.Source
 	hooks   process.Hooks
 
-	timeout time.Duration
-	fuel    uint64
-	output  uint64
-	depth   uint32
-	memory  uint64
-	fds     int
-	threads int
+	limits  Limits // of one guest
+	shared  Limits // of all guests of the Host together
 	guests  int
 	control control
 	network sockets.Network // nil for none
@@ -427,89 +420,4 @@ func WithExitHook(f func(code uint32)) GuestOption {
 // or the guest ends. Default: [process.DefaultAction].
 func WithSignalHook(f func(wasip1.Signal) process.Action) GuestOption {
 	return guestOption("WithSignalHook", func(c *config) error { c.hooks.Signal = f; return nil })
-}
-
-// WithTimeout ends the guest d after it was made, whether it computes, waits, or is not called at
-// all. The Result has outcome [Exhausted] and budget [BudgetWallTime]. 0 is no limit.
-//
-// d is real time, whatever the Host's clock is. How far a guest comes within d differs from run to
-// run. To bound runs that have to repeat exactly, use [WithFuel], and [WithMaxSleep] for time on
-// the Host's clock.
-func WithTimeout(d time.Duration) GuestOption {
-	return guestOption("WithTimeout", func(c *config) error {
-		if d < 0 {
-			return fmt.Errorf("%v is negative", d)
-		}
-		c.timeout = d
-		return nil
-	})
-}
-
-// WithMemoryLimit bounds a guest's linear memory in bytes. A guest that starts with more is
-// refused; growth beyond the limit fails in the guest. 0 is no limit other than the module's own
-// and WebAssembly's 4 GiB.
-func WithMemoryLimit(bytes uint64) GuestOption {
-	return guestOption("WithMemoryLimit", func(c *config) error { c.memory = bytes; return nil })
-}
-
-// WithMaxOutput bounds the bytes that a guest writes to standard output and error together. Output
-// that fits is written. The next write ends the guest with outcome [Exhausted] and budget
-// [BudgetOutput]. 0 is no limit.
-func WithMaxOutput(bytes uint64) GuestOption {
-	return guestOption("WithMaxOutput", func(c *config) error { c.output = bytes; return nil })
-}
-
-// WithFuel bounds the WebAssembly instructions that all threads of a guest execute together. 0 is
-// no limit. The count is exact and the same on every machine and engine: 1 for each instruction
-// that does something, 0 for instructions that only delimit code. A guest that needs more ends with
-// outcome [Exhausted] and budget [BudgetFuel], at its next loop or call, or when it returns.
-// Threads get fuel in slices, so the last slice may belong to another thread. [Guest.Usage] tells
-// how much was used; [Guest.AddFuel] adds to it.
-//
-// Code that the Host puts into modules counts the instructions. A Host therefore counts for all its
-// guests or for none: give WithFuel to the Builder, and other amounts to single guests.
-func WithFuel(instructions uint64) GuestOption {
-	return guestOption("WithFuel", func(c *config) error {
-		if instructions > math.MaxInt64 {
-			return fmt.Errorf("%d is more than 2^63-1", instructions)
-		}
-		c.fuel = instructions
-		return nil
-	})
-}
-
-// WithMaxCallDepth bounds the depth of recursive calls of a guest's functions. A deeper call ends
-// the guest with outcome [Exhausted] and budget [BudgetCallDepth]. 0 is no limit: an endless
-// recursion is then a trap of kind [trap.StackOverflow], after the engine has taken 50 to 100 MB
-// for the guest's stack. [WithMaxStack] bounds that memory. In any case host functions may call the
-// guest's exports at most 1,000 deep.
-func WithMaxCallDepth(calls uint32) HostOption {
-	return hostOption("WithMaxCallDepth", func(c *config) error { c.depth = calls; return nil })
-}
-
-// WithMaxDescriptors bounds the descriptors that are open at once; opening another is then EMFILE.
-// Default: 1,024, which 0 stands for.
-func WithMaxDescriptors(n int) GuestOption {
-	return guestOption("WithMaxDescriptors", func(c *config) error {
-		if n < 0 {
-			return fmt.Errorf("%d is negative", n)
-		}
-		c.fds = n
-		return nil
-	})
-}
-
-// WithMaxThreads bounds the threads of a guest that are alive at once, apart from the first;
-// spawning another is then EAGAIN. Default: 0, which is none.
-//
-// A thread counts until its start function has returned. That is a moment after it can tell others
-// that it is done: a program that joins n threads and starts n others needs a limit above n.
-func WithMaxThreads(n int) GuestOption {
-	return guestOption("WithMaxThreads", func(c *config) error {
-		if n < 0 {
-			return fmt.Errorf("%d is negative", n)
-		}
-		c.threads = n
-		return nil
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/dropin"
+	"github.com/wasivirt/wasivirt/virt/pool"
 )
 
 // The compiler tells options of a Host from options of a guest: what NewBuilder and Run take
@@ -24,7 +25,7 @@ func TestKindsOfOptions(t *testing.T) {
 		"Host.RunModule":   {(*virt.Host).RunModule, false, true},
 		"Host.Instantiate": {(*virt.Host).Instantiate, false, true},
 		"Snapshot.Start":   {(*virt.Snapshot).Start, false, true},
-		"NewPool":          {virt.NewPool, false, true},
+		"pool.New":         {pool.New, false, true},
 		"WithOptions":      {dropin.WithOptions, false, true},
 	} {
 		f := reflect.TypeOf(tc.f)

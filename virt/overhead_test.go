@@ -28,8 +28,8 @@ var overheadForms = []form{
 	{name: "unchecked", opts: []virt.Option{virt.WithoutPreemption()}},
 	{name: "stop", opts: nil},
 	{name: "fuel", opts: []virt.Option{virt.WithFuel(1 << 60)}},
-	{name: "stack", opts: []virt.Option{virt.WithMaxStack(1 << 40)}},
-	{name: "depth", opts: []virt.Option{virt.WithMaxCallDepth(10_000)}},
+	{name: "stack", opts: []virt.Option{virt.WithLimits(func(l *virt.Limits) { l.Stack = 1 << 40 })}},
+	{name: "depth", opts: []virt.Option{virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 10_000 })}},
 }
 
 // prepare returns what runs an export, or where it is "" the module's _start.

@@ -37,7 +37,7 @@ import (
 // write to the guest's memory by [Call.View], [HostCall.View] or [Guest.WriteMemory]; other writes
 // are not recorded.
 //
-// [WithRecordingLimit] bounds the size. A call adds at most the size of the guest's memory, because
+// [Limits].RecordingBytes bounds the size. A call adds at most the size of the guest's memory, because
 // bytes that it reads or writes several times are recorded once.
 func WithRecording(w io.Writer) GuestOption {
 	r := &recordTo{w: w}
@@ -48,17 +48,6 @@ func WithRecording(w io.Writer) GuestOption {
 		c.recording = r
 		return nil
 	})
-}
-
-// defaultRecordingLimit is the budget of a recording unless WithRecordingLimit says otherwise.
-const defaultRecordingLimit = 4 << 30
-
-// WithRecordingLimit bounds the bytes of events in a guest's recording. Default: 4 GiB; 0 is no
-// limit. A guest whose recording would grow larger ends with outcome [Exhausted], budget
-// [BudgetRecording], before the call that does not fit returns to it. The recording has its end and
-// can be replayed.
-func WithRecordingLimit(bytes uint64) GuestOption {
-	return guestOption("WithRecordingLimit", func(c *config) error { c.recordingLimit = &bytes; return nil })
 }
 
 // WithHash sets Result.Hash, which differs between runs that differ in anything that passed between
@@ -203,10 +192,7 @@ func (g *Guest) checkRecording() error {
 		if c.recording.used.Swap(true) {
 			return fmt.Errorf("%s: the writer has another guest's recording already", name)
 		}
-		w, t.limit = c.recording.w, defaultRecordingLimit
-		if c.recordingLimit != nil {
-			t.limit = *c.recordingLimit
-		}
+		w, t.limit = c.recording.w, c.limits.RecordingBytes
 	}
 	t.Writer = recording.NewWriter(w, t.hash, g.host.header(g.module, c), recordingTable, g.host.clock.Realtime)
 	g.observer = t
@@ -215,7 +201,7 @@ func (g *Guest) checkRecording() error {
 
 // header is what has to be the same where the guest's recording is replayed.
 func (h *Host) header(m *Module, c *config) recording.Header {
-	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.depth, Counts: h.counts(), Turns: h.takesTurns(),
+	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.limits.CallDepth, Counts: h.counts(), Turns: h.takesTurns(),
 		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume}
 }
 

@@ -181,7 +181,7 @@ func TestReplayOfCallsAfterTraps(t *testing.T) {
 // Fuel that ran out, that was added, and that guests shared: the replay has what the run had.
 func TestReplayOfFuel(t *testing.T) {
 	wasm, cache := goGuest(t, "hello"), compiledOnce(t)
-	for name, limit := range map[string]virt.Option{"own": virt.WithFuel(234_567), "shared": virt.WithSharedLimits(virt.Limits{Fuel: 234_567})} {
+	for name, limit := range map[string]virt.Option{"own": virt.WithFuel(234_567), "shared": virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 234_567 })} {
 		tape, result, text := recorded(t, wasm, limit, cache)
 		if result.Outcome != virt.Exhausted {
 			t.Fatalf("%s: %v, want it to be out of fuel", name, result)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"sync"
 
@@ -21,6 +20,7 @@ func init() {
 	link.Replay = func(ctx context.Context, wasm []byte, from io.Reader, opts any) (any, error) {
 		return replay(ctx, wasm, from, opts.([]Option))
 	}
+	link.ReplayLibrary = func(name string, wasm []byte) any { return replayLibrary(name, wasm) }
 	link.NewPlayer = func(ctx context.Context, wasm []byte, from io.Reader, opts any) (link.Player, error) {
 		p, _, err := newPlayer(ctx, wasm, from, opts.([]Option))
 		if err != nil {
@@ -90,15 +90,15 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 	return p, r, nil
 }
 
-// ReplayLibrary says for a replay which module was the library of a name. See [WithLibrary].
-func ReplayLibrary(name string, wasm []byte) HostOption {
-	return hostOption("ReplayLibrary", func(c *config) error {
+// replayLibrary is replay.WithLibrary.
+func replayLibrary(name string, wasm []byte) HostOption {
+	return hostOption("replay.WithLibrary", func(c *config) error {
 		c.played = append(c.played[:len(c.played):len(c.played)], playedLibrary{name, wasm})
 		return nil
 	})
 }
 
-// playedLibrary is one ReplayLibrary.
+// playedLibrary is one replay.WithLibrary.
 type playedLibrary struct {
 	name string
 	wasm []byte
@@ -116,10 +116,10 @@ func (p *player) compile(ctx context.Context, wasm []byte, libraries []playedLib
 	for _, l := range libraries {
 		m, err := p.host.CompileLinked(ctx, l.wasm, names...)
 		if err != nil {
-			return fmt.Errorf("ReplayLibrary %q: %w", l.name, err)
+			return fmt.Errorf("replay.WithLibrary %q: %w", l.name, err)
 		}
 		p.libraries = append(p.libraries, m)
-		p.options = append(p.options, WithLibrary(l.name, m))
+		p.options = append(p.options, WithLibrary(l.name, Library{Module: m}))
 	}
 	return nil
 }
@@ -128,8 +128,8 @@ func (p *player) compile(ctx context.Context, wasm []byte, libraries []playedLib
 func (p *player) config(r *replayer) config {
 	h := &p.header
 	return config{
-		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, threads: math.MaxInt32,
-		depth: h.Depth, resume: h.Resumes, period: h.Period, access: h.Accesses, noPreempt: h.Unpreempted,
+		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, limits: Limits{CallDepth: h.Depth},
+		resume: h.Resumes, period: h.Period, access: h.Accesses, noPreempt: h.Unpreempted,
 		replay: r,
 	}
 }

@@ -67,9 +67,9 @@ func TestReplayPrintsWhatTheRunPrinted(t *testing.T) {
 		{"standard output and error", []call{writeText(1, 0), writeText(2, 1)}, nil, "hello, world"},
 		{"a renumbered descriptor", []call{{"fd_renumber", []any{1, 0}}, writeText(0, 0)}, nil, "hello, "},
 		{"the device", []call{openText(2, 10, 0, resultAt), writeText(from(resultAt), 1)}, nil, "world"},
-		{"a call that used up the budget", []call{writeText(1, 0), writeText(1, 1), writeText(1, 0)}, []virt.Option{virt.WithMaxOutput(9)}, "hello, wo"},
+		{"a call that used up the budget", []call{writeText(1, 0), writeText(1, 1), writeText(1, 0)}, []virt.Option{virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 9 })}, "hello, wo"},
 		{"an exit behind it", []call{writeText(1, 0), {"proc_exit", []any{7}}}, nil, "hello, "},
-		{"a call budget", []call{writeText(1, 0), writeText(1, 1)}, []virt.Option{virt.WithMaxHostCalls(1)}, "hello, "},
+		{"a call budget", []call{writeText(1, 0), writeText(1, 1)}, []virt.Option{virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1 })}, "hello, "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			wasm := command(texts("hello, ", "world", "dev/stdout"), tc.calls...)
@@ -119,7 +119,7 @@ func TestARecordingIsBoundedByWhatTheGuestHas(t *testing.T) {
 		call{"fd_write", []any{1, vectorsAt, vectors, resultAt + 8}})
 	var tape counter
 	host := newHost(t)
-	result, err := host.Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithStdout(io.Discard), virt.WithMaxOutput(1000))
+	result, err := host.Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithStdout(io.Discard), virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 1000 }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestARecordingHasABudget(t *testing.T) {
 	read := call{"random_get", []any{bufferAt, 1000}}
 	wasm := command(texts("hello"), writeText(1, 0), read, read, read, read, read)
 	var tape, out bytes.Buffer
-	result, err := newHost(t).Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithRecordingLimit(3500), virt.WithStdout(&out))
+	result, err := newHost(t).Run(t.Context(), wasm, virt.WithRecording(&tape), virt.WithLimits(func(l *virt.Limits) { l.RecordingBytes = 3500 }), virt.WithStdout(&out))
 	if err != nil || result.Outcome != virt.Exhausted || result.Budget != virt.BudgetRecording {
 		t.Fatalf("%v, %v, want an end by the budget of the recording", result, err)
 	}

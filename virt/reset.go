@@ -123,10 +123,8 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	if g.origin == nil {
 		c.mounts = s.mountsBeside(nil)
 	}
-	limits := c.control.limits
-	limits.Fuel, limits.OutputBytes = c.fuel, c.output
 	g.config, g.forks = &c, forks{}
-	g.budgets = newBudgets(&limits)
+	g.budgets = newBudgets(&c.limits)
 	g.shareDisk()
 	s.takeOver(g, nil)
 	g.draw()

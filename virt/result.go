@@ -139,20 +139,6 @@ func (r *Result) String() string {
 	return r.Outcome.String() + ": " + r.Err.Error()
 }
 
-// Budget names a limit of what a guest may use.
-type Budget string
-
-// Budgets that end the guest when they are used up. Other budgets answer with an errno.
-const (
-	BudgetWallTime  Budget = "wall time"
-	BudgetFuel      Budget = "fuel"
-	BudgetHostCalls Budget = "host calls"
-	BudgetCallDepth Budget = "call depth"
-	BudgetOutput    Budget = "output bytes"
-	// RecordingBytes is the budget of [WithRecordingLimit].
-	BudgetRecording Budget = "recording bytes"
-)
-
 // ExitError means that the call of an export ended the guest.
 type ExitError struct {
 	Result *Result

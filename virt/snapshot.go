@@ -15,6 +15,7 @@ import (
 	"github.com/wasivirt/wasivirt/internal/mapping"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
 
 // Snapshot is the state of a guest at one moment: memory, globals, descriptors with their offsets,
@@ -254,7 +255,14 @@ func (s *Snapshot) use() error {
 }
 
 // unset marks budgets that options do not give.
-const unset = math.MaxUint64 - 1
+const unset = math.MaxInt64 - 1
+
+func init() {
+	link.CheckOptions = func(s, opts any) error {
+		_, _, err := s.(*Snapshot).configure(opts.([]GuestOption))
+		return err
+	}
+}
 
 // configure returns the options of a guest, and which budgets opts give.
 func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, error) {
@@ -265,12 +273,11 @@ func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, erro
 		if err := errors.Join(apply(&c, opts)...); err != nil {
 			return nil, nil, err
 		}
-		probe := config{fuel: unset, output: unset}
-		probe.control.limits.HostCalls, probe.control.limits.Sleep, probe.control.limits.CPUTime = unset, -1, -1
+		probe := config{limits: Limits{Fuel: unset, OutputBytes: unset, HostCalls: unset, Sleep: unset, CPUTime: unset}}
 		_ = apply(&probe, opts) // their errors have been told
-		given[BudgetFuel], given[BudgetOutput] = probe.fuel != unset, probe.output != unset
-		given[BudgetHostCalls], given[BudgetSleep] = probe.control.limits.HostCalls != unset, probe.control.limits.Sleep != -1
-		given[BudgetCPUTime] = probe.control.limits.CPUTime != -1
+		l := &probe.limits
+		given[BudgetFuel], given[BudgetOutput], given[BudgetHostCalls] = l.Fuel != unset, l.OutputBytes != unset, l.HostCalls != unset
+		given[BudgetSleep], given[BudgetCPUTime] = l.Sleep != unset, l.CPUTime != unset
 		if c.recording != nil {
 			return nil, nil, errors.New("WithRecording: recordings begin where a module does, not at a snapshot")
 		}

@@ -45,7 +45,7 @@ func layered(t *testing.T) vfs.FS {
 func TestForksAndTheirOriginalRunOnByThemselves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine)
-		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", layered(t)), virt.WithDiskLimit(100_000))
+		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", layered(t)), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 100_000 }))
 		root := g.Namespace().Root()
 		f, err := root.OpenFile("low", os.O_RDWR, 0)
 		if err != nil {
@@ -95,8 +95,8 @@ func TestForksAndTheirOriginalRunOnByThemselves(t *testing.T) {
 }
 
 func TestForksGoOnWithTheDiskThatIsLeft(t *testing.T) {
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{DiskBytes: 5000}))
-	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithDiskLimit(1000))
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.DiskBytes = 5000 }))
+	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 	write := func(g *virt.Guest, name string, n int) error {
 		return g.Namespace().Root().WriteFile(name, make([]byte, n), 0o666)
 	}
@@ -128,7 +128,7 @@ func TestForksGoOnWithTheDiskThatIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Start(t.Context(), virt.WithDiskLimit(500)); !errors.Is(err, wasip1.EDQUOT) {
+	if _, err := s.Start(t.Context(), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 500 })); !errors.Is(err, wasip1.EDQUOT) {
 		t.Errorf("a fork with a limit below what it holds: %v", err)
 	}
 	for range 7 {

@@ -26,7 +26,7 @@ import (
 // file open at 3.
 func storedSnapshot(t testing.TB, host *virt.Host, m *virt.Module) []byte {
 	t.Helper()
-	g, err := host.Instantiate(t.Context(), m, virt.WithDiskLimit(1000), virt.WithFuel(1<<40))
+	g, err := host.Instantiate(t.Context(), m, virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }), virt.WithFuel(1<<40))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestStoredSnapshotsStartWhereTheyWereTaken(t *testing.T) {
 			t.Errorf("a guest that touched three pages has a file of %d bytes", len(file))
 		}
 		_, again := fueled(t, engine)
-		s, err := virt.ReadSnapshot(again, bytes.NewReader(file), virt.WithDiskLimit(1000))
+		s, err := virt.ReadSnapshot(again, bytes.NewReader(file), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestStoredSnapshotsAreBoundToModuleAndOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deep := newHost(t, virt.WithFuel(1<<40), virt.WithMaxCallDepth(100))
+	deep := newHost(t, virt.WithFuel(1<<40), virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 }))
 	for name, c := range map[string]struct {
 		m    *virt.Module
 		want string
@@ -187,7 +187,7 @@ func TestEveryDamageOfAStoredSnapshotIsAnError(t *testing.T) {
 		step = 1
 	}
 	read := func(what string, at int, file []byte) {
-		s, err := virt.ReadSnapshot(m, bytes.NewReader(file), virt.WithDiskLimit(1000))
+		s, err := virt.ReadSnapshot(m, bytes.NewReader(file), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 		if err == nil {
 			t.Errorf("%s at %d was not noticed", what, at)
 			_ = s.Close()
@@ -221,7 +221,7 @@ func FuzzReadSnapshot(f *testing.F) {
 // startForged reads a file that somebody made up, and starts a guest of it if that is not refused.
 func startForged(t *testing.T, m *virt.Module, file []byte) {
 	t.Helper()
-	s, err := virt.ReadSnapshot(m, bytes.NewReader(file), virt.WithDiskLimit(1000))
+	s, err := virt.ReadSnapshot(m, bytes.NewReader(file), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 	if err != nil {
 		return
 	}
@@ -269,7 +269,7 @@ func TestStoredSnapshotsCrossProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		s, err := virt.ReadSnapshot(m, f, virt.WithDiskLimit(1000))
+		s, err := virt.ReadSnapshot(m, f, virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -182,7 +182,7 @@ func TestForksHaveFilesOfTheirOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", files), virt.WithDiskLimit(1000))
+	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", files), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 	f, err := g.Namespace().Root().OpenFile("a", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -180,7 +180,7 @@ func TestSocketsByName(t *testing.T) {
 		"a policy of a subsystem": {[]virt.GuestOption{network, virt.WithPolicy(virt.Deny("sockets"))}, 1},
 		"a fault":                 {[]virt.GuestOption{network, virt.WithFaults(virt.Fault{Calls: "sock_listen", Errno: wasip1.EADDRINUSE})}, 3},
 		"no network":              {nil, 1},
-		"descriptors":             {[]virt.GuestOption{network, virt.WithMaxDescriptors(5)}, 8},
+		"descriptors":             {[]virt.GuestOption{network, virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 5 })}, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := newHost(t, virt.WithoutFiles())

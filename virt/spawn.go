@@ -25,7 +25,7 @@ func (t *thread) spawn(p []uint64) {
 	case !g.module.exportsFunc(threadStart) || g.shared == nil || g.shared.module == nil || t.task == nil:
 		p[0] = spawnErrno(wasip1.ENOTSUP)
 		return
-	case g.config.threads == 0:
+	case g.config.limits.Threads == NoThreads:
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
@@ -172,8 +172,8 @@ func (a *allocator) Allocate(_, _ uint64) experimental.LinearMemory {
 
 // limit is how large the guest's memory may become, in bytes.
 func (g *Guest) limit() uint64 {
-	if g.config.memory != 0 {
-		return g.config.memory
+	if g.config.limits.Memory != 0 {
+		return g.config.limits.Memory
 	}
 	return 1 << 32
 }

@@ -11,27 +11,6 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// BudgetStack is the budget of call stacks. Its end ends the guest.
-const BudgetStack Budget = "call stack"
-
-// WithMaxStack bounds the memory, in bytes, that the engine takes for the call stacks of all
-// threads of a guest together. A guest that needs more ends with outcome [Exhausted] and budget
-// [BudgetStack]. Spawning a thread returns EAGAIN if too little is left for its stack. 0 is no
-// limit, unless the module has a shared memory: then it is 128 MiB.
-//
-// Each thread takes 128 KiB before it starts and returns what it took when it ends. A stack grows
-// by doubling. Its next size is charged before it grows, so one thread can use about half of the
-// budget. Without a budget the engine bounds the stack of each thread: at 50 to 100 MB in the
-// compiler, and at 2,000 frames in the interpreter.
-//
-// Code that the Host puts into modules counts the stack, in functions that can call themselves or
-// need much. A Host therefore counts for all its guests or for none: give WithMaxStack to the
-// Builder, and other amounts to single guests. How deep a guest comes depends on the engine;
-// [WithMaxCallDepth] is the limit that repeats.
-func WithMaxStack(bytes uint64) GuestOption {
-	return guestOption("WithMaxStack", func(c *config) error { c.control.limits.Stack = bytes; return nil })
-}
-
 const (
 	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the
 	// Host looks how much they took.
@@ -39,8 +18,8 @@ const (
 	// stackAtStart is what a thread takes of the budget before it starts: for what is not counted,
 	// the first step, and the stack that they may lead to, of twice the size.
 	stackAtStart = 1 << 17
-	// sharedStacks is the budget of a guest with threads for which none was given.
-	sharedStacks = 128 << 20
+	// defaultStack is the default of [Limits].Stack.
+	defaultStack = 128 << 20
 	// frameOfInterpreter is what a frame in the interpreter takes of the goroutine's stack.
 	frameOfInterpreter = 4 << 10
 	// maxNested is how many calls of exports may be under way within each other on one thread. Each
@@ -53,22 +32,20 @@ const (
 // looks; 0 where they do not.
 func (h *Host) stackCounted(info *wasmbin.Module) uint32 {
 	h = h.first()
-	c := &h.config.control
-	if h.replay != nil || c.limits.Stack == 0 && c.shared.Stack == 0 && sharedMemory(info) == nil {
+	c := &h.config
+	if h.replay != nil || !givenStack(&c.limits) && c.shared.Stack == 0 && sharedMemory(info) == nil {
 		return 0
 	}
 	return stackStep
 }
 
+// givenStack reports whether an option gave a budget of stack.
+func givenStack(l *Limits) bool { return l.Stack != 0 && l.Stack != defaultStack }
+
 // checkStack sets the budget of a guest for which none was given.
 func (g *Guest) checkStack() error {
-	switch {
-	case g.module.stacked():
-		if g.budgets.stack == nil && sharedMemory(g.module.info) != nil {
-			g.budgets.stack = newAllowance(sharedStacks)
-		}
-	case g.config.control.limits.Stack != 0 && g.host.replay == nil:
-		return errors.New("WithMaxStack: the module was compiled by a Host that does not count: give WithMaxStack to the Builder too")
+	if givenStack(&g.config.limits) && !g.module.stacked() && g.host.replay == nil {
+		return errors.New("Limits.Stack: the module was compiled by a Host that does not count: set it for the Builder too")
 	}
 	return nil
 }
@@ -79,7 +56,7 @@ func (g *Guest) reserveStack() error {
 		return nil
 	}
 	return &BudgetError{Budget: BudgetStack, Err: wasip1.EAGAIN, Reason: fmt.Sprintf("a thread's call stack takes %d bytes at first, "+
-		"and less is left: raise WithMaxStack or the Host's WithSharedLimits, or wait for other guests", stackAtStart)}
+		"and less is left: raise Limits.Stack or the Host's WithSharedLimits, or wait for other guests", stackAtStart)}
 }
 
 // releaseStack gives back what reserveStack took.

@@ -34,7 +34,7 @@ func TestStackBudgetHolds(t *testing.T) {
 	const limit = 8 << 20
 	params := make([]uint64, alive)
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		budgeted(t, deep(), virt.WithMaxStack(limit), func(guests int) virt.Limits { return virt.Limits{Stack: limit + uint64(guests)<<17} },
+		budgeted(t, deep(), virt.WithLimits(func(l *virt.Limits) { l.Stack = limit }), func(guests int) virt.Limits { return virt.Limits{Stack: limit + uint64(guests)<<17} },
 			[]virt.Option{engine}, func(t *testing.T, guests []*virt.Guest, shared bool) {
 				atOnce(guests, func(g *virt.Guest) {
 					if _, err := g.Call(t.Context(), "deep", params...); err == nil {
@@ -59,7 +59,7 @@ func TestStackBudgetIsGivenBack(t *testing.T) {
 	// A thread takes 128 KiB. One that has told that it is done may hold its part for a moment
 	// more.
 	const threads, limit = 8, 16 << 17
-	host := newHost(t, virt.WithSharedLimits(virt.Limits{Stack: limit}), virt.WithMaxThreads(threads), virt.WithCallsAfterTrap())
+	host := newHost(t, virt.WithSharedLimits(func(l *virt.Limits) { l.Stack = limit }), virt.WithMaxThreads(threads), virt.WithCallsAfterTrap())
 	traps, churning := compiled(t, host, bareGuest(t, "traps")), compiled(t, host, threadsGuest(t))
 	g := newGuest(t, host, churning)
 	for range 20 {
@@ -80,7 +80,7 @@ func TestStackBudgetIsGivenBack(t *testing.T) {
 // TestStackOfAnotherHost: a guest cannot have a budget that its module does not count for.
 func TestStackOfAnotherHost(t *testing.T) {
 	host := newHost(t)
-	if _, err := host.Instantiate(t.Context(), compiled(t, host, deep()), virt.WithMaxStack(1<<20)); err == nil {
+	if _, err := host.Instantiate(t.Context(), compiled(t, host, deep()), virt.WithLimits(func(l *virt.Limits) { l.Stack = 1 << 20 })); err == nil {
 		t.Error("it was made")
 	}
 }

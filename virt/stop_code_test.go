@@ -201,7 +201,7 @@ func (s *slowest) stopOnce(t *testing.T, host *virt.Host, m *virt.Module, c comp
 // beside them.
 func TestStopCode(t *testing.T) {
 	forms := map[string]virt.Option{
-		"compiler": virt.Options(), "fuel": virt.WithFuel(1 << 60), "depth": virt.WithMaxCallDepth(1000), "interpreter": virt.WithInterpreter(),
+		"compiler": virt.Options(), "fuel": virt.WithFuel(1 << 60), "depth": virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 1000 }), "interpreter": virt.WithInterpreter(),
 	}
 	rounds := 3
 	switch {

@@ -5,34 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
-
-// MemoryModel decides when threads see the stores of other threads.
-type MemoryModel uint8
-
-const (
-	// SequentialConsistency lets every thread see a store as soon as it has been made.
-	SequentialConsistency MemoryModel = iota
-	// TotalStoreOrder keeps stores that are not atomic in a buffer for each thread, as x86
-	// processors do: the thread itself sees them, others do when the buffer is drained, in order,
-	// at moments that the seed decides. Atomic instructions, fences, waits, notifies, bulk
-	// operations and calls of the Host drain it first.
-	TotalStoreOrder
-	// Relaxed lets accesses that are not atomic change places, as WebAssembly and ARM processors
-	// do. Stores wait in a buffer as by [TotalStoreOrder], but those to different bytes leave it in
-	// any order. A thread that was stopped may see old values of what others have stored meanwhile,
-	// of each place for a time of its own, until it stores there or does what drains its buffer.
-	// Not modelled: loads that see values which are stored later, and accesses whose bytes are
-	// stored one by one.
-	Relaxed
-)
-
-// WithMemoryModel says which memory model threads run by. It needs [WithAccessSwitches]. Recordings
-// are made of guests that run by [SequentialConsistency] only.
-func WithMemoryModel(m MemoryModel) DeterministicOption {
-	return func(d *deterministic) { d.model = m }
-}
 
 // storeBuffers are those of a guest's threads. Threads take turns, so that they need no lock.
 //
@@ -80,11 +55,11 @@ const maxPending = 64
 // newStoreBuffers returns a guest's, nil where stores are seen at once.
 func newStoreBuffers(c *config) *storeBuffers {
 	d := c.deterministic
-	if d == nil || d.model == SequentialConsistency {
+	if d == nil || d.MemoryModel == sched.SequentialConsistency {
 		return nil
 	}
-	b := &storeBuffers{seed: d.seed ^ 0x7507, relaxed: d.model == Relaxed}
-	rng := rand.New(rand.NewPCG(d.seed, 0x7507))
+	b := &storeBuffers{seed: d.Seed ^ 0x7507, relaxed: d.MemoryModel == sched.Relaxed}
+	rng := rand.New(rand.NewPCG(d.Seed, 0x7507))
 	b.rate = [...]float64{1.0 / 64, 1.0 / 16, 1.0 / 4, 1.0 / 2}[rng.IntN(4)]
 	if b.relaxed {
 		b.stale = [...]float64{0, 1.0 / 16, 1.0 / 4, 3.0 / 4}[rng.IntN(4)]
@@ -98,9 +73,9 @@ func (g *Guest) checkModel() error {
 	case g.stores == nil:
 		return nil
 	case !g.host.config.access:
-		return errors.New("WithMemoryModel: the Host sees no accesses: give WithAccessSwitches to the first Host too")
+		return errors.New("Determinism.MemoryModel: the Host sees no accesses: give WithAccessSwitches to the first Host too")
 	case g.config.recording != nil || g.host.replay != nil:
-		return errors.New("WithMemoryModel: only SequentialConsistency can be recorded: leave out WithRecording")
+		return errors.New("Determinism.MemoryModel: only SequentialConsistency can be recorded: leave out WithRecording")
 	}
 	return nil
 }

@@ -234,7 +234,7 @@ func TestPerfettoHasATrackAThread(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
 			p := trace.Perfetto(&file)
-			host := newHost(t, virt.WithTrace(p), virt.WithMaxThreads(3), virt.WithMaxHostCalls(500), virt.WithScheduler(scheduler))
+			host := newHost(t, virt.WithTrace(p), virt.WithMaxThreads(3), virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 500 }), virt.WithScheduler(scheduler))
 			g := newGuest(t, host, compiled(t, host, threadsGuest(t)))
 			if _, err := g.Call(t.Context(), "hang_in_threads", 6, 3, 0); err == nil || g.Result().Budget != virt.BudgetHostCalls {
 				t.Errorf("%v, %v", g.Result(), err)

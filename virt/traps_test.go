@@ -132,7 +132,7 @@ func TestMemoryRunsOut(t *testing.T) {
 // TestCallDepth ends a recursion before it costs the engine's stack.
 func TestCallDepth(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		host := hostOf(t, engine, virt.WithMaxCallDepth(1000))
+		host := hostOf(t, engine, virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 1000 }))
 		m := compiled(t, host, bareGuest(t, "traps"))
 		g := newGuest(t, host, m)
 		_, err := g.Call(t.Context(), "stack_overflow")

@@ -98,7 +98,7 @@ func BenchmarkSurroundings(b *testing.B) {
 	}{
 		{"plain", nil},
 		{"usage", []virt.GuestOption{virt.WithUsage()}},
-		{"host calls counted", []virt.GuestOption{virt.WithMaxHostCalls(1 << 60)}},
+		{"host calls counted", []virt.GuestOption{virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 1 << 60 })}},
 		{"middleware of others", []virt.GuestOption{virt.WithMiddleware("random_get", next)}},
 		{"one middleware", []virt.GuestOption{virt.WithMiddleware("*", next)}},
 		{"three middlewares", []virt.GuestOption{virt.WithMiddleware("*", next), virt.WithMiddleware("*", next), virt.WithMiddleware("*", next)}},

@@ -19,9 +19,6 @@ import (
 // streamNames are the paths of the standard streams, by descriptor.
 var streamNames = [...]string{"<stdin>", "<stdout>", "<stderr>"}
 
-// maxDescriptors is how many descriptors a guest has at most unless told otherwise.
-const maxDescriptors = 1024
-
 // newGuest makes the world of one guest, before its module is instantiated.
 func (h *Host) newGuest(ctx context.Context, m *Module, opts []GuestOption) (*Guest, error) {
 	return h.makeGuest(ctx, m, &h.config, opts, nil)
@@ -60,37 +57,34 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		return nil, err
 	}
 	g.draw()
-	limits := c.control.limits
-	limits.Fuel, limits.OutputBytes = c.fuel, c.output
 	if parent != nil {
 		g.budgets, g.random, g.ns = parent.budgets, parent.random, parent.ns
 		g.family = family{depth: parent.family.depth + 1, budget: parent.family.budget}
 	} else {
-		g.budgets = newBudgets(&limits)
-		g.family.budget = newAllowance(c.memory)
+		g.budgets = newBudgets(&c.limits)
+		g.family.budget = newAllowance(c.limits.Memory)
 		g.shareDisk()
 		g.random = g.limited(g.random)
 	}
 	g.usage.start(g)
 	g.hooks = &c.hooks
-	if c.fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
+	if c.limits.Fuel != 0 && (m.report == nil || m.report.FuelGlobal == "") {
 		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
+	}
+	if depth := h.first().config.limits.CallDepth; c.limits.CallDepth != depth {
+		return nil, fmt.Errorf("Limits.CallDepth: the code of modules counts to %d, as the Builder said: a guest's own is no other", depth)
 	}
 	if err := g.checkStack(); err != nil {
 		return nil, err
 	}
-	fds := c.fds
-	if fds == 0 {
-		fds = maxDescriptors
-	}
-	g.files = vfs.NewTable(fds)
+	g.files = vfs.NewTable(c.limits.Descriptors)
 	if parent != nil {
 		g.files.SetPool(parent.files)
 	} else if p := h.budgets.descriptors; p != nil {
 		g.files.SetPool(p)
 	}
 	g.base = context.WithoutCancel(ctx)
-	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: c.threads}
+	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: max(c.limits.Threads, 0)}
 	if parent != nil {
 		threads.Pool = parent.group
 	} else if p := h.budgets.threads; p != nil {
@@ -180,7 +174,7 @@ func (g *Guest) open() error {
 	case errors.Is(err, wasip1.ENFILE):
 		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.ENFILE, Reason: "the descriptors that it begins with are more than the Host's budget has left (WithSharedLimits)"}
 	case err != nil:
-		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.EMFILE, Reason: "it begins with more descriptors than WithMaxDescriptors allows"}
+		return &BudgetError{Budget: BudgetDescriptors, Err: wasip1.EMFILE, Reason: "it begins with more descriptors than Limits.Descriptors allows"}
 	}
 	return nil
 }
@@ -274,7 +268,7 @@ func (g *Guest) namespace() (*vfs.Namespace, error) {
 	if g.config.links {
 		opts = append(opts, vfs.WithAbsoluteLinks())
 	}
-	if d := g.config.deterministic; d != nil && !d.machine {
+	if d := g.config.deterministic; d != nil && !d.MachineAccess {
 		opts = append(opts, vfs.WithMountCheck(checkMount))
 	}
 	ns := vfs.NewNamespace(opts...)

@@ -185,7 +185,7 @@ func runWorst(t *testing.T, path string) {
 	}
 	debug.FreeOSMemory()
 	// What it computes is not what is looked at: a second of it is enough.
-	result, err := virt.Run(context.Background(), wasm, virt.Untrusted(), virt.WithMaxCPUTime(time.Second))
+	result, err := virt.Run(context.Background(), wasm, virt.Untrusted(), virt.WithLimits(func(l *virt.Limits) { l.CPUTime = time.Second }))
 	t.Logf("peak %d, ended: %v %v", peakResident(), result, err)
 }
 

@@ -134,8 +134,9 @@ func Example_fuel() {
 
 // Bound disk, memory and output, for one guest.
 func Example_limits() {
-	result, err := virt.Run(ctx, wasm, virt.WithArgs("spam", "100"), virt.WithLimits(virt.Limits{
-		Memory: 16 << 20, DiskBytes: 1 << 20, OutputBytes: 5000, Threads: 4, WallTime: time.Second,
+	result, err := virt.Run(ctx, wasm, virt.WithArgs("spam", "100"), virt.WithLimits(func(l *virt.Limits) {
+		l.Memory, l.DiskBytes, l.OutputBytes = 16<<20, 1<<20, 5000
+		l.Threads, l.WallTime = 4, time.Second
 	}))
 	check(err)
 	fmt.Println(result)
@@ -144,7 +145,7 @@ func Example_limits() {
 
 // Bound all guests of a Host together, and how many there are.
 func Example_sharedLimits() {
-	host, err := virt.NewBuilder(virt.WithSharedLimits(virt.Limits{Memory: 1 << 30}), virt.WithMaxGuests(100)).Build(ctx)
+	host, err := virt.NewBuilder(virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 1 << 30 }), virt.WithMaxGuests(100)).Build(ctx)
 	check(err)
 	defer host.Close(ctx)
 	result, err := host.Run(ctx, wasm) // waits while 100 others exist

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/pool"
 	"github.com/wasivirt/wasivirt/virt/ps"
 )
 
@@ -45,10 +46,10 @@ func Example_pool() {
 	snapshot, err := guest.Snapshot(ctx)
 	check(err)
 	defer snapshot.Close()
-	pool, err := virt.NewPool(snapshot, virt.PoolConfig{Ready: 4, Max: 16})
+	guests, err := pool.New(snapshot, pool.Config{Ready: 4, Max: 16})
 	check(err)
-	defer pool.Close(ctx)
-	check(pool.Do(ctx, func(guest *virt.Guest) error {
+	defer guests.Close(ctx)
+	check(guests.Do(ctx, func(guest *virt.Guest) error {
 		results, err := guest.Call(ctx, "bump")
 		fmt.Println(results[0])
 		return err

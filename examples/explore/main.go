@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer) error {
 // again runs the guest in the order that explore gives a seed.
 func again(ctx context.Context, seed uint64) (*virt.Result, error) {
 	host, err := virt.NewBuilder(
-		virt.Deterministic(seed, virt.WithStrategy(explore.DefaultStrategy())),
+		virt.WithDeterminism(virt.Determinism{Seed: seed, Strategy: explore.DefaultStrategy()}),
 		virt.WithAccessSwitches(),
 		virt.WithMaxThreads(64),
 		virt.WithFuel(explore.DefaultFuel),

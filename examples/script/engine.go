@@ -50,7 +50,9 @@ func NewEngine(ctx context.Context) (_ *Engine, err error) {
 		options = append(options, virt.WithCompilationCache(filepath.Join(dir, "wasivirt-script"), 0))
 	}
 	b := virt.NewBuilder(options...).With(
-		virt.WithTimeout(scriptTime), virt.WithMemoryLimit(scriptMemory), virt.WithDiskLimit(scriptDisk), virt.WithMaxOutput(scriptOutput),
+		virt.WithLimits(func(l *virt.Limits) {
+			l.WallTime, l.Memory, l.DiskBytes, l.OutputBytes = scriptTime, scriptMemory, scriptDisk, scriptOutput
+		}),
 		virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return memfs.New(), nil }))
 	host, err := b.Build(ctx)
 	if err != nil {

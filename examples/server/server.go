@@ -14,6 +14,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/plugin"
+	"github.com/wasivirt/wasivirt/virt/pool"
 )
 
 // Limits are what one request may use.
@@ -42,7 +43,7 @@ type Server struct {
 	host     *virt.Host
 	module   *virt.Module
 	snapshot *virt.Snapshot
-	pool     *virt.Pool
+	pool     *pool.Pool
 
 	mu     sync.Mutex
 	shared *virt.Guest // of the mode of that name, which is unsafe: whatever a request leaves the next one finds
@@ -57,8 +58,8 @@ func NewServer(ctx context.Context, wasm []byte, limits Limits, mode string, log
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	b := virt.NewBuilder(virt.WithFuel(limits.Fuel), virt.WithMemoryLimit(limits.Memory), virt.WithDiskLimit(limits.Disk),
-		virt.WithMaxOutput(limits.Output))
+	b := virt.NewBuilder(virt.WithFuel(limits.Fuel), virt.WithMemoryLimit(limits.Memory), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = limits.Disk }),
+		virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = limits.Output }))
 	// The code that was compiled for the last start is used again.
 	if dir, err := os.UserCacheDir(); err == nil {
 		b = b.With(virt.WithCompilationCache(filepath.Join(dir, "wasivirt-server"), 0))
@@ -84,9 +85,9 @@ func NewServer(ctx context.Context, wasm []byte, limits Limits, mode string, log
 	}
 	switch mode {
 	case "pool":
-		s.pool, err = virt.NewPool(s.snapshot, virt.PoolConfig{Ready: limits.Alive / 2, Max: limits.Alive}, virt.WithFuel(limits.Fuel))
+		s.pool, err = pool.New(s.snapshot, pool.Config{Ready: limits.Alive / 2, Max: limits.Alive}, virt.WithFuel(limits.Fuel))
 	case "reset":
-		s.pool, err = virt.NewPool(s.snapshot, virt.PoolConfig{Max: limits.Alive, Reset: true}, virt.WithFuel(limits.Fuel))
+		s.pool, err = pool.New(s.snapshot, pool.Config{Max: limits.Alive, Reset: true}, virt.WithFuel(limits.Fuel))
 	}
 	return s, err
 }

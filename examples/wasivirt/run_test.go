@@ -105,7 +105,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "nothing in it", args: []string{write(t, "e.wasm", "")}, status: 125, stderr: "empty file"},
 		{name: "a directory", args: []string{"."}, status: 125, stderr: "is a directory"},
 		{name: "a time that is none", args: []string{"-timeout", "1 hour", do}, status: 125, stderr: "-timeout"},
-		{name: "too few descriptors", args: []string{"-fds", "2", do}, status: 125, stderr: "WithMaxDescriptors"},
+		{name: "too few descriptors", args: []string{"-fds", "2", do}, status: 125, stderr: "Limits.Descriptors"},
 		{name: "a format for no trace", args: []string{"-trace-format", "xml", do}, status: 125, stderr: "text, json or perfetto"},
 		{name: "-deterministic and what it sets", args: []string{"-deterministic", "1", "-seed", "2", do}, status: 125, stderr: "-seed: -deterministic sets it"},
 		{name: "a time before all", args: []string{"-clock", "virtual:1960-01-01T00:00:00Z", do}, status: 125, stderr: "1970"},

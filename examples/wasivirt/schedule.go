@@ -23,16 +23,12 @@ func (w *world) schedule() ([]virt.Option, error) {
 		if strategy == nil {
 			strategy = explore.DefaultStrategy()
 		}
-		how := []virt.DeterministicOption{virt.WithStrategy(strategy), virt.WithMachineAccess()}
 		model, err := parseModel(w.model)
 		if err != nil {
 			return nil, err
 		}
-		how = append(how, virt.WithMemoryModel(model))
-		if w.lateTimers {
-			how = append(how, virt.WithLateTimers())
-		}
-		opts := []virt.Option{virt.Deterministic(w.deterministic.value, how...)}
+		opts := []virt.Option{virt.WithDeterminism(virt.Determinism{Seed: w.deterministic.value, Strategy: strategy,
+			MemoryModel: model, LateTimers: w.lateTimers, MachineAccess: true})}
 		if w.switches != "calls" {
 			opts = append(opts, virt.WithAccessSwitches())
 		}
@@ -48,14 +44,14 @@ func (w *world) schedule() ([]virt.Option, error) {
 }
 
 // parseModel reads the value of -memory-model.
-func parseModel(s string) (virt.MemoryModel, error) {
+func parseModel(s string) (sched.MemoryModel, error) {
 	switch s {
 	case "sc":
-		return virt.SequentialConsistency, nil
+		return sched.SequentialConsistency, nil
 	case "tso":
-		return virt.TotalStoreOrder, nil
+		return sched.TotalStoreOrder, nil
 	case "wasm":
-		return virt.Relaxed, nil
+		return sched.Relaxed, nil
 	}
 	return 0, fmt.Errorf("-memory-model %q: want sc, tso or wasm", s)
 }

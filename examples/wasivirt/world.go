@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,27 +46,23 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
-// budgets turns the flags that bound a run into options. What a flag does not name is unlimited, or
+// budgets turns the flags that bound a run into options. Without a flag a budget is the default, or
 // as -untrusted has it.
 func (w *world) budgets() (opts []virt.Option) {
 	if w.untrusted {
 		opts = append(opts, virt.Untrusted())
 	}
-	add := func(set bool, o virt.Option) {
-		if set {
-			opts = append(opts, o)
-		}
-	}
-	add(w.timeout != 0, virt.WithTimeout(time.Duration(w.timeout)))
-	add(w.cpu != 0, virt.WithMaxCPUTime(time.Duration(w.cpu)))
-	add(w.stack != 0, virt.WithMaxStack(uint64(w.stack)))
-	add(w.memory != 0, virt.WithMemoryLimit(uint64(w.memory)))
-	add(w.fds != 0, virt.WithMaxDescriptors(w.fds))
-	add(w.output != 0, virt.WithMaxOutput(uint64(w.output)))
-	add(w.threads != 0, virt.WithMaxThreads(w.threads))
-	add(w.fuel != 0, virt.WithFuel(uint64(w.fuel)))
-	add(w.disk != 0, virt.WithDiskLimit(uint64(w.disk)))
-	return opts
+	return append(opts, virt.WithLimits(func(l *virt.Limits) {
+		l.WallTime = cmp.Or(time.Duration(w.timeout), l.WallTime)
+		l.CPUTime = cmp.Or(time.Duration(w.cpu), l.CPUTime)
+		l.Stack = cmp.Or(uint64(w.stack), l.Stack)
+		l.Memory = cmp.Or(uint64(w.memory), l.Memory)
+		l.Descriptors = cmp.Or(w.fds, l.Descriptors)
+		l.OutputBytes = cmp.Or(uint64(w.output), l.OutputBytes)
+		l.Threads = cmp.Or(w.threads, l.Threads)
+		l.Fuel = cmp.Or(uint64(w.fuel), l.Fuel)
+		l.DiskBytes = cmp.Or(uint64(w.disk), l.DiskBytes)
+	}))
 }
 
 // options turns the flags into options of the Host.

@@ -31,7 +31,7 @@ import (
 //     the option to use, virt.WithMount or virt.WithClock;
 //   - modules run as they are: a loop in them is stopped only by a runtime with
 //     WithCloseOnContextDone, memory.atomic.wait by nothing, and there is no thread-spawn;
-//   - options that need more than that are refused by name: virt.WithFuel, virt.WithMaxCallDepth,
+//   - options that need more than that are refused by name: virt.WithFuel, virt.WithPlug,
 //     virt.WithMemoryLimit, virt.WithRecording, virt.WithUsage, …
 //
 // proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does. The end

@@ -10,24 +10,23 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/sched"
-	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 // program is one of the corpus: C code with a planted bug, and its corrected twin.
 type program struct {
 	name, class string
-	model       virt.MemoryModel // by which it is wrong
-	timed       bool             // needs late timers, which a systematic exploration does not have
-	ordered     bool             // the corrected twin is right as long as plain accesses keep their order
+	model       sched.MemoryModel // by which it is wrong
+	timed       bool              // needs late timers, which a systematic exploration does not have
+	ordered     bool              // the corrected twin is right as long as plain accesses keep their order
 }
 
 // fuel is plenty for the programs, and keeps a livelock short.
 const fuel = 400_000
 
 const (
-	tso     = virt.TotalStoreOrder
-	relaxed = virt.Relaxed
+	tso     = sched.TotalStoreOrder
+	relaxed = sched.Relaxed
 )
 
 // corpus are programs of the classes of concurrency bugs that the literature names.
@@ -121,7 +120,7 @@ func TestCorpus(t *testing.T) {
 				_ = fixed.Write(&text, nil)
 				t.Errorf("the corrected program: not every seed exits with 0\n%s", text.String())
 			}
-			if p.model != virt.SequentialConsistency || p.timed {
+			if p.model != sched.SequentialConsistency || p.timed {
 				return
 			}
 			search := explore.Config{Wasm: p.wasm(t, ""), Systematic: true, MaxSchedules: 250, ShrinkRuns: -1, Fuel: fuel}
@@ -204,7 +203,7 @@ func TestCorpusTable(t *testing.T) {
 			}
 		}
 		for _, suffix := range []string{"", "_fixed"} {
-			if p.model != virt.SequentialConsistency || p.timed {
+			if p.model != sched.SequentialConsistency || p.timed {
 				b.WriteString(" not applicable |")
 				continue
 			}

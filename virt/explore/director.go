@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/sched"
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // director lets the threads of one run take their steps in an order that begins as given, and notes
@@ -46,7 +46,7 @@ type look struct{ at, addr, value uint64 }
 
 // stored is what memory held before a store.
 type stored struct {
-	virt.Access
+	trace.Access
 	value uint64
 }
 
@@ -278,7 +278,7 @@ func (d *director) spin(thread uint32) *spin {
 }
 
 // access is told of the guest's accesses.
-func (d *director) access(a *virt.Access) {
+func (d *director) access(a *trace.Access) {
 	if !d.running {
 		return
 	}
@@ -291,7 +291,7 @@ func (d *director) access(a *virt.Access) {
 		state := d.spin(a.Thread)
 		state.stores = append(state.stores, stored{*a, valueOf(a)})
 	}
-	if a.Op == virt.AccessLoad || a.Op == virt.AccessAtomic || a.Op == virt.AccessUpdate {
+	if a.Op == trace.AccessLoad || a.Op == trace.AccessAtomic || a.Op == trace.AccessUpdate {
 		l := look{uint64(a.At), a.Addr, valueOf(a)}
 		if state := d.spin(a.Thread); state.seen[l] {
 			state.repeats++
@@ -302,7 +302,7 @@ func (d *director) access(a *virt.Access) {
 }
 
 // valueOf is what lies in memory where an access goes to, up to 8 bytes of it.
-func valueOf(a *virt.Access) uint64 {
+func valueOf(a *trace.Access) uint64 {
 	var b [8]byte
 	if end := a.Addr + a.Size; end <= uint64(len(a.Memory)) {
 		copy(b[:min(a.Size, 8)], a.Memory[a.Addr:end])

@@ -62,9 +62,8 @@ type Config struct {
 	Host []virt.Option
 	// Strategy chooses the next thread. Nil means DefaultStrategy.
 	Strategy sched.Strategy
-	// PunctualTimers keeps timers from firing while threads could run: time passes only while
-	// threads compute and when all wait. Otherwise timers fire at adverse moments; see
-	// [virt.WithLateTimers].
+	// PunctualTimers keeps timers from firing while threads could run: time then passes only as they compute and when all
+	// wait. Otherwise time is an adversary; see [virt.Determinism].
 	PunctualTimers bool
 	// CallsOnly keeps threads from switching at loads and stores. It is faster and misses races
 	// between them.
@@ -75,20 +74,18 @@ type Config struct {
 	// livelock. 0 means 1000 times what the first seed takes if its threads run until they wait, at
 	// least 20 million and at most DefaultFuel.
 	Fuel uint64
-	// AllowMachine lets directories of the machine into the runs' worlds; see
-	// [virt.WithMachineAccess].
+	// AllowMachine lets directories of the machine into the runs' worlds; see [virt.Determinism].
 	AllowMachine bool
 	// Workers is the number of runs at the same time. 0 means one for each core.
 	Workers int
 	// Time, if not 0, is the time after which no more runs are started. Runs under way are
 	// finished.
 	Time time.Duration
-	// MemoryModel decides when threads see the stores of others.
-	MemoryModel virt.MemoryModel
-	// Systematic explores schedules instead of seeds: one of each class of equivalent schedules,
-	// those with few preemptions first. It uses the world of the seed First, punctual timers and
-	// sequential consistency. Report.Proof says whether all schedules were explored, or how far the
-	// search came.
+	// MemoryModel says when threads see what others have stored.
+	MemoryModel sched.MemoryModel
+	// Systematic explores schedules in place of seeds, those with few preemptions first, one of each class of equivalent
+	// ones, in the world of the seed First, with punctual timers and sequential consistency. If that are no more than
+	// MaxSchedules, the report's Proof says that all were explored; else it says how far the search came.
 	Systematic bool
 	// MaxSchedules is the largest number of schedules that a systematic exploration runs. 0 means
 	// 100,000.
@@ -267,7 +264,7 @@ func prepare(ctx context.Context, c Config) (*Campaign, error) {
 	}
 	if c.Systematic {
 		c.PunctualTimers = true
-		if c.MemoryModel != virt.SequentialConsistency || c.CallsOnly {
+		if c.MemoryModel != sched.SequentialConsistency || c.CallsOnly {
 			return nil, errors.New("explore: Systematic knows sequential consistency only, and needs switches at accesses: leave out MemoryModel and CallsOnly")
 		}
 	}
@@ -388,14 +385,8 @@ func (e *explorer) runTimed(ctx context.Context, seed uint64, c sched.SeededConf
 	}
 	c.Seed = seed
 	opts = append([]virt.Option{virt.WithMaxThreads(e.Threads), virt.WithFuel(e.Fuel)}, opts...)
-	how := []virt.DeterministicOption{virt.WithMemoryModel(e.MemoryModel)}
-	if !punctual {
-		how = append(how, virt.WithLateTimers())
-	}
-	if e.AllowMachine {
-		how = append(how, virt.WithMachineAccess())
-	}
-	opts = append(opts, virt.Deterministic(seed, how...), virt.WithScheduler(sched.NewSeeded(c)))
+	how := virt.Determinism{Seed: seed, MemoryModel: e.MemoryModel, LateTimers: !punctual, MachineAccess: e.AllowMachine}
+	opts = append(opts, virt.WithDeterminism(how), virt.WithScheduler(sched.NewSeeded(c)))
 	host, err := e.host.Sibling(opts...)
 	if err != nil {
 		return nil, err

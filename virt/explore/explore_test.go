@@ -111,18 +111,18 @@ func TestSystematicExplorationGoesOn(t *testing.T) {
 // Two threads that look before either sees the other's store: only store buffers let that happen,
 // and atomics prevent it.
 func TestStoreBuffers(t *testing.T) {
-	found := explored(t, explore.Config{Wasm: bare(t, "store_buffer"), First: 1, Last: 1000, MemoryModel: virt.TotalStoreOrder})
+	found := explored(t, explore.Config{Wasm: bare(t, "store_buffer"), First: 1, Last: 1000, MemoryModel: sched.TotalStoreOrder})
 	if found.Clean() || found.Outcomes[len(found.Outcomes)-1].What != "exit 1" {
 		t.Error("no seed found what store buffers do")
 	}
-	for name, model := range map[string]virt.MemoryModel{"store_buffer": virt.SequentialConsistency, "store_buffer_fixed": virt.TotalStoreOrder} {
+	for name, model := range map[string]sched.MemoryModel{"store_buffer": sched.SequentialConsistency, "store_buffer_fixed": sched.TotalStoreOrder} {
 		clean := explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: seeds(500, 10_000), ShrinkRuns: -1, MemoryModel: model})
 		if !clean.Clean() {
 			t.Errorf("%s: not every seed exits with 0", name)
 		}
 	}
 	for _, name := range []string{"race_counter_fixed", "deadlock_mutexes_fixed", "missed_wakeup_fixed", "check_act_fixed", "depth_four_fixed"} {
-		if !explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: seeds(100, 10_000), ShrinkRuns: -1, MemoryModel: virt.TotalStoreOrder}).Clean() {
+		if !explored(t, explore.Config{Wasm: bare(t, name), First: 1, Last: seeds(100, 10_000), ShrinkRuns: -1, MemoryModel: sched.TotalStoreOrder}).Clean() {
 			t.Errorf("%s: not every seed exits with 0", name)
 		}
 	}
@@ -133,21 +133,21 @@ func TestStoreBuffers(t *testing.T) {
 func TestRelaxed(t *testing.T) {
 	for _, name := range []string{"message_passing", "plain_reader"} {
 		wasm, fixed := program{name: name}.wasm(t, ""), program{name: name}.wasm(t, "_fixed")
-		found := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 1000, MemoryModel: virt.Relaxed, Fuel: fuel})
+		found := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 1000, MemoryModel: sched.Relaxed, Fuel: fuel})
 		if found.Clean() || found.Outcomes[len(found.Outcomes)-1].What != "exit 1" {
 			t.Errorf("%s: no seed found what accesses do that change places", name)
 		}
 		for _, c := range []struct {
 			wasm  []byte
-			model virt.MemoryModel
-		}{{wasm, virt.SequentialConsistency}, {wasm, virt.TotalStoreOrder}, {fixed, virt.Relaxed}} {
+			model sched.MemoryModel
+		}{{wasm, sched.SequentialConsistency}, {wasm, sched.TotalStoreOrder}, {fixed, sched.Relaxed}} {
 			if !explored(t, explore.Config{Wasm: c.wasm, First: 1, Last: seeds(300, 10_000), ShrinkRuns: -1, MemoryModel: c.model}).Clean() {
 				t.Errorf("%s, by model %d: not every seed exits with 0", name, c.model)
 			}
 		}
 	}
 	for _, p := range corpus {
-		fixed := explored(t, explore.Config{Wasm: p.wasm(t, "_fixed"), First: 1, Last: seeds(50, 10_000), ShrinkRuns: -1, MemoryModel: virt.Relaxed})
+		fixed := explored(t, explore.Config{Wasm: p.wasm(t, "_fixed"), First: 1, Last: seeds(50, 10_000), ShrinkRuns: -1, MemoryModel: sched.Relaxed})
 		if fixed.Clean() == p.ordered {
 			t.Errorf("%s_fixed: every seed exits with 0 is %v", p.name, fixed.Clean())
 		}
@@ -267,7 +267,7 @@ func TestSeedFindsItAgain(t *testing.T) {
 			report := explored(t, explore.Config{Wasm: wasm, First: 1, Last: 100, ShrinkRuns: -1})
 			for _, o := range report.Outcomes {
 				for range 10 {
-					host, err := virt.NewBuilder(virt.Deterministic(o.Seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithAccessSwitches(),
+					host, err := virt.NewBuilder(virt.WithDeterminism(virt.Determinism{Seed: o.Seed, Strategy: explore.DefaultStrategy()}), virt.WithAccessSwitches(),
 						virt.WithMaxThreads(64)).Build(t.Context())
 					if err != nil {
 						t.Fatal(err)

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/wasivirt/wasivirt/sched"
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // footprint is what one step of a thread did to what threads share. Two steps whose footprints do
@@ -33,17 +33,17 @@ type waiter struct {
 var untimed = []string{"args_get", "args_sizes_get", "environ_get", "environ_sizes_get", "proc_exit", "proc_raise", "random_get", "thread-spawn", "memory.grow"}
 
 // add notes an access.
-func (f *footprint) add(a *virt.Access) {
+func (f *footprint) add(a *trace.Access) {
 	switch a.Op {
-	case virt.AccessCall:
+	case trace.AccessCall:
 		f.Call = true
 		f.Timed = f.Timed || !slices.Contains(untimed, a.Call)
-	case virt.AccessTick:
+	case trace.AccessTick:
 		f.Tick = true
-	case virt.AccessNotify:
+	case trace.AccessNotify:
 		f.Queue = append(f.Queue, waiter{Addr: a.Addr})
 	default:
-		if a.Op == virt.AccessWait {
+		if a.Op == trace.AccessWait {
 			f.Queue = append(f.Queue, waiter{Addr: a.Addr})
 		}
 		if a.Size > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // guide is a sweep of seeds in which every second run varies one that did something new.
@@ -229,12 +230,12 @@ func (t *trial) note(n sched.Note) {
 }
 
 // access is told of its accesses.
-func (t *trial) access(a *virt.Access) {
+func (t *trial) access(a *trace.Access) {
 	at := uint64(a.At)
-	if a.Op == virt.AccessTick || a.Size > 16 || len(t.writers) > maxSteps {
+	if a.Op == trace.AccessTick || a.Size > 16 || len(t.writers) > maxSteps {
 		return
 	}
-	if a.Op == virt.AccessCall {
+	if a.Op == trace.AccessCall {
 		at = 1 << 32
 		for _, c := range []byte(a.Call) {
 			at = at*31 + uint64(c)
@@ -257,7 +258,7 @@ func (t *trial) access(a *virt.Access) {
 	if a.Op.Writes() {
 		t.writers[a.Addr] = writer{a.Thread, at}
 	}
-	if a.Op != virt.AccessStore && a.Op != virt.AccessPut {
+	if a.Op != trace.AccessStore && a.Op != trace.AccessPut {
 		saw := at<<32 ^ valueOf(a)
 		t.features[feature{featureValue, t.saw[a.Thread], saw}] = true
 		t.saw[a.Thread] = saw

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
@@ -20,8 +21,8 @@ func TestWorkersDoNotMatter(t *testing.T) {
 		"seeds":   {Wasm: program{name: "total"}.wasm(t, "")},
 		"texts":   {Wasm: bare(t, "relay"), CallsOnly: true, World: input, ShrinkRuns: 10},
 		"guided":  {Wasm: program{name: "reader_writer"}.wasm(t, ""), Guided: true},
-		"tso":     {Wasm: program{name: "peterson"}.wasm(t, ""), MemoryModel: virt.TotalStoreOrder},
-		"relaxed": {Wasm: program{name: "plain_reader"}.wasm(t, ""), MemoryModel: virt.Relaxed, Guided: true},
+		"tso":     {Wasm: program{name: "peterson"}.wasm(t, ""), MemoryModel: sched.TotalStoreOrder},
+		"relaxed": {Wasm: program{name: "plain_reader"}.wasm(t, ""), MemoryModel: sched.Relaxed, Guided: true},
 	} {
 		var reports [3]string
 		for workers := 1; workers < len(reports); workers++ {

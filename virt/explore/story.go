@@ -9,6 +9,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
 // Story explains how a schedule leads to its outcome: what threads did to shared memory, in order,
@@ -43,7 +44,7 @@ type StoryStep struct {
 
 // happened is something that the teller was told.
 type happened struct {
-	virt.Access
+	trace.Access
 	before, after uint64
 	known         bool // after is
 	waiting       int  // of AccessNotify: how many threads wait at the address
@@ -64,29 +65,29 @@ type teller struct {
 // maxTold is how much of a run is noted.
 const maxTold = 1_000_000
 
-func newTeller(model virt.MemoryModel) *teller {
-	return &teller{open: map[uint32]int{}, waits: map[uint32]uint64{}, buffered: model != virt.SequentialConsistency}
+func newTeller(model sched.MemoryModel) *teller {
+	return &teller{open: map[uint32]int{}, waits: map[uint32]uint64{}, buffered: model != sched.SequentialConsistency}
 }
 
 // settle notes what the last access of a thread has left in memory.
 func (t *teller) settle(thread uint32) {
 	if i, ok := t.open[thread]; ok {
 		h := &t.all[i]
-		h.after, h.known = valueOf(&virt.Access{Addr: h.Addr, Size: h.Size, Memory: t.memory}), true
+		h.after, h.known = valueOf(&trace.Access{Addr: h.Addr, Size: h.Size, Memory: t.memory}), true
 		delete(t.open, thread)
 	}
 }
 
 // access is told of the guest's accesses.
-func (t *teller) access(a *virt.Access) {
+func (t *teller) access(a *trace.Access) {
 	t.memory = a.Memory
 	t.settle(a.Thread)
-	if a.Op == virt.AccessTick || len(t.all) >= maxTold || a.Op == virt.AccessCall && t.repeats(a) {
+	if a.Op == trace.AccessTick || len(t.all) >= maxTold || a.Op == trace.AccessCall && t.repeats(a) {
 		return
 	}
 	h := happened{Access: *a, before: valueOf(a)}
 	h.Memory = nil
-	if a.Op == virt.AccessNotify {
+	if a.Op == trace.AccessNotify {
 		for _, addr := range t.waits {
 			if addr == a.Addr {
 				h.waiting++
@@ -101,10 +102,10 @@ func (t *teller) access(a *virt.Access) {
 
 // repeats reports whether a call is the one that was told of last: the Host tells of calls before
 // and after them.
-func (t *teller) repeats(a *virt.Access) bool {
+func (t *teller) repeats(a *trace.Access) bool {
 	for i := len(t.all) - 1; i >= 0; i-- {
 		if h := &t.all[i]; h.Thread == a.Thread && h.turn == nil {
-			return h.Op == virt.AccessCall && h.Call == a.Call
+			return h.Op == trace.AccessCall && h.Call == a.Call
 		}
 	}
 	return false
@@ -112,7 +113,7 @@ func (t *teller) repeats(a *virt.Access) bool {
 
 // switched is told of a switch, before the other thread runs.
 func (t *teller) switched(s Switch) {
-	if i, ok := t.open[s.From]; ok && !(t.buffered && t.all[i].Op == virt.AccessStore) {
+	if i, ok := t.open[s.From]; ok && !(t.buffered && t.all[i].Op == trace.AccessStore) {
 		t.settle(s.From)
 	}
 	if len(t.all) < maxTold {
@@ -176,7 +177,7 @@ func (t *teller) last(thread uint32) *happened {
 
 // stopped is told that a thread does not go on at once.
 func (t *teller) stopped(thread uint32, at sched.Point) {
-	if h := t.last(thread); at == sched.PointWait && h.Op == virt.AccessWait {
+	if h := t.last(thread); at == sched.PointWait && h.Op == trace.AccessWait {
 		t.waits[thread] = h.Addr
 	}
 }
@@ -185,7 +186,7 @@ func (t *teller) stopped(thread uint32, at sched.Point) {
 func (t *teller) woken(thread, by uint32) {
 	addr, waits := t.waits[thread]
 	delete(t.waits, thread)
-	if h := t.last(by); waits && h.Op == virt.AccessNotify && h.Addr == addr {
+	if h := t.last(by); waits && h.Op == trace.AccessNotify && h.Addr == addr {
 		h.woken = append(h.woken, thread)
 	}
 }
@@ -219,11 +220,11 @@ func (t *teller) tell(n *names) *Story {
 				Text: fmt.Sprintf("%s %s; %s goes on", s.name(h.turn.From), stopped(h.turn.Point), s.name(h.turn.To))}
 			s.Steps = append(s.Steps, step)
 			continue
-		case h.Op == virt.AccessCall:
+		case h.Op == trace.AccessCall:
 			step.Text = "calls " + h.Call
 			s.Steps = append(s.Steps, step)
 			continue
-		case h.Op != virt.AccessNotify && !shared[h.Addr]:
+		case h.Op != trace.AccessNotify && !shared[h.Addr]:
 			continue
 		}
 		p := n.place(h.At)
@@ -235,11 +236,11 @@ func (t *teller) tell(n *names) *Story {
 		w, written := writes[h.Addr]
 		mine := w.thread == h.Thread
 		switch h.Op {
-		case virt.AccessNotify:
+		case trace.AccessNotify:
 			step.Text = s.wakes(h) + where
-		case virt.AccessWait:
+		case trace.AccessWait:
 			step.Text = fmt.Sprintf("waits at %s, which is %s", where, number(h.before))
-		case virt.AccessLoad, virt.AccessAtomic:
+		case trace.AccessLoad, trace.AccessAtomic:
 			step.Text = fmt.Sprintf("reads %s: %s%s", where, number(h.before), atomically(h.Op))
 			if written && !mine {
 				step.From = w.step
@@ -256,9 +257,9 @@ func (t *teller) tell(n *names) *Story {
 				after = "?"
 			}
 			switch {
-			case h.Op == virt.AccessUpdate && h.known && h.after == h.before:
+			case h.Op == trace.AccessUpdate && h.known && h.after == h.before:
 				step.Text = fmt.Sprintf("updates %s in one step: it stays %s", where, after)
-			case h.Op == virt.AccessUpdate:
+			case h.Op == trace.AccessUpdate:
 				step.Text = fmt.Sprintf("updates %s in one step: %s becomes %s", where, number(h.before), after)
 				if looked := lastOf[key]; written && !mine && looked > 0 && w.step > looked && seen[key] == h.before {
 					step.From = w.step
@@ -282,8 +283,8 @@ func (t *teller) tell(n *names) *Story {
 }
 
 // atomically says of an access that it is atomic.
-func atomically(op virt.AccessOp) string {
-	if op == virt.AccessAtomic || op == virt.AccessPut {
+func atomically(op trace.AccessOp) string {
+	if op == trace.AccessAtomic || op == trace.AccessPut {
 		return " (atomic)"
 	}
 	return ""

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/explore"
 )
 
 // storyOf is the report of a program of the corpus.
-func storyOf(t *testing.T, name string, model virt.MemoryModel) string {
+func storyOf(t *testing.T, name string, model sched.MemoryModel) string {
 	t.Helper()
 	p := program{name: name}
 	report := run(t, explore.Config{Wasm: p.wasm(t, ""), First: 1, Last: 1000, MemoryModel: model, Fuel: fuel})
@@ -24,7 +24,7 @@ func storyOf(t *testing.T, name string, model virt.MemoryModel) string {
 func TestStories(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		model virt.MemoryModel
+		model sched.MemoryModel
 		says  []string
 	}{
 		{"lost_update", 0, []string{"thread 1 (add)", "reads", "is stopped before an access to memory", "after this thread had looked: that write is lost", "the program ends: exit 1"}},
@@ -32,7 +32,7 @@ func TestStories(t *testing.T) {
 		{"signal_one", 0, []string{"wakes thread 2 (pass), one of 2 that wait at", "thread 1 (pass) waits at"}},
 		{"aba", 0, []string{"it is 1 as when this thread looked, but thread 2 (two) has changed it meanwhile, and back"}},
 		{"publication", 0, []string{"[publish]", "[use]", "writes", "the program ends: exit 1"}},
-		{"peterson", virt.TotalStoreOrder, []string{"which this thread does not see yet"}},
+		{"peterson", sched.TotalStoreOrder, []string{"which this thread does not see yet"}},
 	} {
 		text := storyOf(t, c.name, c.model)
 		for _, words := range c.says {

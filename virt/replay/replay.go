@@ -42,6 +42,11 @@ func Run(ctx context.Context, wasm []byte, recording io.Reader, opts ...virt.Opt
 	return result(link.Replay(ctx, wasm, recording, opts))
 }
 
+// WithLibrary says which module was the library of a name. See [virt.WithLibrary].
+func WithLibrary(name string, wasm []byte) virt.HostOption {
+	return link.ReplayLibrary(name, wasm).(virt.HostOption)
+}
+
 func result(r any, err error) (*virt.Result, error) {
 	v, _ := r.(*virt.Result)
 	return v, err

@@ -149,7 +149,7 @@ func TestBudgets(t *testing.T) {
 		want string
 	}{
 		"fuel":       {[]virt.Option{virt.WithFuel(20_000_000)}, []string{"sh", "spin"}, "command 0 end 3"},
-		"host calls": {[]virt.Option{virt.WithMaxHostCalls(500)}, []string{"sh", "gen 1000 > out"}, "out of host calls"},
+		"host calls": {[]virt.Option{virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 500 })}, []string{"sh", "gen 1000 > out"}, "out of host calls"},
 		"memory":     {[]virt.Option{virt.WithMemoryLimit(2 << 20)}, []string{"crowd"}, "errno 48"},
 		"guests":     {[]virt.Option{virt.WithMaxGuests(3)}, []string{"crowd"}, "errno 6\n2\n"},
 	} {
@@ -195,7 +195,7 @@ func TestOff(t *testing.T) {
 // TestStopped: pipelines that are stopped at any moment leave nothing of the Host's budget taken.
 func TestStopped(t *testing.T) {
 	wasm := shell(t)
-	h := newHost(t, spawn.Functions(config(wasm)), virt.WithSharedLimits(virt.Limits{Memory: 64 << 20, Descriptors: 400}))
+	h := newHost(t, spawn.Functions(config(wasm)), virt.WithSharedLimits(func(l *virt.Limits) { l.Memory, l.Descriptors = 64<<20, 400 }))
 	m, err := h.Compile(t.Context(), wasm)
 	if err != nil {
 		t.Fatal(err)

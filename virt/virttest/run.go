@@ -102,7 +102,7 @@ func Run(t testing.TB, g Guest) *Outcome {
 	}
 	var out, errs bytes.Buffer
 	opts := []virt.Option{
-		compilationCache(), virt.Deterministic(o.seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithMount("/", files),
+		compilationCache(), virt.WithDeterminism(virt.Determinism{Seed: o.seed, Strategy: explore.DefaultStrategy()}), virt.WithMount("/", files),
 		virt.WithDevices("/dev"), virt.WithArgs(g.Args...), virt.WithEnv("PWD", "/"), virt.WithStdin(strings.NewReader(g.Stdin)),
 		virt.WithStdout(&out), virt.WithStderr(&errs), virt.WithMaxThreads(8), virt.WithTrace(trace.Text(o.calls)),
 	}

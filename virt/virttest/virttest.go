@@ -85,7 +85,7 @@ func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option
 		if seeds != nil {
 			seed = seeds[i]
 		}
-		opts := virt.Options(virt.Deterministic(seed, virt.WithStrategy(explore.DefaultStrategy())), virt.WithAccessSwitches())
+		opts := virt.Options(virt.WithDeterminism(virt.Determinism{Seed: seed, Strategy: explore.DefaultStrategy()}), virt.WithAccessSwitches())
 		result, err := f(seed, opts)
 		if err == nil && result != nil && !result.Success() {
 			err = errors.New(result.String())

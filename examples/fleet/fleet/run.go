@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -89,7 +90,7 @@ func (e *Executor) run(ctx context.Context, j Job, record bool) (_ *Result, reco
 		return nil, nil, err
 	}
 	l := j.Limits.withDefaults()
-	host, err := module.host.Sibling(append(world, virt.Deterministic(j.Seed), virt.WithHash(), virt.WithMaxThreads(l.Threads))...)
+	host, err := module.host.Sibling(append(world, virt.Deterministic(j.Seed), virt.WithHash(), virt.WithMaxThreads(cmp.Or(l.Threads, virt.NoThreads)))...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -234,7 +235,9 @@ func (e *Executor) world(ctx context.Context, j Job) ([]virt.Option, error) {
 	l := j.Limits.withDefaults()
 	opts := []virt.Option{
 		virt.WithMount("/", files), virt.WithDevices("/dev"), virt.WithArgs(j.Args...),
-		virt.WithFuel(l.Fuel), virt.WithMemoryLimit(l.Memory), virt.WithDiskLimit(l.Disk), virt.WithMaxOutput(l.Output),
+		virt.WithLimits(func(of *virt.Limits) {
+			of.Fuel, of.Memory, of.DiskBytes, of.OutputBytes = l.Fuel, l.Memory, l.Disk, l.Output
+		}),
 	}
 	for _, entry := range j.Env {
 		name, value, _ := strings.Cut(entry, "=")

@@ -14,6 +14,8 @@ import (
 var (
 	// Replay replays one recording with opts, a []virt.Option, and returns a *virt.Result.
 	Replay func(ctx context.Context, wasm []byte, from io.Reader, opts any) (any, error)
+	// ReplayLibrary returns a virt.HostOption that says which module was a library.
+	ReplayLibrary func(name string, wasm []byte) any
 	// NewPlayer returns a player for recordings like the one that from begins.
 	NewPlayer func(ctx context.Context, wasm []byte, from io.Reader, opts any) (Player, error)
 	// Table describes the functions in recordings.
@@ -34,6 +36,9 @@ var (
 	// WithOptions returns a context with opts, a []virt.GuestOption, for the modules that wazero
 	// instantiates with it.
 	WithOptions func(ctx context.Context, opts any) context.Context
+
+	// CheckOptions reports why snapshot, a *virt.Snapshot, starts no guest with opts, a []virt.GuestOption.
+	CheckOptions func(snapshot, opts any) error
 
 	// Compile puts a module's code into the cache in dir.
 	Compile func(ctx context.Context, wasm []byte, dir string) error

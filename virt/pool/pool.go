@@ -1,14 +1,19 @@
-package virt
+// Package pool keeps guests of a snapshot ready, for servers that answer each request with a guest
+// that has started already.
+package pool
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
 
-// PoolConfig says how large a [Pool] is.
-type PoolConfig struct {
+// Config says how large a [Pool] is.
+type Config struct {
 	// Ready is the number of guests that are kept waiting for work; they are made in the
 	// background. 0 means that each guest is made when it is needed.
 	Ready int
@@ -23,24 +28,24 @@ type PoolConfig struct {
 //
 // A guest that has ended, by a trap, a budget or its exit, is never given out again.
 type Pool struct {
-	snapshot *Snapshot
-	config   PoolConfig
-	opts     []GuestOption
+	snapshot *virt.Snapshot
+	config   Config
+	opts     []virt.GuestOption
 
 	base    context.Context
 	cancel  context.CancelFunc
 	slots   chan struct{} // one for each guest that may still be made
-	ready   chan *Guest
+	ready   chan *virt.Guest
 	workers sync.WaitGroup
 
 	mu     sync.Mutex
-	usage  PoolUsage
+	usage  Usage
 	closed bool
 	failed error // of making guests in the background
 }
 
-// PoolUsage counts the guests of a [Pool].
-type PoolUsage struct {
+// Usage counts the guests of a [Pool].
+type Usage struct {
 	// Ready guests wait for work, Busy ones are at it, and Waiting is how many callers wait for
 	// one.
 	Ready, Busy, Waiting int
@@ -49,19 +54,19 @@ type PoolUsage struct {
 	Made, Reset, Trapped uint64
 }
 
-// NewPool returns a Pool of guests that begin at s with opts. It begins at once to make the guests
-// that wait for work. The Pool does not close s.
-func NewPool(s *Snapshot, c PoolConfig, opts ...GuestOption) (*Pool, error) {
+// New returns a Pool of guests that begin at s with opts. It begins at once to make the guests that
+// wait for work. The Pool does not close s.
+func New(s *virt.Snapshot, c Config, opts ...virt.GuestOption) (*Pool, error) {
 	if c.Max == 0 {
 		c.Max = max(c.Ready, 1)
 	}
 	if c.Ready < 0 || c.Max < c.Ready {
 		return nil, fmt.Errorf("make a pool: %d guests ready of %d at most", c.Ready, c.Max)
 	}
-	if _, _, err := s.configure(opts); err != nil {
+	if err := link.CheckOptions(s, opts); err != nil {
 		return nil, fmt.Errorf("make a pool: %w", err)
 	}
-	p := &Pool{snapshot: s, config: c, opts: opts, slots: make(chan struct{}, c.Max), ready: make(chan *Guest, c.Max)}
+	p := &Pool{snapshot: s, config: c, opts: opts, slots: make(chan struct{}, c.Max), ready: make(chan *virt.Guest, c.Max)}
 	p.base, p.cancel = context.WithCancel(context.Background())
 	for range c.Max {
 		p.slots <- struct{}{}
@@ -96,7 +101,7 @@ func (p *Pool) fill() {
 	}
 }
 
-func (p *Pool) make() (*Guest, error) {
+func (p *Pool) make() (*virt.Guest, error) {
 	g, err := p.snapshot.Start(p.base, p.opts...)
 	if err == nil {
 		p.mu.Lock()
@@ -107,13 +112,13 @@ func (p *Pool) make() (*Guest, error) {
 }
 
 // Get returns a guest that has done nothing since the snapshot, and waits for one if all are at
-// work. [Pool.Put] takes it back. Errors: ErrClosed; the cause of ctx's end; what [Snapshot.Start]
-// says.
-func (p *Pool) Get(ctx context.Context) (*Guest, error) {
+// work. [Pool.Put] takes it back. Errors: ErrClosed; the cause of ctx's end; what
+// [virt.Snapshot.Start] says.
+func (p *Pool) Get(ctx context.Context) (*virt.Guest, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, fmt.Errorf("get a guest: the pool is %w", ErrClosed)
+		return nil, fmt.Errorf("get a guest: the pool is %w", virt.ErrClosed)
 	}
 	p.usage.Waiting++
 	p.mu.Unlock()
@@ -132,7 +137,7 @@ func (p *Pool) Get(ctx context.Context) (*Guest, error) {
 }
 
 // next returns the next guest, and whether it was made ahead.
-func (p *Pool) next(ctx context.Context) (g *Guest, ahead bool, err error) {
+func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) {
 	select {
 	case g := <-p.ready:
 		return g, true, nil
@@ -147,17 +152,17 @@ func (p *Pool) next(ctx context.Context) (g *Guest, ahead bool, err error) {
 		}
 		return g, false, err
 	case <-p.base.Done():
-		return nil, false, fmt.Errorf("get a guest: the pool is %w", ErrClosed)
+		return nil, false, fmt.Errorf("get a guest: the pool is %w", virt.ErrClosed)
 	case <-ctx.Done():
 		return nil, false, fmt.Errorf("get a guest: %w", context.Cause(ctx))
 	}
 }
 
 // Put takes back a guest that Get returned. Nothing may use it any more.
-func (p *Pool) Put(g *Guest) error {
+func (p *Pool) Put(g *virt.Guest) error {
 	r := g.Result()
 	var err error
-	keep := p.config.Reset && r.Outcome == Running
+	keep := p.config.Reset && r.Outcome == virt.Running
 	if keep {
 		if err := g.Reset(p.base); err != nil {
 			keep = false // another takes its place
@@ -172,7 +177,7 @@ func (p *Pool) Put(g *Guest) error {
 	case keep && !p.closed:
 		p.usage.Reset++
 		p.usage.Ready++
-	case r.Outcome != Running && r.Outcome != Exited:
+	case r.Outcome != virt.Running && r.Outcome != virt.Exited:
 		p.usage.Trapped++
 	}
 	give := keep && !p.closed
@@ -192,7 +197,7 @@ func (p *Pool) Put(g *Guest) error {
 }
 
 // Do gets a guest, calls f with it and puts it back.
-func (p *Pool) Do(ctx context.Context, f func(*Guest) error) (err error) {
+func (p *Pool) Do(ctx context.Context, f func(*virt.Guest) error) (err error) {
 	g, err := p.Get(ctx)
 	if err != nil {
 		return err
@@ -202,15 +207,15 @@ func (p *Pool) Do(ctx context.Context, f func(*Guest) error) (err error) {
 }
 
 // Usage tells what the Pool's guests do now, and what they did.
-func (p *Pool) Usage() PoolUsage {
+func (p *Pool) Usage() Usage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.usage
 }
 
 // Close closes the guests that are ready, and waits for those that are being made. Guests in use go
-// on; [Pool.Put] closes them. Waiting calls of [Pool.Get] return [ErrClosed]. The error is the last
-// one of making guests in the background, or of closing them.
+// on; [Pool.Put] closes them. Waiting calls of [Pool.Get] return [virt.ErrClosed]. The error is the
+// last one of making guests in the background, or of closing them.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	closed := p.closed

@@ -1,22 +1,54 @@
-package virt_test
+package pool_test
 
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/pool"
 )
 
-func TestPoolGivesOutGuestsThatHaveDoneNothing(t *testing.T) {
+// snapshot is one of a guest whose counter stands at 106.
+func snapshot(t *testing.T) *virt.Snapshot {
+	t.Helper()
+	wasm, err := os.ReadFile("../testdata/warm.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := virt.NewBuilder().Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := host.Compile(t.Context(), wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := host.Instantiate(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := g.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), host.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestGivesOutGuestsThatHaveDoneNothing(t *testing.T) {
 	for name, reset := range map[string]bool{"replaced": false, "reset": true} {
 		t.Run(name, func(t *testing.T) {
-			host := newHost(t)
-			s := snapshotOf(t, newGuest(t, host, compiled(t, host, warmWasm)))
-			p, err := virt.NewPool(s, virt.PoolConfig{Ready: 2, Max: 4, Reset: reset})
+			s := snapshot(t)
+			p, err := pool.New(s, pool.Config{Ready: 2, Max: 4, Reset: reset})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,10 +91,9 @@ func TestPoolGivesOutGuestsThatHaveDoneNothing(t *testing.T) {
 	}
 }
 
-func TestPoolWaitsWithTheContext(t *testing.T) {
-	host := newHost(t)
-	s := snapshotOf(t, newGuest(t, host, compiled(t, host, warmWasm)))
-	p, err := virt.NewPool(s, virt.PoolConfig{Max: 1})
+func TestWaitsWithTheContext(t *testing.T) {
+	s := snapshot(t)
+	p, err := pool.New(s, pool.Config{Max: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +106,7 @@ func TestPoolWaitsWithTheContext(t *testing.T) {
 	if _, err := p.Get(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("all guests are at work: %v", err)
 	}
-	if d := cmp.Diff(virt.PoolUsage{Busy: 1, Made: 1}, p.Usage()); d != "" {
+	if d := cmp.Diff(pool.Usage{Busy: 1, Made: 1}, p.Usage()); d != "" {
 		t.Error(d)
 	}
 	if err := p.Close(t.Context()); err != nil {
