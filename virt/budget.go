@@ -10,7 +10,6 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/devfs"
 	"github.com/wasivirt/wasivirt/vfs/quotafs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -200,7 +199,7 @@ func (g *Guest) shareDisk() {
 // onBudget puts the budgets of disk before a file system. m is what it was mounted by, nil for the
 // default world.
 func (g *Guest) onBudget(fsys vfs.FS, m *mount) vfs.FS {
-	if _, device := fsys.(*devfs.FS); device || m != nil && m.forked {
+	if !vfs.KeepsWrites(fsys) || m != nil && m.forked {
 		return fsys
 	}
 	if g.sharedDisk != nil && m == nil {

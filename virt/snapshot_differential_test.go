@@ -1,9 +1,9 @@
 package virt_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -66,12 +66,20 @@ func stepped(t *testing.T, g *virt.Guest, calls [][]uint64) (s seen) {
 // forks, in a fork of a fork, in a guest that was reset, and in a fork of a snapshot that went
 // through a file; in both engines.
 func TestForksResetsAndFreshGuestsAreTheSame(t *testing.T) {
+	compareGuests(t, map[string][]byte{"C": bareGuest(t, "keep"), "Go": goGuest(t, "warm", "-buildmode=c-shared")})
+}
+
+// The same with a guest in Rust, which .ci/guests builds.
+func TestToolchainForksResetsAndFreshGuestsAreTheSame(t *testing.T) {
+	compareGuests(t, map[string][]byte{"Rust": toolchainGuest(t, "keep-rust")})
+}
+
+func compareGuests(t *testing.T, guests map[string][]byte) {
 	n := uint64(4)
-	if os.Getenv("WASIVIRT_FULL") != "" {
+	if full {
 		n = 500
 	}
-	guests := map[string][]byte{"C": bareGuest(t, "keep"), "Go": goGuest(t, "warm", "-buildmode=c-shared")}
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		for name, wasm := range guests {
 			t.Run(name, func(t *testing.T) {
 				host := newHost(t, engine, virt.WithClock(clock.Frozen(time.Unix(1_000_000_000, 0))))
@@ -153,5 +161,17 @@ func compareWays(t *testing.T, host *virt.Host, m *virt.Module, seed uint64) {
 	close(f)
 	f = fork(again)
 	check("fork of a fork", f)
+	close(f)
+	var file bytes.Buffer
+	if _, err := s.WriteTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := virt.ReadSnapshot(m, &file, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stored.Close()
+	f = fork(stored)
+	check("file", f)
 	close(f)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
-	"github.com/wasivirt/wasivirt/vfs/devfs"
 	"github.com/wasivirt/wasivirt/vfs/quotafs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -140,10 +139,11 @@ func (g *Guest) mountForked(s *Snapshot, f *forked) (vfs.FS, error) {
 		g.forks.settle = append(g.forks.settle, fork.Settle)
 	}
 	fsys, node := fork.FS, fork.Node
-	if _, device := fsys.(*devfs.FS); !device && s.disk.shared == nil && g.sharedDisk != nil {
+	keeps := vfs.KeepsWrites(fsys)
+	if keeps && s.disk.shared == nil && g.sharedDisk != nil {
 		fsys, node = limitedDisk(fsys, node, g.sharedDisk)
 	}
-	if _, device := fsys.(*devfs.FS); !device && s.disk.own == nil && g.budgets.disk != nil {
+	if keeps && s.disk.own == nil && g.budgets.disk != nil {
 		fsys, node = limitedDisk(fsys, node, g.budgets.disk)
 	}
 	g.forks.nodes[f.path] = node

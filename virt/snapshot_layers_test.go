@@ -43,7 +43,7 @@ func layered(t *testing.T) vfs.FS {
 // Memory, globals, files, offsets and budgets of the original and of two forks are their own, also
 // while all run.
 func TestForksAndTheirOriginalRunOnByThemselves(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine)
 		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", layered(t)), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 100_000 }))
 		root := g.Namespace().Root()

@@ -95,7 +95,7 @@ func fueled(t testing.TB, opts ...virt.Option) (*virt.Host, *virt.Module) {
 }
 
 func TestStoredSnapshotsStartWhereTheyWereTaken(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host, m := fueled(t, engine)
 		file := storedSnapshot(t, host, m)
 		if len(file) > 40_000 {
@@ -183,7 +183,7 @@ func TestEveryDamageOfAStoredSnapshotIsAnError(t *testing.T) {
 	host, m := fueled(t)
 	file := storedSnapshot(t, host, m)
 	step := 97
-	if os.Getenv("WASIVIRT_FULL") != "" {
+	if full {
 		step = 1
 	}
 	read := func(what string, at int, file []byte) {
@@ -198,8 +198,12 @@ func TestEveryDamageOfAStoredSnapshotIsAnError(t *testing.T) {
 			continue
 		}
 		damaged := bytes.Clone(file)
-		damaged[at] ^= 1 << (at % 8)
-		read("a flip", at, damaged)
+		for bit := range 8 {
+			if full || bit == at%8 {
+				damaged[at] = file[at] ^ 1<<bit
+				read("a flip", at, damaged)
+			}
+		}
 		read("a cut", at, file[:at])
 	}
 	read("a byte more", len(file), append(bytes.Clone(file), 0))

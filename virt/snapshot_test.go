@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func started(t *testing.T, s *virt.Snapshot, opts ...virt.GuestOption) *virt.Gue
 }
 
 func TestForksGoTheirOwnWays(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine, virt.WithFuel(1<<40))
 		g := newGuest(t, host, compiled(t, host, warmWasm))
 		if got := one(t, g, "bump"); got != 101+1+2+3 {
@@ -101,7 +102,7 @@ func TestForksGoTheirOwnWays(t *testing.T) {
 }
 
 func TestResetIsAFreshGuest(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine)
 		m := compiled(t, host, warmWasm)
 		used, fresh := newGuest(t, host, m), newGuest(t, host, m)
@@ -235,7 +236,7 @@ func TestSnapshotsAreRefusedWithTheReason(t *testing.T) {
 }
 
 func TestACommandGoesOnFromItsCheckpoint(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, engine virt.Option) {
+	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine)
 		m := compiled(t, host, checkpointWasm)
 		if r, err := host.RunModule(t.Context(), m); err != nil || r.ExitCode != 43 {
@@ -284,12 +285,15 @@ func TestThousandForksCostWhatTheyTouch(t *testing.T) {
 		one(t, g, "poke", page<<16, 1)
 	}
 	s := snapshotOf(t, g)
-	started(t, s)
+	debug.FreeOSMemory() // what tests before this one left goes back to the system now, not while it is measured
 	before := resident()
 	for range forks {
-		one(t, started(t, s), "bump")
+		one(t, started(t, s), "bump") // writes to one page
 	}
-	if held := resident() - before; before != 0 && held > forks*(64<<10+16<<10) {
+	const image, touched = 101 << 12, 1 << 12
+	held := resident() - before
+	t.Logf("%d forks hold %d KiB each", forks, held/forks>>10)
+	if before != 0 && !raceDetector && held > image+forks*(touched+64<<10) { // the race detector keeps a shadow
 		t.Errorf("%d forks take %d KiB each", forks, held/forks>>10)
 	}
 }

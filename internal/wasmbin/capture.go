@@ -346,8 +346,12 @@ func parseFixedData(c *cursor) (seg Segment, active, fixed bool) {
 }
 
 // liftedData is the data section without what was taken out: an active segment
-// is one that has been dropped.
+// is one that has been dropped. Nothing refers to segments where none are
+// counted; they need no places then, of which each instance has one.
 func (r *rewriter) liftedData(s *section) []byte {
+	if r.section(secDataCount) == nil {
+		return []byte{0}
+	}
 	c := r.cursor(s)
 	n := c.u32()
 	out := appendU32(nil, n, 1)

@@ -85,6 +85,9 @@ func (f *FS) init() *FS {
 // UsesMachine implements [vfs.MachineUser].
 func (f *FS) UsesMachine() bool { return f.machine }
 
+// KeepsWrites implements [vfs.SpaceUser]: devices keep nothing.
+func (f *FS) KeepsWrites() bool { return false }
+
 // Root implements [vfs.FS].
 func (f *FS) Root() vfs.Node { return f.root }
 

@@ -103,6 +103,9 @@ var _ vfs.EnvFS = (*FS)(nil)
 // UsesMachine implements [vfs.MachineUser].
 func (f *FS) UsesMachine() bool { return vfs.UsesMachine(f.fs) }
 
+// KeepsWrites implements [vfs.SpaceUser].
+func (f *FS) KeepsWrites() bool { return vfs.KeepsWrites(f.fs) }
+
 // Root returns the root.
 func (f *FS) Root() vfs.Node { return f.root }
 

@@ -89,6 +89,9 @@ func (f *FS) Unwrap() vfs.FS { return f.fs }
 // UsesMachine implements [vfs.MachineUser].
 func (f *FS) UsesMachine() bool { return vfs.UsesMachine(f.fs) }
 
+// KeepsWrites implements [vfs.SpaceUser].
+func (f *FS) KeepsWrites() bool { return vfs.KeepsWrites(f.fs) }
+
 // Root returns the root.
 func (f *FS) Root() vfs.Node { return f.root }
 
