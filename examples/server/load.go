@@ -53,7 +53,8 @@ func measure(ctx context.Context, wasm []byte, limits Limits, mode string, each 
 	defer s.Close(ctx)
 	front := httptest.NewServer(s.Handler())
 	defer front.Close()
-	// Each client keeps its connection: a Transport keeps two by itself, and to make one takes longer than to answer a request.
+	// Each client keeps its connection: a Transport keeps two by itself, and to make one takes
+	// longer than to answer a request.
 	front.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 2 * clients
 	if _, err := load(ctx, front, each/4); err != nil { // what is made once has been made
 		return "", err

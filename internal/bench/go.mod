@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/wasivirt/wasivirt => ../..
 
 require (
+	github.com/bytecodealliance/wasmtime-go/v37 v37.0.0
 	github.com/extism/go-pdk v1.1.3
 	github.com/extism/go-sdk v1.7.1
 	github.com/knqyf263/go-plugin v0.9.0

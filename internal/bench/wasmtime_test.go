@@ -1,0 +1,65 @@
+//go:build wasmtime
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	wt "github.com/bytecodealliance/wasmtime-go/v37"
+
+	"github.com/wasivirt/wasivirt/internal/bench/pooling"
+)
+
+// wasmtimeEngine compiles a module for instances from a pool, with wasmtime's WASI.
+func wasmtimeEngine(b *testing.B, wasm []byte) (*wt.Linker, *wt.Module) {
+	config := wt.NewConfig()
+	pooling.Enable(config)
+	e := wt.NewEngineWithConfig(config)
+	m, err := wt.NewModule(e, wasm)
+	check(b, err)
+	l := wt.NewLinker(e)
+	check(b, l.DefineWasi())
+	return l, m
+}
+
+func init() {
+	wasmtime = func(b *testing.B, wasm []byte, plain bool) {
+		if !plain {
+			return // it imports what WASI does not have
+		}
+		b.Run("wasmtime", func(b *testing.B) {
+			l, m := wasmtimeEngine(b, wasm)
+			dir := b.TempDir()
+			check(b, os.WriteFile(filepath.Join(dir, "input"), input(), 0o644))
+			before := processor()
+			for b.Loop() {
+				store := wt.NewStore(l.Engine)
+				wasi := wt.NewWasiConfig()
+				check(b, wasi.PreopenDir(dir, "/", wt.DIR_READ, wt.FILE_READ))
+				store.SetWasi(wasi)
+				instance, err := l.Instantiate(store, m)
+				check(b, err)
+				for _, name := range []string{"_initialize", "request"} {
+					_, err := instance.GetFunc(store, name).Call(store)
+					check(b, err)
+				}
+				store.Close()
+			}
+			b.ReportMetric(float64(processor()-before)/1e3/float64(b.N), "cpu-us/op")
+		})
+	}
+	wasmtimeInstances = func(b *testing.B) {
+		l, m := wasmtimeEngine(b, onePage)
+		for b.Loop() {
+			store := wt.NewStore(l.Engine)
+			store.SetWasi(wt.NewWasiConfig())
+			instance, err := l.Instantiate(store, m)
+			check(b, err)
+			_, err = instance.GetFunc(store, "_start").Call(store)
+			check(b, err)
+			store.Close()
+		}
+	}
+}
