@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
-	"golang.org/x/sys/unix"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -169,13 +170,7 @@ func BenchmarkRequest(b *testing.B) {
 					}
 					runtime.GC()
 					b.ReportAllocs()
-					before := processor()
-					for b.Loop() {
-						check(b, request())
-					}
-					// What the process computed, its collector included: a busy machine changes it
-					// less than the time.
-					b.ReportMetric(float64(processor()-before)/1e3/float64(b.N), "cpu-us/op")
+					each(b, request)
 				})
 			}
 			wasmtime(b, wasm, p.warm == nil)
@@ -183,13 +178,18 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// processor is how many nanoseconds of processor time the process has used.
-func processor() int64 {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
+// each makes requests one by one, and reports under which time a tenth and half of them stay: on a
+// busy machine, where most are interrupted, the tenth is what a request takes.
+func each(b *testing.B, request func() error) {
+	var took []time.Duration
+	for b.Loop() {
+		begun := time.Now()
+		check(b, request())
+		took = append(took, time.Since(begun))
 	}
-	return u.Utime.Nano() + u.Stime.Nano()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/10])/1e3, "p10-us/op")
+	b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-us/op")
 }
 
 // wasmtime adds the rows of another engine, where the tests are built with the tag wasmtime.

@@ -33,21 +33,25 @@ func init() {
 			l, m := wasmtimeEngine(b, wasm)
 			dir := b.TempDir()
 			check(b, os.WriteFile(filepath.Join(dir, "input"), input(), 0o644))
-			before := processor()
-			for b.Loop() {
+			each(b, func() error {
 				store := wt.NewStore(l.Engine)
+				defer store.Close()
 				wasi := wt.NewWasiConfig()
-				check(b, wasi.PreopenDir(dir, "/", wt.DIR_READ, wt.FILE_READ))
+				if err := wasi.PreopenDir(dir, "/", wt.DIR_READ, wt.FILE_READ); err != nil {
+					return err
+				}
 				store.SetWasi(wasi)
 				instance, err := l.Instantiate(store, m)
-				check(b, err)
-				for _, name := range []string{"_initialize", "request"} {
-					_, err := instance.GetFunc(store, name).Call(store)
-					check(b, err)
+				if err != nil {
+					return err
 				}
-				store.Close()
-			}
-			b.ReportMetric(float64(processor()-before)/1e3/float64(b.N), "cpu-us/op")
+				for _, name := range []string{"_initialize", "request"} {
+					if _, err := instance.GetFunc(store, name).Call(store); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
 		})
 	}
 	wasmtimeInstances = func(b *testing.B) {
