@@ -23,8 +23,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// reactor is a guest that has been started: it calls exports and reaches the memory.
-type reactor struct {
+// warmGuest is a guest that has been started: it calls exports and reaches the memory.
+type warmGuest struct {
 	call   func(name string, params ...uint64) ([]uint64, error)
 	memory func() api.Memory
 }
@@ -34,15 +34,15 @@ type program struct {
 	name string
 	wasm func(b *testing.B) []byte
 	// warm does what comes between _initialize and the first request, nil for nothing.
-	warm func(b *testing.B, r *reactor)
+	warm func(b *testing.B, r *warmGuest)
 	// request is the export, and its parameters, that make a request.
-	request func(r *reactor) (name string, params []uint64)
+	request func(r *warmGuest) (name string, params []uint64)
 	// answered checks what the request answered.
-	answered func(r *reactor, results []uint64) error
+	answered func(r *warmGuest, results []uint64) error
 }
 
 func programs() []program {
-	plain := func(*reactor) (string, []uint64) { return "request", nil }
+	plain := func(*warmGuest) (string, []uint64) { return "request", nil }
 	return []program{
 		{name: "C", wasm: func(b *testing.B) []byte { return readFile(b, filepath.Join("testdata", "request.wasm")) }, request: plain, answered: same()},
 		{name: "Go", wasm: func(b *testing.B) []byte {
@@ -50,17 +50,17 @@ func programs() []program {
 			check(b, err)
 			return wasm
 		}, request: plain, answered: same()},
-		{name: "Ruby", wasm: engine("ruby.wasm"), warm: warmRuby, request: func(*reactor) (string, []uint64) {
+		{name: "Ruby", wasm: engine("ruby.wasm"), warm: warmRuby, request: func(*warmGuest) (string, []uint64) {
 			return rubyEval, []uint64{scriptAt, uint64(len(rubyRequest))}
-		}, answered: func(r *reactor, results []uint64) error {
+		}, answered: func(r *warmGuest, results []uint64) error {
 			if state, ok := r.memory().ReadUint32Le(uint32(results[0]) + 4); !ok || state != 0 {
 				return fmt.Errorf("Ruby raised an exception: state %d", state)
 			}
 			return nil
 		}},
-		{name: "Perl", wasm: engine("zeroperl.wasm"), warm: warmPerl, request: func(*reactor) (string, []uint64) {
+		{name: "Perl", wasm: engine("zeroperl.wasm"), warm: warmPerl, request: func(*warmGuest) (string, []uint64) {
 			return "zeroperl_eval", []uint64{scriptAt, 1, 0, 0}
-		}, answered: func(_ *reactor, results []uint64) error {
+		}, answered: func(_ *warmGuest, results []uint64) error {
 			if results[0] != 0 {
 				return fmt.Errorf("Perl died: %d", results[0])
 			}
@@ -70,9 +70,9 @@ func programs() []program {
 }
 
 // same checks that each request is answered alike: the guest is as fresh as the first was.
-func same() func(*reactor, []uint64) error {
+func same() func(*warmGuest, []uint64) error {
 	var first []uint64
-	return func(_ *reactor, results []uint64) error {
+	return func(_ *warmGuest, results []uint64) error {
 		if first == nil {
 			first = results
 		}
@@ -109,7 +109,7 @@ const (
 	perlRequest = `substr($pages, $_ * 8192, 1) = "y" for 0..99; open(my $f, "<", "/input") or die $!; my $b = do { local $/; <$f> }; die "input" if length($b) != 4096;`
 )
 
-func warmRuby(b *testing.B, r *reactor) {
+func warmRuby(b *testing.B, r *warmGuest) {
 	put := func(text string) uint64 {
 		at := one(b, r, "cabi_realloc", 0, 0, 1, uint64(len(text)+1))
 		r.memory().WriteString(uint32(at), text+"\x00")
@@ -134,7 +134,7 @@ func warmRuby(b *testing.B, r *reactor) {
 	scriptAt = put(rubyRequest)
 }
 
-func warmPerl(b *testing.B, r *reactor) {
+func warmPerl(b *testing.B, r *warmGuest) {
 	put := func(text string) uint64 {
 		at := one(b, r, "malloc", uint64(len(text)+1))
 		r.memory().WriteString(uint32(at), text+"\x00")
@@ -146,7 +146,7 @@ func warmPerl(b *testing.B, r *reactor) {
 	scriptAt = put(perlRequest)
 }
 
-func one(b *testing.B, r *reactor, name string, params ...uint64) uint64 {
+func one(b *testing.B, r *warmGuest, name string, params ...uint64) uint64 {
 	b.Helper()
 	results, err := r.call(name, params...)
 	check(b, err)
@@ -245,12 +245,12 @@ func foreignImports(b *testing.B, wasm []byte) (all []api.FunctionDefinition) {
 	return all
 }
 
-func guestReactor(b *testing.B, g *virt.Guest) *reactor {
-	return &reactor{func(name string, params ...uint64) ([]uint64, error) { return g.Call(b.Context(), name, params...) }, g.Instance().Memory}
+func guestReactor(b *testing.B, g *virt.Guest) *warmGuest {
+	return &warmGuest{func(name string, params ...uint64) ([]uint64, error) { return g.Call(b.Context(), name, params...) }, g.Instance().Memory}
 }
 
 // ask makes one request.
-func ask(p *program, r *reactor) error {
+func ask(p *program, r *warmGuest) error {
 	name, params := p.request(r)
 	results, err := r.call(name, params...)
 	if err != nil {
@@ -347,12 +347,12 @@ func wazeroInstances(b *testing.B, p *program, wasm []byte) func() error {
 		if err != nil {
 			return err
 		}
-		reactor := &reactor{func(name string, params ...uint64) ([]uint64, error) {
+		running := &warmGuest{func(name string, params ...uint64) ([]uint64, error) {
 			return mod.ExportedFunction(name).Call(ctx, params...)
 		}, mod.Memory}
 		if p.warm != nil {
-			p.warm(b, reactor)
+			p.warm(b, running)
 		}
-		return errors.Join(ask(p, reactor), mod.Close(ctx))
+		return errors.Join(ask(p, running), mod.Close(ctx))
 	}
 }
