@@ -1,14 +1,18 @@
+//go:build linux && (amd64 || arm64)
+
 package hostfs
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +116,15 @@ var countedCalls = []struct {
 		return r.Rename("1/2/3/4/5/6/7/dir", "1/2/3/4/5/6/7/dir2")
 	}},
 	{"stat, depth 1", "fstatat", func(r *vfs.Root) error { _, err := r.Stat("file"); return err }},
+	{"attributes of an open file, opened and closed", "openat2 fstat openat close fstat close", func(r *vfs.Root) error {
+		f, err := r.Open("file")
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.Node().Attr()
+		return err
+	}},
 }
 
 func openClose(path string) func(vfs.PathOpener, vfs.File) error {
@@ -131,16 +144,11 @@ func attrPath(path string) func(vfs.PathOpener, vfs.File) error {
 
 const tracedDir = "HOSTFS_TRACED_DIR"
 
-// TestSystemCalls runs the operations of countedOps in a process of its own below strace and reads
-// what it wrote.
+// TestSystemCalls runs the operations of countedOps and countedCalls in a process of its own, which it traces.
 func TestSystemCalls(t *testing.T) {
 	if dir := os.Getenv(tracedDir); dir != "" {
 		runTraced(t, dir)
 		return
-	}
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("no strace to count with")
 	}
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "file"), strings.Repeat("x", 8192))
@@ -148,55 +156,121 @@ func TestSystemCalls(t *testing.T) {
 	for i := range 2000 {
 		writeFile(t, filepath.Join(dir, fmt.Sprint("n", i)), "")
 	}
-	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command(strace, "-f", "-qq", "-e", "trace=%desc,%file", "-e", "signal=none", "-o", log,
-		os.Args[0], "-test.run=^TestSystemCalls$", "-test.count=1")
-	cmd.Env = append(os.Environ(), tracedDir+"="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		if bytes.Contains(out, []byte("ptrace")) {
-			t.Skipf("strace may not trace here: %s", out)
-		}
-		t.Fatalf("%v\n%s", err, out)
-	}
-	b, err := os.ReadFile(log)
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := map[string][]string{}
-	var thread, name string
-	for line := range strings.Lines(string(b)) {
-		tid, call, _ := strings.Cut(strings.TrimSpace(line), " ")
-		call = strings.TrimSpace(call)
-		if _, after, ok := strings.Cut(call, "marker:"); ok {
-			thread = tid
-			name, _, _ = strings.Cut(after, "\"")
-			continue
-		}
-		if tid != thread || name == "" || strings.HasPrefix(call, "<...") {
-			continue
-		}
-		fn, _, _ := strings.Cut(call, "(")
-		if fn == "mmap" || fn == "munmap" { // memory for the runtime
-			continue
-		}
-		if fn == "newfstatat" {
-			if fn = "fstatat"; strings.Contains(call, `, ""`) {
-				fn = "fstat"
-			}
-		}
-		calls[name] = append(calls[name], fn)
+	defer out.Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestSystemCalls$", "-test.count=1")
+	cmd.Env = append(os.Environ(), tracedDir+"="+dir)
+	cmd.Stdout, cmd.Stderr = out, out
+	calls, err := trace(cmd)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		t.Skipf("a process may not be traced here: %v", err)
 	}
-	counted := func(name, want string) {
+	if err != nil {
+		text, _ := os.ReadFile(out.Name())
+		t.Fatalf("%v\n%s", err, text)
+	}
+	counted := func(i int, name, want string) {
 		t.Helper()
-		if got := strings.Join(calls[name], " "); got != want {
+		if got := strings.Join(calls[i], " "); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}
-	for _, c := range countedOps {
-		counted(c.name, c.calls)
+	for i, c := range countedOps {
+		counted(i+1, c.name, c.calls)
 	}
-	for _, c := range countedCalls {
-		counted(c.name, c.calls)
+	for i, c := range countedCalls {
+		counted(len(countedOps)+i+1, c.name, c.calls)
+	}
+}
+
+// named are the system calls that are counted: those on files and directories.
+var named = map[uint64]string{
+	unix.SYS_OPENAT: "openat", unix.SYS_OPENAT2: "openat2", unix.SYS_CLOSE: "close", unix.SYS_LSEEK: "lseek",
+	unix.SYS_FSTAT: "fstat", unix.SYS_NEWFSTATAT: "fstatat", unix.SYS_STATX: "statx", unix.SYS_GETDENTS64: "getdents64",
+	unix.SYS_PREAD64: "pread64", unix.SYS_PREADV: "preadv", unix.SYS_PREADV2: "preadv2", unix.SYS_READ: "read", unix.SYS_READV: "readv",
+	unix.SYS_PWRITE64: "pwrite64", unix.SYS_PWRITEV: "pwritev", unix.SYS_PWRITEV2: "pwritev2", unix.SYS_WRITE: "write", unix.SYS_WRITEV: "writev",
+	unix.SYS_MKDIRAT: "mkdirat", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2",
+	unix.SYS_LINKAT: "linkat", unix.SYS_SYMLINKAT: "symlinkat", unix.SYS_READLINKAT: "readlinkat", unix.SYS_FACCESSAT: "faccessat",
+	unix.SYS_FTRUNCATE: "ftruncate", unix.SYS_UTIMENSAT: "utimensat", unix.SYS_FCHMODAT: "fchmodat", unix.SYS_FCNTL: "fcntl",
+	unix.SYS_DUP: "dup", unix.SYS_DUP3: "dup3", unix.SYS_IOCTL: "ioctl", unix.SYS_EPOLL_CTL: "epoll_ctl",
+}
+
+// marker tells trace that the thread begins the operation i; 0: that it has ended it.
+func marker(i int) { unix.Seek(-1, int64(i), 0) }
+
+// syscallInfo is struct ptrace_syscall_info of the kernel.
+type syscallInfo struct {
+	op     uint8
+	_      [3]byte
+	_      uint32
+	_, _   uint64
+	number uint64
+	args   [6]uint64
+	_      uint64
+}
+
+// trace runs cmd and returns, by operation, the system calls of the thread that makes the markers.
+func trace(cmd *exec.Cmd) (map[int][]string, error) {
+	runtime.LockOSThread() // the machine lets only this thread trace
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	pid := cmd.Process.Pid
+	defer cmd.Process.Release()
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil {
+		return nil, err
+	}
+	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+	if err := unix.PtraceSetOptions(pid, options); err != nil {
+		return nil, err
+	}
+	calls := map[int][]string{}
+	operation, thread := 0, 0
+	for at := pid; ; {
+		signal := 0
+		switch sig := status.StopSignal(); {
+		case sig == unix.SIGTRAP|0x80:
+			const entry = 1
+			var info syscallInfo
+			if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(at), unsafe.Sizeof(info),
+				uintptr(unsafe.Pointer(&info)), 0, 0); e != 0 {
+				return nil, e
+			}
+			name := named[info.number]
+			switch {
+			case info.op != entry:
+			case name == "lseek" && int32(info.args[0]) == -1:
+				operation, thread = int(info.args[1]), at
+			case at == thread && operation > 0 && name != "":
+				calls[operation] = append(calls[operation], name)
+			}
+		case sig != unix.SIGTRAP && sig != unix.SIGSTOP:
+			signal = int(sig)
+		}
+		if err := unix.PtraceSyscall(at, signal); err != nil && err != unix.ESRCH {
+			return nil, err
+		}
+		for {
+			var err error
+			if at, err = unix.Wait4(-1, &status, unix.WALL, nil); err != nil {
+				return nil, err
+			}
+			if status.Stopped() {
+				break
+			}
+			if at == pid && (status.Signaled() || status.ExitStatus() != 0) {
+				return nil, fmt.Errorf("the traced process ended with %d", status)
+			}
+			if at == pid {
+				return calls, nil
+			}
+		}
 	}
 }
 
@@ -211,11 +285,10 @@ func runTraced(t *testing.T, dir string) {
 	}
 	defer release(n)
 	defer f.Close()
-	mark := func(name string) { unix.Access("marker:"+name, 0) }
-	for _, c := range countedOps {
-		mark(c.name)
+	for i, c := range countedOps {
+		marker(i + 1)
 		err := c.run(p, f)
-		mark("")
+		marker(0)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -224,10 +297,10 @@ func runTraced(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range countedCalls {
-		mark(c.name)
+	for i, c := range countedCalls {
+		marker(len(countedOps) + i + 1)
 		err := c.run(root)
-		mark("")
+		marker(0)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
