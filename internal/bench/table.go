@@ -33,8 +33,14 @@ var aims = []struct {
 	{"overlay", []string{"hostfs"}, 1.3},
 }
 
+// shortest is the processor time in nanoseconds that a round must measure to count: what is done first takes longer.
+const shortest = 1e6
+
+// entryRow is the row of bytes instead of nanoseconds.
+const entryRow = "bytes_an_entry"
+
 // result matches a line of a benchmark: its name and what follows.
-var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
+var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+(\d+)\s+(.*)$`)
 
 // parse reads what go test -bench printed. The first part of a name below its benchmark is the
 // host, what follows the row.
@@ -54,13 +60,17 @@ func parse(r io.Reader) (*table, error) {
 			c = cell{row, host}
 		}
 		c.row = strings.ReplaceAll(c.row, "_guests:_", " guests: ")
-		fields := strings.Fields(m[3])
+		fields := strings.Fields(m[4])
 		ns, err := figure(fields, "ns/call")
+		if err != nil {
+			ns, err = figure(fields, "ns/op")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
 		}
-		if t.cells[c] == nil {
-			t.rows, t.hosts = with(t.rows, c.row), with(t.hosts, c.host)
+		t.rows, t.hosts = with(t.rows, c.row), with(t.hosts, c.host)
+		if turns, _ := strconv.ParseFloat(m[3], 64); turns*ns < shortest && c.row != entryRow {
+			continue
 		}
 		t.cells[c] = append(t.cells[c], ns)
 		if passed, err := figure(fields, "wall-ns/call"); err == nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/pool"
 )
 
 // warmGuest is a guest that has been started: it calls exports and reaches the memory.
@@ -309,11 +310,11 @@ func resets(b *testing.B, p *program, wasm []byte) func() error {
 }
 
 func pooled(b *testing.B, p *program, wasm []byte) func() error {
-	pool, err := virt.NewPool(warmed(b, p, wasm), virt.PoolConfig{Ready: 2, Max: 4})
+	guests, err := pool.New(warmed(b, p, wasm), pool.Config{Ready: 2, Max: 4})
 	check(b, err)
-	b.Cleanup(func() { check(b, pool.Close(context.Background())) })
+	b.Cleanup(func() { check(b, guests.Close(context.Background())) })
 	return func() error {
-		return pool.Do(b.Context(), func(g *virt.Guest) error { return ask(p, guestReactor(b, g)) })
+		return guests.Do(b.Context(), func(g *virt.Guest) error { return ask(p, guestReactor(b, g)) })
 	}
 }
 
