@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -83,11 +84,37 @@ func (c *Child) end() {
 // family is what a guest knows of the guests that it started and of its own place among guests.
 type family struct {
 	depth  int
-	budget *allowance // bytes of memory of the guest that host code made and all below it; nil without limit
+	budget *allowance   // bytes of memory of the guest that host code made and all below it; nil without limit
+	root   *family      // of the guest that host code made; nil where it is that one
+	alive  atomic.Int64 // guests below the root, in the root's family
 
 	mu       sync.Mutex
 	children []*Child // in the order in which they were started
 }
+
+// maxFamily is how many guests that other guests started may exist below one that host code made: if each may start some, their
+// number grows with the power of the depth.
+const maxFamily = 256
+
+// top is the family of the guest that host code made.
+func (f *family) top() *family {
+	if f.root != nil {
+		return f.root
+	}
+	return f
+}
+
+// join counts one more guest below the root, unless there are too many.
+func (f *family) join() bool {
+	if f.top().alive.Add(1) > maxFamily {
+		f.quit()
+		return false
+	}
+	return true
+}
+
+// quit undoes join.
+func (f *family) quit() { f.top().alive.Add(-1) }
 
 // Children returns the guests that g has started and not forgotten, in the order in which they were
 // started.
@@ -117,8 +144,8 @@ func (g *Guest) Forget(c *Child) {
 // What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep,
 // processor time, descriptors and threads. Wall time is what g has left.
 //
-// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, and if the Host has no
-// place (WithMaxGuests); ENFILE if g's limit has no descriptors left; EBADF for a descriptor that g
+// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, if 256 guests exist below the
+// guest that host code made, and if the Host has no place (WithMaxGuests); ENFILE if g's limit has no descriptors left; EBADF for a descriptor that g
 // does not have; ENOEXEC for a module that is no command; those of making a guest.
 func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 	switch {
@@ -190,8 +217,13 @@ func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
 	if !g.deadline.IsZero() {
 		own.limits.WallTime = max(time.Until(g.deadline), 1)
 	}
+	if !g.family.join() {
+		m.uses.leave()
+		return nil, fmt.Errorf("%d guests exist that guests of one family started: %w", maxFamily, wasip1.EAGAIN)
+	}
 	child, err := h.makeGuest(g.base, m, &own, nil, g)
 	if err != nil {
+		g.family.quit()
 		m.uses.leave()
 		return nil, err
 	}

@@ -64,3 +64,38 @@ func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
 		t.Errorf("%d descriptors and %d threads are left", u.Descriptors, u.Threads)
 	}
 }
+
+// The guests below one that host code made are bounded together, however many children each may have, and a guest that has ended
+// makes room for another.
+func TestFamiliesAreBounded(t *testing.T) {
+	const most = 256
+	host := newHost(t, virt.WithMaxDescriptors(10_000))
+	idle := compiled(t, host, bareGuest(t, "hang"))
+	parent, err := host.Instantiate(t.Context(), idle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() error {
+		_, err := parent.StartChild(idle, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1 << 20, MaxDepth: 2})
+		return err
+	}
+	for i := range most {
+		if err := start(); err != nil {
+			t.Fatalf("child %d: %v", i, err)
+		}
+	}
+	if err := start(); !errors.Is(err, wasip1.EAGAIN) {
+		t.Errorf("one more than %d: %v, want EAGAIN", most, err)
+	}
+	parent.Children()[0].Kill(wasip1.SIGTERM)
+	for err := start(); err != nil; err = start() {
+		if !errors.Is(err, wasip1.EAGAIN) {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	parent.Stop(nil)
+	if err := parent.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -205,6 +205,9 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	if g.admitted {
 		g.host.dismiss()
 	}
+	if g.family.root != nil {
+		g.family.quit()
+	}
 	g.host.remove(g)
 	g.host.linger(g)
 	if !g.adopted {

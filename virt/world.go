@@ -59,7 +59,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	g.draw()
 	if parent != nil {
 		g.budgets, g.random, g.ns = parent.budgets, parent.random, parent.ns
-		g.family = family{depth: parent.family.depth + 1, budget: parent.family.budget}
+		g.family.depth, g.family.budget, g.family.root = parent.family.depth+1, parent.family.budget, parent.family.top()
 	} else {
 		g.budgets = newBudgets(&c.limits)
 		g.family.budget = newAllowance(c.limits.Memory)
