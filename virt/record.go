@@ -37,8 +37,8 @@ import (
 // write to the guest's memory by [Call.View], [HostCall.View] or [Guest.WriteMemory]; other writes
 // are not recorded.
 //
-// [Limits].RecordingBytes bounds the size. A call adds at most the size of the guest's memory, because
-// bytes that it reads or writes several times are recorded once.
+// [Limits].RecordingBytes bounds the size. A call adds at most the size of the guest's memory,
+// because bytes that it reads or writes several times are recorded once.
 func WithRecording(w io.Writer) GuestOption {
 	r := &recordTo{w: w}
 	return guestOption("WithRecording", func(c *config) error {

@@ -26,8 +26,8 @@ type Usage struct {
 	// Waited is the real time that threads waited in calls and at atomic waits, each thread by
 	// itself counted.
 	Waited time.Duration
-	// CPUTime is the time that threads computed; see [Limits].CPUTime for what counts. It is counted
-	// where a budget of it is set.
+	// CPUTime is the time that threads computed; see [Limits].CPUTime for what counts. It is
+	// counted where a budget of it is set.
 	CPUTime time.Duration
 	// BytesIn is what was read from files, streams and sockets; BytesOut what was written to them.
 	BytesIn, BytesOut uint64

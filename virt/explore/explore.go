@@ -62,8 +62,8 @@ type Config struct {
 	Host []virt.Option
 	// Strategy chooses the next thread. Nil means DefaultStrategy.
 	Strategy sched.Strategy
-	// PunctualTimers keeps timers from firing while threads could run: time then passes only as they compute and when all
-	// wait. Otherwise time is an adversary; see [virt.Determinism].
+	// PunctualTimers keeps timers from firing while threads could run: time then passes only as
+	// they compute and when all wait. Otherwise time is an adversary; see [virt.Determinism].
 	PunctualTimers bool
 	// CallsOnly keeps threads from switching at loads and stores. It is faster and misses races
 	// between them.
@@ -83,9 +83,10 @@ type Config struct {
 	Time time.Duration
 	// MemoryModel says when threads see what others have stored.
 	MemoryModel sched.MemoryModel
-	// Systematic explores schedules in place of seeds, those with few preemptions first, one of each class of equivalent
-	// ones, in the world of the seed First, with punctual timers and sequential consistency. If that are no more than
-	// MaxSchedules, the report's Proof says that all were explored; else it says how far the search came.
+	// Systematic explores schedules in place of seeds, those with few preemptions first, one of
+	// each class of equivalent ones, in the world of the seed First, with punctual timers and
+	// sequential consistency. If that are no more than MaxSchedules, the report's Proof says that
+	// all were explored; else it says how far the search came.
 	Systematic bool
 	// MaxSchedules is the largest number of schedules that a systematic exploration runs. 0 means
 	// 100,000.

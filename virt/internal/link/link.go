@@ -37,7 +37,8 @@ var (
 	// instantiates with it.
 	WithOptions func(ctx context.Context, opts any) context.Context
 
-	// CheckOptions reports why snapshot, a *virt.Snapshot, starts no guest with opts, a []virt.GuestOption.
+	// CheckOptions reports why snapshot, a *virt.Snapshot, starts no guest with opts, a
+	// []virt.GuestOption.
 	CheckOptions func(snapshot, opts any) error
 
 	// Compile puts a module's code into the cache in dir.
