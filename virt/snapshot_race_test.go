@@ -50,7 +50,7 @@ func change(t *testing.T, g *virt.Guest, fd uint32, n int) (k kept) {
 func TestForksAndTheirOriginalDoNotSeeEachOther(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine, virt.WithFuel(1<<40))
-		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithDiskLimit(1000))
+		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 1000 }))
 		f, err := g.Namespace().Root().OpenFile("tmp/open", os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
 			t.Fatal(err)
