@@ -69,7 +69,7 @@ func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
 // makes room for another.
 func TestFamiliesAreBounded(t *testing.T) {
 	const most = 256
-	host := newHost(t, virt.WithMaxDescriptors(10_000))
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 10_000 }))
 	idle := compiled(t, host, bareGuest(t, "hang"))
 	parent, err := host.Instantiate(t.Context(), idle)
 	if err != nil {
