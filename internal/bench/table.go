@@ -40,7 +40,7 @@ const shortest = 1e6
 const entryRow = "bytes_an_entry"
 
 // result matches a line of a benchmark: its name and what follows.
-var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+(\d+)\s+(.*)$`)
+var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
 // parse reads what go test -bench printed. The first part of a name below its benchmark is the
 // host, what follows the row.
@@ -60,7 +60,7 @@ func parse(r io.Reader) (*table, error) {
 			c = cell{row, host}
 		}
 		c.row = strings.ReplaceAll(c.row, "_guests:_", " guests: ")
-		fields := strings.Fields(m[4])
+		fields := strings.Fields(m[3])
 		ns, err := figure(fields, "ns/call")
 		if err != nil {
 			ns, err = figure(fields, "ns/op")
@@ -69,7 +69,7 @@ func parse(r io.Reader) (*table, error) {
 			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
 		}
 		t.rows, t.hosts = with(t.rows, c.row), with(t.hosts, c.host)
-		if turns, _ := strconv.ParseFloat(m[3], 64); turns*ns < shortest && c.row != entryRow {
+		if all, err := figure(fields, "cpu-ns"); err == nil && all < shortest {
 			continue
 		}
 		t.cells[c] = append(t.cells[c], ns)

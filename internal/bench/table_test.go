@@ -11,11 +11,11 @@ const printed = `goos: linux
 cpu: A Processor
 BenchmarkPeers/memfs/path_open+fd_close/8         	 10000	  700 ns/op	  350.0 ns/call	 0 B/op
 BenchmarkPeers/minimal/path_open+fd_close/8-2     	 10000	  500 ns/op	  250.0 ns/call	 0 B/op
-BenchmarkPeers/memfs/path_open+fd_close/8         	 10000	  800 ns/op	  400.0 ns/call	 0 B/op
+BenchmarkPeers/memfs/path_open+fd_close/8         	 10000	  800 ns/op	  400.0 ns/call	 4000000 cpu-ns	 0 B/op
 BenchmarkPeers/hostfs/path_open+fd_close/8        	 10000	 2200 ns/op	 1100.0 ns/call	 0 B/op
 BenchmarkPeers/wasi-go/path_open+fd_close/8       	 10000	 2200 ns/op	 1200.0 ns/call	 0 B/op
 BenchmarkInstantiate/wasivirt                     	   50	28000 ns/op	 27000 ns/call	 100 B/op
-BenchmarkPeers/memfs/path_open+fd_close/8         	 1	  90000 ns/op	  90000 ns/call	 0 B/op
+BenchmarkPeers/memfs/path_open+fd_close/8         	 1	  90000 ns/op	  90000 ns/call	 90000 cpu-ns	 0 B/op
 BenchmarkTyped/wazero/text                        	   500	 27000 ns/op	 100 B/op
 PASS
 `
