@@ -92,8 +92,8 @@ type family struct {
 	children []*Child // in the order in which they were started
 }
 
-// maxFamily is how many guests that other guests started may exist below one that host code made: if each may start some, their
-// number grows with the power of the depth.
+// maxFamily is how many guests that other guests started may exist below one that host code made:
+// if each may start some, their number grows with the power of the depth.
 const maxFamily = 256
 
 // top is the family of the guest that host code made.
@@ -144,9 +144,10 @@ func (g *Guest) Forget(c *Child) {
 // What the child uses counts as g's: memory, fuel, host calls, disk, output, random bytes, sleep,
 // processor time, descriptors and threads. Wall time is what g has left.
 //
-// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, if 256 guests exist below the
-// guest that host code made, and if the Host has no place (WithMaxGuests); ENFILE if g's limit has no descriptors left; EBADF for a descriptor that g
-// does not have; ENOEXEC for a module that is no command; those of making a guest.
+// Errors: EAGAIN if g has MaxChildren, for a guest deeper than MaxDepth, if 256 guests exist below
+// the guest that host code made, and if the Host has no place (WithMaxGuests); ENFILE if g's limit
+// has no descriptors left; EBADF for a descriptor that g does not have; ENOEXEC for a module that
+// is no command; those of making a guest.
 func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 	switch {
 	case m.host.first() != g.host.first():

@@ -65,8 +65,8 @@ func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
 	}
 }
 
-// The guests below one that host code made are bounded together, however many children each may have, and a guest that has ended
-// makes room for another.
+// The guests below one that host code made are bounded together, however many children each may
+// have, and a guest that has ended makes room for another.
 func TestFamiliesAreBounded(t *testing.T) {
 	const most = 256
 	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 10_000 }))

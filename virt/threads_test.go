@@ -33,7 +33,8 @@ func bareGuest(tb testing.TB, name string) []byte {
 	return wasm
 }
 
-// onBothEngines runs a test of guests without threads in wazero's compiler and interpreter, under the race detector too.
+// onBothEngines runs a test of guests without threads in wazero's compiler and interpreter, under
+// the race detector too.
 func onBothEngines(t *testing.T, test func(t *testing.T, engine virt.Option)) {
 	t.Run("compiler", func(t *testing.T) { test(t, virt.Options()) })
 	t.Run("interpreter", func(t *testing.T) { test(t, virt.WithInterpreter()) })

@@ -35,7 +35,7 @@ var ways = []struct {
 }{
 	{"all that it asks for", 8, sched.Limits{}, nil},
 	{"two are granted", 2, sched.Limits{}, nil},
-	{"none is granted", 0, sched.Limits{}, nil},
+	{"none is granted", virt.NoThreads, sched.Limits{}, nil},
 	{"one runs at a time", 8, sched.Limits{Running: 1}, nil},
 	{"it forgets to unlock", 2, sched.Limits{}, []string{"forget"}},
 }

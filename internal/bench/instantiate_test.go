@@ -91,8 +91,8 @@ func BenchmarkInstantiate(b *testing.B) {
 // wasmtimeInstances is the row of another engine, where the tests are built with the tag wasmtime.
 var wasmtimeInstances func(*testing.B)
 
-// growing is a reactor whose export grow adds as many pages of 64 KiB to its memory as it is told, one
-// by one, and answers how many the memory has then.
+// growing is a reactor whose export grow adds as many pages of 64 KiB to its memory as it is told,
+// one by one, and answers how many the memory has then.
 var growing = []byte("\x00asm\x01\x00\x00\x00" +
 	"\x01\x06\x01\x60\x01\x7f\x01\x7f" + // type: an i32, an i32
 	"\x03\x02\x01\x00" + // function

@@ -33,7 +33,8 @@ var aims = []struct {
 	{"overlay", []string{"hostfs"}, 1.3},
 }
 
-// shortest is the processor time in nanoseconds that a round must measure to count: what is done first takes longer.
+// shortest is the processor time in nanoseconds that a round must measure to count: what is done
+// first takes longer.
 const shortest = 1e6
 
 // entryRow is the row of bytes instead of nanoseconds.

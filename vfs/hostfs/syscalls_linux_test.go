@@ -144,7 +144,8 @@ func attrPath(path string) func(vfs.PathOpener, vfs.File) error {
 
 const tracedDir = "HOSTFS_TRACED_DIR"
 
-// TestSystemCalls runs the operations of countedOps and countedCalls in a process of its own, which it traces.
+// TestSystemCalls runs the operations of countedOps and countedCalls in a process of its own, which
+// it traces.
 func TestSystemCalls(t *testing.T) {
 	if dir := os.Getenv(tracedDir); dir != "" {
 		runTraced(t, dir)

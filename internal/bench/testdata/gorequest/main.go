@@ -14,7 +14,8 @@ var pages = func() (p [200][4096]byte) {
 	return p
 }()
 
-// request answers the number of bytes read plus what it found in the pages, which is the same for each fresh guest.
+// request answers the number of bytes read plus what it found in the pages, which is the same for
+// each fresh guest.
 //
 //go:wasmexport request
 func request() uint32 {
