@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+
 	"github.com/wasivirt/wasivirt/virt/internal/cachedir"
 )
 
@@ -62,6 +65,50 @@ func TestCompileOnce(t *testing.T) {
 	again, err := host.Compile(ctx, wasm)
 	if err != nil || again.compilation == shared {
 		t.Errorf("compiled again after all were closed: %v", err)
+	}
+}
+
+// TestCompileWithWorkers: the engine's workers come with the context, and the code is the same.
+func TestCompileWithWorkers(t *testing.T) {
+	ctx := context.Background()
+	wasm, err := os.ReadFile("testdata/bare/kernels.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code [2]string
+	for i, workers := range []int{1, 4} {
+		dir := t.TempDir()
+		host, err := NewBuilder(WithRuntimeConfig(wazero.NewRuntimeConfigCompiler()), WithCompilationCache(dir, 0)).Build(ctx)
+		if err != nil {
+			t.Skip(err) // no compiler for this machine
+		}
+		defer host.Close(ctx)
+		m, err := host.Compile(experimental.WithCompilationWorkers(ctx, workers), wasm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := host.Instantiate(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := g.Call(ctx, "fib", 10); err != nil || r[0] != 55 {
+			t.Errorf("%d workers: %v, %v", workers, r, err)
+		}
+		var files []string
+		err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				b, e := os.ReadFile(path)
+				files, err = append(files, fmt.Sprintf("%s %x", filepath.Base(path), sha256.Sum256(b))), e
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		code[i] = fmt.Sprint(files)
+	}
+	if code[0] != code[1] {
+		t.Errorf("the code differs:\n%s\n%s", code[0], code[1])
 	}
 }
 

@@ -3,8 +3,10 @@ package virt
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
@@ -22,14 +24,14 @@ func init() {
 	}
 }
 
-// compileInto compiles a module into the cache in dir.
+// compileInto compiles a module into the cache in dir, with all processors: the process is there for nothing else.
 func compileInto(ctx context.Context, wasm []byte, dir string) error {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return err
 	}
 	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(features).WithCompilationCache(cache))
-	_, err = engineCompile(ctx, rt, wasm)
+	_, err = engineCompile(experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0)), rt, wasm)
 	return err
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // toolchainGuest returns a guest that .ci/guests built into the directory WASIVIRT_GUESTS.
-func toolchainGuest(t *testing.T, name string) []byte {
+func toolchainGuest(t testing.TB, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("WASIVIRT_GUESTS")
 	if dir == "" {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
+
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/usercache"
@@ -50,9 +53,13 @@ func (w *world) engine() virt.Option {
 	return virt.WithCompilationCache(dir, bytes)
 }
 
-// compile compiles a module.
+// compile compiles a module, with all processors unless nobody vouches for it: an engine that fails
+// in a worker ends the process.
 func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*virt.Module, error) {
 	defer progress(w.stderr, compiling(wasm))()
+	if !w.untrusted {
+		ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
+	}
 	return host.Compile(ctx, wasm)
 }
 

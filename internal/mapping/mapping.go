@@ -108,12 +108,19 @@ const Kept = 1 << 22
 
 // Recycle makes the range ready for others and returns how many bytes of the machine's memory it
 // holds meanwhile. A range that shows an image goes on showing it if that takes no more than [Kept]
-// bytes; others are cleared. Nothing writes to the range before Show or Clear.
+// bytes, and nothing writes to it before Show or Clear. Others hold zeros, and keep the pages that
+// were written to if they are no more than Kept bytes.
 func (m *Mapping) Recycle() (kept uint64, err error) {
-	if m.image == nil || m.heap {
+	if m.heap || m.image == nil && m.committed <= keep {
 		return 0, m.Clear()
 	}
 	m.length.Store(0)
+	if m.image == nil {
+		if kept, ok := m.wipe(); ok {
+			return kept, nil
+		}
+		return 0, m.Clear()
+	}
 	if kept, m.rewound = m.copyBack(); m.rewound {
 		return kept, nil
 	}

@@ -79,6 +79,34 @@ func TestClearedRangesHoldZeros(t *testing.T) {
 	}
 }
 
+// TestRecycledRangesHoldZeros writes to pages here and there: whatever the range goes on holding, it
+// reads as zeros.
+func TestRecycledRangesHoldZeros(t *testing.T) {
+	const size = 1 << 25
+	m := reserved(t, size)
+	zeros := make([]byte, size)
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		if err := m.Grow(size); err != nil {
+			t.Fatal(err)
+		}
+		b := m.Bytes()
+		if !bytes.Equal(b[:1<<21], zeros[:1<<21]) || seed%8 == 0 && !bytes.Equal(b, zeros) { // all of it would touch all of it
+			t.Fatalf("seed %d: a recycled range holds something", seed)
+		}
+		at := 0
+		for range r.IntN(400) {
+			at += r.IntN(1 << 18)
+			for i := at; i < min(at+r.IntN(1<<14), size); i += 1 << 10 {
+				b[i] = 0xaa
+			}
+		}
+		if kept, err := m.Recycle(); err != nil || kept > mapping.Kept || len(m.Bytes()) != 0 {
+			t.Fatalf("seed %d: %d bytes are kept, %v", seed, kept, err)
+		}
+	}
+}
+
 func TestImagesAreShownByMany(t *testing.T) {
 	const size = 3 << 16
 	mem := make([]byte, size)

@@ -103,3 +103,56 @@ u64 EXPORT(work)(u32 n) {
 		sum += count(numbers[i] % 2000);
 	return sum << 32 | crc((const unsigned char *)numbers, n * sizeof numbers[0]);
 }
+
+// What follows does little else than call: an interpreter of expression trees, whose operators are functions in a table, over
+// trees that are built and balanced by recursion.
+
+struct node {
+	u32 op, value;
+	struct node *left, *right;
+};
+
+static struct node nodes[1 << 12];
+static u32 used, seed;
+
+static u32 draw(void) { return seed = seed * 1664525 + 1013904223; }
+
+static u32 evaluate(const struct node *n);
+static u32 leaf(const struct node *n) { return n->value; }
+static u32 add(const struct node *n) { return evaluate(n->left) + evaluate(n->right); }
+static u32 mul(const struct node *n) { return evaluate(n->left) * evaluate(n->right); }
+static u32 choose(const struct node *n) { return evaluate(n->left) & 1 ? evaluate(n->right) : n->value; }
+static u32 negate(const struct node *n) { return -evaluate(n->left); }
+
+static u32 (*const operators[])(const struct node *) = {leaf, add, mul, choose, negate};
+
+static u32 evaluate(const struct node *n) { return operators[n->op](n); }
+
+__attribute__((noinline)) static struct node *make(u32 op, struct node *left, struct node *right) {
+	struct node *n = &nodes[used++ % (1 << 12)];
+	n->op = op;
+	n->value = draw() >> 8;
+	n->left = left;
+	n->right = right;
+	return n;
+}
+
+static struct node *build(u32 depth) {
+	if (depth == 0)
+		return make(0, 0, 0);
+	u32 op = 1 + (draw() >> 16) % 4;
+	struct node *left = build(depth - 1);
+	return make(op, left, op == 4 ? 0 : build(depth - 1));
+}
+
+u64 EXPORT(calls)(u32 n) {
+	u64 sum = 0;
+	seed = n;
+	for (u32 i = 0; i < n; i++) {
+		used = 0;
+		struct node *root = build(9);
+		for (u32 k = 0; k < 20; k++)
+			sum = sum * 31 + evaluate(root);
+	}
+	return sum;
+}
