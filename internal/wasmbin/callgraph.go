@@ -18,9 +18,10 @@ type summary struct {
 	rest uint32
 }
 
-// calls is what is known of the module's calls. The last element of each slice is that of a call
-// that can reach any function.
+// calls is what is known of the module's calls. Behind the functions, each slice has an element for
+// a call that can reach any function, and for the indirect calls of each type.
 type calls struct {
+	indirect []uint32 // of each type: the element of its indirect calls
 	// component numbers the strongly connected components of the call graph.
 	component []uint32
 	// cyclic tells of every function whether it can be part of a cycle of calls.
@@ -36,29 +37,61 @@ type calls struct {
 	summary []summary
 }
 
-// callGraph says who may call whom. Its last node stands for an indirect call.
-type callGraph struct {
-	edges  [][]uint32
-	bodies []uint32 // where the size of each function's body stands
-	any    bool     // references to functions come from outside, or go there
+// to is the function that an instruction calls, or the element that stands for those that it may
+// call.
+func (c *calls) to(in *instr) uint32 {
+	if in.op == opCall || in.op == opReturnCall {
+		return in.index
+	}
+	return c.indirect[in.index]
 }
 
-// findCalls builds the call graph. Indirect calls, and imported functions unless
-// they are known not to, call every function that has been put where they could
-// find it: an element segment, ref.func, an export. It notes the bulk
-// instructions in passing.
+// callGraph says who may call whom. Behind the functions stands a node for a call of any of them,
+// and nodes for the indirect calls of each type.
+type callGraph struct {
+	edges    [][]uint32
+	indirect []uint32 // the node of each type; equal types have the same
+	bodies   []uint32 // where the size of each function's body stands
+	any      bool     // references to functions come from outside, or go there
+}
+
+// newCallGraph makes the nodes.
+func (r *rewriter) newCallGraph() *callGraph {
+	nodes := len(r.funcs) + 1
+	g := &callGraph{indirect: make([]uint32, len(r.Types)), bodies: make([]uint32, len(r.funcs))}
+	known := map[string]uint32{}
+	for i := range r.Types {
+		t := &r.Types[i]
+		key := encodeTypes(t.Params) + encodeTypes(t.Results)
+		node, ok := known[key]
+		if !ok {
+			node = uint32(nodes)
+			nodes++
+			known[key] = node
+		}
+		g.indirect[i] = node
+	}
+	g.edges = make([][]uint32, nodes)
+	return g
+}
+
+// findCalls builds the call graph. Imported functions, unless they are known not to, call every
+// function that has been put where they could find it: an element segment, ref.func, an export.
+// Indirect calls call those of them that have their type, and any if references come from outside.
+// It notes the bulk instructions in passing.
 func (r *rewriter) findCalls() (*callGraph, error) {
 	n := len(r.funcs)
-	indirect := uint32(n) // the node that stands for such a call
-	g := &callGraph{edges: make([][]uint32, n+1), bodies: make([]uint32, n)}
+	anyOf := uint32(n) // the node that stands for a call of any of them
+	g := r.newCallGraph()
 
 	fn := uint32(0)
 	for _, i := range r.Imports {
 		switch i.Kind {
 		case KindFunc:
 			if !r.isHost(i.Module) {
-				g.edges[fn] = []uint32{indirect}
+				g.edges[fn] = []uint32{anyOf}
 			}
+			g.any = g.any || hasReference(r.Types[r.funcs[fn]].Results)
 			fn++
 		case KindTable, KindGlobal:
 			g.any = g.any || i.Kind == KindTable || i.Global.Type < ValueV128
@@ -68,12 +101,15 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 	find := func(index uint32) {
 		if !found[index] {
 			found[index] = true
-			g.edges[indirect] = append(g.edges[indirect], index)
+			g.edges[anyOf] = append(g.edges[anyOf], index)
+			typed := g.indirect[r.funcs[index]]
+			g.edges[typed] = append(g.edges[typed], index)
 		}
 	}
 	for _, e := range r.Exports {
 		if e.Kind == KindFunc {
 			find(e.Index)
+			g.any = g.any || hasReference(r.Types[r.funcs[e.Index]].Params)
 		}
 		g.any = g.any || e.Kind == KindTable
 	}
@@ -109,7 +145,15 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 		}
 		r.noteCapture(&b.capture)
 	}
+	for node := n + 1; g.any && node < len(g.edges); node++ {
+		g.edges[node] = append(g.edges[node], anyOf)
+	}
 	return g, nil
+}
+
+// hasReference reports whether one of the types is that of a reference.
+func hasReference(types []ValueType) bool {
+	return slices.ContainsFunc(types, func(t ValueType) bool { return t < ValueV128 })
 }
 
 // batchCalls is what bodies of a batch do that concerns the whole module.
@@ -121,7 +165,6 @@ type batchCalls struct {
 
 // findCallsOf reads the bodies of a batch.
 func (r *rewriter) findCallsOf(w *worker, bodies batch, g *callGraph, found *batchCalls) error {
-	indirect := uint32(len(r.funcs))
 	var edges []uint32
 	for range bodies.n {
 		b, _, err := w.bodies.next()
@@ -143,7 +186,7 @@ func (r *rewriter) findCallsOf(w *worker, bodies batch, g *callGraph, found *bat
 				continue
 			case in.op == opCall || in.op == opReturnCall:
 			case in.op.isCall():
-				to = indirect
+				to = g.indirect[in.index]
 			default:
 				if in.op.isBulk() || in.op == opMemoryGrow {
 					found.noteBulk(in)
@@ -186,8 +229,9 @@ const maxUncounted = 1 << 14
 // solveCalls decides where entries are checked: it plans every function, those that it calls first.
 func (r *rewriter) solveCalls(g *callGraph) error {
 	n := len(r.funcs)
-	c := &calls{component: make([]uint32, n+1), cyclic: make([]bool, n+1), checked: make([]bool, n+1), summary: make([]summary, n+1),
-		stacked: make([]bool, n+1), chain: make([]int32, n+1)}
+	nodes := len(g.edges)
+	c := &calls{indirect: g.indirect, component: make([]uint32, nodes), cyclic: make([]bool, nodes), checked: make([]bool, nodes),
+		summary: make([]summary, nodes), stacked: make([]bool, nodes), chain: make([]int32, nodes)}
 	r.calls = c
 	if len(r.workers) == 0 {
 		r.addWorkers(1)
@@ -214,10 +258,7 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 		for _, f := range component {
 			c.chain[f] = chain
 		}
-		indirect := slices.Contains(component, uint32(n))
-		if indirect {
-			c.summary[n] = c.anyOf(g.edges[n], g.any)
-		}
+		c.anyOf(g, component, n)
 		for _, f := range component {
 			if int(f) >= r.importedFuncs && int(f) < n {
 				bodies.seek(f, int(g.bodies[f]))
@@ -237,25 +278,32 @@ func (r *rewriter) solveCalls(g *callGraph) error {
 				}
 			}
 		}
-		if indirect { // what remains at the end of those on the cycle too
-			c.summary[n] = c.anyOf(g.edges[n], g.any)
-		}
+		c.anyOf(g, component, n) // what remains at the end of those on the cycle too
 		return true
 	})
 	return err
 }
 
-// anyOf is the summary of a call of any of these functions.
-func (c *calls) anyOf(functions []uint32, foreign bool) (s summary) {
-	s.through = -1
-	if foreign { // a function of another module, of which is known what holds of all
-		s = summary{head: maxHead, through: maxHead, rest: maxPiece}
+// anyOf computes the summaries of the nodes of a component that stand for calls of several
+// functions, which are those from n on. That of a call of any comes first, because the others may
+// lead to it.
+func (c *calls) anyOf(g *callGraph, component []uint32, n int) {
+	for _, first := range []bool{true, false} {
+		for _, node := range component {
+			if int(node) < n || (int(node) == n) != first {
+				continue
+			}
+			s := summary{through: -1}
+			if g.any { // a function of another module, of which is known what holds of all
+				s = summary{head: maxHead, through: maxHead, rest: maxPiece}
+			}
+			for _, f := range g.edges[node] {
+				t := &c.summary[f]
+				s.head, s.through, s.rest = max(s.head, t.head), max(s.through, t.through), max(s.rest, t.rest)
+			}
+			c.summary[node] = s
+		}
 	}
-	for _, f := range functions {
-		t := &c.summary[f]
-		s.head, s.through, s.rest = max(s.head, t.head), max(s.through, t.through), max(s.rest, t.rest)
-	}
-	return s
 }
 
 // visit calls f with each strongly connected component, a component that is called before those

@@ -40,6 +40,7 @@ type longest struct {
 	throughs []int
 	rests    []int
 	cycles   []uint32 // the component of each function
+	indirect []uint32 // of each type: the node of its indirect calls
 
 	path, tail int // the longest found, in all of the module, and of tails on cycles
 	err        error
@@ -77,20 +78,29 @@ func unchecked(original, rewritten []byte, report *Report) (path, tail int, err 
 		return 0, 0, err
 	}
 	n := len(m.funcs)
-	l.heads, l.throughs, l.rests, l.cycles = make([]int, n+1), make([]int, n+1), make([]int, n+1), make([]uint32, n+1)
+	nodes := len(g.edges)
+	l.heads, l.throughs, l.rests, l.cycles = make([]int, nodes), make([]int, nodes), make([]int, nodes), make([]uint32, nodes)
+	l.indirect = g.indirect
 	bodies := newBodyReader(m)
 	component := uint32(0)
 	g.visit(func(members []uint32, cyclic bool) bool {
 		component++
-		any := func() {
-			l.throughs[n] = -1
+		any := func(node int) {
+			l.throughs[node] = -1
 			if g.any {
-				l.heads[n], l.throughs[n], l.rests[n] = maxHead, maxHead, maxPiece
+				l.heads[node], l.throughs[node], l.rests[node] = maxHead, maxHead, maxPiece
 			}
-			for _, f := range g.edges[n] {
-				l.heads[n] = max(l.heads[n], l.heads[f])
-				l.throughs[n] = max(l.throughs[n], l.throughs[f])
-				l.rests[n] = max(l.rests[n], l.rests[f])
+			for _, f := range g.edges[node] {
+				l.heads[node] = max(l.heads[node], l.heads[f])
+				l.throughs[node] = max(l.throughs[node], l.throughs[f])
+				l.rests[node] = max(l.rests[node], l.rests[f])
+			}
+		}
+		several := func() { // a call of any function is the first of those that stand for several
+			for _, node := range slices.Sorted(slices.Values(members)) {
+				if int(node) >= n {
+					any(int(node))
+				}
 			}
 		}
 		for _, f := range members {
@@ -99,11 +109,9 @@ func unchecked(original, rewritten []byte, report *Report) (path, tail int, err 
 				l.heads[f], l.throughs[f] = longestHead, -1
 			}
 		}
-		if slices.Contains(members, uint32(n)) {
-			any()
-		}
+		several()
 		for _, f := range members {
-			if int(f) < m.importedFuncs || int(f) == n {
+			if int(f) < m.importedFuncs || int(f) >= n {
 				continue
 			}
 			bodies.seek(f, int(g.bodies[f]))
@@ -117,9 +125,7 @@ func unchecked(original, rewritten []byte, report *Report) (path, tail int, err 
 				return false
 			}
 		}
-		if slices.Contains(members, uint32(n)) {
-			any()
-		}
+		several()
 		return true
 	})
 	return l.path, l.tail, l.err
@@ -197,7 +203,7 @@ func (l *longest) function(b *body, cyclic bool) {
 		if in.op == opCall || in.op == opReturnCall {
 			return in.index
 		}
-		return uint32(len(l.heads) - 1)
+		return l.indirect[in.index]
 	}
 	var walk func(i int)
 	walk = func(i int) {

@@ -197,12 +197,9 @@ func (e *emitter) firstCall(loop uint32) (ahead reach, ok bool) {
 		case op == opBlock || op.isPlain():
 			weight += op.weight()
 		case op == opCall || op == opCallIndirect || op == opCallRef:
-			to := int(in.index)
-			if op != opCall {
-				to = len(e.calls.summary) - 1
-			}
+			to := e.calls.to(in)
 			s := &e.calls.summary[to]
-			if to < e.importedFuncs || s.through >= 0 {
+			if int(to) < e.importedFuncs || s.through >= 0 {
 				return reach{}, false
 			}
 			weight += op.weight() + s.head
@@ -230,10 +227,7 @@ func (e *emitter) affordable(l *loop) uint32 {
 // come back there.
 func (e *emitter) planCall(i int, in *instr, now reach) (after, before reach) {
 	c := e.calls
-	to := in.index
-	if in.op != opCall && in.op != opReturnCall {
-		to = uint32(len(c.summary) - 1)
-	}
+	to := c.to(in)
 	if in.op.isTailCall() {
 		now = reach{}
 	}
@@ -266,10 +260,7 @@ func (e *emitter) planCall(i int, in *instr, now reach) (after, before reach) {
 
 // restOf is what may have run when a call of another component returns.
 func (e *emitter) restOf(in *instr) uint32 {
-	to := in.index
-	if in.op != opCall && in.op != opReturnCall {
-		to = uint32(len(e.calls.summary) - 1)
-	}
+	to := e.calls.to(in)
 	if e.calls.component[to] == e.calls.component[e.body.fn] {
 		return 0
 	}
