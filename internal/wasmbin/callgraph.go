@@ -60,6 +60,13 @@ func (r *rewriter) newCallGraph() *callGraph {
 	nodes := len(r.funcs) + 1
 	g := &callGraph{indirect: make([]uint32, len(r.Types)), bodies: make([]uint32, len(r.funcs))}
 	known := map[string]uint32{}
+	if r.opts.Turns {
+		for i := range r.Types {
+			g.indirect[i] = uint32(len(r.funcs)) // a call of any
+		}
+		g.edges = make([][]uint32, nodes)
+		return g
+	}
 	for i := range r.Types {
 		t := &r.Types[i]
 		key := encodeTypes(t.Params) + encodeTypes(t.Results)
@@ -102,8 +109,9 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 		if !found[index] {
 			found[index] = true
 			g.edges[anyOf] = append(g.edges[anyOf], index)
-			typed := g.indirect[r.funcs[index]]
-			g.edges[typed] = append(g.edges[typed], index)
+			if typed := g.indirect[r.funcs[index]]; typed != anyOf {
+				g.edges[typed] = append(g.edges[typed], index)
+			}
 		}
 	}
 	for _, e := range r.Exports {

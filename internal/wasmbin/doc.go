@@ -43,7 +43,7 @@
 //  3. A function has a look at its entry if it is on a cycle of the call graph, or
 //     if more than maxHead would run in a call of it. Callees are planned before
 //     their callers, so that what a call adds is known, and at most maxHead. An
-//     indirect call adds the most of all functions that can be reached so.
+//     indirect call adds the most of all functions of its type that can be reached so.
 //  4. Behind a call of another component of the call graph a look stands if what
 //     remains of the callee and of the caller could exceed twice maxPiece.
 //  5. Behind a call that may be part of a cycle a look stands if more than maxTail

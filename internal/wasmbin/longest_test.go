@@ -363,7 +363,7 @@ func (l *longest) behindCheck(ins []instr, i int) bool {
 var uncheckedForms = []Options{
 	{Stop: true, ImportModule: "wasivirt"},
 	{Fuel: true, ImportModule: "wasivirt"},
-	{Stop: true, Waits: true, Grow: true, SharedAccess: true, CallDepth: 1000, ImportModule: "wasivirt"},
+	{Stop: true, Waits: true, Grow: true, SharedAccess: true, CallDepth: 1000, Turns: true, ImportModule: "wasivirt"},
 	{Fuel: true, Waits: true, Grow: true, CallDepth: 1000, Stack: 1 << 16, ImportModule: "wasivirt"},
 }
 
