@@ -51,12 +51,12 @@ type compilationKey struct {
 // The same bytes are compiled once while one of their Modules is open, also if several goroutines
 // ask at once. If ctx ends, Compile returns its cause at once, but wazero's compiler cannot be
 // interrupted: it goes on in the background, and [Host.Close] waits for it. [inspect.Limits] bound
-// how long that can take. Package virt/compile compiles in a process of its own, with all processors,
-// which ends with ctx.
+// how long that can take. Package virt/compile compiles in a process of its own, with all
+// processors, which ends with ctx.
 //
-// One goroutine compiles. A ctx of wazero's experimental.WithCompilationWorkers has several compile,
-// and stop between two functions when ctx ends. That is for trusted modules: a module that makes the
-// engine panic is an error with one goroutine, and ends the process with several.
+// One goroutine compiles. A ctx of wazero's experimental.WithCompilationWorkers has several
+// compile, and stop between two functions when ctx ends. That is for trusted modules: a module that
+// makes the engine panic is an error with one goroutine, and ends the process with several.
 //
 // Errors:
 //   - [*inspect.Error]: the bytes are no module, exceed a limit, or the engine refuses them;

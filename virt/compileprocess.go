@@ -24,7 +24,8 @@ func init() {
 	}
 }
 
-// compileInto compiles a module into the cache in dir, with all processors: the process is there for nothing else.
+// compileInto compiles a module into the cache in dir, with all processors: the process is there
+// for nothing else.
 func compileInto(ctx context.Context, wasm []byte, dir string) error {
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {

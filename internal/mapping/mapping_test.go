@@ -79,8 +79,8 @@ func TestClearedRangesHoldZeros(t *testing.T) {
 	}
 }
 
-// TestRecycledRangesHoldZeros writes to pages here and there: whatever the range goes on holding, it
-// reads as zeros.
+// TestRecycledRangesHoldZeros writes to pages here and there: whatever the range goes on holding,
+// it reads as zeros.
 func TestRecycledRangesHoldZeros(t *testing.T) {
 	const size = 1 << 25
 	m := reserved(t, size)

@@ -87,8 +87,8 @@ func (m *Mapping) copyBack() (kept uint64, ok bool) {
 	return kept, looked && ok
 }
 
-// wipe writes zeros to the pages that are the range's own, which shows no image, and goes on holding
-// them. It reports whether it did, as copyBack does.
+// wipe writes zeros to the pages that are the range's own, which shows no image, and goes on
+// holding them. It reports whether it did, as copyBack does.
 func (m *Mapping) wipe() (kept uint64, ok bool) {
 	return eachWritten(m.whole[:m.committed], Kept, func(from, to uint64) { clear(m.whole[from:to]) })
 }

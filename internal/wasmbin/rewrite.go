@@ -39,8 +39,9 @@ type Options struct {
 	// store and atomic instruction, and note before every fence and bulk
 	// operation of memory, if a memory is shared.
 	SharedAccess bool
-	// Turns says that threads take turns at checks, and a seed draws whose turn it is: checks stand where they have always stood, so
-	// that a seed goes on meaning the same. An indirect call counts as one of any function then, instead of those of its type.
+	// Turns says that threads take turns at checks, and a seed draws whose turn it is: checks stand
+	// where they have always stood, so that a seed goes on meaning the same. An indirect call
+	// counts as one of any function then, instead of those of its type.
 	Turns bool
 	// ExportGlobals exports the mutable globals.
 	ExportGlobals bool
