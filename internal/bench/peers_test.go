@@ -146,7 +146,8 @@ func BenchmarkPeers(b *testing.B) {
 	}
 }
 
-// timed reports the processor time of a call, of which f makes times at each of b.N turns, and of all.
+// timed reports the processor time of a call, of which f makes times at each of b.N turns, and of
+// all.
 func timed(b *testing.B, times int, f func()) {
 	runtime.GC() // of what preparing has left, which would be collected while the calls are timed
 	b.ReportAllocs()
