@@ -77,6 +77,9 @@ func Events(b []byte) []byte { return recording.Unframed(b) }
 // are right.
 func Framed(events, of []byte) []byte { return recording.Framed(events, of) }
 
+// FramedBy is Framed with frames of at most size bytes.
+func FramedBy(events, of []byte, size int) []byte { return recording.FramedBy(events, of, size) }
+
 // What tests of this package and of the packages beside it use alike.
 var (
 	HostileModules = hostileModules

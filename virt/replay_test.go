@@ -97,6 +97,10 @@ func TestRecordingsThatDiffer(t *testing.T) {
 	if p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(b), 3); p != nil || err != nil {
 		t.Errorf("two runs of one seed part: %v, %v", p, err)
 	}
+	slow := virt.FramedBy(virt.Events(a), a, 7)
+	if p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(slow), 3); p != nil || err != nil {
+		t.Errorf("a run in small frames parts from itself: %v, %v", p, err)
+	}
 	p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(c), 3)
 	if err != nil {
 		t.Fatal(err)

@@ -78,8 +78,10 @@ func TestSocketsInMemory(t *testing.T) {
 		}
 	}
 	again, second := fetched(t, wasm, n)
-	if again != printed || !bytes.Equal(second, recording) {
-		t.Error("a second run differs")
+	// Frames of recordings end with the machine's time too, so that bytes are not what is compared.
+	p, err := replay.Compare(bytes.NewReader(recording), bytes.NewReader(second), 3)
+	if again != printed || p != nil || err != nil {
+		t.Errorf("a second run differs: %v, %v", p, err)
 	}
 
 	var out bytes.Buffer

@@ -199,16 +199,16 @@ func (l *lineReader) answered(row int) (string, error) {
 
 // content reads n bytes, and tells how they begin and their checksum.
 func (l *lineReader) content(n uint32) (start string, sum uint32, err error) {
-	for first := true; n > 0; first = false {
-		b, err := l.Window(int(min(n, 64<<10)))
+	var head [16]byte
+	known := 0
+	for n > 0 {
+		b, err := l.Window(int(min(n, 64<<10))) // may be less, where a frame ends
 		if err != nil {
 			return "", 0, err
 		}
-		if first {
-			start = fmt.Sprintf("% x", b[:min(len(b), 16)])
-		}
+		known += copy(head[known:], b)
 		sum = recording.Sum(sum, b)
 		n -= uint32(len(b))
 	}
-	return start, sum, nil
+	return fmt.Sprintf("% x", head[:known]), sum, nil
 }

@@ -21,9 +21,13 @@ func Unframed(b []byte) []byte {
 
 // Framed returns a recording with the header of another and events as its events, with checksums
 // that are right. Tests make damaged recordings with it.
-func Framed(events, of []byte) []byte {
+func Framed(events, of []byte) []byte { return FramedBy(events, of, frameSize) }
+
+// FramedBy is Framed with frames of at most size bytes, as those of a slow run are.
+func FramedBy(events, of []byte, size int) []byte {
 	var out bytes.Buffer
 	f := newFrameWriter(&out, func() int64 { return 0 })
+	f.buf = make([]byte, frameHead, frameHead+size)
 	in := frameReader{r: bytes.NewReader(of)}
 	h, err := in.header()
 	if err != nil {
