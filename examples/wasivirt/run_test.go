@@ -51,7 +51,7 @@ func wasivirt(t *testing.T, args ...string) outcome {
 
 func wasivirtWith(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // compiling takes long under the race detector
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	status, err := run(ctx, args, strings.NewReader(stdin), &stdout, &stderr)
