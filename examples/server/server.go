@@ -58,8 +58,9 @@ func NewServer(ctx context.Context, wasm []byte, limits Limits, mode string, log
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	b := virt.NewBuilder(virt.WithFuel(limits.Fuel), virt.WithMemoryLimit(limits.Memory), virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = limits.Disk }),
-		virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = limits.Output }))
+	b := virt.NewBuilder(virt.WithLimits(func(l *virt.Limits) {
+		l.Fuel, l.Memory, l.DiskBytes, l.OutputBytes = limits.Fuel, limits.Memory, limits.Disk, limits.Output
+	}))
 	// The code that was compiled for the last start is used again.
 	if dir, err := os.UserCacheDir(); err == nil {
 		b = b.With(virt.WithCompilationCache(filepath.Join(dir, "wasivirt-server"), 0))

@@ -60,14 +60,11 @@ func (r *rewriter) newCallGraph() *callGraph {
 	nodes := len(r.funcs) + 1
 	g := &callGraph{indirect: make([]uint32, len(r.Types)), bodies: make([]uint32, len(r.funcs))}
 	known := map[string]uint32{}
-	if r.opts.Turns {
-		for i := range r.Types {
-			g.indirect[i] = uint32(len(r.funcs)) // a call of any
-		}
-		g.edges = make([][]uint32, nodes)
-		return g
-	}
 	for i := range r.Types {
+		if r.opts.Turns {
+			g.indirect[i] = uint32(len(r.funcs)) // a call of any
+			continue
+		}
 		t := &r.Types[i]
 		key := encodeTypes(t.Params) + encodeTypes(t.Results)
 		node, ok := known[key]
