@@ -236,31 +236,9 @@ func exported(t *testing.T) map[string]map[string]bool {
 
 func exportedOf(t *testing.T, dir string) (names []string, pkg string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fset := token.NewFileSet()
-	var files []*ast.File
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".go" || strings.HasSuffix(e.Name(), "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(fset, filepath.Join(dir, e.Name()), nil, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.Name.Name == "main" {
-			return nil, ""
-		}
-		files = append(files, f)
-	}
-	if len(files) == 0 {
+	p := documentation(t, dir)
+	if p == nil || p.Name == "main" {
 		return nil, ""
-	}
-	p, err := doc.NewFromFiles(fset, files, "p", doc.Mode(0))
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, v := range append(p.Consts, p.Vars...) {
 		names = append(names, v.Names...)
@@ -281,7 +259,7 @@ func exportedOf(t *testing.T, dir string) (names []string, pkg string) {
 		}
 		names = append(names, members(typ)...)
 	}
-	return names, files[0].Name.Name
+	return names, p.Name
 }
 
 // members are the fields of a struct and the methods of an interface. A type that embeds another
