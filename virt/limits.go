@@ -119,20 +119,23 @@ func guestLimits() Limits {
 }
 
 func (l *Limits) check() error {
+	const notNegative = "0 for no limit, or more"
 	for _, f := range []struct {
 		name string
 		bad  bool
 		is   any
+		want string
 	}{
-		{"WallTime", l.WallTime < 0, l.WallTime}, {"CPUTime", l.CPUTime < 0, l.CPUTime}, {"Sleep", l.Sleep < 0, l.Sleep},
-		{"Descriptors", l.Descriptors < 0, l.Descriptors}, {"Threads", l.Threads < NoThreads, l.Threads},
+		{"WallTime", l.WallTime < 0, l.WallTime, notNegative},
+		{"CPUTime", l.CPUTime < 0, l.CPUTime, notNegative},
+		{"Sleep", l.Sleep < 0, l.Sleep, notNegative},
+		{"Descriptors", l.Descriptors < 0, l.Descriptors, notNegative},
+		{"Threads", l.Threads < NoThreads, l.Threads, notNegative},
+		{"Fuel", l.Fuel > math.MaxInt64, l.Fuel, "at most 2^63-1"},
 	} {
 		if f.bad {
-			return fmt.Errorf("%s is %v: want 0 for no limit, or more", f.name, f.is)
+			return fmt.Errorf("%s is %v: want %s", f.name, f.is, f.want)
 		}
-	}
-	if l.Fuel > math.MaxInt64 {
-		return fmt.Errorf("Fuel is %d: want at most 2^63-1", l.Fuel)
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ type pageScan struct {
 	size, flags, start, end, walkEnd, regions, maxRegions, maxPages, inverted, mask, anyOf, wanted uint64
 }
 
-// pageRegion is a part of its answer: pages that are alike, and how.
-type pageRegion struct{ start, end, kinds uint64 }
+// pageRegion is a part of its answer: pages that are alike; the last field says how.
+type pageRegion struct{ start, end, _ uint64 }
 
 // Kinds of pages.
 const (
