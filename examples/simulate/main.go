@@ -98,7 +98,8 @@ func store(wasm []byte, bug string) simulate.Simulation {
 
 // client writes and reads until the run is over. It stays with the replica that has answered last.
 func client(a *simulate.Actor) error {
-	node := ""
+	node := &replica{actor: a}
+	defer node.leave()
 	for n := 1; ; n++ {
 		if err := a.Sleep(time.Duration(a.Rand.IntN(150)) * time.Millisecond); err != nil {
 			return err
@@ -110,11 +111,8 @@ func client(a *simulate.Actor) error {
 			request = "put " + o.Key + "=" + o.Value
 		}
 		for tries := 0; tries < 20; tries++ {
-			if node == "" {
-				node = []string{"n1", "n2", "n3"}[a.Rand.IntN(3)]
-			}
 			call := a.Now()
-			answer := ask(a, node, request)
+			answer := node.ask(request)
 			if value, ok := strings.CutPrefix(answer, "ok"); ok {
 				if !o.Write {
 					o.Value = strings.TrimSpace(value)
@@ -122,7 +120,7 @@ func client(a *simulate.Actor) error {
 				a.Record(o, call)
 				break
 			}
-			node = ""
+			node.leave()
 			if answer != "no" && o.Write { // it may have happened
 				o.Unknown = true
 				a.Record(o, call)
@@ -135,17 +133,36 @@ func client(a *simulate.Actor) error {
 	}
 }
 
-// ask sends a request to a replica and returns its answer: "no" where it was not sent.
-func ask(a *simulate.Actor, node, request string) string {
-	c, err := a.Dial(node+":7000", 300*time.Millisecond)
-	if err != nil {
-		return "no"
+// replica is the one that a client talks to.
+type replica struct {
+	actor *simulate.Actor
+	conn  *simulate.Conn // nil: the next request goes to any of them
+	in    *bufio.Reader
+}
+
+// leave ends the connection.
+func (r *replica) leave() {
+	if r.conn != nil {
+		r.conn.Close()
+		r.conn = nil
 	}
-	defer c.Close()
-	if _, err := fmt.Fprintln(c, request); err != nil {
+}
+
+// ask sends a request and returns the answer: "no" where it was not sent.
+func (r *replica) ask(request string) string {
+	if r.conn == nil {
+		name := []string{"n1", "n2", "n3"}[r.actor.Rand.IntN(3)]
+		c, err := r.actor.Dial(name+":7000", 300*time.Millisecond)
+		if err != nil {
+			return "no"
+		}
+		r.conn, r.in = c, bufio.NewReader(c)
+	}
+	r.conn.SetTimeout(300 * time.Millisecond)
+	if _, err := fmt.Fprintln(r.conn, request); err != nil {
 		return "unknown"
 	}
-	answer, err := bufio.NewReader(c).ReadString('\n')
+	answer, err := r.in.ReadString('\n')
 	if err != nil {
 		return "unknown"
 	}

@@ -13,7 +13,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,7 +34,7 @@ const (
 var (
 	name  = os.Getenv("NODE")
 	bug   = os.Getenv("BUG")
-	peers []string
+	peers []*peer
 )
 
 // state is what is durable: the term that was promised, and the newest map that was accepted.
@@ -46,14 +45,31 @@ type state struct {
 
 func (s state) newer(t state) bool { return s.Term > t.Term || s.Term == t.Term && s.Index > t.Index }
 
+// String returns the state in one line: "PROMISED TERM INDEX KEY=VALUE…".
 func (s state) String() string {
-	text, _ := json.Marshal(s) // of such a type it cannot fail
-	return string(text)
+	text := strconv.Itoa(s.Promised) + " " + strconv.Itoa(s.Term) + " " + strconv.Itoa(s.Index)
+	for key, value := range s.KV {
+		text += " " + key + "=" + value
+	}
+	return text
 }
 
 func parse(text string) (s state, err error) {
-	err = json.Unmarshal([]byte(text), &s)
-	return s, err
+	fields := strings.Fields(text)
+	if len(fields) < 3 {
+		return s, fmt.Errorf("the state %q is too short", text)
+	}
+	for i, n := range []*int{&s.Promised, &s.Term, &s.Index} {
+		if *n, err = strconv.Atoi(fields[i]); err != nil {
+			return s, err
+		}
+	}
+	s.KV = map[string]string{}
+	for _, pair := range fields[3:] {
+		key, value, _ := strings.Cut(pair, "=")
+		s.KV[key] = value
+	}
+	return s, nil
 }
 
 // replica is this node. leading is held by the one proposal that is under way, mu for the rest.
@@ -77,7 +93,7 @@ func (r *replica) save(s state) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f, s)
+	_, err = f.WriteString(s.String() + "\n")
 	if err == nil && bug != "ack-before-sync" {
 		err = f.Sync()
 	}
@@ -86,16 +102,6 @@ func (r *replica) save(s state) error {
 	}
 	if err = os.Rename(stateFile+".new", stateFile); err == nil {
 		r.state = s
-	}
-	return err
-}
-
-func (r *replica) load() error {
-	text, err := os.ReadFile(stateFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err == nil {
-		r.state, err = parse(string(text))
 	}
 	return err
 }
@@ -165,61 +171,73 @@ func (r *replica) client(op, rest string) string {
 
 // propose reports whether a majority has accepted a state of this leader.
 func (r *replica) propose(s state) bool {
-	answers := r.ask("accept " + s.String())
+	_, majority := r.ask("accept " + s.String())
 	r.mu.Lock()
 	ok := r.leader && r.state.Promised == s.Promised
 	if ok && s.newer(r.state) {
 		ok = r.save(s) == nil
 	}
 	r.leader = ok // one that cannot save what it has sent must not send another state as that version
+	if ok && majority {
+		r.heard = time.Now()
+	}
 	r.mu.Unlock()
-	return ok && majority(answers)
+	return ok && majority
 }
 
-// majority reports whether most replicas said yes; this one does.
-func majority(answers []string) bool {
-	n := 1
-	for _, a := range answers {
-		if strings.HasPrefix(a, "yes") {
-			n++
-		}
-	}
-	return n > (len(peers)+1)/2
-}
-
-// ask sends a request to all peers and returns what they answered in time.
-func (r *replica) ask(line string) []string {
-	answers := make(chan string, len(peers))
+// ask sends a request to all peers and returns what they answered in time, and whether a majority
+// said yes; this replica does. The caller holds leading.
+func (r *replica) ask(line string) (answers []string, majority bool) {
 	for _, p := range peers {
-		go func() { answers <- call(p, line) }()
+		p.send(line + "\n")
 	}
-	all := make([]string, len(peers))
-	for i := range all {
-		all[i] = <-answers
+	yes := 1
+	for _, p := range peers {
+		a := p.answer()
+		if strings.HasPrefix(a, "yes") {
+			yes++
+		}
+		answers = append(answers, a)
 	}
-	return all
+	return answers, yes > (len(peers)+1)/2
 }
 
-// call sends a line to a peer and returns the answer, or "".
-func call(peer, line string) string {
-	f, err := os.OpenFile("/net/"+peer+":7000", os.O_RDWR, 0)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	f.SetDeadline(time.Now().Add(rpcTime))
-	fmt.Fprintln(f, line) // an error shows when the answer is read
-	answer, err := bufio.NewReader(f).ReadString('\n')
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(answer)
+// peer is another replica, with the connection to it, nil while there is none.
+type peer struct {
+	name string
+	conn *os.File
+	in   *bufio.Reader
 }
 
-// campaign tries to lead.
+// send sends a line. An error shows when the answer is read.
+func (p *peer) send(line string) {
+	if p.conn == nil {
+		f, err := os.OpenFile("/net/"+p.name+":7000", os.O_RDWR, 0)
+		if err != nil {
+			return
+		}
+		p.conn, p.in = f, bufio.NewReader(f)
+	}
+	p.conn.SetDeadline(time.Now().Add(rpcTime))
+	p.conn.WriteString(line)
+}
+
+// answer reads the answer, or "". A connection on which one is missing is good for nothing more.
+func (p *peer) answer() string {
+	if p.conn == nil {
+		return ""
+	}
+	line, err := p.in.ReadString('\n')
+	if err != nil {
+		p.conn.Close()
+		p.conn = nil
+		return ""
+	}
+	return strings.TrimSpace(line)
+}
+
+// campaign tries to lead. The caller holds leading.
 func (r *replica) campaign() {
-	r.leading.Lock()
-	defer r.leading.Unlock()
 	r.mu.Lock()
 	s := r.state
 	s.Promised++
@@ -229,7 +247,7 @@ func (r *replica) campaign() {
 	if err != nil {
 		return
 	}
-	answers := r.ask(fmt.Sprintf("promise %d", s.Promised))
+	answers, majority := r.ask("promise " + strconv.Itoa(s.Promised))
 	best := s
 	for _, a := range answers {
 		if text, ok := strings.CutPrefix(a, "yes "); ok {
@@ -238,12 +256,9 @@ func (r *replica) campaign() {
 			}
 		}
 	}
-	if !majority(answers) {
-		return
-	}
 	best.Promised, best.Term = s.Promised, s.Promised
 	r.mu.Lock()
-	ok := r.state.Promised == s.Promised
+	ok := majority && r.state.Promised == s.Promised
 	r.leader = ok
 	r.mu.Unlock()
 	if ok && r.propose(best) {
@@ -251,19 +266,28 @@ func (r *replica) campaign() {
 	}
 }
 
-// watch heartbeats while leading, and campaigns when no leader is heard of.
+// watch heartbeats while leading, unless a request has been one, and campaigns when no leader is
+// heard of.
 func (r *replica) watch() {
 	patience := func() time.Duration { return 3*tick + rand.N(3*tick) }
-	for wait := patience(); ; {
-		time.Sleep(tick)
-		if _, leader, heard := r.now(); leader {
-			r.leading.Lock()
-			s, _, _ := r.now()
+	for wait := patience(); ; time.Sleep(tick) {
+		r.leading.Lock()
+		if s, leader, heard := r.now(); leader && time.Since(heard) > tick/2 {
 			r.propose(s)
-			r.leading.Unlock()
-		} else if time.Since(heard) > wait {
+		} else if !leader && time.Since(heard) > wait {
 			wait = patience()
 			r.campaign()
+		}
+		r.leading.Unlock()
+	}
+}
+
+// serve answers all requests of one connection.
+func (r *replica) serve(c net.Conn) {
+	defer c.Close()
+	for lines := bufio.NewScanner(c); lines.Scan(); {
+		if _, err := c.Write([]byte(r.handle(lines.Text()) + "\n")); err != nil {
+			return
 		}
 	}
 }
@@ -271,31 +295,27 @@ func (r *replica) watch() {
 func main() {
 	for _, p := range strings.Split(os.Getenv("NODES"), ",") {
 		if p != name {
-			peers = append(peers, p)
+			peers = append(peers, &peer{name: p})
 		}
 	}
-	r := &replica{state: state{KV: map[string]string{}}, heard: time.Now()}
-	err := r.load()
-	l, lerr := net.FileListener(os.NewFile(4, "listener"))
-	if err = errors.Join(err, lerr); err == nil {
-		go r.watch()
-		err = r.serve(l)
+	text, err := os.ReadFile(stateFile)
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = []byte("0 0 0"), nil
 	}
-	fmt.Println(err)
-	os.Exit(1)
-}
-
-func (r *replica) serve(l net.Listener) error {
+	r := &replica{heard: time.Now()}
+	if err == nil {
+		r.state, err = parse(string(text))
+	}
+	l, lerr := net.FileListener(os.NewFile(4, "listener"))
+	if err = errors.Join(err, lerr); err != nil {
+		panic(err)
+	}
+	go r.watch()
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return err
+			panic(err)
 		}
-		go func() {
-			defer c.Close()
-			if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
-				fmt.Fprintln(c, r.handle(strings.TrimSpace(line)))
-			}
-		}()
+		go r.serve(c)
 	}
 }
