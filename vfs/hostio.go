@@ -131,8 +131,8 @@ func (f *OpenFile) Seek(offset int64, whence int) (int64, error) {
 }
 
 // Attr returns the attributes. A stream without a node has only a type and an inode number.
-func (f *OpenFile) Attr() (Attr, error) {
-	a, _, err := f.attr()
+func (f *OpenFile) Attr() (a Attr, err error) {
+	_, err = f.attr(&a)
 	return a, err
 }
 

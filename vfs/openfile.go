@@ -343,18 +343,19 @@ func (f *OpenFile) finish() error {
 	return err
 }
 
-// attr returns the attributes and the device number.
-func (f *OpenFile) attr() (Attr, uint64, error) {
+// attr stores the attributes in a, as walker.attr does, and returns the device number.
+func (f *OpenFile) attr(a *Attr) (dev uint64, err error) {
 	if f.node == nil {
-		return Attr{Ino: f.ino, Type: f.kind, Nlink: 1}, 0, nil
+		*a = Attr{Ino: f.ino, Type: f.kind, Nlink: 1}
+		return 0, nil
 	}
 	if f.dir != nil {
 		pos := f.dir.now()
-		a, err := pos.dir.Attr()
-		return a, pos.m.dev, err
+		*a, err = pos.dir.Attr()
+		return pos.m.dev, err
 	}
-	a, err := f.node.Attr()
-	return a, f.m.dev, err
+	*a, err = f.node.Attr()
+	return f.m.dev, err
 }
 
 // Poll implements [poll.Pollable]. Files and directories are always ready. The number of bytes of a

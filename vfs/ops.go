@@ -8,17 +8,18 @@ import (
 
 // The operations on paths, for guests and host code alike. Each leaves the walker ended.
 
-// attr returns the attributes of what path stands for and its device number.
-func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, error) {
+// attr stores the attributes of what path stands for in a, because each return of a struct of that
+// size is a copy, and returns the device number.
+func (w *walker) attr(a *Attr, base *OpenFile, path string, follow bool) (dev uint64, err error) {
 	if base.m.paths && w.guard == nil {
-		a, dev, err := attrPath(base, path, follow)
+		*a, dev, err = attrPath(base, path, follow)
 		if err == nil {
-			return a, dev, nil
+			return dev, nil
 		}
 		switch wasip1.FromError(err) {
 		case wasip1.ENOSYS, wasip1.ELOOP, wasip1.EXDEV, wasip1.EAGAIN:
 		default:
-			return Attr{}, 0, err
+			return 0, err
 		}
 	}
 	f, err := w.find(base, path, follow)
@@ -27,12 +28,12 @@ func (w *walker) attr(base *OpenFile, path string, follow bool) (Attr, uint64, e
 	}
 	if err != nil {
 		w.end()
-		return Attr{}, 0, err
+		return 0, err
 	}
-	a, err := f.node.Attr()
-	dev := f.m.dev
+	*a, err = f.node.Attr()
+	dev = f.m.dev
 	w.done(f)
-	return a, dev, err
+	return dev, err
 }
 
 // attrPath is attr for a file system that resolves paths by itself; ENOSYS says to walk.

@@ -133,7 +133,7 @@ func (r *Root) Lstat(path string) (Attr, error) { return r.stat("lstat", path, f
 
 func (r *Root) stat(op, path string, follow bool) (a Attr, err error) {
 	err = r.do(op, path, func(w *walker, path string) error {
-		a, _, err = w.attr(r.base, path, follow)
+		_, err = w.attr(&a, r.base, path, follow)
 		return err
 	})
 	return a, err
@@ -375,7 +375,7 @@ func (r *Root) ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if a, _, err := f.attr(); err == nil && f.file != nil && a.Size > MaxReadFile {
+	if a, err := f.Attr(); err == nil && f.file != nil && a.Size > MaxReadFile {
 		return nil, pathError("read", path, wasip1.EFBIG)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, MaxReadFile+1))

@@ -189,7 +189,8 @@ func FdFilestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	if !c.View.Has(result, wasip1.SizeFilestat) {
 		return wasip1.EFAULT
 	}
-	a, dev, err := f.attr()
+	var a Attr
+	dev, err := f.attr(&a)
 	if err != nil {
 		return errno(err)
 	}

@@ -79,7 +79,8 @@ func PathFilestatGet(c *Caller, fd, flags, path, pathLen, result uint32) wasip1.
 	if !c.View.Has(result, wasip1.SizeFilestat) {
 		return wasip1.EFAULT
 	}
-	a, dev, err := c.walk.attr(d, p, follow)
+	var a Attr
+	dev, err := c.walk.attr(&a, d, p, follow)
 	if err != nil {
 		return errno(err)
 	}
@@ -102,7 +103,7 @@ func PathFilestatSetTimes(c *Caller, fd, flags, path, pathLen uint32, atim, mtim
 		return e
 	}
 	if set.Mask == 0 {
-		_, _, err := c.walk.attr(d, p, follow)
+		_, err := c.walk.attr(new(Attr), d, p, follow)
 		return errno(err)
 	}
 	return errno(c.walk.setAttr(d, p, follow, set))

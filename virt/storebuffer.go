@@ -119,10 +119,13 @@ func (b *storeBuffer) settle(mem []byte) {
 // drain makes all stores of the thread, which has the turn, seen by others, and it sees those of
 // others.
 func (t *thread) drain() {
-	b := t.stores
-	if b == nil {
-		return
+	if t.stores != nil { // apart from the rest to be inlined
+		t.drainStores()
 	}
+}
+
+func (t *thread) drainStores() {
+	b := t.stores
 	if len(b.stale) > 0 {
 		b.settle(t.view.Bytes())
 		b.see(t.view.Bytes(), func(*pendingStore) bool { return true })

@@ -69,10 +69,10 @@ func (d *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 }
 
 // Attr returns the attributes. The size of a directory is 0.
-func (d *dirNode) Attr() (vfs.Attr, error) {
+func (d *dirNode) Attr() (a vfs.Attr, err error) {
 	f := d.fs
 	f.mu.rlock(&f.park)
-	a := d.in.attr(d.ino)
+	d.in.attr(&a, d.ino)
 	f.mu.runlock(&f.park)
 	return a, nil
 }

@@ -22,7 +22,10 @@ var _ interface {
 func (n *fileNode) Type() wasip1.Filetype { return wasip1.FiletypeRegularFile }
 
 // Attr returns the attributes. Errors: ENOENT where the file has gone.
-func (n *fileNode) Attr() (vfs.Attr, error) { return n.base().fileAttr() }
+func (n *fileNode) Attr() (a vfs.Attr, err error) {
+	err = n.base().fileAttr(&a)
+	return a, err
+}
 
 // LetGo says that the walker of package vfs, which had the file made, was the last to have it.
 func (n *fileNode) LetGo() { n.held.CompareAndSwap(heldByMaker, heldByNone) }

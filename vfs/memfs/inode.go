@@ -27,15 +27,13 @@ type inode struct {
 	dir *dirTable
 }
 
-func (in *inode) attr(ino uint64) vfs.Attr {
-	a := vfs.Attr{
-		Ino: ino, Type: in.typ, Mode: in.mode, Nlink: in.nlink,
-		Size: uint64(in.size), Atim: in.atim, Mtim: in.mtim, Ctim: in.ctim,
-	}
+// attr stores the attributes in a.
+func (in *inode) attr(a *vfs.Attr, ino uint64) {
+	a.Ino, a.Type, a.Mode, a.Nlink = ino, in.typ, in.mode, in.nlink
+	a.Size, a.Atim, a.Mtim, a.Ctim = uint64(in.size), in.atim, in.mtim, in.ctim
 	if in.typ == wasip1.FiletypeSymbolicLink {
 		a.Size = uint64(len(in.dir.target))
 	}
-	return a
 }
 
 // changed notes a change of the content.
@@ -296,18 +294,18 @@ func (n *node) unlinked(now int64) {
 	l.unlock(&f.park)
 }
 
-// fileAttr returns the attributes of a file or link. Errors: ENOENT for a file that has gone.
-func (n *node) fileAttr() (vfs.Attr, error) {
+// fileAttr stores the attributes of a file or link in a. Errors: ENOENT for a file that has gone.
+func (n *node) fileAttr(a *vfs.Attr) error {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)
 	if n.in == noInode {
 		l.runlock(&f.park)
-		return vfs.Attr{}, wasip1.ENOENT
+		return wasip1.ENOENT
 	}
-	a := n.in.attr(n.ino)
+	n.in.attr(a, n.ino)
 	l.runlock(&f.park)
-	return a, nil
+	return nil
 }
 
 // set applies all of a but the size.

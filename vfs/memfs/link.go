@@ -14,7 +14,10 @@ var _ interface {
 func (n *linkNode) Type() wasip1.Filetype { return wasip1.FiletypeSymbolicLink }
 
 // Attr returns the attributes.
-func (n *linkNode) Attr() (vfs.Attr, error) { return n.base().fileAttr() }
+func (n *linkNode) Attr() (a vfs.Attr, err error) {
+	err = n.base().fileAttr(&a)
+	return a, err
+}
 
 // Readlink returns the target, which never changes.
 func (n *linkNode) Readlink() (string, error) {
