@@ -165,7 +165,8 @@ func (s *Set) collect(subs []wasip1.Subscription, events []wasip1.Event) int {
 	n := 0
 	for i := range s.waits {
 		w := &s.waits[i]
-		e := wasip1.Event{Userdata: subs[i].Userdata, Type: subs[i].Tag}
+		e := &events[n]
+		*e = wasip1.Event{Userdata: subs[i].Userdata, Type: subs[i].Tag}
 		switch w.kind {
 		case bad:
 			e.Errno = w.errno
@@ -190,7 +191,6 @@ func (s *Set) collect(subs []wasip1.Subscription, events []wasip1.Event) int {
 				e.Errno = wasip1.FromError(st.Err)
 			}
 		}
-		events[n] = e
 		n++
 	}
 	return n
