@@ -73,9 +73,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// hashed is the length of a hash in hexadecimal digits.
-const hashed = 2 * sha256.Size
-
 // hashOf returns the SHA-256 of b in hexadecimal digits.
 func hashOf(b []byte) string {
 	sum := sha256.Sum256(b)
