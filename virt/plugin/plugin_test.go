@@ -358,62 +358,93 @@ func TestManyCallsLeaveNothingBehind(t *testing.T) {
 	} else if testing.Short() {
 		calls = 10_000
 	}
-	canonical := newGuest(t, cabiWasm, virt.Options())
-	for name, g := range map[string]*virt.Guest{"C": cGuest(t), "Go": goGuest(t), "AssemblyScript": objectGuest(t), "canonical": canonical} {
-		upper, ask := fn[textFunc](t, g, "upper"), func(context.Context, string) (string, error) { return "<key>", nil }
-		if name != "canonical" { // which imports nothing, and returns no errors
-			ask = fn[textFunc](t, g, "ask")
-		}
-		measure := func() (guest, host uint64) {
-			if name == "Go" { // whose collector takes memory ahead
-				var err error
-				if guest, err = fn[func(context.Context) (uint64, error)](t, g, "heap")(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				guest = uint64(g.Instance().Memory().Size())
+	for _, tc := range []struct {
+		name     string
+		guest    func(testing.TB) *virt.Guest
+		function string // what it makes of "hello, world", and of "" an error unless it returns none
+		want     string
+		noError  bool
+		asks     bool // it imports lookup
+		opts     []plugin.Option
+		counts   bool // it exports live
+	}{
+		{name: "C", guest: func(tb testing.TB) *virt.Guest { return cGuest(tb) }, function: "upper", want: "HELLO, WORLD", asks: true, counts: true},
+		{name: "Go", guest: func(tb testing.TB) *virt.Guest { return goGuest(tb) }, function: "upper", want: "HELLO, WORLD", asks: true},
+		{name: "AssemblyScript", guest: func(tb testing.TB) *virt.Guest { return objectGuest(tb) }, function: "upper", want: "HELLO, WORLD", asks: true},
+		{name: "Rust", guest: rustGuest, function: "reverse", want: "dlrow ,olleh", opts: []plugin.Option{plugin.WithAllocator("allocate", "deallocate")}},
+		{name: "canonical ABI", guest: func(tb testing.TB) *virt.Guest { return newGuest(tb, cabiWasm, virt.Options()) },
+			function: "upper", want: "HELLO, WORLD", noError: true, counts: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := tc.guest(t)
+			f := fn[textFunc](t, g, tc.function, tc.opts...)
+			var ask textFunc
+			if tc.asks {
+				ask = fn[textFunc](t, g, "ask")
 			}
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return guest, m.HeapAlloc
-		}
-		run := func(n int) {
-			for i := range n {
-				if i%16 == 0 && name != "canonical" {
-					if _, err := upper(t.Context(), ""); err == nil {
-						t.Fatal("no error")
+			measure := func() (guest, host uint64) {
+				if tc.name == "Go" { // whose collector takes memory ahead
+					var err error
+					if guest, err = fn[func(context.Context) (uint64, error)](t, g, "heap")(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					guest = uint64(g.Instance().Memory().Size())
+				}
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return guest, m.HeapAlloc
+			}
+			run := func(n int) {
+				for i := range n {
+					switch {
+					case i%32 == 31 && !tc.noError:
+						if _, err := f(t.Context(), ""); err == nil {
+							t.Fatal("no error")
+						}
+					case i%2 == 1 && tc.asks:
+						if text, err := ask(t.Context(), "key"); err != nil || text != "<key>" {
+							t.Fatal(text, err)
+						}
+					default:
+						if text, err := f(t.Context(), "hello, world"); err != nil || text != tc.want {
+							t.Fatal(text, err)
+						}
 					}
 				}
-				text, err := upper(t.Context(), "hello, world")
-				if err != nil || text != "HELLO, WORLD" {
-					t.Fatal(text, err)
-				}
-				if text, err := ask(t.Context(), "key"); err != nil || text != "<key>" {
-					t.Fatal(text, err)
+			}
+			run(calls / 10)
+			guest, host := measure()
+			run(calls)
+			after, hostAfter := measure()
+			slack := uint64(0)
+			if tc.name == "Go" {
+				slack = 64 << 10 // what its runtime needs changes; a byte a call would be more
+			}
+			if after > guest+slack {
+				t.Errorf("the guest's memory was %d and is %d", guest, after)
+			}
+			if hostAfter > host+1<<20 {
+				t.Errorf("the host's heap was %d bytes and is %d", host, hostAfter)
+			}
+			if tc.counts {
+				if n := live(t, g); n != 0 {
+					t.Errorf("%d blocks are left", n)
 				}
 			}
-		}
-		run(calls / 10)
-		guest, host := measure()
-		run(calls)
-		after, hostAfter := measure()
-		slack := uint64(0)
-		if name == "Go" {
-			slack = 64 << 10 // what its runtime needs changes; a byte a call would be more
-		}
-		if after > guest+slack {
-			t.Errorf("%s: the guest's memory was %d and is %d", name, guest, after)
-		}
-		if hostAfter > host+1<<20 {
-			t.Errorf("%s: the host's heap was %d bytes and is %d", name, host, hostAfter)
-		}
-		if name == "C" || name == "canonical" {
-			if n := live(t, g); n != 0 {
-				t.Errorf("%d blocks are left", n)
-			}
-		}
+		})
 	}
+}
+
+// rustGuest is the plugin in Rust of examples/plugin.
+func rustGuest(tb testing.TB) *virt.Guest {
+	tb.Helper()
+	wasm, err := os.ReadFile("../../examples/plugin/guest/plugin-rust.wasm")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return newGuest(tb, wasm, virt.Options())
 }
 
 // FuzzResult: whatever a guest returns, and whatever is in its memory, the call answers a value or
