@@ -109,8 +109,9 @@ func NewDirectory(fsys FS) (*OpenFile, error) {
 }
 
 // Typed is implemented by a [Stream] that knows its file type. Other streams are
-// FiletypeSocketStream if they are a [Socket] or a [Listener], otherwise FiletypeUnknown. A guest
-// takes a Typed stream of FiletypeCharacterDevice for a terminal.
+// FiletypeSocketDgram if they are [Datagrams], FiletypeSocketStream if they are another [Socket] or
+// a [Listener], otherwise FiletypeUnknown. A guest takes a Typed stream of FiletypeCharacterDevice
+// for a terminal.
 type Typed interface {
 	Type() wasip1.Filetype
 }
@@ -121,6 +122,9 @@ func NewStream(name string, s Stream, mode OpenMode) *OpenFile {
 	f := &OpenFile{stream: s, mode: mode, kind: wasip1.FiletypeUnknown}
 	rights := wasip1.RightsStream
 	switch s.(type) {
+	case Datagrams:
+		f.kind = wasip1.FiletypeSocketDgram
+		rights = wasip1.RightsSocket
 	case Socket, Listener:
 		f.kind = wasip1.FiletypeSocketStream
 		rights = wasip1.RightsSocket

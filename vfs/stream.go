@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"net/netip"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -76,6 +77,10 @@ func (f *OpenFile) pollStream(want poll.Events) poll.State {
 func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
 	if err := f.kept(poll.Readable, true); err != nil {
 		return 0, unlessEnd(err)
+	}
+	if d, ok := f.datagrams(); ok {
+		r, err := c.recvDatagram(f, d, bufs, false, op, fd)
+		return r.n, err
 	}
 	n, look := 0, maxPiece
 	for _, b := range bufs {
@@ -156,6 +161,9 @@ const wholeUpTo = 4096
 func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (int, error) {
 	if err := f.kept(poll.Writable, true); err != nil {
 		return 0, err
+	}
+	if d, ok := f.datagrams(); ok {
+		return c.sendDatagram(f, d, bufs, netip.AddrPort{}, op, fd)
 	}
 	if len(bufs) > 1 && total(bufs) <= wholeUpTo {
 		bufs = c.gather(bufs)

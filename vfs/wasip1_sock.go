@@ -73,7 +73,8 @@ func SockAccept(c *Caller, fd, flags, result uint32) wasip1.Errno {
 // SockRecv receives available bytes into the riDataLen iovecs at riData. It waits for at least one
 // byte unless FdNonblock is set. With RecvPeek the bytes stay in the socket; with RecvWaitall it
 // waits until the buffers are full. The number of bytes is stored at roDatalen; 0 means the end.
-// The flags stored at roFlags are always 0, because streams truncate no messages.
+// The flags stored at roFlags are 0 for a connection. A socket of datagrams gives one datagram,
+// whatever RecvWaitall says, and RecvDataTruncated if it did not fit.
 //
 // Errors: EINVAL for an unknown flag; ENOTCONN; EAGAIN with FdNonblock; ECANCELED if the thread has
 // to end.
@@ -96,20 +97,26 @@ func SockRecv(c *Caller, fd, riData, riDataLen, riFlags, roDatalen, roFlags uint
 	if !ok {
 		return wasip1.ENOTCONN
 	}
-	n, err := c.receive(f, s, list.Bufs, wasip1.Riflags(riFlags), fd)
+	var r received
+	var err error
+	if d, ok := f.datagrams(); ok {
+		r, err = c.recvDatagram(f, d, list.Bufs, wasip1.Riflags(riFlags)&wasip1.RecvPeek != 0, "sock_recv", fd)
+	} else {
+		r.n, err = c.receive(f, s, list.Bufs, wasip1.Riflags(riFlags), fd)
+	}
 	if err != nil {
 		return errno(err)
 	}
-	list.Wrote(uint64(n))
-	c.View.PutUint16(roFlags, 0)
-	return c.View.PutUint32(roDatalen, uint32(n))
+	list.Wrote(uint64(r.n))
+	c.View.PutUint16(roFlags, uint16(r.flags))
+	return c.View.PutUint32(roDatalen, uint32(r.n))
 }
 
 // SockSend sends the siDataLen ciovecs at siData and stores the number of bytes at soDatalen. It
-// waits for room unless FdNonblock is set. siFlags must be 0.
+// waits for room unless FdNonblock is set. siFlags must be 0. A socket of datagrams sends one.
 //
-// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EAGAIN with FdNonblock; ECANCELED if the thread has
-// to end.
+// Errors: EINVAL for a flag; ENOTCONN, EPIPE; EDESTADDRREQ and EMSGSIZE of datagrams; EAGAIN with
+// FdNonblock; ECANCELED if the thread has to end.
 func SockSend(c *Caller, fd, siData, siDataLen, siFlags, soDatalen uint32) wasip1.Errno {
 	f, e := c.socket(fd, wasip1.RightFdWrite)
 	if e != wasip1.ESUCCESS {

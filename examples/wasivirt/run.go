@@ -154,7 +154,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.model, "memory-model", "sc", "with -deterministic and explore, when threads see each other's stores: at once, sc, or later, `tso`: stores that are not atomic wait in a buffer for each thread, as on x86, or, wasm: and accesses that are not atomic change places")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
-	f.Var(&s.connect, "connect", "`HOST[:PORT]`, repeatable: let the guest connect to an address, a prefix such as 10.0.0.0/8 or a name, by the sockets of WasmEdge")
+	f.Var(&s.connect, "connect", "`[udp:]HOST[:PORT]`, repeatable: let the guest connect to an address, a prefix such as 10.0.0.0/8 or a name, by the sockets of WasmEdge; with udp: by datagrams")
 	f.BoolVar(&s.spawn, "spawn", false, "let the guest start programs of its files as guests, by the functions of wasivirt_spawn")
 	f.Var(&s.exports, "export", "`GUEST=FILE.tar`, repeatable: the tree at a path of the guest, after the run")
 	f.StringVar(&s.diff, "diff", "", "`FILE.tar`: what the run changed in its writable mounts; a dir: mount is then changed at the end of the run")

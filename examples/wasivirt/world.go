@@ -296,15 +296,20 @@ func (w *world) host(f *hostfs.FS, err error) (vfs.FS, error) {
 func network(grants []string) (*hostnet.Network, error) {
 	var rules []hostnet.Rule
 	for _, g := range grants {
-		host, ports := g, []uint16(nil)
-		if h, p, err := net.SplitHostPort(g); err == nil {
+		host, udp := strings.CutPrefix(g, "udp:")
+		var ports []uint16
+		if h, p, err := net.SplitHostPort(host); err == nil {
 			n, err := strconv.ParseUint(p, 10, 16)
 			if err != nil {
-				return nil, fmt.Errorf("-connect %q: want HOST or HOST:PORT", g)
+				return nil, fmt.Errorf("-connect %q: want HOST or HOST:PORT, after udp: for datagrams", g)
 			}
 			host, ports = h, []uint16{uint16(n)}
 		}
-		rules = append(rules, hostnet.Connect(host, ports...))
+		rule := hostnet.Connect(host, ports...)
+		if udp {
+			rule = rule.UDP()
+		}
+		rules = append(rules, rule)
 	}
 	n, err := hostnet.NewNetwork(rules...)
 	if err != nil {

@@ -59,14 +59,14 @@ func dialed(a netip.Addr) netip.Addr {
 	return a
 }
 
-// granted reports whether a guest may connect to an address, or listen at it.
-func (n *Network) granted(listen bool, at netip.AddrPort) bool {
+// granted reports whether rules grant an address.
+func (n *Network) granted(what rights, at netip.AddrPort) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range n.rules {
 		r := &n.rules[i]
 		switch {
-		case r.listen != listen || !r.allows(at.Port()):
+		case r.rights != what || !r.allows(at.Port()):
 		case r.name == "" && r.prefix.Contains(at.Addr()), r.name != "" && slices.Contains(n.known, answer{at.Addr(), i}):
 			return true
 		}
@@ -191,7 +191,7 @@ func (l *lookup) result() ([]netip.Addr, error) {
 // Connect implements [sockets.Network].
 func (n *Network) Connect(from, to netip.AddrPort) (sockets.Conn, error) {
 	to = netip.AddrPortFrom(dialed(to.Addr()), to.Port())
-	if !n.granted(false, to) {
+	if !n.granted(rights{}, to) {
 		return nil, wasip1.EACCES
 	}
 	var d net.Dialer
@@ -204,7 +204,7 @@ func (n *Network) Connect(from, to netip.AddrPort) (sockets.Conn, error) {
 // Listen implements [sockets.Network]. The machine decides about the backlog.
 func (n *Network) Listen(at netip.AddrPort, _ int) (sockets.Listener, error) {
 	at = netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
-	if !n.granted(true, at) {
+	if !n.granted(rights{listen: true}, at) {
 		return nil, wasip1.EACCES
 	}
 	network := "tcp4"

@@ -8,14 +8,18 @@ import (
 	"strings"
 )
 
-// Rule grants a guest part of the machine's network, by TCP. Make one with [Connect] or [Listen].
+// Rule grants a guest part of the machine's network, by TCP, or by UDP if [Rule.UDP] says so. Make
+// one with [Connect] or [Listen].
 type Rule struct {
-	listen bool
+	rights
 	prefix netip.Prefix // the zero value where the rule is about a name
 	name   string
 	ports  []uint16 // none: all
 	err    error
 }
+
+// rights are what a rule is about.
+type rights struct{ listen, udp bool }
 
 // Connect lets guests connect to a host on ports, or on every port if none is given. host is an IP
 // address, a prefix such as "10.0.0.0/8", or a name.
@@ -30,8 +34,15 @@ func Connect(host string, ports ...uint16) Rule { return newRule(false, host, po
 // port that the machine chooses.
 func Listen(host string, ports ...uint16) Rule { return newRule(true, host, ports) }
 
+// UDP returns the rule for datagrams in the place of connections: Connect lets guests send to the
+// host, and receive from it; Listen lets them receive from anybody at the address, and answer.
+func (r Rule) UDP() Rule {
+	r.udp = true
+	return r
+}
+
 func newRule(listen bool, host string, ports []uint16) Rule {
-	r := Rule{listen: listen, ports: slices.Clone(ports)}
+	r := Rule{rights: rights{listen: listen}, ports: slices.Clone(ports)}
 	if p, err := netip.ParsePrefix(host); err == nil {
 		r.prefix = p.Masked()
 		return r
@@ -59,6 +70,9 @@ func (r Rule) String() string {
 	what, host := "connect ", r.name
 	if r.listen {
 		what = "listen "
+	}
+	if r.udp {
+		what += "udp "
 	}
 	if r.name == "" {
 		host = r.prefix.String()

@@ -13,8 +13,8 @@ import (
 )
 
 // At returns the network as a guest at site sees it, for virt.WithNetwork. The guest finds other
-// sites by their names: those where somebody listens, and those of names. Its own site is
-// localhost, and every loopback and unspecified address.
+// sites by their names: those where somebody listens or receives datagrams, and those of names. Its
+// own site is localhost, and every loopback and unspecified address.
 //
 // Sites have addresses ([Network.IP]) because guests know nothing else. An address that belongs to
 // no site is EHOSTUNREACH.
@@ -50,6 +50,9 @@ func (g *guestNetwork) sites() []string {
 	for a := range g.n.listeners {
 		all = append(all, Addr(a).Site())
 	}
+	for a := range g.n.datagrams {
+		all = append(all, Addr(a).Site())
+	}
 	g.n.mu.Unlock()
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -77,7 +80,14 @@ func (g *guestNetwork) siteOf(a netip.Addr) (string, bool) {
 	if g.own(a) {
 		return g.site, true
 	}
-	for _, s := range g.sites() {
+	known := g.sites()
+	g.n.mu.Lock()
+	for r := range g.n.wires { // those that have sent something, and may have gone
+		known = append(known, r.from, r.to)
+	}
+	g.n.mu.Unlock()
+	slices.Sort(known)
+	for _, s := range known {
 		if g.n.IP(s) == a.Unmap() {
 			return s, true
 		}
@@ -126,6 +136,77 @@ func (g *guestNetwork) Listen(at netip.AddrPort, backlog int) (sockets.Listener,
 		return nil, err
 	}
 	return guestListener{l, g, at.Addr()}, nil
+}
+
+// Bind implements [sockets.DatagramNetwork].
+func (g *guestNetwork) Bind(at netip.AddrPort) (sockets.Datagrams, error) {
+	if !g.own(at.Addr()) {
+		return nil, wasip1.EADDRNOTAVAIL
+	}
+	s, err := g.n.ListenDatagrams(string(siteAddr(g.site, at.Port())))
+	if err != nil {
+		return nil, err
+	}
+	return guestDatagrams{s, g, at.Addr()}, nil
+}
+
+// guestDatagrams implements [sockets.Datagrams].
+type guestDatagrams struct {
+	*DatagramSocket
+	g  *guestNetwork
+	at netip.Addr
+}
+
+// addrOf is an address that a guest gives as an [Addr].
+func (s guestDatagrams) addrOf(a netip.AddrPort) (Addr, error) {
+	site, ok := s.g.siteOf(a.Addr())
+	if !ok {
+		return "", wasip1.EHOSTUNREACH
+	}
+	return siteAddr(site, a.Port()), nil
+}
+
+func (s guestDatagrams) Connect(peer netip.AddrPort) error {
+	a, err := s.addrOf(peer)
+	if err == nil {
+		s.DatagramSocket.Connect(a)
+	}
+	return err
+}
+
+// SendTo implements [sockets.Datagrams]. What is sent to a loopback address comes from one.
+func (s guestDatagrams) SendTo(p []byte, to netip.AddrPort) error {
+	a, err := s.addrOf(to)
+	if err != nil {
+		return err
+	}
+	via := to.Addr().Unmap()
+	switch {
+	case via.IsLoopback():
+	case via == netip.IPv4Unspecified():
+		via = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case via == netip.IPv6Unspecified():
+		via = netip.IPv6Loopback()
+	default:
+		via = netip.Addr{}
+	}
+	return s.send(p, a, via)
+}
+
+func (s guestDatagrams) RecvFrom(p []byte, peek bool) (size int, from netip.AddrPort, err error) {
+	d, err := s.receive(p, peek)
+	if err != nil {
+		return 0, from, err
+	}
+	from = s.g.ipOf(d.from)
+	if d.via.IsValid() {
+		from = netip.AddrPortFrom(d.via, from.Port())
+	}
+	return len(d.data), from, nil
+}
+
+func (s guestDatagrams) Local() netip.AddrPort {
+	return netip.AddrPortFrom(s.at, s.g.ipOf(s.addr).Port())
 }
 
 // guestConn implements [sockets.Conn].

@@ -1,6 +1,6 @@
-// Package netmem is a network in memory: names, connections and listeners for guests and for host
-// code, with latency, bandwidth, partitions and resets on a Host's clock. Nothing of it leaves the
-// process.
+// Package netmem is a network in memory: names, connections, listeners and datagrams for guests and
+// for host code, with latency, bandwidth, partitions and resets on a Host's clock. Nothing of it
+// leaves the process.
 //
 //	n := netmem.New(clock)
 //	l, err := n.Listen("server:80", 128) // a vfs.Listener: give it to a guest as a descriptor
@@ -10,7 +10,7 @@
 // An address is a site and a port, "server:80". Sites need not be declared. Each end of a
 // connection is a [Socket], which never waits and is what a guest gets: from a [Listener] that it
 // accepts on, or connected by [Dialer.Connect] and given as a descriptor. For host code [Conn] and
-// [Listener.Net] wait in its place.
+// [Listener.Net] wait in its place. [DatagramSocket] is for datagrams.
 //
 // A connection behaves as TCP does: bytes in order, half-close, EPIPE after the other end has
 // closed, ECONNRESET after a reset. What is under way and what is not read yet share one bounded
@@ -20,8 +20,8 @@
 //
 // # Time
 //
-// Between two sites there is a [Link]. A partition keeps what is on its way; healing it sends that
-// again from the beginning, in order, as retransmission would.
+// Between two sites there is a [Link]. A partition keeps what of connections is on its way; healing
+// it sends that again from the beginning, in order, as retransmission would. Datagrams are lost.
 //
 // If the clock is a clock.Holder, its time may jump when everybody waits. Calls of host code hold
 // time: Dial until the connection lies in the backlog and its waiter has been woken, Write until
@@ -39,10 +39,10 @@ package netmem
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -60,6 +60,7 @@ type Network struct {
 
 	mu        sync.Mutex
 	listeners map[string]*Listener
+	datagrams map[string]*DatagramSocket
 	wires     map[route]*wire
 	conns     map[*connection]struct{}
 	serial    uint64
@@ -90,6 +91,7 @@ func New(c clock.Clock, opts ...Option) *Network {
 	n := &Network{
 		clock:     c,
 		listeners: make(map[string]*Listener),
+		datagrams: make(map[string]*DatagramSocket),
 		wires:     make(map[route]*wire),
 		conns:     make(map[*connection]struct{}),
 		port:      firstPort,
@@ -159,15 +161,32 @@ func (a Addr) Site() string {
 	return string(a)
 }
 
-// portLocked returns a new address of a site.
+// portLocked returns an address of a site with the next port.
 func (n *Network) portLocked(site string) Addr {
-	for {
-		a := site + ":" + strconv.Itoa(n.port)
-		n.port++
-		if _, taken := n.listeners[a]; !taken {
-			return Addr(a)
+	a := siteAddr(site, uint16(n.port))
+	if n.port++; n.port > math.MaxUint16 {
+		n.port = firstPort
+	}
+	return a
+}
+
+// bindLocked returns an address as an address to bind to: with the next port that is not taken
+// where it has port 0. Errors: EADDRINUSE.
+func bindLocked[T any](n *Network, address string, taken map[string]T) (Addr, error) {
+	a := Addr(address)
+	tries := 1
+	if strings.HasSuffix(address, ":0") {
+		tries = math.MaxUint16 + 1 - firstPort
+	}
+	for range tries {
+		if tries > 1 {
+			a = n.portLocked(Addr(address).Site())
+		}
+		if _, ok := taken[string(a)]; !ok {
+			return a, nil
 		}
 	}
+	return "", &net.OpError{Op: "listen", Net: a.Network(), Addr: Addr(address), Err: wasip1.EADDRINUSE}
 }
 
 // Listen makes a listener with room for backlog connections that nobody has accepted yet, at least
@@ -175,12 +194,9 @@ func (n *Network) portLocked(site string) Addr {
 func (n *Network) Listen(address string, backlog int) (*Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a := Addr(address)
-	if strings.HasSuffix(address, ":0") {
-		a = n.portLocked(a.Site())
-	}
-	if _, taken := n.listeners[string(a)]; taken {
-		return nil, &net.OpError{Op: "listen", Net: a.Network(), Addr: a, Err: wasip1.EADDRINUSE}
+	a, err := bindLocked(n, address, n.listeners)
+	if err != nil {
+		return nil, err
 	}
 	l := &Listener{network: n, addr: a, backlog: max(backlog, 1)}
 	n.listeners[string(a)] = l

@@ -167,7 +167,7 @@ func (c *connection) breakLocked(err error) {
 	}
 	c.phase = broken
 	for i := range c.ends {
-		c.wireTo(i).forget(c)
+		c.wireTo(i).forget(func(p *packet) bool { return p.conn == c })
 	}
 	delete(c.network.conns, c)
 	for i, s := range c.ends {

@@ -18,11 +18,11 @@ type Link struct {
 	// direction; 0 stands for 64 KiB. Before the connection was accepted it is 4 KiB at most.
 	Buffer int
 	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one
-	// connection stay in order; those of others may overtake them.
+	// connection stay in order; those of others, and datagrams, may overtake them.
 	Jitter time.Duration
-	// Loss is the probability, below 1, that a packet is lost and sent again: 200 ms later, then
-	// 400 ms after that, and so on, up to 8 times. Connections carry bytes in order, so that a
-	// guest sees loss as delay.
+	// Loss is the probability, below 1, that a packet of a connection is lost and sent again: 200
+	// ms later, then 400 ms after that, and so on, up to 8 times. Connections carry bytes in order,
+	// so that a guest sees loss as delay. A datagram that is lost is not sent again.
 	Loss float64
 }
 
@@ -35,10 +35,13 @@ const (
 // uneven reports whether packets take different times.
 func (l *Link) uneven() bool { return l.Jitter > 0 || l.Loss > 0 }
 
-// extraLocked draws what a packet takes besides the latency.
-func (n *Network) extraLocked(l *Link) (extra int64) {
+// extraLocked draws what a packet takes besides the latency. Datagrams are not sent again.
+func (n *Network) extraLocked(l *Link, datagram bool) (extra int64) {
 	if l.Jitter > 0 {
 		extra = n.rng.Int64N(int64(l.Jitter) + 1)
+	}
+	if datagram {
+		return extra
 	}
 	for i := range mostRetransmission {
 		if l.Loss <= 0 || n.rng.Float64() >= l.Loss {
@@ -63,9 +66,13 @@ type wire struct {
 	due     func() // deliverDue, made once
 }
 
-// packet is what arrives at once.
+// packet is what arrives at once: a datagram for socket, or a part of conn.
 type packet struct {
-	wire   *wire
+	wire *wire
+
+	socket   *DatagramSocket
+	datagram datagram
+
 	conn   *connection
 	kind   packetKind
 	to     int // the end of conn
@@ -108,7 +115,7 @@ func (w *wire) send(c *connection, to int, kind packetKind, n int) {
 		}
 	}
 	now := w.network.clock.Monotonic()
-	if len(w.packets) == 0 && !w.down && w.link.Latency <= 0 && w.link.Bandwidth <= 0 && !w.link.uneven() {
+	if w.immediate() {
 		c.arriveLocked(to, kind, n)
 		return
 	}
@@ -120,6 +127,11 @@ func (w *wire) send(c *connection, to int, kind packetKind, n int) {
 		}
 	}
 	w.put(&packet{wire: w, conn: c, kind: kind, to: to, n: n})
+}
+
+// immediate reports whether what is sent now arrives at once.
+func (w *wire) immediate() bool {
+	return len(w.packets) == 0 && !w.down && w.link.Latency <= 0 && w.link.Bandwidth <= 0 && !w.link.uneven()
 }
 
 func (w *wire) put(p *packet) {
@@ -140,7 +152,7 @@ func (w *wire) schedule(p *packet) {
 	w.free = leave
 	p.at = leave + int64(w.link.Latency)
 	if w.link.uneven() {
-		p.at += w.network.extraLocked(&w.link)
+		p.at += w.network.extraLocked(&w.link, p.socket != nil)
 		w.place(p)
 	} else if i := slices.Index(w.packets, p); i > 0 {
 		p.at = max(p.at, w.packets[i-1].at)
@@ -160,7 +172,7 @@ func (w *wire) place(p *packet) {
 	w.packets = slices.Delete(w.packets, i, i+1)
 	after := 0
 	for i, q := range w.packets {
-		if q.conn == p.conn && q.to == p.to {
+		if p.conn != nil && q.conn == p.conn && q.to == p.to {
 			p.at = max(p.at, q.at)
 		}
 		if q.at <= p.at {
@@ -181,14 +193,18 @@ func (w *wire) deliverDue() {
 		w.packets[0] = nil
 		w.packets = w.packets[1:] // before it arrives: that may take others off the wire
 		p.gone = true
-		p.conn.arriveLocked(p.to, p.kind, p.n)
+		if p.socket != nil {
+			p.socket.arriveLocked(p.datagram)
+		} else {
+			p.conn.arriveLocked(p.to, p.kind, p.n)
+		}
 	}
 }
 
-// forget takes what a connection has on the wire off it.
-func (w *wire) forget(c *connection) {
+// forget takes packets off the wire.
+func (w *wire) forget(which func(*packet) bool) {
 	w.packets = slices.DeleteFunc(w.packets, func(p *packet) bool {
-		if p.conn != c {
+		if !which(p) {
 			return false
 		}
 		p.gone = true
@@ -198,9 +214,15 @@ func (w *wire) forget(c *connection) {
 	})
 }
 
-// cut stops everything on the wire where it is.
+// cut stops everything on the wire where it is, and loses datagrams.
 func (w *wire) cut() {
 	w.down = true
+	w.forget(func(p *packet) bool {
+		if p.socket != nil {
+			p.socket.held -= p.datagram.cost()
+		}
+		return p.socket != nil
+	})
 	for _, p := range w.packets {
 		p.gone = true
 		stop(p.timers)

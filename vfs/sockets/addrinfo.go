@@ -29,6 +29,7 @@ const (
 	flagNumericHost = 1 << 2
 
 	protocolTCP = 1
+	protocolUDP = 2
 )
 
 func loadAddrinfo(v *memory.View, ptr uint32) (a addrinfo, errno wasip1.Errno) {
@@ -39,9 +40,9 @@ func loadAddrinfo(v *memory.View, ptr uint32) (a addrinfo, errno wasip1.Errno) {
 	return addrinfo{binary.LittleEndian.Uint16(b), Family(b[2]), b[3], b[4]}, wasip1.ESUCCESS
 }
 
-// storeAddrinfo fills an addrinfo and returns where the next one is. Errors: EFAULT, also if the
-// address does not fit.
-func storeAddrinfo(v *memory.View, ptr uint32, a netip.AddrPort) (next uint32, errno wasip1.Errno) {
+// storeAddrinfo fills an addrinfo and returns where the next one is. It is for a socket of the
+// hint's type, or of a connection if that is any. Errors: EFAULT, also if the address does not fit.
+func storeAddrinfo(v *memory.View, ptr uint32, a netip.AddrPort, hint addrinfo) (next uint32, errno wasip1.Errno) {
 	b, errno := v.Read(ptr, sizeAddrinfo)
 	if errno != wasip1.ESUCCESS {
 		return 0, errno
@@ -75,7 +76,10 @@ func storeAddrinfo(v *memory.View, ptr uint32, a netip.AddrPort) (next uint32, e
 	if b, errno = v.Write(ptr, 12); errno != wasip1.ESUCCESS {
 		return 0, errno
 	}
-	b[2], b[3], b[4] = uint8(family), uint8(typeStream), protocolTCP
+	b[2], b[3], b[4] = uint8(family), typeStream, protocolTCP
+	if hint.kind == typeDatagram || hint.kind == typeAny && hint.protocol == protocolUDP {
+		b[3], b[4] = typeDatagram, protocolUDP
+	}
 	binary.LittleEndian.PutUint32(b[8:], 16)
 	return next, v.PutUint32(ptr+20, 0) // there is no canonical name
 }

@@ -34,8 +34,10 @@
 //
 // # What is not there
 //
-// Sockets are TCP connections and listeners: sock_open answers EPROTONOSUPPORT for datagrams and
-// EAFNOSUPPORT for the family of Unix sockets. Options that a program may set are remembered and
-// change nothing, but timeouts (SO_RCVTIMEO, SO_SNDTIMEO) other than 0 are ENOTSUP: a program polls
-// with a timeout instead. SO_BINDTODEVICE is ENOPROTOOPT.
+// Sockets are TCP connections and listeners, and UDP sockets on a network that is a
+// [DatagramNetwork], as both of these are. Broadcast and multicast addresses are addresses like
+// others, and groups cannot be joined. sock_open answers EAFNOSUPPORT for the family of Unix
+// sockets. Options that a program may set are remembered and change nothing, but timeouts
+// (SO_RCVTIMEO, SO_SNDTIMEO) other than 0 are ENOTSUP: a program polls with a timeout instead.
+// SO_BINDTODEVICE is ENOPROTOOPT.
 package sockets

@@ -24,6 +24,40 @@ type Network interface {
 	Listen(at netip.AddrPort, backlog int) (Listener, error)
 }
 
+// DatagramNetwork is implemented by a [Network] that has datagrams.
+type DatagramNetwork interface {
+	Network
+
+	// Bind makes a socket for datagrams at an address; port 0 stands for one that is free. Errors:
+	// EACCES if the guest may not receive there; EADDRINUSE; EADDRNOTAVAIL.
+	Bind(at netip.AddrPort) (Datagrams, error)
+}
+
+// Datagrams sends and receives datagrams at one address. Datagrams may get lost, and nobody is
+// told. None of the methods waits. What lies there to be received is bounded: further datagrams are
+// lost.
+type Datagrams interface {
+	poll.Pollable
+
+	// Connect lets the socket receive from one address only. What lies there from others is
+	// dropped. Errors: EACCES if the guest may not send to the address.
+	Connect(peer netip.AddrPort) error
+
+	// SendTo sends p, of at most [vfs.MaxDatagram] bytes, as one datagram. It does not keep p.
+	// Errors: EACCES if the guest may not send to the address; EHOSTUNREACH.
+	SendTo(p []byte, to netip.AddrPort) error
+
+	// RecvFrom copies the next datagram to p, and returns its size and its sender. With peek, the
+	// datagram stays. Errors: EAGAIN.
+	RecvFrom(p []byte, peek bool) (size int, from netip.AddrPort, err error)
+
+	// Local is the address.
+	Local() netip.AddrPort
+
+	// Close is called once.
+	Close() error
+}
+
 const (
 	// MaxAddresses is how many addresses a name has at most for a guest.
 	MaxAddresses = 64

@@ -39,46 +39,13 @@ var remembered = map[option]uint32{
 // maxOption is the length of the longest value in bytes, a timeval.
 const maxOption = 16
 
-// set sets an option. Errors: EINVAL for a length that the option does not have; ENOTSUP;
-// ENOPROTOOPT.
-func (s *Socket) set(o option, value []byte) wasip1.Errno {
-	switch o {
-	case soLinger, soRcvtimeo, soSndtimeo:
-		for _, b := range value {
-			if b != 0 {
-				return wasip1.ENOTSUP
-			}
-		}
-		return wasip1.ESUCCESS
-	case soType, soError, soAcceptconn:
-		return wasip1.ENOPROTOOPT
-	}
-	if _, ok := remembered[o]; !ok {
-		return wasip1.ENOPROTOOPT
-	}
-	if len(value) != 4 {
-		return wasip1.EINVAL
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.options == nil {
-		s.options = map[option]uint32{}
-	}
-	s.options[o] = uint32(value[0]) | uint32(value[1])<<8 | uint32(value[2])<<16 | uint32(value[3])<<24
-	return wasip1.ESUCCESS
-}
-
 // get returns an option as a number, and how many bytes it has.
-func (s *Socket) get(o option) (value uint32, size uint32, errno wasip1.Errno) {
+func (s *Socket) get(o option) (value, size uint32, errno wasip1.Errno) {
 	switch o {
 	case soType:
-		return uint32(typeStream), 4, wasip1.ESUCCESS
+		return typeStream, 4, wasip1.ESUCCESS
 	case soError:
 		return uint32(s.failure()), 4, wasip1.ESUCCESS
-	case soLinger:
-		return 0, 8, wasip1.ESUCCESS
-	case soRcvtimeo, soSndtimeo:
-		return 0, 16, wasip1.ESUCCESS
 	case soAcceptconn:
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -87,16 +54,7 @@ func (s *Socket) get(o option) (value uint32, size uint32, errno wasip1.Errno) {
 		}
 		return value, 4, wasip1.ESUCCESS
 	}
-	value, ok := remembered[o]
-	if !ok {
-		return 0, 0, wasip1.ENOPROTOOPT
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if own, ok := s.options[o]; ok {
-		value = own
-	}
-	return value, 4, wasip1.ESUCCESS
+	return s.base.get(o)
 }
 
 // failure is why the socket could not be connected, or ESUCCESS.

@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"net/netip"
-	"sync"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -20,20 +19,16 @@ const (
 	FamilyUnix
 )
 
-// Socket is what sock_open makes: a [vfs.Socket] once it is connected, a [vfs.Listener] once it
-// listens, and neither before.
+// Socket is what sock_open makes for connections: a [vfs.Socket] once it is connected, a
+// [vfs.Listener] once it listens, and neither before.
 type Socket struct {
-	poll.Queue
+	base
 	network Network
-	family  Family
 
-	mu       sync.Mutex
+	// Guarded by base.mu.
 	bound    netip.AddrPort // the zero value unless it is bound
 	conn     Conn           // nil unless it is connected, or being connected
 	listener Listener       // nil unless it listens
-	forward  poll.Waiter    // wakes those who wait for the Socket when conn or listener does
-	options  map[option]uint32
-	closed   bool
 }
 
 var (
@@ -43,8 +38,8 @@ var (
 
 // New makes a socket of a network that is not connected.
 func New(n Network, f Family) *Socket {
-	s := &Socket{network: n, family: f}
-	s.forward.Waker = &s.Queue
+	s := &Socket{network: n}
+	s.init(f)
 	return s
 }
 
@@ -191,11 +186,6 @@ func (s *Socket) Bind(at netip.AddrPort) error {
 	return nil
 }
 
-// fits reports whether an address is of the socket's family.
-func (s *Socket) fits(a netip.Addr) bool {
-	return s.family == FamilyUnspecified || a.Is4() == (s.family == FamilyInet4)
-}
-
 // Listen makes the socket listen at its address. Errors: EDESTADDRREQ if it has none; EINVAL if it
 // is connected; those of the network. A second call changes nothing.
 func (s *Socket) Listen(backlog int) error {
@@ -276,10 +266,8 @@ func (s *Socket) Local() netip.AddrPort {
 		return s.conn.Local()
 	case s.bound.IsValid():
 		return s.bound
-	case s.family == FamilyInet6:
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
 	}
-	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	return s.anywhere()
 }
 
 // Remote returns the address of the other end. Errors: ENOTCONN, also while the connection is being

@@ -128,7 +128,8 @@ func TestRefusals(t *testing.T) {
 	c := &g.Caller
 	want(t, "no network", sockets.SockOpen(c, nil, 1, 2, atResult), wasip1.EACCES)
 	want(t, "the family of Unix", sockets.SockOpen(c, g.net, 3, 2, atResult), wasip1.EAFNOSUPPORT)
-	want(t, "datagrams", sockets.SockOpen(c, g.net, 1, 1, atResult), wasip1.EPROTONOSUPPORT)
+	want(t, "datagrams where there are none", sockets.SockOpen(c, struct{ sockets.Network }{g.net}, 1, 1, atResult), wasip1.EPROTONOSUPPORT)
+	want(t, "a type that there is not", sockets.SockOpen(c, g.net, 1, 3, atResult), wasip1.EPROTONOSUPPORT)
 	want(t, "a result beyond memory", sockets.SockOpen(c, g.net, 1, 2, 1<<16-2), wasip1.EFAULT)
 	fd := g.open(t)
 	want(t, "sock_listen without an address", sockets.SockListen(c, fd, 1), wasip1.EDESTADDRREQ)
@@ -285,6 +286,7 @@ func TestNonblocking(t *testing.T) {
 func FuzzFunctions(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, []byte("server\x0080"))
 	f.Add([]byte{13, 0, 16, 0, 32, 0, 48, 0, 64, 0, 80, 1, 0, 4, 0, 0}, []byte{0x10, 0, 0, 0, 128, 0, 0, 0, 1, 0, 127, 0, 0, 1})
+	f.Add([]byte{0, 1, 0, 1, 0, 0, 4, 9, 10, 11, 6, 8, 3, 14}, []byte{0x10, 0, 0, 0, 4, 0, 0, 0, 1, 0, 127, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, calls, mem []byte) {
 		n := netmem.New(nil)
 		g := newGuest(n.At("client", "server"))

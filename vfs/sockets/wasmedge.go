@@ -17,18 +17,18 @@ import (
 
 // Types of sockets.
 const (
-	typeAny uint32 = iota
-	typeDatagram
-	typeStream
+	typeAny      = 0
+	typeDatagram = 1
+	typeStream   = 2
 )
 
 // socket returns the socket that fd stands for.
-func socket(c *vfs.Caller, fd uint32) (*Socket, *vfs.OpenFile, wasip1.Errno) {
+func socket(c *vfs.Caller, fd uint32) (endpoint, *vfs.OpenFile, wasip1.Errno) {
 	f := c.Table.Get(fd)
 	if f == nil {
 		return nil, nil, wasip1.EBADF
 	}
-	s, ok := f.Stream().(*Socket)
+	s, ok := f.Stream().(endpoint)
 	if !ok {
 		return nil, nil, wasip1.ENOTSOCK
 	}
@@ -37,19 +37,24 @@ func socket(c *vfs.Caller, fd uint32) (*Socket, *vfs.OpenFile, wasip1.Errno) {
 
 // SockOpen makes a socket and stores its descriptor at result. Errors: EACCES if the guest has no
 // network; EAFNOSUPPORT for a family other than unspecified, IPv4 and IPv6; EPROTONOSUPPORT for a
-// type other than any and stream; EMFILE.
+// type other than any, stream and datagram, and for datagrams if the network has none; EMFILE.
 func SockOpen(c *vfs.Caller, n Network, family, kind, result uint32) wasip1.Errno {
+	datagrams, ok := n.(DatagramNetwork)
 	switch {
 	case n == nil:
 		return wasip1.EACCES
 	case family > uint32(FamilyInet6):
 		return wasip1.EAFNOSUPPORT
-	case kind != typeAny && kind != typeStream:
+	case kind > typeStream, kind == typeDatagram && !ok:
 		return wasip1.EPROTONOSUPPORT
 	case !c.View.Has(result, 4):
 		return wasip1.EFAULT
 	}
-	f := vfs.NewStream("<socket>", New(n, Family(family)), vfs.OpenRead|vfs.OpenWrite)
+	var s endpoint = New(n, Family(family))
+	if kind == typeDatagram {
+		s = newDatagrams(datagrams, Family(family))
+	}
+	f := vfs.NewStream("<socket>", s, vfs.OpenRead|vfs.OpenWrite)
 	fd, err := c.Table.Insert(f)
 	if err != nil {
 		_ = f.Close() // nothing is connected
@@ -58,8 +63,9 @@ func SockOpen(c *vfs.Caller, n Network, family, kind, result uint32) wasip1.Errn
 	return c.View.PutUint32(result, fd)
 }
 
-// SockBind gives a socket an address. Whether the guest may listen there is decided by sock_listen.
-// Errors: EINVAL if the socket has an address or the address cannot be one; EAFNOSUPPORT.
+// SockBind gives a socket an address. Whether the guest may listen there is decided by sock_listen,
+// and for datagrams now. Errors: EINVAL if the socket has an address or the address cannot be one;
+// EAFNOSUPPORT; for datagrams EACCES, EADDRINUSE and EADDRNOTAVAIL.
 func SockBind(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -74,7 +80,7 @@ func SockBind(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 
 // SockListen makes a bound socket accept connections. backlog counts from 1 to [MaxBacklog]; others
 // mean the nearest of these. Errors: EDESTADDRREQ if the socket has no address; EINVAL if it is
-// connected; EACCES; EADDRINUSE; EADDRNOTAVAIL.
+// connected; EACCES; EADDRINUSE; EADDRNOTAVAIL; ENOTSUP for datagrams.
 func SockListen(c *vfs.Caller, fd, backlog uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -87,7 +93,8 @@ func SockListen(c *vfs.Caller, fd, backlog uint32) wasip1.Errno {
 // fd. Errors: EACCES if the guest may not connect to the address; ECONNREFUSED, ETIMEDOUT and
 // others of the network; EINPROGRESS with FdNonblock: the descriptor is ready for writing when it
 // is known how it ended, which SO_ERROR tells; EALREADY; EISCONN; EINVAL; EAFNOSUPPORT; ECANCELED
-// when the thread has to end.
+// when the thread has to end. A socket of datagrams is connected at once: it sends to the address
+// and receives from it alone, and may be connected again.
 func SockConnect(c *vfs.Caller, fd, addr, port uint32) wasip1.Errno {
 	s, f, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -167,16 +174,16 @@ func SockSetsockopt(c *vfs.Caller, fd, level, name, value, size uint32) wasip1.E
 // SockGetlocaladdr stores the socket's address. typ points to 4 bytes, in version 1 of the
 // function. Errors: EINVAL for an address that does not fit the room.
 func SockGetlocaladdr(c *vfs.Caller, fd, addr, port uint32, typ ...uint32) wasip1.Errno {
-	return tell(c, fd, addr, port, typ, func(s *Socket) (netip.AddrPort, error) { return s.Local(), nil })
+	return tell(c, fd, addr, port, typ, func(s endpoint) (netip.AddrPort, error) { return s.Local(), nil })
 }
 
 // SockGetpeeraddr stores the address of the other end. Errors: ENOTCONN; as SockGetlocaladdr.
 func SockGetpeeraddr(c *vfs.Caller, fd, addr, port uint32, typ ...uint32) wasip1.Errno {
-	return tell(c, fd, addr, port, typ, (*Socket).Remote)
+	return tell(c, fd, addr, port, typ, endpoint.Remote)
 }
 
 // tell stores an address of a socket.
-func tell(c *vfs.Caller, fd, addr, port uint32, typ []uint32, get func(*Socket) (netip.AddrPort, error)) wasip1.Errno {
+func tell(c *vfs.Caller, fd, addr, port uint32, typ []uint32, get func(endpoint) (netip.AddrPort, error)) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
 		return errno
@@ -195,8 +202,11 @@ func tell(c *vfs.Caller, fd, addr, port uint32, typ []uint32, get func(*Socket) 
 	return to.store(c.View, a)
 }
 
-// SockSendTo sends on a connection, as sock_send does. The address has to be that of the other end.
-// Errors: EISCONN for another address; those of [vfs.SockSend].
+// SockSendTo sends a datagram to an address, which may be another than the one that the socket is
+// connected to. On a connection it sends as sock_send does, and the address has to be that of the
+// other end. Errors: EISCONN for another address of a connection; EACCES if the guest may not send
+// to the address; EHOSTUNREACH; EMSGSIZE for more than [vfs.MaxDatagram] bytes; those of
+// [vfs.SockSend].
 func SockSendTo(c *vfs.Caller, fd, iovs, iovsLen, addr, port, flags, nwritten uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -205,6 +215,9 @@ func SockSendTo(c *vfs.Caller, fd, iovs, iovsLen, addr, port, flags, nwritten ui
 	to, errno := loadAddress(c.View, addr, port)
 	if errno != wasip1.ESUCCESS {
 		return errno
+	}
+	if _, ok := s.(*datagramSocket); ok {
+		return vfs.SendDatagram(c, fd, iovs, iovsLen, flags, nwritten, to)
 	}
 	peer, err := s.Remote()
 	switch {
@@ -216,9 +229,10 @@ func SockSendTo(c *vfs.Caller, fd, iovs, iovsLen, addr, port, flags, nwritten ui
 	return vfs.SockSend(c, fd, iovs, iovsLen, flags, nwritten)
 }
 
-// SockRecvFrom receives on a connection, as sock_recv does, and stores the address of the other
-// end. port points to 4 bytes, in version 2 of the function. Errors: those of [vfs.SockRecv] and of
-// [SockGetpeeraddr].
+// SockRecvFrom receives a datagram and stores its sender, or receives on a connection, as sock_recv
+// does, and stores the address of the other end. port points to 4 bytes, in version 2 of the
+// function. A datagram whose sender does not fit the room is lost. Errors: those of [vfs.SockRecv]
+// and of [SockGetpeeraddr]; EINVAL for a socket of datagrams without an address.
 func SockRecvFrom(c *vfs.Caller, fd, iovs, iovsLen, addr, flags, nread, oflags uint32, port ...uint32) wasip1.Errno {
 	s, _, errno := socket(c, fd)
 	if errno != wasip1.ESUCCESS {
@@ -230,6 +244,13 @@ func SockRecvFrom(c *vfs.Caller, fd, iovs, iovsLen, addr, flags, nread, oflags u
 	}
 	if errno := from.load(c.View, addr); errno != wasip1.ESUCCESS {
 		return errno
+	}
+	if _, ok := s.(*datagramSocket); ok {
+		sender, errno := vfs.RecvDatagram(c, fd, iovs, iovsLen, flags, nread, oflags)
+		if errno != wasip1.ESUCCESS || !sender.IsValid() {
+			return errno
+		}
+		return from.store(c.View, sender)
 	}
 	peer, err := s.Remote()
 	if err != nil {
@@ -284,7 +305,7 @@ func SockGetaddrinfo(c *vfs.Caller, n Network, node, nodeLen, service, serviceLe
 		return wasip1.EINVAL
 	case hint.family > FamilyInet6:
 		return wasip1.EAFNOSUPPORT
-	case uint32(hint.kind) == typeDatagram, hint.protocol > protocolTCP:
+	case hint.kind > typeStream, hint.protocol > protocolUDP:
 		return wasip1.EPROTONOSUPPORT
 	}
 	addrs, err := lookup(c, n, host, hint)
@@ -299,7 +320,7 @@ func SockGetaddrinfo(c *vfs.Caller, n Network, node, nodeLen, service, serviceLe
 		if stored == maxLen || at == 0 {
 			break
 		}
-		if at, errno = storeAddrinfo(c.View, at, netip.AddrPortFrom(a, port)); errno != wasip1.ESUCCESS {
+		if at, errno = storeAddrinfo(c.View, at, netip.AddrPortFrom(a, port), hint); errno != wasip1.ESUCCESS {
 			return errno
 		}
 		stored++
@@ -371,12 +392,14 @@ func portOf(service string) (uint16, bool) {
 
 // AddrPort returns a as an AddrPort, or the zero value if it is none.
 func AddrPort(a net.Addr) netip.AddrPort {
-	if a == nil {
-		return netip.AddrPort{}
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	case *net.UDPAddr:
+		ap = a.AddrPort()
+	default:
+		return ap
 	}
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-	}
-	return netip.AddrPort{}
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -42,12 +42,21 @@ func sockGetpeeraddr(fd int32, addr, port unsafe.Pointer) syscall.Errno
 //go:noescape
 func sockGetaddrinfo(node unsafe.Pointer, nodeLen uint32, service unsafe.Pointer, serviceLen uint32, hints, res unsafe.Pointer, maxLen uint32, resLen unsafe.Pointer) syscall.Errno
 
+//go:wasmimport wasi_snapshot_preview1 sock_send_to
+//go:noescape
+func sockSendTo(fd int32, iovs unsafe.Pointer, iovsLen uint32, addr unsafe.Pointer, port, flags uint32, nwritten unsafe.Pointer) syscall.Errno
+
+//go:wasmimport wasi_snapshot_preview1 sock_recv_from
+//go:noescape
+func sockRecvFrom(fd int32, iovs unsafe.Pointer, iovsLen uint32, addr unsafe.Pointer, flags uint32, port, nread, oflags unsafe.Pointer) syscall.Errno
+
 const (
 	inet4, inet6     = 1, 2
-	stream           = 2
+	dgram, stream    = 1, 2
 	solSocket        = 0
 	soError          = 2
 	protocolTCP      = 1
+	protocolUDP      = 2
 	maxAddresses     = 16
 	listenBacklog    = 128
 	addrinfoSize     = 28
@@ -87,14 +96,14 @@ func (w *wide) addr() netip.Addr {
 	return netip.AddrFrom16([16]byte(w[2:18]))
 }
 
-// socket makes a socket that does not wait.
-func socket(a netip.Addr) (int32, error) {
+// socket makes a socket of a type, that does not wait.
+func socket(a netip.Addr, typ int32) (int32, error) {
 	family := int32(inet6)
 	if a.Is4() {
 		family = inet4
 	}
 	fd := int32(-1)
-	if errno := sockOpen(family, stream, unsafe.Pointer(&fd)); errno != 0 {
+	if errno := sockOpen(family, typ, unsafe.Pointer(&fd)); errno != 0 {
 		return -1, errno
 	}
 	if err := syscall.SetNonblock(int(fd), true); err != nil {
@@ -128,6 +137,33 @@ func take(call func(fd int32, addr, port unsafe.Pointer) syscall.Errno, fd int32
 	return netip.AddrPortFrom(w.addr(), uint16(port)), nil
 }
 
+// iovec is a buffer.
+type iovec struct{ ptr, size uint32 }
+
+func buffer(p []byte) iovec {
+	return iovec{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(p)))), uint32(len(p))}
+}
+
+// sendTo sends a datagram.
+func sendTo(fd int32, p []byte, to netip.AddrPort) (int, syscall.Errno) {
+	w, n := newWide(to.Addr()), uint32(0)
+	ref, b := w.ref(), buffer(p)
+	errno := sockSendTo(fd, unsafe.Pointer(&b), 1, unsafe.Pointer(&ref), uint32(to.Port()), 0, unsafe.Pointer(&n))
+	runtime.KeepAlive(w)
+	runtime.KeepAlive(p)
+	return int(n), errno
+}
+
+// recvFrom receives a datagram.
+func recvFrom(fd int32, p []byte) (int, netip.AddrPort, syscall.Errno) {
+	w, port, n, flags := onHeap[wide](), uint32(0), uint32(0), uint16(0)
+	ref, b := w.ref(), buffer(p)
+	errno := sockRecvFrom(fd, unsafe.Pointer(&b), 1, unsafe.Pointer(&ref), 0, unsafe.Pointer(&port), unsafe.Pointer(&n), unsafe.Pointer(&flags))
+	runtime.KeepAlive(w)
+	runtime.KeepAlive(p)
+	return int(n), netip.AddrPortFrom(w.addr(), uint16(port)), errno
+}
+
 // failure is why a socket could not be connected.
 func failure(fd int32) error {
 	value, size := uint32(0), uint32(4)
@@ -140,10 +176,13 @@ func failure(fd int32) error {
 	return nil
 }
 
-// lookup returns the addresses of a host, with the port of a service.
-func lookup(family byte, node, service string) ([]netip.AddrPort, error) {
+// lookup returns the addresses of a host for sockets of a type, with the port of a service.
+func lookup(family, typ byte, node, service string) ([]netip.AddrPort, error) {
 	n, s := append([]byte(node), 0), append([]byte(service), 0)
-	hints := [addrinfoSize]byte{2: family, 3: stream, 4: protocolTCP}
+	hints := [addrinfoSize]byte{2: family, 3: typ, 4: protocolTCP}
+	if typ == dgram {
+		hints[4] = protocolUDP
+	}
 	infos := onHeap[[maxAddresses][addrinfoSize]byte]()
 	addrs := onHeap[[maxAddresses][sockaddrSize]byte]()
 	data := onHeap[[maxAddresses][sockaddrDataSize]byte]()

@@ -4,7 +4,9 @@
 //
 //	client := http.Client{Transport: &http.Transport{DialContext: guestnet.DialContext}}
 //	listener, err := guestnet.Listen("tcp", ":8080")
+//	packets, err := guestnet.ListenPacket("udp", ":53")
 //
 // The host has to grant a network, with virt.WithNetwork; without one everything is EACCES.
-// Networks are "tcp", "tcp4" and "tcp6". Elsewhere than on wasip1 the package has no functions.
+// Networks are "tcp", "tcp4", "tcp6", "udp", "udp4" and "udp6". Elsewhere than on wasip1 the
+// package has no functions.
 package guestnet

@@ -3,9 +3,11 @@ package guestnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,8 +16,9 @@ import (
 type Dialer struct {
 	// Timeout is how long a Dial may take, over all addresses of a name. 0 is without limit.
 	Timeout time.Duration
-	// LocalAddr is the address to connect from, nil for any.
-	LocalAddr *net.TCPAddr
+	// LocalAddr is the address to connect from, nil for any: a [*net.TCPAddr], or a [*net.UDPAddr]
+	// for datagrams.
+	LocalAddr net.Addr
 }
 
 // Dial connects to an address, such as "server:80". See [Dialer.DialContext].
@@ -49,10 +52,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	for _, to := range addrs {
 		var c net.Conn
-		if c, err = d.dial(ctx, to); err == nil {
+		if c, err = d.dial(ctx, network, to); err == nil {
 			return c, nil
 		}
-		err = fail(net.TCPAddrFromAddrPort(to), err)
+		err = fail(addrOf(network, to), err)
 		if ctx.Err() != nil {
 			break
 		}
@@ -70,10 +73,10 @@ func (a textAddr) String() string  { return a.text }
 func resolve(network, address string) ([]netip.AddrPort, error) {
 	var family byte
 	switch network {
-	case "tcp":
-	case "tcp4":
+	case "tcp", "udp":
+	case "tcp4", "udp4":
 		family = inet4
-	case "tcp6":
+	case "tcp6", "udp6":
 		family = inet6
 	default:
 		return nil, net.UnknownNetworkError(network)
@@ -82,7 +85,11 @@ func resolve(network, address string) ([]netip.AddrPort, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := lookup(family, host, service)
+	typ := byte(stream)
+	if isDatagram(network) {
+		typ = dgram
+	}
+	addrs, err := lookup(family, typ, host, service)
 	if err == nil && len(addrs) == 0 {
 		err = syscall.ENOENT
 	}
@@ -91,7 +98,7 @@ func resolve(network, address string) ([]netip.AddrPort, error) {
 
 // LookupHost returns the addresses of a host.
 func LookupHost(host string) (all []string, err error) {
-	addrs, err := lookup(0, host, "")
+	addrs, err := lookup(0, stream, host, "")
 	if err != nil {
 		return nil, &net.DNSError{Err: err.Error(), Name: host, IsNotFound: errors.Is(err, syscall.ENOENT)}
 	}
@@ -101,14 +108,39 @@ func LookupHost(host string) (all []string, err error) {
 	return all, nil
 }
 
+// isDatagram reports whether a network is one of datagrams.
+func isDatagram(network string) bool { return strings.HasPrefix(network, "udp") }
+
+// addrOf is an address as package net has it.
+func addrOf(network string, a netip.AddrPort) net.Addr {
+	if isDatagram(network) {
+		return net.UDPAddrFromAddrPort(a)
+	}
+	return net.TCPAddrFromAddrPort(a)
+}
+
 // dial connects to one address.
-func (d *Dialer) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	fd, err := socket(to.Addr())
+func (d *Dialer) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+	typ := int32(stream)
+	if isDatagram(network) {
+		typ = dgram
+	}
+	var local netip.AddrPort
+	switch a := d.LocalAddr.(type) {
+	case nil:
+	case *net.TCPAddr:
+		local = a.AddrPort()
+	case *net.UDPAddr:
+		local = a.AddrPort()
+	default:
+		return nil, fmt.Errorf("the local address is a %T: want a *net.TCPAddr or *net.UDPAddr", a)
+	}
+	fd, err := socket(to.Addr(), typ)
 	if err != nil {
 		return nil, os.NewSyscallError("sock_open", err)
 	}
 	if d.LocalAddr != nil {
-		if err := give(sockBind, fd, d.LocalAddr.AddrPort()); err != nil {
+		if err := give(sockBind, fd, local); err != nil {
 			syscall.Close(int(fd))
 			return nil, os.NewSyscallError("sock_bind", err)
 		}
@@ -117,6 +149,9 @@ func (d *Dialer) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	if err != nil && err != syscall.EINPROGRESS {
 		syscall.Close(int(fd))
 		return nil, os.NewSyscallError("sock_connect", err)
+	}
+	if typ == dgram {
+		return newPacketConn(fd)
 	}
 	f := os.NewFile(uintptr(fd), "")
 	defer f.Close() // net.FileConn has a descriptor of its own
@@ -189,23 +224,31 @@ func newConn(c net.Conn, fd int32) net.Conn {
 	return wrapped
 }
 
+// anywhere is an address to listen at, with the unspecified address where it has no host.
+func anywhere(network, address string) string {
+	if !strings.HasPrefix(address, ":") {
+		return address
+	}
+	if strings.HasSuffix(network, "6") {
+		return "[::]" + address
+	}
+	return "0.0.0.0" + address
+}
+
 // Listen listens at an address, such as ":8080", as [net.Listen] does. Port 0 stands for one that
 // is free.
 func Listen(network, address string) (net.Listener, error) {
 	fail := func(err error) error {
 		return &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
 	}
-	if len(address) > 0 && address[0] == ':' {
-		address = "0.0.0.0" + address
-		if network == "tcp6" {
-			address = "[::]" + address[len("0.0.0.0"):]
-		}
+	if isDatagram(network) {
+		return nil, fail(net.UnknownNetworkError(network))
 	}
-	addrs, err := resolve(network, address)
+	addrs, err := resolve(network, anywhere(network, address))
 	if err != nil {
 		return nil, fail(err)
 	}
-	fd, err := socket(addrs[0].Addr())
+	fd, err := socket(addrs[0].Addr(), stream)
 	if err != nil {
 		return nil, fail(os.NewSyscallError("sock_open", err))
 	}
