@@ -9,8 +9,8 @@ import (
 // Sibling returns a Host with a world of its own that runs modules which h, or a sibling of h, has
 // compiled. Use it to run one module in many worlds, for example with other seeds. opts describe
 // the new world as in [NewBuilder]. Options that change the code of modules stay as in h: the
-// engine, host modules, [Limits].CallDepth, [WithoutPreemption], [WithAccessSwitches], and whether
-// instructions are counted.
+// engine, host modules, [Limits].CallDepth, [WithoutPreemption], [WithAccessSwitches],
+// Determinism.CanonicalNaNs, and whether instructions are counted.
 //
 // A sibling costs some microseconds. Closing h closes it.
 func (h *Host) Sibling(opts ...Option) (*Host, error) {
@@ -24,6 +24,7 @@ func (h *Host) Sibling(opts ...Option) (*Host, error) {
 	first := h.first()
 	c.runtime, c.noPreempt, c.period = first.runtime, first.config.noPreempt, first.config.period
 	c.limits.CallDepth, c.access, c.hosted = first.config.limits.CallDepth, first.config.access, first.config.hosted
+	c.nans = first.config.nans
 	s := prepareHost(context.Background(), c)
 	s.elder, s.modules = first, first.modules
 	if !first.counts() && s.counts() {

@@ -75,6 +75,8 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		SharedAccess: h.config.access && h.takesTurns(),
 		Turns:        h.takesTurns(),
 
+		CanonicalNaNs: h.config.nans,
+
 		Capture:    !h.config.noPreempt,
 		Checkpoint: checkpointName,
 

@@ -74,6 +74,7 @@ type config struct {
 	world         bool // it is that of a library
 	played        []playedLibrary
 	access        bool
+	nans          bool                // Determinism.CanonicalNaNs
 	accesses      func(*trace.Access) // nil for nobody
 	resume        bool
 

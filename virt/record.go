@@ -202,7 +202,8 @@ func (g *Guest) checkRecording() error {
 // header is what has to be the same where the guest's recording is replayed.
 func (h *Host) header(m *Module, c *config) recording.Header {
 	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.limits.CallDepth, Counts: h.counts(), Turns: h.takesTurns(),
-		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume}
+		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume,
+		CanonicalNaNs: h.config.nans}
 }
 
 // recordingTable tells the recording's format how many arguments functions have.

@@ -129,7 +129,7 @@ func (p *player) config(r *replayer) config {
 	h := &p.header
 	return config{
 		clock: clock.Frozen(epoch), scheduler: r.threads, mounts: []mount{}, limits: Limits{CallDepth: h.Depth},
-		resume: h.Resumes, period: h.Period, access: h.Accesses, noPreempt: h.Unpreempted,
+		resume: h.Resumes, period: h.Period, access: h.Accesses, noPreempt: h.Unpreempted, nans: h.CanonicalNaNs,
 		replay: r,
 	}
 }

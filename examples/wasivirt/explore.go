@@ -103,7 +103,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
 	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
-	c.Host = []virt.Option{w.engine()}
+	c.Host = []virt.Option{w.engine(), virt.WithDeterminism(virt.Determinism{CanonicalNaNs: e.canonicalNaNs})}
 	if e.noPreempt {
 		c.Host = append(c.Host, virt.WithoutPreemption())
 	}

@@ -44,7 +44,7 @@ var flagGroups = []struct {
 	flags []string
 }{
 	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from", "plug"}},
-	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy", "memory-model"}},
+	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy", "late-timers", "memory-model", "canonical-nans"}},
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "cpu", "fuel", "memory", "stack", "disk", "output", "fds"}},
 	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},
 	{"Faults", []string{"fault"}},

@@ -60,7 +60,7 @@ type settings struct {
 	trace, traceFormat, record, diff, status      string
 	noPreempt, interpreter, absoluteLinks, spawn  bool
 	untrusted                                     bool
-	lateTimers                                    bool
+	lateTimers, canonicalNaNs                     bool
 	from, store                                   string
 	model                                         string
 }
@@ -151,6 +151,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices), plan:1@5>2,… (when thread 1 comes to its fifth switch point, thread 2 goes on) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
 	f.StringVar(&s.from, "from", "", "`FILE` of wasivirt snapshot: begin where that was taken. Mounts that are given take the place of those in it")
 	f.BoolVar(&s.lateTimers, "late-timers", true, "with -deterministic and explore, let timers of up to a second fire while threads could run, as if the machine had stopped them")
+	f.BoolVar(&s.canonicalNaNs, "canonical-nans", false, "with -deterministic and explore, give NaNs the same bits on all machines; loops of floating-point arithmetic take 1.1 to 2.7 times as long")
 	f.StringVar(&s.model, "memory-model", "sc", "with -deterministic and explore, when threads see each other's stores: at once, sc, or later, `tso`: stores that are not atomic wait in a buffer for each thread, as on x86, or, wasm: and accesses that are not atomic change places")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")

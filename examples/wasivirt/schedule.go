@@ -28,7 +28,7 @@ func (w *world) schedule() ([]virt.Option, error) {
 			return nil, err
 		}
 		opts := []virt.Option{virt.WithDeterminism(virt.Determinism{Seed: w.deterministic.value, Strategy: strategy,
-			MemoryModel: model, LateTimers: w.lateTimers, MachineAccess: true})}
+			MemoryModel: model, LateTimers: w.lateTimers, CanonicalNaNs: w.canonicalNaNs, MachineAccess: true})}
 		if w.switches != "calls" {
 			opts = append(opts, virt.WithAccessSwitches())
 		}

@@ -116,6 +116,6 @@ func (r *rewriter) addWorkers(n int) {
 // newReader decodes bodies as the emitter wants them.
 func (r *rewriter) newReader() *bodyReader {
 	b := newBodyReader(r.Module)
-	b.merge, b.accesses = r.tune.emit == nil, r.opts.SharedAccess
+	b.merge, b.accesses, b.nans = r.tune.emit == nil, r.opts.SharedAccess, r.opts.CanonicalNaNs
 	return b
 }

@@ -67,6 +67,7 @@ type bodyReader struct {
 	hasMemory bool
 	merge     bool // decode what is plain as opRun
 	accesses  bool // but not what accesses memory
+	nans      bool // nor what may give a NaN
 	dead      bool // what comes cannot be reached
 }
 
@@ -182,6 +183,9 @@ func (r *bodyReader) readRun() {
 	}
 	for pos < end {
 		s := &shorts[data[pos]]
+		if r.nans && nanShapesOf[data[pos]] != nanNone {
+			break
+		}
 		next := pos + 2
 		index := uint32(data[pos+1])
 		if index >= 0x80 {
@@ -258,7 +262,7 @@ func (r *bodyReader) add(in instr) {
 		return
 	case r.dead && (op.isPlain() || op == opUnreachable || op == opReturn || op == opThrow || op == opThrowRef):
 		in.cost, weight = 0, 0
-	case !op.isPlain() || r.accesses && op.isHooked():
+	case !op.isPlain() || r.accesses && op.isHooked() || r.nans && op.nanShape() != nanNone:
 		r.dead = op.endsPath() || r.dead && op != opEnd && op != opElse
 		b.append(in)
 		return

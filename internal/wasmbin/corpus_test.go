@@ -38,6 +38,7 @@ var everything = []Options{
 	{Stop: true, Waits: true, Grow: true, ExportGlobals: true, SharedAccess: true, CallDepth: 1000, TableElements: 10_000_000, ImportModule: "wasivirt"},
 	{Fuel: true, Waits: true, Grow: true, MemoryModule: "wasivirt.memory", ExportGlobals: true, CallDepth: 1000, ImportModule: "wasivirt"},
 	{Fuel: true, SharedAccess: true, ImportModule: "wasivirt"},
+	{Fuel: true, CanonicalNaNs: true, ImportModule: "wasivirt"},
 	{Stop: true, ImportModule: "wasivirt"},
 	{ExportGlobals: true, ImportModule: "wasivirt"},
 }

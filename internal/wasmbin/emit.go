@@ -37,6 +37,7 @@ type emitter struct {
 	stopLocal int64 // the same for the stop counter
 	counters  []counter
 	spares    spares
+	nanLocals [nanShapes]uint32 // where what may be a NaN is kept
 }
 
 // label is a label that is open.
@@ -71,6 +72,9 @@ func (e *emitter) emit(b *body) []byte {
 	}
 	if e.opts.SharedAccess {
 		e.addSpares(b)
+	}
+	if e.opts.CanonicalNaNs {
+		e.addNaNLocals(b)
 	}
 	entry := e.prologue()
 	e.writeLocals()
@@ -518,6 +522,9 @@ func (e *emitter) instr(i int, in *instr) {
 // charges.
 func (e *emitter) after(i int, in *instr) {
 	var a asm
+	if shape := in.op.nanShape(); shape != nanNone && e.opts.CanonicalNaNs {
+		e.canonicalize(&a, shape)
+	}
 	switch {
 	case in.op == opLoop:
 		if e.hasTry {

@@ -118,7 +118,7 @@ func (e *emitter) plan(once bool) {
 		case op == opWait32 || op == opWait64 || op == opNotify:
 			now = now.then(weightHostCall)
 		default:
-			now = now.then(op.weight())
+			now = now.then(e.weightOf(op))
 			if in.heavy() {
 				now.tail = now.heavyTail()
 			}
@@ -195,7 +195,7 @@ func (e *emitter) firstCall(loop uint32) (ahead reach, ok bool) {
 		case op == opRun:
 			weight += in.weight()
 		case op == opBlock || op.isPlain():
-			weight += op.weight()
+			weight += e.weightOf(op)
 		case op == opCall || op == opCallIndirect || op == opCallRef:
 			to := e.calls.to(in)
 			s := &e.calls.summary[to]

@@ -43,6 +43,9 @@ type Options struct {
 	// where they have always stood, so that a seed goes on meaning the same. An indirect call
 	// counts as one of any function then, instead of those of its type.
 	Turns bool
+	// CanonicalNaNs makes each NaN that arithmetic gives the canonical one with sign 0, which has
+	// the same bits on all machines: see nan.go.
+	CanonicalNaNs bool
 	// ExportGlobals exports the mutable globals.
 	ExportGlobals bool
 	// Capture adds what a host needs to save instances; see [Capture]. It
@@ -83,7 +86,7 @@ type Options struct {
 const DefaultPeriod = 1 << 17
 
 func (o *Options) isZero() bool {
-	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0 && o.Offsets == ""
+	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.CanonicalNaNs && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0 && o.Offsets == ""
 }
 
 // Signature is an import that was added.

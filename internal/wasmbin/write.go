@@ -8,7 +8,7 @@ import (
 // write puts the module together again: the sections as they were, those that
 // change written anew, and those that it had not but now needs in their places.
 func (r *rewriter) write() error {
-	codeChanges := r.shift > 0
+	codeChanges := r.shift > 0 || r.opts.CanonicalNaNs
 	var code [][]byte
 	if s := r.section(secCode); s != nil && (codeChanges || r.tune.force) {
 		// First, because it adds types.

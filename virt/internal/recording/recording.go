@@ -89,12 +89,14 @@ type Header struct {
 	Accesses    bool // the turn can be given on at accesses to memory
 	Unpreempted bool
 	Resumes     bool // exports can be called after a trap
+	// CanonicalNaNs says that NaNs are made canonical.
+	CanonicalNaNs bool
 }
 
 const headerSize = 32 + 4 + 4 + 1
 
 func (h *Header) flags() []*bool {
-	return []*bool{&h.Counts, &h.Turns, &h.Accesses, &h.Unpreempted, &h.Resumes}
+	return []*bool{&h.Counts, &h.Turns, &h.Accesses, &h.Unpreempted, &h.Resumes, &h.CanonicalNaNs}
 }
 
 func (h *Header) encode() []byte {
