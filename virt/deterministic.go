@@ -68,7 +68,8 @@ type Determinism struct {
 	LateTimers bool
 	// CanonicalNaNs makes each NaN that arithmetic gives the canonical one, with sign 0.
 	// WebAssembly leaves sign and bits open, and processors and engines differ: a guest sees it if
-	// it looks at the bits. Loops of floating-point arithmetic take 1.1 to 2.7 times as long. Like all that changes code it is decided by the first Host, not by its siblings.
+	// it looks at the bits. Loops of floating-point arithmetic take 1.1 to 2.7 times as long. Like
+	// all that changes code it is decided by the first Host, not by its siblings.
 	CanonicalNaNs bool
 	// MachineAccess lets directories and sockets of the machine into the world. What they answer,
 	// and when, is not repeated.
