@@ -627,9 +627,13 @@ func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 // Instance returns the guest's WebAssembly instance, for its memory and globals, and for helpers
 // that call its allocator. Call other exports with [Guest.Call], which applies the guest's budgets
 // and rules. Calls of the instance's functions end with their context, which ends the guest, and
-// with the guest. Close of the instance is [Guest.Stop]. After [Guest.Close] the memory is empty.
-// Functions of wazero that need wazero's own instance get it by Unwrap() api.Module. Calls by way
-// of that must have returned before the guest is closed.
+// with the guest. Close of the instance is [Guest.Stop].
+//
+// The instance's memory may be read and written beside [Guest.Close], except by ReadByte and
+// WriteByte: everything is out of range once that has begun. What api.Memory.Read returned is the
+// guest's memory itself, and must not be used any more then. Functions of wazero that need wazero's own instance or memory get it by
+// Unwrap() api.Module and Unwrap() api.Memory. Calls by way of these must have returned before the
+// guest is closed.
 func (g *Guest) Instance() api.Module {
 	if g.instance.Module == nil {
 		return g.main.mod
