@@ -20,7 +20,8 @@
 // Nothing of the machine is in the world unless an option puts it there. Defaults:
 //
 //   - argv holds only the program's name; the environment is empty;
-//   - standard input is at EOF; output is discarded;
+//   - standard input is at EOF; output is discarded, except the beginning and the end of standard
+//     error, which are in Result.Stderr;
 //   - each guest has a file system of its own in memory, with /dev and an empty /tmp;
 //   - the real clock, the system's randomness, no threads besides the first.
 //

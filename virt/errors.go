@@ -75,7 +75,7 @@ func foreignText(im inspect.Import) string {
 func importNames(imports []inspect.Import) []string {
 	names := make([]string, len(imports))
 	for i, im := range imports {
-		names[i] = importText(im)
+		names[i] = importText(im) + im.Type()
 		if im.Module == abi.ModuleName && im.Subsystem == "" {
 			names[i] += ", which is no function of preview1"
 		}

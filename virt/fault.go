@@ -232,6 +232,12 @@ func WithFaults(faults ...Fault) GuestOption {
 // faultCounts are how many calls each fault has met, one for each fault of a guest.
 type faultCounts []atomic.Uint64
 
+// metFault is the rule that changed a thread's call of f.
+type metFault struct {
+	f    *function
+	rule string
+}
+
 // handler makes the Fault, the guest's n-th.
 func (f *Fault) handler(g *Guest, n int) Handler {
 	if g.faulted == nil {
@@ -241,7 +247,7 @@ func (f *Fault) handler(g *Guest, n int) Handler {
 	if s := g.host.config.seed; s != nil {
 		seed += *s
 	}
-	fault := *f
+	fault, rule := *f, f.String()
 	return func(c *Call) wasip1.Errno {
 		if fault.Path != "" && !slices.ContainsFunc(c.Paths(), func(p string) bool { return glob.Match(fault.Path, p) }) {
 			return c.Next()
@@ -249,6 +255,7 @@ func (f *Fault) handler(g *Guest, n int) Handler {
 		if !fault.due(count.Add(1), seed) {
 			return c.Next()
 		}
+		defer func() { c.t.met = metFault{c.f, rule} }() // last, after calls that the guest makes meanwhile
 		if fault.Delay > 0 {
 			if err := c.Sleep(fault.Delay); err != nil {
 				return wasip1.ECANCELED

@@ -114,6 +114,27 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestTracesTellFaults: a trace says which rule made a call go wrong, and of no other call.
+func TestTracesTellFaults(t *testing.T) {
+	var text, lines bytes.Buffer
+	opts := []virt.Option{faults(t, "fd_write:nth=2:EIO", "fd_write:nth=2:short=1"), virt.WithClock(clock.NewVirtual())}
+	for _, tracer := range []trace.Tracer{trace.Text(&text), trace.JSON(&lines)} {
+		opts = append(opts, virt.WithTrace(tracer, trace.WithCalls("fd_write")))
+	}
+	runCommand(t, newHost(t, opts...), command(texts("abc"), writeText(1, 0), writeText(1, 0), writeText(1, 0), writeText(1, 0)), 4)
+	want := `fd_write(1<stdout>, "abc") = 3  <0s>
+fd_write(1<stdout>, "abc") = EIO (input/output error) [fault fd_write:nth=2:EIO]  <0s>
+fd_write(1<stdout>, "abc") = 1 [fault fd_write:nth=2:short=1]  <0s>
+fd_write(1<stdout>, "abc") = 3  <0s>
+`
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+	if got := strings.Count(lines.String(), `"fault":"fd_write:nth=`); got != 2 {
+		t.Errorf("%d calls with a fault in\n%s", got, &lines)
+	}
+}
+
 func TestFaultsByProbabilityFollowTheSeed(t *testing.T) {
 	var writes []call
 	for range 64 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/random"
@@ -39,7 +40,8 @@ type Guest struct {
 	shared      *shared    // nil where the module has no shared memory
 	adopted     bool       // the embedder instantiated the module itself
 	streams     [3]vfs.Stream
-	lent        []lender // of the streams that it was given
+	unread      keptOutput // of descriptor 2
+	lent        []lender   // of the streams that it was given
 	ns          *vfs.Namespace
 	chains      *chains
 	hosted      []callFunc
@@ -253,6 +255,13 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 // Errors: an [*ExitError] if proc_exit, a trap, the end of ctx or a budget ended the guest; an
 // [*OutputError], beside the results, if a writer failed; [ErrNoExport]; [ErrParams]; [ErrBusy].
 func (g *Guest) Call(ctx context.Context, name string, params ...uint64) (results []uint64, err error) {
+	if g.ended.Load() {
+		hint := ""
+		if g.ran.Load() {
+			hint = " (Guest.Run ends a guest: to call exports after _start, call _start with Guest.Call)"
+		}
+		return nil, fmt.Errorf("call %s: %w%s", safetext.Quote(name), &ExitError{Result: g.Result()}, hint)
+	}
 	return g.call(ctx, nil, false, name, params)
 }
 
@@ -574,6 +583,7 @@ func (g *Guest) Result() *Result {
 		return &Result{}
 	}
 	r := *g.result
+	r.Stderr = g.unread.String()
 	r.Stacks, r.Threads = slices.Clone(r.Stacks), slices.Clone(g.ends)
 	return &r
 }

@@ -23,7 +23,11 @@ const (
 
 // newImport describes an imported function.
 func newImport(im wasmbin.Import) inspect.Import {
-	return inspect.Import{Module: im.Module, Name: im.Name, Subsystem: abi.SubsystemOf(im.Module, im.Name)}
+	return inspect.Import{
+		Module: im.Module, Name: im.Name,
+		Params: valueTypes(im.Func.Params), Results: valueTypes(im.Func.Results),
+		Subsystem: abi.SubsystemOf(im.Module, im.Name),
+	}
 }
 
 // classify decides what becomes of an imported function under the Host.

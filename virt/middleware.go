@@ -3,7 +3,6 @@ package virt
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -42,7 +41,9 @@ type control struct {
 // WithMiddleware calls handle around each call of the functions that match selects. match is a
 // function's name, a pattern as in path.Match ("fd_*"), a subsystem ("vfs"), "*" for all functions,
 // or several of these separated by commas. "thread-spawn" is among the functions. A name with a
-// dot, such as "env.log" or "env.*", stands for functions of [WithFunctions].
+// dot, such as "env.log" or "env.*", stands for functions of [WithFunctions]. "!" before one of
+// them leaves out what it stands for: "fd_*,!fd_read", or "!clock" for all functions but the
+// clock's.
 //
 // Middleware that was given first is outermost; a Builder's is outside of a guest's. Functions that
 // no middleware selects cost nothing more.
@@ -130,10 +131,14 @@ func (s *selection) has(i int, f *function) bool {
 	if f.hosted == nil {
 		return s.rows[i]
 	}
-	return slices.ContainsFunc(s.hosted, func(pattern string) bool {
-		ok, _ := path.Match(pattern, f.Name)
-		return ok
-	})
+	meant := false
+	for _, pattern := range s.hosted {
+		pattern, out := strings.CutPrefix(pattern, "!")
+		if ok, _ := path.Match(pattern, f.Name); ok {
+			meant = !out
+		}
+	}
+	return meant
 }
 
 // none reports whether no function is meant.
@@ -142,6 +147,7 @@ func (s *selection) none() bool { return s.rows == [rows]bool{} && s.hosted == n
 // unknown returns a name of a function of the embedder's that is meant and does not exist, or "".
 func (s *selection) unknown(hosted hostFunctions) string {
 	for _, name := range s.hosted {
+		name = strings.TrimPrefix(name, "!")
 		module, function, _ := strings.Cut(name, ".")
 		if !strings.ContainsAny(name, `*?[\`) && hosted.find(module, function) == nil {
 			return name
@@ -152,10 +158,17 @@ func (s *selection) unknown(hosted hostFunctions) string {
 
 // selects reads what WithMiddleware describes.
 func selects(match string) (s selection, err error) {
-	for _, one := range strings.Split(match, ",") {
+	for at, one := range strings.Split(match, ",") {
+		pattern := one
+		one, out := strings.CutPrefix(one, "!")
+		if out && at == 0 {
+			for i := range s.rows {
+				s.rows[i] = true
+			}
+		}
 		found := strings.Contains(one, ".")
 		if found {
-			s.hosted = append(s.hosted, one)
+			s.hosted = append(s.hosted, pattern)
 			if _, err := path.Match(one, ""); err != nil {
 				return s, fmt.Errorf("%q: %w", one, err)
 			}
@@ -167,7 +180,7 @@ func selects(match string) (s selection, err error) {
 				return s, fmt.Errorf("%q: %w", one, err)
 			}
 			if ok || one == string(f.Subsystem) {
-				s.rows[i], found = true, true
+				s.rows[i], found = !out, true
 			}
 		}
 		if !found {

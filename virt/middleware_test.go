@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -499,5 +500,33 @@ func TestMistakesInOptions(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q in: %v", want, err)
 		}
+	}
+}
+
+// TestSelectionsLeaveOut: "!" leaves out what it stands for, in the order of the list.
+func TestSelectionsLeaveOut(t *testing.T) {
+	wasm := command(texts("x"), writeText(1, 0), call{"sched_yield", nil}, call{"clock_time_get", []any{1, uint64(0), resultAt}})
+	for match, want := range map[string][]string{
+		"!fd_write":            {"sched_yield", "clock_time_get"},
+		"!clock,!sched_yield":  {"fd_write"},
+		"*,!fd_*":              {"sched_yield", "clock_time_get"},
+		"fd_*,!fd_write":       nil,
+		"!fd_write,fd_write":   {"fd_write", "sched_yield", "clock_time_get"},
+		"fd_write,sched_yield": {"fd_write", "sched_yield"},
+	} {
+		var seen []string
+		note := func(c *virt.Call) wasip1.Errno {
+			if slices.Contains([]string{"fd_write", "sched_yield", "clock_time_get"}, c.Name()) {
+				seen = append(seen, c.Name())
+			}
+			return c.Next()
+		}
+		runCommand(t, newHost(t, virt.WithMiddleware(match, note)), wasm, 3)
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", match, diff)
+		}
+	}
+	if _, err := virt.NewBuilder(virt.WithMiddleware("!fd_wrte", func(c *virt.Call) wasip1.Errno { return c.Next() })).Build(t.Context()); err == nil {
+		t.Error("a name that is no function was left out")
 	}
 }

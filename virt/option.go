@@ -319,8 +319,8 @@ func WithStdin(r io.Reader) GuestOption {
 // returned. See [stdio.Writer].
 func WithStdout(w io.Writer) GuestOption { return withOutput("WithStdout", 1, w) }
 
-// WithStderr sets the writer of descriptor 2. Default: output is discarded, the messages of panics
-// too. The rules of [WithStdout] apply.
+// WithStderr sets the writer of descriptor 2. Default: the beginning and the end of the output are
+// in Result.Stderr. The rules of [WithStdout] apply.
 func WithStderr(w io.Writer) GuestOption { return withOutput("WithStderr", 2, w) }
 
 func withOutput(name string, fd int, w io.Writer) GuestOption {

@@ -310,3 +310,25 @@ func TestReactorIsClosedWhileItRuns(t *testing.T) {
 		t.Errorf("Close again: %v", err)
 	}
 }
+
+// TestCallAfterRun: the error says that Run ended the guest, and what to call instead.
+func TestCallAfterRun(t *testing.T) {
+	host := newHost(t)
+	m := compiled(t, host, command(texts("x"), writeText(1, 0)))
+	g := newGuest(t, host, m)
+	if _, err := g.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := g.Call(t.Context(), "run")
+	if !errors.As(err, new(*virt.ExitError)) || !strings.Contains(err.Error(), "call _start with Guest.Call") {
+		t.Errorf("after Run: %v", err)
+	}
+	g = newGuest(t, host, m)
+	if err := g.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.Call(t.Context(), "run")
+	if !errors.As(err, new(*virt.ExitError)) || strings.Contains(err.Error(), "Guest.Run") {
+		t.Errorf("after Close: %v", err)
+	}
+}

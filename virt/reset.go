@@ -131,6 +131,7 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	g.random = g.limited(g.random)
 	g.ran.Store(false)
 	_, _ = g.flushWithin(ctx) // what was written before is written before what comes
+	g.unread.clear()
 	ns, err := g.namespace()
 	if err != nil {
 		return err

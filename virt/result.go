@@ -65,6 +65,9 @@ type Result struct {
 	Thread uint32
 	// Err is the cause if the Outcome is Canceled, Deadlocked or Failed.
 	Err error
+	// Stderr is what the guest wrote to standard error, if no option says where that goes. Of more
+	// than 2 KiB it holds the first and the last KiB, and a line "[...]" between them.
+	Stderr string
 	// Hash identifies everything that passed between the guest and its Host, if [WithHash] was
 	// given. It is set when [Guest.Run] or [Guest.Close] has returned.
 	Hash [32]byte
@@ -277,6 +280,9 @@ func (r *Result) LogValue() slog.Value {
 	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("error", r.Err.Error()))
+	}
+	if r.Stderr != "" {
+		attrs = append(attrs, slog.String("stderr", r.Stderr))
 	}
 	if r.Hash != ([32]byte{}) {
 		attrs = append(attrs, slog.String("hash", hex.EncodeToString(r.Hash[:])))

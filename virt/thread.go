@@ -54,6 +54,7 @@ type thread struct {
 	calls *threadCalls
 	// active is the innermost call that middleware is at work for, spare one to use again.
 	active, spare *Call
+	met           metFault   // for the trace
 	judged        *judgement // what policy is about to decide
 	spawned       uint32     // the thread that thread-spawn has started
 	record        *recordState

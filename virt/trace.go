@@ -108,7 +108,11 @@ func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
 			tr.tracer.Begin(e)
 		}
 		e.Left = true
+		t.met = metFault{}
 		defer func() {
+			if t.met.f == f {
+				e.Fault = t.met.rule
+			}
 			e.Duration = tr.now(g) - e.Start
 			if !e.Left {
 				e.Errno, e.Left = errno, g.ended.Load()

@@ -141,11 +141,8 @@ func (d *decoder) value(k abi.Kind, v uint64) (string, any) {
 	case abi.KindFiledelta:
 		return strconv.FormatInt(int64(v), 10), int64(v)
 	case abi.KindRights:
-		text, value := name(wasip1.Rights(v))
-		if strings.Count(text, "|") > 2 {
-			text = fmt.Sprintf("%#x", v)
-		}
-		return text, value
+		r := rights("", wasip1.Rights(v))
+		return r.Text, r.Value
 	case abi.KindClockID:
 		return name(wasip1.ClockID(v))
 	case abi.KindAdvice:
@@ -258,12 +255,21 @@ func named(name string, v fmt.Stringer) trace.Value {
 	return trace.Value{Name: name, Text: v.String(), Value: v.String()}
 }
 
+// rights are a number for a reader where they are many.
+func rights(name string, r wasip1.Rights) trace.Value {
+	v := named(name, r)
+	if strings.Count(v.Text, "|") > 2 {
+		v.Text = fmt.Sprintf("%#x", uint64(r))
+	}
+	return v
+}
+
 // fields are those of a struct in guest memory.
 func fields(k abi.Kind, b []byte) []trace.Value {
 	switch k {
 	case abi.KindOutFdstat:
 		s := wasip1.DecodeFdstat(b)
-		return []trace.Value{named("type", s.Filetype), named("flags", s.Flags), named("rights", s.RightsBase), named("inheriting", s.RightsInheriting)}
+		return []trace.Value{named("type", s.Filetype), named("flags", s.Flags), rights("rights", s.RightsBase), rights("inheriting", s.RightsInheriting)}
 	case abi.KindOutPrestat:
 		s := wasip1.DecodePrestat(b)
 		return []trace.Value{named("tag", s.Tag), number("name_len", uint64(s.NameLen))}

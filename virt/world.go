@@ -242,6 +242,8 @@ func (g *Guest) outputs(streams *[3]vfs.Stream) {
 		case streams[i+1] != nil:
 		case w != nil:
 			streams[i+1] = stdio.Writer(w, g.stdio()...)
+		case i == 1:
+			streams[2] = &g.unread
 		default:
 			streams[i+1] = stdio.Discard{}
 		}

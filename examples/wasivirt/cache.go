@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero/experimental"
@@ -17,10 +18,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/compile"
 )
 
-const (
-	// cacheSizeVariable names the one that says how many bytes they may take.
-	cacheSizeVariable = "WASIVIRT_CACHE_SIZE"
-)
+// cacheSizeVariable names the environment variable that says how many bytes the cache may take.
+const cacheSizeVariable = "WASIVIRT_CACHE_SIZE"
 
 // cacheBytes is how much the cache may hold.
 func cacheBytes() (int64, error) {
@@ -38,19 +37,16 @@ func cacheBytes() (int64, error) {
 // engine says how modules are run. Compiled code is kept in the user's cache directory, because
 // compiling a large program takes seconds; where there is none, or it cannot be written to, every
 // run compiles.
-func (w *world) engine() virt.Option {
+func (w *world) engine() (virt.Option, error) {
 	if w.interpreter {
-		return virt.WithInterpreter()
+		return virt.WithInterpreter(), nil
 	}
 	dir := usercache.Writable()
 	if dir == "" {
-		return virt.Options()
+		return virt.Options(), nil
 	}
 	bytes, err := cacheBytes()
-	if err != nil {
-		bytes = compile.DefaultCacheBytes
-	}
-	return virt.WithCompilationCache(dir, bytes)
+	return virt.WithCompilationCache(dir, bytes), err
 }
 
 // compile compiles a module, with all processors unless nobody vouches for it: an engine that fails
@@ -60,7 +56,16 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 	if !w.untrusted {
 		ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
 	}
-	return host.Compile(ctx, wasm)
+	m, err := host.Compile(ctx, wasm)
+	if missing, ok := errors.AsType[*virt.ImportError](err); ok && missing.Missing != nil {
+		names := make([]string, 0, 4)
+		for _, im := range missing.Missing[:min(len(missing.Missing), cap(names))] {
+			names = append(names, safetext.Name(im.Module)+"."+safetext.Name(im.Name)+im.Type())
+		}
+		err = fmt.Errorf("nothing provides %d of the functions that the module imports: %s (wasivirt inspect lists all): -trap-unknown-imports runs it without them",
+			len(missing.Missing), strings.Join(names, "; "))
+	}
+	return m, err
 }
 
 func compiling(wasm []byte) func() string { return still("compiling %d KB", len(wasm)>>10) }
@@ -115,8 +120,12 @@ func terminal(w io.Writer) bool {
 // cacheCommand is the command cache: it tells the size of the cache, or empties it.
 func cacheCommand(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
 	dir := usercache.Dir()
+	args, err := noFlags("cache", args, stdout)
+	if err != nil {
+		return exitHost, err
+	}
 	if len(args) > 1 || len(args) == 1 && args[0] != "clear" {
-		return exitHost, errors.New("want: wasivirt cache [clear]")
+		return exitHost, fmt.Errorf("want: %s", forms["cache"].form)
 	}
 	if dir == "" {
 		_, err := fmt.Fprintf(stdout, "nothing is kept (%s=off)\n", usercache.Variable)

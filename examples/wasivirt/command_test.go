@@ -26,6 +26,9 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 			if got.status != 0 || got.stderr != "" || !strings.Contains(got.stdout, "wasivirt") {
 				t.Errorf("%q: %v", args, got)
 			}
+			if form := forms[name].form; len(args) == 2 && name != "help" && !strings.HasPrefix(got.stdout, form+"\n") {
+				t.Errorf("%q does not begin with %q: %s", args, form, got.stdout)
+			}
 			for line := range strings.Lines(got.stdout) {
 				if len(line) > 81 {
 					t.Errorf("%q: %d columns: %s", args, len(line)-1, line)
@@ -83,6 +86,22 @@ func TestHabits(t *testing.T) {
 		{[]string{"run", "-trace-format", "json", do}, exitHost, "-trace FILE"},
 		{[]string{"run", "-switches", "calls", do}, exitHost, "-deterministic"},
 		{[]string{"run", "-deterministic", "1", "-clock", "real", do}, exitHost, "-clock: -deterministic sets it"},
+		{[]string{"run", "-threads", "x", do}, exitHost, "want a whole number from 0"},
+		{[]string{"run", "-fds", "-1", do}, exitHost, "want a whole number from 0"},
+		{[]string{"run", "-interpreter=maybe", do}, exitHost, "want true or false"},
+		{[]string{"run", "-mapdir", "a::b", do}, exitHost, "no flag -mapdir: here it is -dir HOST::GUEST"},
+		{[]string{"run", "-invok", "f", do}, exitHost, "no flag -invok (did you mean -invoke?)"},
+		{[]string{"run", "-xyzzy", do}, exitHost, "no flag -xyzzy: see wasivirt help run"},
+		{[]string{"run", "-dir", "nosuch", do}, exitHost, `-dir "nosuch": `},
+		{[]string{"run", "-invoke", "nosuch", do}, exitHost, "wasivirt inspect lists its exports"},
+		{[]string{"run", "-status", dir + "/no/s", do}, exitHost, "-status " + dir + "/no/s: no such"},
+		{[]string{"run", "-memory-model", "tso", do}, exitHost, "-deterministic"},
+		{[]string{"run", "-late-timers=false", do}, exitHost, "-deterministic"},
+		{[]string{"run", "-trace-calls", "fd_*", do}, exitHost, "-trace FILE"},
+		{[]string{"run"}, exitHost, "from a pipe"},
+		{[]string{"explore", "-workers", "x", do}, exitHost, "want a whole number from 0"},
+		{[]string{"explore", "-dir", dir, do}, exitHost, `-dir "` + dir},
+		{[]string{"rn", do}, exitHost, "did you mean run?"},
 		{[]string{"run", do, "exit", "256"}, 255, ""},
 		{[]string{"run", do, "exit", "65536"}, 255, ""},
 		{[]string{"run", do, "exit", "257"}, 1, ""},
@@ -177,7 +196,31 @@ func TestCacheCommand(t *testing.T) {
 		t.Error(got)
 	}
 	t.Setenv(cacheSizeVariable, "much")
-	if got := wasivirt(t, "cache"); got.status != exitHost || !strings.Contains(got.stderr, "512M") {
+	for _, args := range [][]string{{"cache"}, {"run", do}} {
+		if got := wasivirt(t, args...); got.status != exitHost || !strings.Contains(got.stderr, "512M") {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
+// TestTrapUnknownImports: a module runs without functions that nothing provides, until it calls
+// one.
+func TestTrapUnknownImports(t *testing.T) {
+	const (
+		start  = "\x00asm\x01\x00\x00\x00" + "\x01\x08\x02\x60\x00\x00\x60\x01\x7e\x01\x7c" + "\x02\x09\x01\x03env\x01a\x00\x01" + "\x03\x02\x01\x00"
+		exits  = "\x07\x13\x02\x06_start\x00\x01\x06memory\x02\x00"
+		memory = "\x05\x03\x01\x00\x01"
+		call   = "\x0a\x09\x01\x07\x00\x42\x01\x10\x00\x1a\x0b"
+		nop    = "\x0a\x04\x01\x02\x00\x0b"
+	)
+	calls := write(t, "calls.wasm", start+memory+exits+call)
+	if got := wasivirt(t, "run", calls); got.status != exitHost || !strings.Contains(got.stderr, "env.a(i64) f64") || !strings.Contains(got.stderr, "-trap-unknown-imports") {
+		t.Error(got)
+	}
+	if got := wasivirt(t, "run", "-trap-unknown-imports", calls); got.status != exitTrap || !strings.Contains(got.stderr, "the guest called env.a, which nothing provides") {
+		t.Error(got)
+	}
+	if got := wasivirt(t, "run", "-trap-unknown-imports", write(t, "nop.wasm", start+memory+exits+nop)); got.status != 0 {
 		t.Error(got)
 	}
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,14 +13,14 @@ import (
 // diff is the command of that name: it tells where two recordings part. Its status is 0 where they
 // do not, else 1.
 func diff(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (code int, err error) {
-	flags := flag.NewFlagSet("diff", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	lines := flags.Int("context", 5, "events to show before and after the one that is different")
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	flags := newFlags("diff")
+	lines := number(5)
+	flags.Var(&lines, "context", "`N` events to show before and after the one that is different")
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() != 2 {
-		return exitHost, errors.New("want: wasivirt diff [-context N] A B, two files of run -record")
+		return exitHost, fmt.Errorf("want: %s, two files of run -record", forms["diff"].form)
 	}
 	var tapes [2]io.Reader
 	for i := range tapes {
@@ -33,7 +31,7 @@ func diff(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (c
 		defer f.Close() // it was only read
 		tapes[i] = bufio.NewReaderSize(f, 1<<20)
 	}
-	parting, err := replay.Compare(tapes[0], tapes[1], *lines)
+	parting, err := replay.Compare(tapes[0], tapes[1], int(lines))
 	if err != nil {
 		return exitHost, err
 	}

@@ -26,11 +26,11 @@ import (
 type exploration struct {
 	settings
 	seeds      string
-	workers    int
-	time       time.Duration
+	workers    number
+	time       span
 	systematic bool
 	guided     bool
-	schedules  int
+	schedules  number
 	state      string
 	html       string
 	flags      *flag.FlagSet
@@ -50,23 +50,22 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	e := &exploration{}
 	e.flags = e.settings.flags()
 	e.flags.Init("explore", flag.ContinueOnError)
-	e.flags.SetOutput(io.Discard)
 	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
-	e.flags.DurationVar(&e.time, "time", 0, "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
+	e.flags.Var(&e.time, "time", "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
 	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
-	e.flags.IntVar(&e.schedules, "schedules", 0, "schedules that -systematic runs at most (0: 100000)")
+	e.flags.Var(&e.schedules, "schedules", "`N` schedules that -systematic runs at most (0: 100000)")
 	e.flags.BoolVar(&e.guided, "guided", false, "let every second run vary the schedule of one that did something new")
 	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
 	e.flags.StringVar(&e.html, "html", "", "`FILE`: write the report as a page too, with a lane for each thread")
-	e.flags.IntVar(&e.workers, "workers", 0, "runs at a time (0: one a core)")
-	if help, err := parse(e.flags, args, stdout); help || err != nil {
+	e.flags.Var(&e.workers, "workers", "`N` runs at a time (0: one a core)")
+	if err := parse(e.flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if e.flags.NArg() == 0 {
-		return exitHost, fmt.Errorf("which program? want: %s", wants["explore"])
+		return exitHost, noProgram("explore")
 	}
 	// Directories are read only, and nobody is expected to change them meanwhile.
-	c := explore.Config{Workers: e.workers, World: e.makeWorld, AllowMachine: true}
+	c := explore.Config{Workers: int(e.workers), World: e.makeWorld, AllowMachine: true}
 	if c.First, c.Last, err = parseSeeds(e.seeds); err != nil {
 		return exitHost, err
 	}
@@ -82,8 +81,8 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	if c.Strategy, err = parseStrategy(e.strategy); err != nil {
 		return exitHost, err
 	}
-	c.Fuel, c.Threads, c.CallsOnly, c.PunctualTimers = uint64(e.fuel), e.threads, e.switches == "calls", !e.lateTimers
-	c.Time, c.Systematic, c.MaxSchedules, c.Guided = e.time, e.systematic, e.schedules, e.guided
+	c.Fuel, c.Threads, c.CallsOnly, c.PunctualTimers = uint64(e.fuel), int(e.threads), e.switches == "calls", !e.lateTimers
+	c.Time, c.Systematic, c.MaxSchedules, c.Guided = time.Duration(e.time), e.systematic, int(e.schedules), e.guided
 	if c.MemoryModel, err = parseModel(e.model); err != nil {
 		return exitHost, err
 	}
@@ -103,7 +102,11 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	w := &world{settings: &e.settings}
 	defer func() { err = errors.Join(err, w.close()) }()
 	e.shared.world, e.shared.files = w, map[string]vfs.FS{}
-	c.Host = []virt.Option{w.engine(), virt.WithDeterminism(virt.Determinism{CanonicalNaNs: e.canonicalNaNs})}
+	engine, err := w.engine()
+	if err != nil {
+		return exitHost, err
+	}
+	c.Host = []virt.Option{engine, virt.WithDeterminism(virt.Determinism{CanonicalNaNs: e.canonicalNaNs})}
 	if e.noPreempt {
 		c.Host = append(c.Host, virt.WithoutPreemption())
 	}
@@ -160,7 +163,7 @@ func (e *exploration) writePage(r *explore.Report) (err error) {
 func (e *exploration) check() error {
 	for name, set := range map[string]bool{
 		"-plug": e.plugs != nil, "-status": e.status != "",
-		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-export": e.exports != nil, "-listen": e.listen != nil,
+		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-trap-unknown-imports": e.trapImports, "-export": e.exports != nil, "-listen": e.listen != nil,
 		"-invoke": e.invoke != "", "-untrusted": e.untrusted, "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
 	} {
 		if set {
@@ -169,7 +172,7 @@ func (e *exploration) check() error {
 	}
 	for _, m := range e.mounts {
 		if strings.Contains(m, "=dir:") {
-			return fmt.Errorf("-mount %q: each run would find what others left: mount it as overlay:HOSTDIR or ro:HOSTDIR", m)
+			return fmt.Errorf("%s: each run would find what others left: give -mount GUEST=overlay:HOSTDIR or GUEST=ro:HOSTDIR", e.flagOf(m))
 		}
 	}
 	return nil
@@ -219,7 +222,7 @@ func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 		}
 	}
 	if !given["threads"] {
-		words = append(words, "-threads", strconv.Itoa(e.threads))
+		words = append(words, "-threads", e.threads.String())
 	}
 	if !given["fuel"] {
 		words = append(words, "-fuel", e.fuel.String())

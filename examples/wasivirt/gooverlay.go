@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 
@@ -12,15 +11,14 @@ import (
 // goOverlay is the command go-overlay: it writes an overlay for "go build", with which seeds order
 // the goroutines of Go guests.
 func goOverlay(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	flags := flag.NewFlagSet("go-overlay", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("go-overlay")
 	out := flags.String("o", "", "`FILE` to write; changed sources of Go are written beside it")
 	command := flags.String("go", "go", "the go `COMMAND` whose sources are used")
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() != 0 || *out == "" {
-		return exitHost, fmt.Errorf("want: %s", wants["go-overlay"])
+		return exitHost, fmt.Errorf("want: %s", forms["go-overlay"].form)
 	}
 	g, err := gooverlay.Installed(ctx, *command)
 	if err != nil {

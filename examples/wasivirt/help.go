@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -38,22 +39,150 @@ First steps:
   wasivirt run -from warm.snap tool.wasm   from where it was warmed up
 `
 
+// forms are the forms of the commands, and what help says of each.
+var forms = map[string]struct{ form, about string }{
+	"run": {"wasivirt run [flags] guest.wasm [guest arguments]",
+		"Runs a program. \"-\" instead of guest.wasm reads it from standard input."},
+	"inspect": {"wasivirt inspect guest.wasm",
+		"Says what a program imports, with the types of functions that nothing provides,\nwhat it exports, and whether it uses threads."},
+	"explore": {"wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
+		"Runs a program with many orders of its threads, and says how the runs end. The\nexit status is 0 if all end alike and with 0, else 1."},
+	"snapshot": {"wasivirt snapshot -o FILE [run flags] guest.wasm [guest arguments]",
+		"Starts a program and writes what it is then to a file, for run -from."},
+	"replay": {"wasivirt replay [-interpreter] FILE guest.wasm",
+		"Runs a recording of run -record again, without its world."},
+	"diff": {"wasivirt diff [-context N] A B",
+		"Says where two recordings of run -record part. The exit status is 0 if they do\nnot, else 1."},
+	"rewrite": {"wasivirt rewrite -o OUT [run flags] guest.wasm",
+		"Writes the module as it is really run."},
+	"exec-wrapper": {"wasivirt exec-wrapper DIR",
+		"Writes " + wrapperName + " to DIR. With DIR on the PATH, go run and go test\nof GOOS=wasip1 GOARCH=wasm use wasivirt. WASIVIRT_SEED=7 makes runs repeat."},
+	"go-overlay": {"wasivirt go-overlay [-go COMMAND] -o overlay.json",
+		"Writes an overlay for go build -overlay, with which seeds order the goroutines of\nGo guests."},
+	"cache": {"wasivirt cache [clear]",
+		"Says how large the cache of compiled code is and may become, or empties it."},
+	"completion": {"wasivirt completion bash|zsh|fish",
+		`Prints a script that completes commands and flags, as in:` + "\n" + `eval "$(wasivirt completion bash)"`},
+	"version": {"wasivirt version", "Prints the versions of wasivirt, wazero and Go."},
+	"help":    {"wasivirt help [COMMAND]", "Prints the commands, or the flags of one."},
+}
+
+// exits are the exit statuses of run, as help shows them.
+const exits = `
+Exit status: the guest's own, or
+  123                 deadlock: all threads wait for each other
+  124                 the timeout
+  125                 a mistake in the command line, or a bad module
+  128+n               signal n
+  134                 a trap
+  137                 another budget is used up
+`
+
+// elsewhere are flags of other runtimes, and what to write here.
+var elsewhere = map[string]string{
+	"mapdir": "-dir HOST::GUEST", "volume": "-dir HOST::GUEST", "v": "-dir HOST::GUEST",
+	"cachedir": "WASIVIRT_CACHE=DIR in the environment", "cache-dir": "WASIVIRT_CACHE=DIR in the environment",
+	"env-inherit": "-env-pass NAME", "inherit-env": "-env-pass NAME", "forward-host-env": "-env-pass NAME",
+	"hostlogging": "-trace -", "interp": "-interpreter", "tcplisten": "-listen ADDR", "net": "-connect HOST:PORT",
+	"W": "-fuel, -memory, -stack, -threads or -trap-unknown-imports", "S": "-env-pass, -listen, -connect or -threads",
+	"wasm": "-fuel, -memory, -stack, -threads or -trap-unknown-imports", "wasi": "-env-pass, -listen, -connect or -threads",
+}
+
+// newFlags is an empty set of flags of a command. What is wrong with them is said by parse.
+func newFlags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	return f
+}
+
+// parse reads a command's flags. Where help is asked for it prints it, and returns errHelped.
+func parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
+	err := flags.Parse(args)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		printHelp(stdout, flags)
+		return errHelped
+	}
+	text := err.Error()
+	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
+		var names []string
+		flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		text = fmt.Sprintf("no flag -%s%s", name, orRather(name, "-", names))
+		if instead := elsewhere[name]; instead != "" && flags.Lookup("mount") != nil {
+			text = fmt.Sprintf("no flag -%s: here it is %s", name, instead)
+		}
+	}
+	// The only values without an error of their own are those of boolean flags.
+	text = strings.Replace(text, ": parse error", ": want true or false", 1)
+	return fmt.Errorf("%s: see wasivirt help %s", text, flags.Name())
+}
+
+// noFlags reads the arguments of a command that has no flags.
+func noFlags(name string, args []string, stdout io.Writer) ([]string, error) {
+	flags := newFlags(name)
+	err := parse(flags, args, stdout)
+	return flags.Args(), err
+}
+
+// noProgram says that a command line names no program.
+func noProgram(command string) error {
+	return fmt.Errorf("which program? want: %s (\"-\" reads guest.wasm from a pipe)", forms[command].form)
+}
+
+// orRather is " (did you mean X?)" if one of the names is much like what was written, else "".
+func orRather(name, prefix string, names []string) string {
+	best, least := "", 3
+	for _, n := range names {
+		if d := distance(name, n); d < least && d < len(name) {
+			best, least = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return " (did you mean " + prefix + best + "?)"
+}
+
+// distance is how many letters are to be put in, left out or changed to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
 // flagGroups are the flags of run as they are shown in help. Those of no group come last.
 var flagGroups = []struct {
 	title string
 	flags []string
 }{
-	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from", "plug"}},
+	{"The world", []string{"mount", "dir", "env", "env-pass", "listen", "connect", "spawn", "absolute-links", "argv0", "invoke", "from", "plug", "trap-unknown-imports"}},
 	{"Time, chance and threads", []string{"clock", "seed", "sched", "deterministic", "threads", "switches", "strategy", "late-timers", "memory-model", "canonical-nans"}},
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "cpu", "fuel", "memory", "stack", "disk", "output", "fds"}},
-	{"What happened", []string{"status", "trace", "trace-format", "record", "diff", "export"}},
+	{"What happened", []string{"status", "trace", "trace-format", "trace-calls", "record", "diff", "export"}},
 	{"Faults", []string{"fault"}},
 	{"Engine", []string{"interpreter", "no-preempt"}},
 }
 
 // printHelp prints the form of a command and its flags, in groups, in 80 columns.
 func printHelp(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprintf(w, "%s\n", wants[flags.Name()])
+	f := forms[flags.Name()]
+	fmt.Fprintf(w, "%s\n\n%s\n", f.form, f.about)
 	left := map[string]*flag.Flag{}
 	flags.VisitAll(func(f *flag.Flag) { left[f.Name] = f })
 	print := func(title string, names []string) {
@@ -79,7 +208,10 @@ func printHelp(w io.Writer, flags *flag.FlagSet) {
 		rest = append(rest, name)
 	}
 	slices.Sort(rest)
-	print("Other flags", rest)
+	print(map[bool]string{true: "Flags", false: "Other flags"}[flags.Lookup("mount") == nil], rest)
+	if flags.Name() == "run" {
+		io.WriteString(w, exits)
+	}
 }
 
 func printFlag(w io.Writer, f *flag.Flag) {
@@ -88,12 +220,16 @@ func printFlag(w io.Writer, f *flag.Flag) {
 	if value != "" {
 		head += " " + value
 	}
-	if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "0s" && !strings.Contains(text, "default") {
+	if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "0s" && d != "*" && !strings.Contains(text, "default") {
 		text += " (default: " + d + ")"
+	}
+	// What a flag is called is said once.
+	for _, after := range []string{", ", ": "} {
+		text = strings.TrimPrefix(text, value+after)
 	}
 	const column = 22
 	line := fmt.Sprintf("%-*s", column, head)
-	if len(line) > column {
+	if len(head) >= column {
 		fmt.Fprintln(w, line)
 		line = strings.Repeat(" ", column)
 	}
@@ -118,9 +254,9 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	}
 	command, ok := commands()[args[0]]
 	if !ok || len(args) > 1 {
-		return exitHost, fmt.Errorf("help %s: no such command: see wasivirt help", strings.Join(args, " "))
+		return exitHost, fmt.Errorf("help %s: no such command%s: see wasivirt help", strings.Join(args, " "), orRather(args[0], "", names()))
 	}
-	if wants[args[0]] == "" {
+	if args[0] == "help" {
 		return help(ctx, nil, stdin, stdout, stderr)
 	}
 	return command(ctx, []string{"-h"}, stdin, stdout, stderr)
@@ -128,8 +264,10 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 
 // version is the command of that name.
 func version(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	if len(args) > 0 {
-		return exitHost, errors.New("want: wasivirt version")
+	if args, err := noFlags("version", args, stdout); err != nil {
+		return exitHost, err
+	} else if len(args) > 0 {
+		return exitHost, fmt.Errorf("want: %s", forms["version"].form)
 	}
 	own, engine, revision := "(devel)", "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -152,12 +290,11 @@ func version(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer)
 
 // completion is the command of that name: it prints a script for a shell.
 func completion(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	var names []string
-	for name := range commands() {
-		names = append(names, name)
+	args, err := noFlags("completion", args, stdout)
+	if err != nil {
+		return exitHost, err
 	}
-	slices.Sort(names)
-	all := strings.Join(names, " ")
+	all := strings.Join(names(), " ")
 	var flags []string
 	new(settings).flags().VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
 	options := strings.Join(flags, " ")
@@ -184,6 +321,9 @@ compdef _wasivirt wasivirt
 	if len(args) != 1 || scripts[args[0]] == "" {
 		return exitHost, errors.New(`want: wasivirt completion bash|zsh|fish, as in: eval "$(wasivirt completion bash)"`)
 	}
-	_, err := io.WriteString(stdout, scripts[args[0]])
+	_, err = io.WriteString(stdout, scripts[args[0]])
 	return 0, err
 }
+
+// names are those of the commands.
+func names() []string { return slices.Sorted(maps.Keys(commands())) }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -15,13 +14,12 @@ import (
 
 // inspectModule is the command inspect. It says what a module needs before it runs.
 func inspectModule(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.Writer) (int, error) {
-	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	flags := newFlags("inspect")
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if args = flags.Args(); len(args) != 1 {
-		return exitHost, fmt.Errorf("want: %s", wants["inspect"])
+		return exitHost, fmt.Errorf("want: %s", forms["inspect"].form)
 	}
 	wasm, err := readProgram(args[0], &stdin)
 	if err != nil {
@@ -44,10 +42,10 @@ func inspectModule(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	}
 	missing := map[string][]string{}
 	for _, im := range audit.Missing() {
-		missing[im.Module] = append(missing[im.Module], safetext.Name(im.Name))
+		missing[im.Module] = append(missing[im.Module], safetext.Name(im.Name)+im.Type())
 	}
 	for _, module := range slices.SortedFunc(keys(missing), cmp.Compare[string]) {
-		out.line("imports, NOT provided, from module %s: %s", safetext.Name(module), strings.Join(missing[module], " "))
+		out.line("imports, NOT provided, from module %s: %s", safetext.Name(module), strings.Join(missing[module], ", "))
 	}
 	for _, m := range audit.Memories {
 		out.line("memory:  %s", m)

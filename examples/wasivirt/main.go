@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case strings.HasSuffix(name, ".wasm"):
 		return exitHost, fmt.Errorf("%q is no command: to run it write wasivirt run %s", name, shellWord(name))
 	default:
-		return exitHost, fmt.Errorf("%q is no command: see wasivirt help", name)
+		return exitHost, fmt.Errorf("%q is no command%s: see wasivirt help", name, orRather(name, "", names()))
 	}
 	status, err := command(ctx, args[1:], stdin, stdout, stderr)
 	signal, ended := errors.AsType[signaled](err)

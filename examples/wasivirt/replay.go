@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,14 +17,13 @@ import (
 // replayFile is the command of that name: it runs a recording again.
 func replayFile(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	var s settings
-	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("replay")
 	flags.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() != 2 {
-		return exitHost, fmt.Errorf("want: %s", wants["replay"])
+		return exitHost, fmt.Errorf("want: %s", forms["replay"].form)
 	}
 	wasm, err := os.ReadFile(flags.Arg(1))
 	if err != nil {
@@ -38,7 +36,11 @@ func replayFile(ctx context.Context, args []string, _ io.Reader, stdout, stderr 
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := &world{settings: &s}
 	defer func() { err = errors.Join(err, w.close()) }()
-	result, err := replay.Run(ctx, wasm, bufio.NewReaderSize(f, 1<<20), w.engine(), virt.WithStdout(stdout), virt.WithStderr(stderr))
+	engine, err := w.engine()
+	if err != nil {
+		return exitHost, err
+	}
+	result, err := replay.Run(ctx, wasm, bufio.NewReaderSize(f, 1<<20), engine, virt.WithStdout(stdout), virt.WithStderr(stderr))
 	if err != nil {
 		return exitHost, fmt.Errorf("%s: %w", flags.Arg(0), err)
 	}

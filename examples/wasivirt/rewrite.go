@@ -16,13 +16,12 @@ func rewrite(ctx context.Context, args []string, _ io.Reader, stdout, _ io.Write
 	var s settings
 	flags := s.flags()
 	flags.Init("rewrite", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	out := flags.String("o", "", "`FILE` to write")
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() != 1 || *out == "" {
-		return exitHost, fmt.Errorf("want: %s", wants["rewrite"])
+		return exitHost, fmt.Errorf("want: %s", forms["rewrite"].form)
 	}
 	wasm, err := os.ReadFile(flags.Arg(0))
 	if err != nil {

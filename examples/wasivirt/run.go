@@ -51,18 +51,20 @@ type settings struct {
 	connect, plugs                                repeated
 	clock, sched, argv0, invoke                   string
 	seed, deterministic, turns                    optional
-	threads, fds                                  int
+	threads, fds                                  number
 	fuel                                          count
 	timeout, cpu                                  span
 	memory, stack, disk, output                   size
 	switches, strategy                            string
 	parallel                                      bool // -sched parallel was asked for
-	trace, traceFormat, record, diff, status      string
+	trace, traceFormat, traceCalls                string
+	record, diff, status                          string
 	noPreempt, interpreter, absoluteLinks, spawn  bool
-	untrusted                                     bool
+	untrusted, trapImports                        bool
 	lateTimers, canonicalNaNs                     bool
 	from, store                                   string
 	model                                         string
+	short                                         map[string]string // of mounts that -dir made: its value
 }
 
 // optional is a number that may be left out.
@@ -121,9 +123,23 @@ func (c *count) Set(text string) error {
 	return nil
 }
 
+// number is a flag that is a small number.
+type number int
+
+func (n *number) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *number) Set(text string) error {
+	v, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return errors.New("want a whole number from 0 to 2147483647")
+	}
+	*n = number(v)
+	return nil
+}
+
 // directories is the flag -dir, of which each adds a mount: HOST, or HOST::GUEST as wasmtime has
 // it.
-type directories struct{ mounts *repeated }
+type directories struct{ *settings }
 
 func (d directories) String() string { return "" }
 
@@ -135,24 +151,36 @@ func (d directories) Set(text string) error {
 	if host == "" || guest == "" {
 		return errors.New("want HOSTDIR or HOSTDIR::GUEST")
 	}
-	return d.mounts.Set(guest + "=dir:" + host)
+	mount := guest + "=dir:" + host
+	if d.short == nil {
+		d.short = map[string]string{}
+	}
+	d.short[mount] = text
+	return d.mounts.Set(mount)
+}
+
+// flagOf is a mount as it was given, by -mount or -dir.
+func (s *settings) flagOf(mount string) string {
+	if text, ok := s.short[mount]; ok {
+		return fmt.Sprintf("-dir %q", text)
+	}
+	return fmt.Sprintf("-mount %q", mount)
 }
 
 func (s *settings) flags() *flag.FlagSet {
-	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // what is wrong is said in one line, by parse
+	f := newFlags("run")
 	f.Var(&s.mounts, "mount", "`GUEST=SPEC`, repeatable. SPEC is mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev")
 	f.Var(&s.env, "env", "`K=V`, repeatable: an environment variable of the guest")
 	f.Var(&s.envPass, "env-pass", "`NAME`, repeatable: let this variable of the host's environment in")
-	f.StringVar(&s.clock, "clock", "real", "real, or virtual[:RFC3339], which jumps ahead when everything sleeps")
-	f.StringVar(&s.sched, "sched", "parallel", "parallel, or seeded[:`N`]: one thread runs at a time, and a seed decides which")
+	f.StringVar(&s.clock, "clock", "real", "`KIND`: real, or virtual[:RFC3339], which jumps ahead when everything sleeps")
+	f.StringVar(&s.sched, "sched", "parallel", "`ORDER`: parallel, or seeded[:N]: one thread runs at a time, and a seed decides which")
 	f.Var(&s.deterministic, "deterministic", "`N`: short for -clock virtual:2000-01-01T00:00:00Z -seed N -sched seeded:N, with the threads' order that explore gives seed N")
-	f.StringVar(&s.switches, "switches", "accesses", "where threads can switch with -deterministic and explore: accesses to shared memory, or `calls` only, which is faster")
+	f.StringVar(&s.switches, "switches", "accesses", "`WHERE`: where threads can switch with -deterministic and explore: accesses to shared memory, or calls only, which is faster")
 	f.StringVar(&s.strategy, "strategy", "", "`NAME`: who is next where threads take turns: portfolio (several of the others, by the seed), uniform, block:P (a thread keeps its turn until it waits, and loses it with probability P at other switch points), pct:DEPTH,STEPS (priorities, of which DEPTH-1 change within STEPS choices), pos (partial-order sampling), delayed:STEPS (one thread is slow for up to STEPS choices), plan:1@5>2,… (when thread 1 comes to its fifth switch point, thread 2 goes on) or round-robin (default: portfolio with -deterministic and explore, else uniform)")
 	f.StringVar(&s.from, "from", "", "`FILE` of wasivirt snapshot: begin where that was taken. Mounts that are given take the place of those in it")
 	f.BoolVar(&s.lateTimers, "late-timers", true, "with -deterministic and explore, let timers of up to a second fire while threads could run, as if the machine had stopped them")
 	f.BoolVar(&s.canonicalNaNs, "canonical-nans", false, "with -deterministic and explore, give NaNs the same bits on all machines; loops of floating-point arithmetic take 1.1 to 2.7 times as long")
-	f.StringVar(&s.model, "memory-model", "sc", "with -deterministic and explore, when threads see each other's stores: at once, sc, or later, `tso`: stores that are not atomic wait in a buffer for each thread, as on x86, or, wasm: and accesses that are not atomic change places")
+	f.StringVar(&s.model, "memory-model", "sc", "`MODEL`: with -deterministic and explore, when threads see each other's stores: sc, at once; tso, later: stores that are not atomic wait in a buffer for each thread, as on x86; or wasm, as tso, and accesses that are not atomic change places")
 	f.StringVar(&s.record, "record", "", "`FILE`: everything that crosses the border between guest and host, for replay. Threads run one at a time")
 	f.Var(&s.listen, "listen", "`ADDR`, repeatable: a TCP listener on loopback, as the next descriptor after the mounts'")
 	f.Var(&s.connect, "connect", "`[udp:]HOST[:PORT]`, repeatable: let the guest connect to an address, a prefix such as 10.0.0.0/8 or a name, by the sockets of WasmEdge; with udp: by datagrams")
@@ -163,60 +191,42 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.seed, "seed", "`N`: seeded randomness instead of the system's")
 	f.StringVar(&s.argv0, "argv0", "", "`NAME` of the program (default: the file's base name)")
 	f.StringVar(&s.invoke, "invoke", "", "call the export `NAME` instead of _start, with the guest's arguments as parameters if it takes any, and print its results")
-	f.Var(directories{&s.mounts}, "dir", "`HOST[::GUEST]`, repeatable: mount a real directory, writable; short for -mount GUEST=dir:HOST")
+	f.Var(directories{s}, "dir", "`HOST[::GUEST]`, repeatable: mount a real directory, writable; short for -mount GUEST=dir:HOST")
 	f.BoolVar(&s.untrusted, "untrusted", false, "set every budget for a module that nobody vouches for; other flags change single budgets")
 	f.Var(&s.timeout, "timeout", "end the guest after this `TIME`, such as 1.5s or 2m; a bare number is in seconds")
 	f.Var(&s.cpu, "cpu", "end the guest after it has computed for this `TIME`, all its threads together; waiting does not count")
 	f.Var(&s.stack, "stack", "`BYTES` of memory for the call stacks of all threads at most, such as 32M")
 	f.Var(&s.memory, "memory", "`BYTES` of linear memory at most, such as 64M")
-	f.IntVar(&s.fds, "fds", 0, "`N` open descriptors at most (0: the default)")
+	f.Var(&s.fds, "fds", "`N` open descriptors at most (0: the default)")
 	f.Var(&s.disk, "disk", "`BYTES` that files may grow by, over all mounts")
 	f.Var(&s.faults, "fault", "`RULE`, repeatable: let calls go wrong, as in path_open:/data/*:nth=3:EIO")
 	f.Var(&s.plugs, "plug", "`FILE.wasm`, repeatable: a module that answers WASI functions of the guest; the last is outermost")
 	f.StringVar(&s.trace, "trace", "", "write each call to this `FILE`, or to standard error (-)")
-	f.StringVar(&s.traceFormat, "trace-format", "text", "text, json (an object a line), or perfetto (for ui.perfetto.dev)")
+	f.StringVar(&s.traceFormat, "trace-format", "text", "`FORMAT`: text, json (an object a line), or perfetto (for ui.perfetto.dev)")
+	f.StringVar(&s.traceCalls, "trace-calls", "*", "`CALLS` that -trace writes: names, patterns or subsystems with commas between them, as in fd_*,path_open; ! leaves out, as in '!clock'")
+	f.BoolVar(&s.trapImports, "trap-unknown-imports", false, "run modules that import functions which nothing provides; a call of one is a trap")
 	f.Var(&s.output, "output", "`BYTES` of standard output and error together at most")
 	f.Var(&s.fuel, "fuel", "`N` WebAssembly instructions at most, such as 1e9")
-	f.IntVar(&s.threads, "threads", 0, "`N` threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN; 64 with -deterministic and explore)")
+	f.Var(&s.threads, "threads", "`N` threads alive at once at most, besides the first (0: thread-spawn answers EAGAIN; 64 with -deterministic and explore)")
 	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
 	f.BoolVar(&s.absoluteLinks, "absolute-links", false, "let symbolic links have absolute targets, which start at the guest's \"/\"")
 	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
 	return f
 }
 
-// wants are the forms of the commands.
-var wants = map[string]string{
-	"run":        "wasivirt run [flags] guest.wasm [guest arguments]",
-	"inspect":    "wasivirt inspect guest.wasm",
-	"go-overlay": "wasivirt go-overlay [-go COMMAND] -o overlay.json",
-	"explore":    "wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
-	"snapshot":   "wasivirt snapshot -o FILE [run flags] guest.wasm [guest arguments]",
-	"replay":     "wasivirt replay [-interpreter] FILE guest.wasm",
-	"rewrite":    "wasivirt rewrite -o OUT [run flags] guest.wasm",
-}
-
-// parse reads a command's flags. Where help is asked for it prints them, and that was all.
-func parse(flags *flag.FlagSet, args []string, stdout io.Writer) (help bool, err error) {
-	err = flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		printHelp(stdout, flags)
-		return true, errHelped
-	}
-	if err != nil {
-		return false, fmt.Errorf("%w: see wasivirt help %s", err, flags.Name())
-	}
-	return false, nil
-}
-
 // unused refuses flags that would have no effect beside the others.
 func (s *settings) unused(flags *flag.FlagSet) error {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	switch {
-	case given["trace-format"] && s.trace == "" && traceFormats[s.traceFormat] != nil:
-		return errors.New("-trace-format has no effect without -trace FILE: give both")
-	case given["switches"] && !s.deterministic.set:
-		return errors.New("-switches has no effect without -deterministic N: give both")
+	for _, name := range []string{"trace-format", "trace-calls"} {
+		if given[name] && s.trace == "" && traceFormats[s.traceFormat] != nil {
+			return fmt.Errorf("-%s has no effect without -trace FILE: give both", name)
+		}
+	}
+	for _, name := range []string{"switches", "memory-model", "late-timers"} {
+		if given[name] && !s.deterministic.set {
+			return fmt.Errorf("-%s has no effect without -deterministic N: give both", name)
+		}
 	}
 	for _, name := range []string{"clock", "seed", "sched"} {
 		if given[name] && given["deterministic"] {
@@ -244,14 +254,14 @@ func readProgram(file string, stdin *io.Reader) ([]byte, error) {
 func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	var s settings
 	flags := s.flags()
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if err := s.environment(flags, os.Getenv); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() == 0 {
-		return exitHost, fmt.Errorf("which program? want: %s", wants["run"])
+		return exitHost, noProgram("run")
 	}
 	if err := s.unused(flags); err != nil {
 		return exitHost, err
@@ -296,6 +306,13 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 		return exitHost, err
 	}
 	opts = append(append(opts, control...), brokenPipe(end))
+	if s.trapImports {
+		traps, err := trapping(wasm)
+		if err != nil {
+			return exitHost, fmt.Errorf("%s: %w", file, err)
+		}
+		opts = append(opts, traps...)
+	}
 	host, err := virt.NewBuilder(opts...).Build(ctx)
 	if err != nil {
 		return exitHost, err
@@ -387,7 +404,11 @@ func (w *world) optionsInTime(ctx context.Context) ([]virt.Option, error) {
 // invoke calls an export and prints its results, one a line. The guest's arguments are the
 // parameters of an export that takes any.
 func invoke(ctx context.Context, guest *virt.Guest, name string, args []string, stdout io.Writer) (*virt.Result, error) {
-	if f, ok := guest.Instance().ExportedFunctionDefinitions()[name]; ok && len(f.ParamTypes()) == 0 {
+	f, ok := guest.Instance().ExportedFunctionDefinitions()[name]
+	if !ok {
+		return nil, fmt.Errorf("-invoke %q: the module exports no such function: wasivirt inspect lists its exports", name)
+	}
+	if len(f.ParamTypes()) == 0 {
 		args = nil
 	}
 	values, err := guest.CallFormatted(ctx, name, args...)

@@ -417,7 +417,7 @@ func TestInspectGroupsWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := wasivirt(t, "inspect", module)
-	for _, want := range []string{"NOT provided, from module env: a b\n", "NOT provided, from module x: c\n"} {
+	for _, want := range []string{"NOT provided, from module env: a(), b()\n", "NOT provided, from module x: c()\n"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%q is missing in\n%s%s", want, got.stdout, got.stderr)
 		}

@@ -19,11 +19,11 @@ func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	flags := s.flags()
 	flags.Init("snapshot", flags.ErrorHandling())
 	out := flags.String("o", "", "`FILE` to write")
-	if help, err := parse(flags, args, stdout); help || err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}
 	if flags.NArg() == 0 || *out == "" {
-		return exitHost, fmt.Errorf("want: %s", wants["snapshot"])
+		return exitHost, fmt.Errorf("want: %s", forms["snapshot"].form)
 	}
 	if s.from != "" || s.record != "" || s.invoke != "" {
 		return exitHost, errors.New("-from, -record and -invoke have no effect on a snapshot: give them to wasivirt run")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -76,8 +78,12 @@ func writeStatus(file string, host *virt.Host) error {
 			_ = os.Remove(f.Name()) // the first error tells more
 		}
 	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err // the name would be that of the temporary file
+	}
 	if err != nil {
-		return fmt.Errorf("-status: %w", err)
+		return fmt.Errorf("-status %s: %w", file, err)
 	}
 	return nil
 }

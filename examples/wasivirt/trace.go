@@ -32,7 +32,7 @@ func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(opts, virt.WithTrace(tracer)), nil
+	return append(opts, virt.WithTrace(tracer, trace.WithCalls(w.traceCalls))), nil
 }
 
 // traceFormat makes a tracer, and what finishes it.

@@ -57,9 +57,9 @@ func (w *world) budgets() (opts []virt.Option) {
 		l.CPUTime = cmp.Or(time.Duration(w.cpu), l.CPUTime)
 		l.Stack = cmp.Or(uint64(w.stack), l.Stack)
 		l.Memory = cmp.Or(uint64(w.memory), l.Memory)
-		l.Descriptors = cmp.Or(w.fds, l.Descriptors)
+		l.Descriptors = cmp.Or(int(w.fds), l.Descriptors)
 		l.OutputBytes = cmp.Or(uint64(w.output), l.OutputBytes)
-		l.Threads = cmp.Or(w.threads, l.Threads)
+		l.Threads = cmp.Or(int(w.threads), l.Threads)
 		l.Fuel = cmp.Or(uint64(w.fuel), l.Fuel)
 		l.DiskBytes = cmp.Or(uint64(w.disk), l.DiskBytes)
 	}))
@@ -92,7 +92,11 @@ func (w *world) options() ([]virt.Option, error) {
 		opts = append(opts, virt.WithNetwork(n))
 	}
 	if w.shared == nil {
-		opts = append(opts, w.engine())
+		engine, err := w.engine()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, engine)
 	}
 	if w.seed.set {
 		opts = append(opts, virt.WithSeed(w.seed.value))
@@ -133,7 +137,7 @@ func (w *world) options() ([]virt.Option, error) {
 			fsys, err = w.watched(guest, what, fsys)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("-mount %q: %w", spec, err)
+			return nil, fmt.Errorf("%s: %w", w.flagOf(spec), err)
 		}
 		opts = append(opts, virt.WithMount(guest, fsys))
 	}

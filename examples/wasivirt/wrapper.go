@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,8 +19,12 @@ const wrapperVariable = "WASIVIRT_GO"
 // execWrapper is the command exec-wrapper: it writes a program by which "go run" and "go test" use
 // wasivirt.
 func execWrapper(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writer) (int, error) {
-	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		return exitHost, errors.New("want: wasivirt exec-wrapper DIR, a directory on the PATH")
+	args, err := noFlags("exec-wrapper", args, stdout)
+	if err != nil {
+		return exitHost, err
+	}
+	if len(args) != 1 {
+		return exitHost, fmt.Errorf("want: %s, a directory on the PATH", forms["exec-wrapper"].form)
 	}
 	self, err := os.Executable()
 	if err != nil {

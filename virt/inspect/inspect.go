@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tetratelabs/wazero/api"
+
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/wasmbin"
 	"github.com/wasivirt/wasivirt/virt/abi"
@@ -33,8 +35,41 @@ type Audit struct {
 // Import is one function that a module imports.
 type Import struct {
 	Module, Name string
+	// Params and Results are the function's type, as a virt.HostFunction that answers it has them.
+	Params, Results []api.ValueType
 	// Subsystem answers it. It is "" if no Host answers it by itself; then the embedder has to.
 	Subsystem abi.Subsystem
+}
+
+// Type is the function's type in one line: "(i32, i64) f64". A function without results has none
+// behind the parentheses; several results stand in parentheses.
+func (im Import) Type() string {
+	text := "(" + typeNames(im.Params) + ")"
+	switch results := typeNames(im.Results); len(im.Results) {
+	case 0:
+		return text
+	case 1:
+		return text + " " + results
+	default:
+		return text + " (" + results + ")"
+	}
+}
+
+func typeNames(types []api.ValueType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = wasmbin.ValueType(t).String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// valueTypes are the types as wazero has them, which are the bytes of the binary format.
+func valueTypes(types []wasmbin.ValueType) []api.ValueType {
+	var all []api.ValueType
+	for _, t := range types {
+		all = append(all, api.ValueType(t))
+	}
+	return all
 }
 
 // Memory is a memory of a module.
@@ -92,7 +127,11 @@ func newAudit(m *wasmbin.Module) *Audit {
 	a := &Audit{}
 	for _, im := range m.Imports {
 		if im.Kind == wasmbin.KindFunc {
-			each := Import{im.Module, im.Name, abi.SubsystemOf(im.Module, im.Name)}
+			each := Import{
+				Module: im.Module, Name: im.Name,
+				Params: valueTypes(im.Func.Params), Results: valueTypes(im.Func.Results),
+				Subsystem: abi.SubsystemOf(im.Module, im.Name),
+			}
 			a.Threads = a.Threads || im.Module == abi.ThreadsModule && each.Subsystem == abi.SubsystemSched
 			a.Imports = append(a.Imports, each)
 		}

@@ -33,7 +33,7 @@ type Writer struct {
 //
 // Parameters that say where a number is to be stored are left out; the numbers are behind the "=".
 // "[1] " before a line names a thread that is not the first, "2: " a guest that is not the Host's
-// first.
+// first. "[fault fd_write:EIO]" behind the answer names the fault that made it.
 func Text(w io.Writer) *Writer { return &Writer{w: w, line: textLine, left: DefaultLimit} }
 
 // JSON writes a JSON object a call, one a line. A string is one in JSON where it is UTF-8, else an
@@ -90,8 +90,15 @@ func textLine(b []byte, e *Event) []byte {
 	return fmt.Appendf(b, ") = %s  <%v>\n", e.answer(), e.Duration.Round(time.Microsecond))
 }
 
-// answer is what the call answered, as text.
+// answer is what the call answered, and the fault that made it answer so, as text.
 func (e *Event) answer() string {
+	if e.Fault != "" {
+		return e.answered() + " [fault " + e.Fault + "]"
+	}
+	return e.answered()
+}
+
+func (e *Event) answered() string {
 	switch {
 	case e.Left:
 		return "?"
@@ -120,6 +127,9 @@ func jsonLine(b []byte, e *Event) []byte {
 	} else {
 		b = fmt.Appendf(b, `,"errno":%q,"results":`, e.Errno.Name())
 		b = appendJSON(b, e.Results)
+	}
+	if e.Fault != "" {
+		b = appendJSON(append(b, `,"fault":`...), e.Fault)
 	}
 	return fmt.Appendf(b, `,"start_ns":%d,"duration_ns":%d}`+"\n", e.Start.Nanoseconds(), e.Duration.Nanoseconds())
 }
@@ -185,6 +195,9 @@ func (t logTracer) End(e *Event) {
 	attrs := []slog.Attr{slog.Uint64("guest", e.Guest), slog.Uint64("thread", uint64(e.Thread)), group("args", e.Args)}
 	if !e.Left {
 		attrs = append(attrs, slog.String("errno", e.Errno.Name()), group("results", e.Results))
+	}
+	if e.Fault != "" {
+		attrs = append(attrs, slog.String("fault", e.Fault))
 	}
 	t.log.LogAttrs(ctx, t.level, e.Call, append(attrs, slog.Duration("duration", e.Duration))...)
 }

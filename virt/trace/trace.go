@@ -38,6 +38,8 @@ type Event struct {
 	Results []Value
 	// Errno is the function's answer.
 	Errno wasip1.Errno
+	// Fault is the rule of virt.WithFaults that changed the call; "" if none did.
+	Fault string
 	// Left is true if the call did not return to the guest: it ended the guest.
 	Left bool
 	// Start is the time since the trace began, Duration the time that the call took.

@@ -75,12 +75,15 @@ type Outcome struct {
 // names another, or is "off".
 //
 // How the guest ended is in Outcome.Result; Run fails t only if the guest could not be run. If the
-// test fails, it logs the Result, standard error, the last calls, and the command that repeats the
-// run.
+// test fails, it logs the Result, standard error, the last calls other than those of the clock and
+// writes to standard error, and the command that repeats the run.
 func Run(t testing.TB, g Guest) *Outcome {
 	t.Helper()
 	wasm := g.Wasm
-	if wasm == nil {
+	switch {
+	case wasm == nil && g.Package == "":
+		t.Fatal("virttest.Run: which guest? Give Guest.Wasm or Guest.Package")
+	case wasm == nil:
 		wasm = Build(t, g.Package)
 	}
 	o := &Outcome{t: t, seed: max(g.Seed, 1), calls: &lastLines{most: 20}}
@@ -104,7 +107,7 @@ func Run(t testing.TB, g Guest) *Outcome {
 	opts := []virt.Option{
 		compilationCache(), virt.WithDeterminism(virt.Determinism{Seed: o.seed, Strategy: explore.DefaultStrategy()}), virt.WithMount("/", files),
 		virt.WithDevices("/dev"), virt.WithArgs(g.Args...), virt.WithEnv("PWD", "/"), virt.WithStdin(strings.NewReader(g.Stdin)),
-		virt.WithStdout(&out), virt.WithStderr(&errs), virt.WithMaxThreads(8), virt.WithTrace(trace.Text(o.calls)),
+		virt.WithStdout(&out), virt.WithStderr(&errs), virt.WithMaxThreads(8), virt.WithTrace(trace.Text(o.calls), trace.WithCalls("!clock_time_get")),
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.Env)) {
 		opts = append(opts, virt.WithEnv(name, g.Env[name]))
@@ -196,9 +199,9 @@ func (o *Outcome) Golden(file string) *Outcome {
 	}
 	want, err := os.ReadFile(file)
 	if err != nil {
-		o.t.Fatalf("%v: write it with -virttest.update", err)
+		o.t.Fatalf("%v: write it: go test -run %s . -virttest.update", err, pattern(o.t.Name()))
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := cmp.Diff(strings.SplitAfter(string(want), "\n"), strings.SplitAfter(got, "\n")); diff != "" {
 		o.t.Errorf("%s (-want +got), update it with -virttest.update:\n%s", file, diff)
 	}
 	return o
@@ -288,6 +291,9 @@ func (l *lastLines) Write(p []byte) (int, error) {
 		if l.rest = ""; !strings.HasSuffix(line, "\n") {
 			l.rest = line
 			break
+		}
+		if strings.Contains(line, "fd_write(2<stderr>,") {
+			continue // what it wrote is shown as a whole
 		}
 		if l.lines = append(l.lines, line); len(l.lines) > l.most {
 			l.lines = l.lines[1:]

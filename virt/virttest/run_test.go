@@ -42,7 +42,7 @@ func TestRunComparesExitOutputAndTree(t *testing.T) {
 	}
 	o.Output(o.Stdout).Tree(o.Files)
 	golden := filepath.Join(t.TempDir(), "golden.txt")
-	if err := os.WriteFile(golden, []byte("exit 1\n"), 0o644); err != nil {
+	if err := os.WriteFile(golden, []byte("exit 1\n-- stdout --\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
@@ -54,11 +54,30 @@ func TestRunComparesExitOutputAndTree(t *testing.T) {
 	for _, f := range end {
 		f()
 	}
-	for _, want := range []string{"standard output (-want +got)", "files (-want +got)", "-virttest.update", "last calls:", "EIO",
+	for _, want := range []string{"standard output (-want +got)", "files (-want +got)", "-virttest.update", "last calls:", "= EIO (input/output error) [fault path_open:EIO]",
+		"- \t\"exit 1\\n\"",
 		virttest.SeedVariable + "=7 go test -count=1 -run '^TestRunComparesExitOutputAndTree$' ."} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the failure does not show %q:\n%s", want, text.String())
 		}
+	}
+}
+
+func TestRunSaysWhatIsMissing(t *testing.T) {
+	for want, g := range map[string]virttest.Guest{
+		"Give Guest.Wasm or Guest.Package": {},
+		"want an errno such as EIO":        {Wasm: quickstart(t), Faults: []string{"path_open:EFOO"}},
+	} {
+		text := failure(t, func(tb testing.TB) { virttest.Run(tb, g) })
+		if !strings.Contains(text, want) {
+			t.Errorf("failed with %q, want %q", text, want)
+		}
+	}
+	text := failure(t, func(tb testing.TB) {
+		virttest.Run(tb, virttest.Guest{Wasm: quickstart(t)}).Golden(filepath.Join(t.TempDir(), "none.txtar"))
+	})
+	if want := "go test -run '^TestRunSaysWhatIsMissing$' . -virttest.update"; !strings.Contains(text, want) {
+		t.Errorf("failed with %q, want %q", text, want)
 	}
 }
 

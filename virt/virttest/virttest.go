@@ -71,7 +71,7 @@ func Explore(t testing.TB, c explore.Config) {
 
 // Seeds calls f with the seeds 1 to n, or only with those that SeedVariable names, until one fails.
 // f passes deterministic to a run and returns its Result. The seed fails if f returns an error, or
-// a Result that is no success.
+// a Result that is no success. Unless f says where standard error goes, the failure shows it.
 //
 // Use it for tests that do more than run one guest, for example start several.
 func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option) (*virt.Result, error)) {
@@ -89,6 +89,9 @@ func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option
 		result, err := f(seed, opts)
 		if err == nil && result != nil && !result.Success() {
 			err = errors.New(result.String())
+			if result.Stderr != "" {
+				err = fmt.Errorf("%w\nstandard error:\n%s", err, result.Stderr)
+			}
 		}
 		if err != nil {
 			t.Fatalf("seed %d: %v\nrun it again: %s", seed, err, Command(t.Name(), seed))
@@ -99,16 +102,20 @@ func Seeds(t testing.TB, n uint64, f func(seed uint64, deterministic virt.Option
 // Command returns the command that repeats one test with some seeds, for a POSIX shell in the
 // directory of the test's package.
 func Command(test string, seeds ...uint64) string {
-	parts := strings.Split(test, "/")
-	for i, p := range parts {
-		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
-	}
 	numbers := make([]string, len(seeds))
 	for i, s := range seeds {
 		numbers[i] = strconv.FormatUint(s, 10)
 	}
-	pattern := strings.ReplaceAll(strings.Join(parts, "/"), "'", `'\''`)
-	return fmt.Sprintf("%s=%s go test -count=1 -run '%s' .", SeedVariable, strings.Join(numbers, ","), pattern)
+	return fmt.Sprintf("%s=%s go test -count=1 -run %s .", SeedVariable, strings.Join(numbers, ","), pattern(test))
+}
+
+// pattern matches one test, for -run, quoted for a shell.
+func pattern(test string) string {
+	parts := strings.Split(test, "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return "'" + strings.ReplaceAll(strings.Join(parts, "/"), "'", `'\''`) + "'"
 }
 
 // only returns the seeds that the environment names, or nil.

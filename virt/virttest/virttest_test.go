@@ -135,4 +135,12 @@ func TestSeeds(t *testing.T) {
 	if text := run("deadlock_mutexes_fixed"); text != "" {
 		t.Errorf("the corrected guest fails with %q", text)
 	}
+	said := failure(t, func(tb testing.TB) {
+		virttest.Seeds(tb, 1, func(uint64, virt.Option) (*virt.Result, error) {
+			return &virt.Result{Outcome: virt.Exited, ExitCode: 3, Stderr: "bad luck\n"}, nil
+		})
+	})
+	if !strings.Contains(said, "exit 3\nstandard error:\nbad luck\n") {
+		t.Errorf("failed with %q", said)
+	}
 }
