@@ -285,7 +285,10 @@ func (h *Host) dismiss() {
 //	random bytes          16 MiB
 //	recording             4 GiB
 //	guests at once        16              more wait for their turn
-//	modules               see [inspect.Limits]: stricter than the defaults; real engines such as Ruby need the interpreter
+//	modules               see [inspect.Limits]: stricter than the defaults
+//
+// Engines of scripts are often larger than that. If the engine is your own and only its scripts
+// are untrusted, add WithModuleLimits([inspect.DefaultLimits]()).
 func Untrusted() HostOption {
 	opts := []Option{
 		WithLimits(func(l *Limits) {

@@ -16,6 +16,7 @@ import (
 	"github.com/wasivirt/wasivirt/internal/usercache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/compile"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 )
 
 // cacheSizeVariable names the environment variable that says how many bytes the cache may take.
@@ -57,6 +58,18 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 		ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
 	}
 	m, err := host.Compile(ctx, wasm)
+	if large, ok := errors.AsType[*inspect.Error](err); ok && large.Limit != "" {
+		// What the library names is not to be had by a flag.
+		text, _, _ := strings.Cut(large.Error(), ": raise inspect.Limits.")
+		advice := "run it without -untrusted"
+		if !w.untrusted {
+			advice = "the command has no flag for that, a program that embeds wasivirt has (virt.WithModuleLimits)"
+		}
+		if large.Limit == "FunctionCost" || large.Limit == "TotalCost" {
+			advice += ", or use -interpreter"
+		}
+		err = fmt.Errorf("%s: %s", text, advice)
+	}
 	if missing, ok := errors.AsType[*virt.ImportError](err); ok && missing.Missing != nil {
 		names := make([]string, 0, 4)
 		for _, im := range missing.Missing[:min(len(missing.Missing), cap(names))] {

@@ -8,5 +8,5 @@
 //
 // The host has to grant a network, with virt.WithNetwork; without one everything is EACCES.
 // Networks are "tcp", "tcp4", "tcp6", "udp", "udp4" and "udp6". Elsewhere than on wasip1 the
-// package has no functions.
+// package has no functions: GOOS=wasip1 GOARCH=wasm go doc shows them.
 package guestnet

@@ -39,9 +39,9 @@ func (e *Error) Error() string {
 	case "":
 		return text
 	case "FunctionCost", "TotalCost":
-		return text + ": raise inspect.Limits." + e.Limit + ", or use WithInterpreter"
+		return text + ": raise inspect.Limits." + e.Limit + " by virt.WithModuleLimits, or use virt.WithInterpreter"
 	}
-	return text + ": raise inspect.Limits." + e.Limit
+	return text + ": raise inspect.Limits." + e.Limit + " by virt.WithModuleLimits"
 }
 
 // Unwrap returns e.Err.

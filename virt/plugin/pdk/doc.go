@@ -9,6 +9,8 @@
 //	//go:wasmexport greet
 //	func greet(name string) uint64 { return pdk.String("hello, " + name) }
 //
+// All its functions are for wasip1: GOOS=wasip1 GOARCH=wasm go doc shows them.
+//
 // A string parameter shares memory that the collector keeps as long as the string is used.
 //
 // Results of imported functions ([plugin.HostFunc]) are read by [TakeString] and [TakeBytes]. A
