@@ -89,6 +89,9 @@ func still(format string, args ...any) func() string {
 	return func() string { return what }
 }
 
+// progressColumns is how much of what goes on fits a line of 80 columns, with the time.
+const progressColumns = 58
+
 // progress shows on a terminal what goes on, once it has taken a second, until done is called.
 func progress(stderr io.Writer, what func() string) (done func()) {
 	if !terminal(stderr) {
@@ -110,7 +113,11 @@ func progress(stderr io.Writer, what func() string) (done func()) {
 				return
 			case <-tick.C:
 				shown = true
-				fmt.Fprintf(stderr, "\r\x1b[Kwasivirt: %s: %d s", safetext.Line(what()), int(time.Since(begun).Seconds()))
+				text := []rune(safetext.Line(what()))
+				if len(text) > progressColumns { // a line that wraps could not be taken back
+					text = append(text[:progressColumns-3], []rune("...")...)
+				}
+				fmt.Fprintf(stderr, "\r\x1b[Kwasivirt: %s: %d s", string(text), int(time.Since(begun).Seconds()))
 			}
 		}
 	}()

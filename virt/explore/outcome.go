@@ -185,12 +185,17 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		fmt.Fprintf(&b, "%v\n", r.Proof)
 	}
 	shown := r.Outcomes[:min(len(r.Outcomes), maxShown)]
+	what, seed := 0, 0
 	for _, o := range shown {
-		fmt.Fprintf(&b, "%6d of %d (%5.1f%%)  %-28s output %x  seed %d", o.Seeds, r.Runs, 100*float64(o.Seeds)/float64(r.Runs), o.What, o.Output, o.Seed)
-		if s := o.Schedule; s != nil {
-			fmt.Fprintf(&b, "  schedule of %d switches (found with %d)", len(s.Switches), s.Before)
+		what, seed = max(what, min(len(o.What), 28)), max(seed, len(fmt.Sprint(o.Seed)))
+	}
+	for _, o := range shown {
+		line := fmt.Sprintf("%6d of %d (%5.1f%%)  %-*s  output %x  seed %-*d", o.Seeds, r.Runs, 100*float64(o.Seeds)/float64(r.Runs), what, o.What,
+			o.Output[:4], seed, o.Seed)
+		if s := o.Schedule; s != nil && s.Before > 0 {
+			line += fmt.Sprintf("  %d switches, from %d", len(s.Switches), s.Before)
 		}
-		b.WriteByte('\n')
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	if rest := len(r.Outcomes) - len(shown); rest > 0 {
 		fmt.Fprintf(&b, "and %d outcomes more\n", rest)
@@ -201,7 +206,7 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		}
 		fmt.Fprintf(&b, "\nseed %d: %v\n", o.Seed, o.Result)
 		if o.By != nil {
-			fmt.Fprintf(&b, "  found by %s\n", o.by(r.ran()))
+			b.WriteString(wrapped("  found by " + o.by(r.ran())))
 		}
 		if command != nil && o.Order == nil && (o.Plan == nil || o.Schedule == nil) {
 			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, o.varied(r.punctual)))
@@ -218,7 +223,11 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 			if chance := s.chance(); chance != "" && o.Order == nil {
 				fmt.Fprintf(&b, "  %s\n", chance)
 			}
-			fmt.Fprintf(&b, "  with %d switches, from %d; %s:\n", len(s.Switches), s.Before, s.needs())
+			if s.Before == 0 {
+				b.WriteString("  without a switch of threads:\n")
+			} else {
+				fmt.Fprintf(&b, "  with %d switches, from %d; %s:\n", len(s.Switches), s.Before, s.needs())
+			}
 			for _, line := range s.Story.lines() {
 				fmt.Fprintf(&b, "    %s\n", line)
 			}
@@ -231,6 +240,20 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// wrapped breaks a text that begins with two spaces into lines of at most 80 columns.
+func wrapped(text string) string {
+	var b strings.Builder
+	line := " "
+	for _, word := range strings.Fields(text) {
+		if len(line)+1+len(word) > 80 && line != " " {
+			b.WriteString(line + "\n")
+			line = "   "
+		}
+		line += " " + word
+	}
+	return b.String() + line + "\n"
 }
 
 // needs says what of a schedule matters.

@@ -459,11 +459,19 @@ func (s *Story) shorten() {
 
 // lines tells the story for people.
 func (s *Story) lines() (lines []string) {
-	width := 0
+	width, text := 0, 0
 	for _, name := range s.Threads {
 		width = max(width, len(name))
 	}
 	for _, step := range s.Steps {
+		if !step.Switch {
+			text = max(text, min(len(step.Text), 40))
+		}
+	}
+	for i, step := range s.Steps {
+		if i > 0 && step == s.Steps[i-1] && step.Note == "" && !step.Switch {
+			continue // told with the first one
+		}
 		if step.Switch {
 			if step.Forced {
 				lines = append(lines, "--- "+step.Text+" ---")
@@ -477,8 +485,11 @@ func (s *Story) lines() (lines []string) {
 			where = strings.TrimSpace(where + " " + step.Line)
 		}
 		line := fmt.Sprintf("%-*s  %s", width, s.name(step.Thread), step.Text)
+		if n := s.alike(i); n > 1 {
+			line += fmt.Sprintf(" (%d times)", n)
+		}
 		if where != "" {
-			line = fmt.Sprintf("%-*s  [%s]", width+50, line, where)
+			line = fmt.Sprintf("%-*s  [%s]", width+2+text, line, where)
 		}
 		lines = append(lines, line)
 		if step.Note != "" {
@@ -489,6 +500,15 @@ func (s *Story) lines() (lines []string) {
 		lines = append(lines, fmt.Sprintf("(%d steps that do not matter were left out)", s.Left))
 	}
 	return append(lines, strings.Split(s.End, "\n")...)
+}
+
+// alike is how many steps from the i-th on are the same.
+func (s *Story) alike(i int) int {
+	n := 1
+	for i+n < len(s.Steps) && s.Steps[i+n] == s.Steps[i] {
+		n++
+	}
+	return n
 }
 
 // switchOf is a switch as a scheduler tells it.
