@@ -110,8 +110,8 @@ func work(ctx context.Context, a *app) error {
 	defer client.Close()
 	w.Client = client
 	// Short runs leave much garbage while little is live: the collector would run every few
-	// milliseconds. A block that is never touched takes no memory of the machine and counts as live,
-	// which makes the collector wait for as much garbage more.
+	// milliseconds. A block that is never touched takes no memory of the machine and counts as
+	// live, which makes the collector wait for as much garbage more.
 	block := make([]byte, 16<<20)
 	defer runtime.KeepAlive(block)
 	hard, stop := secondSignal(ctx)

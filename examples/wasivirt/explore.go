@@ -95,8 +95,8 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 		}
 	}
 	// A run leaves garbage of some 100 KiB while little is live: the collector would run every few
-	// milliseconds. A block that is never touched takes no memory of the machine and counts as live,
-	// which makes the collector wait for as much garbage more.
+	// milliseconds. A block that is never touched takes no memory of the machine and counts as
+	// live, which makes the collector wait for as much garbage more.
 	block := make([]byte, 16<<20)
 	defer runtime.KeepAlive(block)
 	w := &world{settings: &e.settings}

@@ -58,7 +58,7 @@ var forms = map[string]struct{ form, about string }{
 	"exec-wrapper": {"wasivirt exec-wrapper DIR",
 		"Writes " + wrapperName + " to DIR. With DIR on the PATH, go run and go test\nof GOOS=wasip1 GOARCH=wasm use wasivirt. WASIVIRT_SEED=7 makes runs repeat."},
 	"go-overlay": {"wasivirt go-overlay [-go COMMAND] -o overlay.json",
-		"Writes an overlay for go build -overlay, with which seeds order the goroutines of\nGo guests."},
+		"Writes an overlay for go build -overlay, with which seeds order the goroutines\nof Go guests."},
 	"cache": {"wasivirt cache [clear]",
 		"Says how large the cache of compiled code is and may become, or empties it."},
 	"completion": {"wasivirt completion bash|zsh|fish",
