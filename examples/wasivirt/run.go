@@ -223,7 +223,7 @@ func (s *settings) unused(flags *flag.FlagSet) error {
 			return fmt.Errorf("-%s has no effect without -trace FILE: give both", name)
 		}
 	}
-	for _, name := range []string{"switches", "memory-model", "late-timers"} {
+	for _, name := range []string{"switches", "memory-model", "late-timers", "canonical-nans"} {
 		if given[name] && !s.deterministic.set {
 			return fmt.Errorf("-%s has no effect without -deterministic N: give both", name)
 		}
