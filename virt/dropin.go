@@ -131,6 +131,7 @@ var notInDropIn = map[string]string{
 	"WithRuntimeConfig":    givenRuntime,
 	"WithInterpreter":      givenRuntime,
 	"replay.WithLibrary":   "they are not replayed",
+	"replay.WithSnapshot":  "they are not replayed",
 }
 
 const (

@@ -325,6 +325,7 @@ var dropInOptions = map[string]tried{
 
 	"Deterministic":            refused(virt.Deterministic(1)),
 	"replay.WithLibrary":       refused(replay.WithLibrary("a", passing())),
+	"replay.WithSnapshot":      refused(replay.WithSnapshot(new(virt.Snapshot))),
 	"WithDeterminism":          refused(virt.WithDeterminism(virt.Determinism{})),
 	"Untrusted":                refused(virt.Untrusted()),
 	"WithAccessObserver":       refused(virt.WithAccessObserver(func(*trace.Access) {})),

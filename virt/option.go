@@ -73,6 +73,8 @@ type config struct {
 	plugs         []plugConfig
 	world         bool // it is that of a library
 	played        []playedLibrary
+	playedFrom    *Snapshot // what the recorded guest began as
+	recordedFrom  [32]byte  // the hash of what a guest that is recorded begins as
 	access        bool
 	nans          bool                // Determinism.CanonicalNaNs
 	accesses      func(*trace.Access) // nil for nobody

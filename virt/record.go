@@ -37,6 +37,9 @@ import (
 // write to the guest's memory by [Call.View], [HostCall.View] or [Guest.WriteMemory]; other writes
 // are not recorded.
 //
+// A guest of a snapshot can be recorded too. The recording holds the snapshot's hash, not the
+// snapshot.
+//
 // [Limits].RecordingBytes bounds the size. A call adds at most the size of the guest's memory,
 // because bytes that it reads or writes several times are recorded once.
 func WithRecording(w io.Writer) GuestOption {
@@ -203,7 +206,7 @@ func (g *Guest) checkRecording() error {
 func (h *Host) header(m *Module, c *config) recording.Header {
 	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.limits.CallDepth, Counts: h.counts(), Turns: h.takesTurns(),
 		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume,
-		CanonicalNaNs: h.config.nans}
+		CanonicalNaNs: h.config.nans, Snapshot: c.recordedFrom}
 }
 
 // recordingTable tells the recording's format how many arguments functions have.

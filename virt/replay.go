@@ -28,6 +28,7 @@ func init() {
 		}
 		return p, nil
 	}
+	link.ReplaySnapshot = func(s any) any { return replaySnapshot(s.(*Snapshot)) }
 	link.Table, link.Describe, link.Name, link.Spawn, link.Kernel = recordingTable, describe, describeName, spawnRow, rows
 }
 
@@ -47,6 +48,7 @@ type player struct {
 	module  *Module
 	header  recording.Header
 	outputs [2]io.Writer
+	from    *Snapshot // what the recorded guest began as, of module; nil where it began as its module does
 	// libraries are closed with the module; options link guests to them.
 	libraries []*Module
 	options   []GuestOption
@@ -84,10 +86,54 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
-	if err := p.compile(ctx, wasm, given.played); err != nil {
+	err = p.compile(ctx, wasm, given.played)
+	if err == nil {
+		err = p.begin(given.playedFrom)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", errors.Join(err, p.host.Close(ctx)))
 	}
 	return p, r, nil
+}
+
+// replaySnapshot is replay.WithSnapshot.
+func replaySnapshot(s *Snapshot) HostOption {
+	return hostOption("replay.WithSnapshot", func(c *config) error {
+		if s == nil {
+			return errors.New("the snapshot is nil")
+		}
+		c.playedFrom = s
+		return nil
+	})
+}
+
+// begin makes the guests that replay begin as the recorded one did. s is what the embedder gave,
+// nil for nothing.
+func (p *player) begin(s *Snapshot) error {
+	want := p.header.Snapshot
+	switch {
+	case s == nil && want == [32]byte{}:
+		return nil
+	case s == nil:
+		return fmt.Errorf("the recorded guest began as the snapshot with the hash %x: give that by replay.WithSnapshot", want)
+	case want == [32]byte{}:
+		return errors.New("the recorded guest began as its module does, not as a snapshot: leave replay.WithSnapshot out")
+	}
+	if err := s.use(); err != nil {
+		return err
+	}
+	got, err := s.Hash()
+	switch {
+	case err != nil:
+		return err
+	case got != want:
+		return fmt.Errorf("the recorded guest began as the snapshot with the hash %x, and the one given by replay.WithSnapshot has the hash %x", want, got)
+	case s.module.rewritten != p.module.rewritten:
+		return errors.New("the module of the snapshot given by replay.WithSnapshot was compiled with other options than that of the recorded guest: take it on a Host with the same options (fuel, call depth, scheduler)")
+	}
+	// Files and budgets are not restored, because the recording has what the Host answered.
+	p.from = &Snapshot{module: p.module, config: config{resume: p.header.Resumes}, image: s.image, size: s.size, cells: s.cells, point: s.point}
+	return nil
 }
 
 // replayLibrary is replay.WithLibrary.
@@ -164,7 +210,7 @@ func (p *player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
 	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 	defer stop()
-	g, err := h.Instantiate(ctx, p.module, p.options...)
+	g, err := p.instantiate(ctx, h)
 	if exit, ok := errors.AsType[*ExitError](err); ok && r.attached() != nil {
 		return exit.Result, r.err
 	} else if err != nil {
@@ -174,6 +220,16 @@ func (p *player) play(ctx context.Context, r *replayer) (_ *Result, err error) {
 		return nil, err
 	}
 	return g.Result(), nil
+}
+
+// instantiate makes the guest that replays.
+func (p *player) instantiate(ctx context.Context, h *Host) (*Guest, error) {
+	if p.from == nil {
+		return h.Instantiate(ctx, p.module, p.options...)
+	}
+	c := h.config
+	c.forGuest = true
+	return p.from.start(ctx, h, &c, nil)
 }
 
 func newReplayer(from io.Reader) (*replayer, error) {

@@ -225,6 +225,11 @@ func (s *Snapshot) Start(ctx context.Context, opts ...GuestOption) (*Guest, erro
 	if err != nil {
 		return nil, fmt.Errorf("start a snapshot: %w", err)
 	}
+	return s.start(ctx, h, c, given)
+}
+
+// start is Start in a Host that is in use, with the options and with the budgets that they give.
+func (s *Snapshot) start(ctx context.Context, h *Host, c *config, given map[Budget]bool) (*Guest, error) {
 	if !s.module.uses.enter() {
 		return nil, fmt.Errorf("start a snapshot: the module is %w", ErrClosed)
 	}
@@ -279,7 +284,10 @@ func (s *Snapshot) configure(opts []GuestOption) (*config, map[Budget]bool, erro
 		given[BudgetFuel], given[BudgetOutput], given[BudgetHostCalls] = l.Fuel != unset, l.OutputBytes != unset, l.HostCalls != unset
 		given[BudgetSleep], given[BudgetCPUTime] = l.Sleep != unset, l.CPUTime != unset
 		if c.recording != nil {
-			return nil, nil, errors.New("WithRecording: recordings begin where a module does, not at a snapshot")
+			var err error
+			if c.recordedFrom, err = s.hash(); err != nil {
+				return nil, nil, fmt.Errorf("WithRecording: %w", err)
+			}
 		}
 	}
 	c.mounts = s.mountsBeside(c.mounts)

@@ -38,6 +38,9 @@ func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *vir
 		guest, err := host.Instantiate(ctx, module, opts...)
 		return guest, func() error { return nil }, err
 	}
+	if s.record != "" {
+		return nil, nil, errors.New("-record: wasivirt replay cannot replay a guest that began with -from: record it by virt.WithRecording, and replay it by replay.WithSnapshot")
+	}
 	f, err := os.Open(s.from)
 	if err != nil {
 		return nil, nil, err

@@ -54,6 +54,10 @@ func Compare(a, b io.Reader, context int) (*Divergence, error) {
 		p.A, p.B = []string{"another module"}, []string{"another module"}
 		return p, nil
 	}
+	if ra.header.Snapshot != rb.header.Snapshot {
+		p.A, p.B = []string{"begins as another snapshot"}, []string{"begins as another snapshot"}
+		return p, nil
+	}
 	for {
 		la, erra := ra.next()
 		lb, errb := rb.next()

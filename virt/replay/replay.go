@@ -35,6 +35,8 @@ type DivergenceError = recording.DivergenceError
 // virt.WithRuntimeConfig), where compiled code is kept, and where standard output and error go.
 // Others have no effect.
 //
+// A recording of a guest that was started from a snapshot needs [WithSnapshot].
+//
 // Errors: a [*DivergenceError] if the run did anything else; the cause of ctx if that ended first;
 // [ErrCut], after all events were replayed, if the recording has no end; an [*Error] if it is
 // damaged.
@@ -45,6 +47,13 @@ func Run(ctx context.Context, wasm []byte, recording io.Reader, opts ...virt.Opt
 // WithLibrary says which module was the library of a name. See [virt.WithLibrary].
 func WithLibrary(name string, wasm []byte) virt.HostOption {
 	return link.ReplayLibrary(name, wasm).(virt.HostOption)
+}
+
+// WithSnapshot says which snapshot the recorded guest was started from. A recording holds only its
+// hash; a replay with another one is refused. The snapshot has to be of a Host with the options of
+// the recorded guest's, and stay open. Read one from a file with [virt.ReadSnapshot].
+func WithSnapshot(s *virt.Snapshot) virt.HostOption {
+	return link.ReplaySnapshot(s).(virt.HostOption)
 }
 
 func result(r any, err error) (*virt.Result, error) {

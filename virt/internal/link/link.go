@@ -16,6 +16,9 @@ var (
 	Replay func(ctx context.Context, wasm []byte, from io.Reader, opts any) (any, error)
 	// ReplayLibrary returns a virt.HostOption that says which module was a library.
 	ReplayLibrary func(name string, wasm []byte) any
+	// ReplaySnapshot returns a virt.HostOption that says which snapshot, a *virt.Snapshot, the
+	// recorded guest began as.
+	ReplaySnapshot func(snapshot any) any
 	// NewPlayer returns a player for recordings like the one that from begins.
 	NewPlayer func(ctx context.Context, wasm []byte, from io.Reader, opts any) (Player, error)
 	// Table describes the functions in recordings.

@@ -41,7 +41,7 @@ import (
 
 const (
 	magic     = "wasivrec"
-	version   = 4
+	version   = 5
 	frameSize = 64 << 10
 	frameHead = 4 + 4 + 8
 )
@@ -82,6 +82,7 @@ type Table struct {
 // Header is what has to be the same where a recording is replayed.
 type Header struct {
 	Module      [32]byte // SHA-256 of the module as the embedder gave it
+	Snapshot    [32]byte // hash of the snapshot that the guest began as, 0 where it began as its module does
 	Period      uint32   // instructions between two looks at the Host
 	Depth       uint32
 	Counts      bool // instructions are counted
@@ -93,14 +94,14 @@ type Header struct {
 	CanonicalNaNs bool
 }
 
-const headerSize = 32 + 4 + 4 + 1
+const headerSize = 32 + 32 + 4 + 4 + 1
 
 func (h *Header) flags() []*bool {
 	return []*bool{&h.Counts, &h.Turns, &h.Accesses, &h.Unpreempted, &h.Resumes, &h.CanonicalNaNs}
 }
 
 func (h *Header) encode() []byte {
-	b := append([]byte(nil), h.Module[:]...)
+	b := append(append([]byte(nil), h.Module[:]...), h.Snapshot[:]...)
 	b = binary.LittleEndian.AppendUint32(b, h.Period)
 	b = binary.LittleEndian.AppendUint32(b, h.Depth)
 	flags := byte(0)
@@ -115,10 +116,11 @@ func (h *Header) encode() []byte {
 // decodeHeader reads a header of headerSize bytes.
 func decodeHeader(b []byte) (h Header) {
 	copy(h.Module[:], b)
-	h.Period = binary.LittleEndian.Uint32(b[32:])
-	h.Depth = binary.LittleEndian.Uint32(b[36:])
+	copy(h.Snapshot[:], b[32:])
+	h.Period = binary.LittleEndian.Uint32(b[64:])
+	h.Depth = binary.LittleEndian.Uint32(b[68:])
 	for i, flag := range h.flags() {
-		*flag = b[40]>>i&1 != 0
+		*flag = b[72]>>i&1 != 0
 	}
 	return h
 }
