@@ -198,6 +198,13 @@ func (v *Virtual) SetAutoAdvance(on bool) {
 	v.advance()
 }
 
+// AutoAdvances reports whether time jumps by itself; see [WithAutoAdvance].
+func (v *Virtual) AutoAdvances() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.auto
+}
+
 // SetRealtime sets the realtime clock, as an administrator would. The monotonic clock and waits for
 // it are not affected. Waits for a realtime read the clock again.
 func (v *Virtual) SetRealtime(t time.Time) {

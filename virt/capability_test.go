@@ -79,3 +79,20 @@ func TestNoWaitCarriesTheClockToItsEnd(t *testing.T) {
 		t.Errorf("the next guest slept %v, %v, want 1s", moved, err)
 	}
 }
+
+// TestClockThatStands: a guest whose time runs out while it waits for a clock that nobody moves
+// says so.
+func TestClockThatStands(t *testing.T) {
+	for _, auto := range []bool{false, true} {
+		k := clock.NewVirtual()
+		k.SetAutoAdvance(auto)
+		host := newHost(t, virt.WithClock(k))
+		g := newGuest(t, host, compiled(t, host, passing()), virt.WithTimeout(20*time.Millisecond))
+		if _, err := sleeping(t, g, k, 1<<61); err == nil {
+			t.Fatal("a sleep that has no end ended")
+		}
+		if text := g.Result().String(); strings.Contains(text, "clock.WithAutoAdvance") == auto || !strings.HasPrefix(text, "out of wall time") {
+			t.Errorf("auto-advance %v: %s", auto, text)
+		}
+	}
+}

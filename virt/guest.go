@@ -12,6 +12,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/process"
@@ -150,8 +151,31 @@ func (g *Guest) begin(ctx context.Context) error {
 func (g *Guest) startTimer() {
 	if d, limited := g.wallTime(); limited {
 		g.deadline = time.Now().Add(d)
-		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: BudgetWallTime}) })
+		g.timer = time.AfterFunc(d, func() { g.decide(&Result{Outcome: Exhausted, Budget: BudgetWallTime, Err: g.standing()}) })
 	}
+}
+
+// errClockStands says why a guest waited until its wall time was used up.
+var errClockStands = errors.New("it waited for the virtual clock, which nothing moved: make it with clock.WithAutoAdvance, or call Advance")
+
+// standing is errClockStands if all threads wait, some of them for a time that does not come by
+// itself, else nil.
+func (g *Guest) standing() error {
+	k, ok := clock.As[*clock.Virtual](g.host.clock)
+	if !ok || k.AutoAdvances() {
+		return nil
+	}
+	timed := false
+	for _, s := range g.group.Status() {
+		if s.State != sched.Waiting {
+			return nil
+		}
+		timed = timed || s.Until != poll.NoDeadline
+	}
+	if !timed {
+		return nil
+	}
+	return errClockStands
 }
 
 // reserve takes what the guest's instance needs.
