@@ -665,9 +665,9 @@ func (g *Guest) Namespace() *vfs.Namespace { return g.ns }
 //
 // The instance's memory may be read and written beside [Guest.Close], except by ReadByte and
 // WriteByte: everything is out of range once that has begun. What api.Memory.Read returned is the
-// guest's memory itself, and must not be used any more then. Functions of wazero that need wazero's own instance or memory get it by
-// Unwrap() api.Module and Unwrap() api.Memory. Calls by way of these must have returned before the
-// guest is closed.
+// guest's memory itself, and must not be used any more then. Functions of wazero that need wazero's
+// own instance or memory get it by Unwrap() api.Module and Unwrap() api.Memory. Calls by way of
+// these must have returned before the guest is closed.
 func (g *Guest) Instance() api.Module {
 	if g.instance.Module == nil {
 		return g.main.mod

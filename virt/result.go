@@ -63,8 +63,8 @@ type Result struct {
 	Budget Budget
 	// Thread is the thread that decided the end: 0 is the first.
 	Thread uint32
-	// Err is the cause if the Outcome is Canceled, Deadlocked or Failed. If the Outcome is Exhausted,
-	// it is not nil if the guest waited for a virtual clock that nothing moved.
+	// Err is the cause if the Outcome is Canceled, Deadlocked or Failed. If it is Exhausted, Err is
+	// not nil if the guest waited for a virtual clock that nothing moved.
 	Err error
 	// Stderr is what the guest wrote to standard error, if no option says where that goes. Of more
 	// than 2 KiB it holds the first and the last KiB, and a line "[...]" between them.
