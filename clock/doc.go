@@ -7,7 +7,7 @@
 //	Stepped(t, step)        time that moves by a step at each reading
 //	Offset, Scaled, Deny    views of another clock
 //
-// # Whoever runs holds time
+// # When virtual time moves
 //
 // A [Virtual] clock made with [WithAutoAdvance] turns an hour's sleep into microseconds: when
 // everybody waits, time jumps to the earliest deadline. "Everybody" is a count. Code that time must

@@ -1,4 +1,6 @@
-// Package memory gives the functions of WASI access to guest memory.
+// Package memory gives the functions of WASI, and those of an embedder, access to guest memory. A
+// function of virt.WithFunctions gets its View from virt.HostCall; package virt/plugin passes
+// strings and structs without it.
 //
 // # View
 //
