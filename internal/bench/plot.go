@@ -46,8 +46,13 @@ func (t *table) plot(w io.Writer) {
 	height := top + step*len(rows) + 30
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", labels+width+40, height)
 	fmt.Fprintf(w, `<rect width="100%%" height="100%%" fill="white"/><text x="10" y="18" font-size="14">Time of a call: further left is faster</text>`+"\n")
-	for i, c := range colours {
-		fmt.Fprintf(w, `<circle cx="%d" cy="36" r="5" fill="%s"/><text x="%d" y="40">%s</text>`+"\n", labels+i*80, c.colour, labels+i*80+9, c.host)
+	at := labels
+	for _, c := range colours {
+		measured := func(row string) bool { _, _, ok := t.least(row, c.host); return ok }
+		if slices.ContainsFunc(rows, measured) {
+			fmt.Fprintf(w, `<circle cx="%d" cy="36" r="5" fill="%s"/><text x="%d" y="40">%s</text>`+"\n", at, c.colour, at+9, c.host)
+			at += 84
+		}
 	}
 	bottom := top + step*len(rows)
 	for e := first; e <= last; e++ {
