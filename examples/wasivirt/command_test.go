@@ -52,7 +52,7 @@ func TestVersion(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		got := wasivirt(t, "completion", shell)
-		if got.status != 0 || !strings.Contains(got.stdout, "explore") || !strings.Contains(got.stdout, "-deterministic") {
+		if got.status != 0 || !strings.Contains(got.stdout, "explore") || !strings.Contains(got.stdout, "-deterministic") || !strings.Contains(got.stdout, "-seeds") {
 			t.Error(got)
 		}
 	}

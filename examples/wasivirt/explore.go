@@ -48,16 +48,7 @@ type mounted struct {
 // exploreGuest is the command explore.
 func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) (code int, err error) {
 	e := &exploration{}
-	e.flags = e.settings.flags()
-	e.flags.Init("explore", flag.ContinueOnError)
-	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
-	e.flags.Var(&e.time, "time", "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
-	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
-	e.flags.Var(&e.schedules, "schedules", "`N` schedules that -systematic runs at most (0: 100000)")
-	e.flags.BoolVar(&e.guided, "guided", false, "let every second run vary the schedule of one that did something new")
-	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
-	e.flags.StringVar(&e.html, "html", "", "`FILE`: write the report as a page too, with a lane for each thread")
-	e.flags.Var(&e.workers, "workers", "`N` runs at a time (0: one a core)")
+	e.addFlags()
 	if err := parse(e.flags, args, stdout); err != nil {
 		return exitHost, err
 	}
@@ -135,6 +126,20 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 		return 1, nil
 	}
 	return 0, nil
+}
+
+// addFlags makes the flags: those of run, and its own.
+func (e *exploration) addFlags() {
+	e.flags = e.settings.flags()
+	e.flags.Init("explore", flag.ContinueOnError)
+	e.flags.StringVar(&e.seeds, "seeds", "1..1000", "`A..B`: the seeds to run")
+	e.flags.Var(&e.time, "time", "begin no more runs after this `TIME`, such as 10m (0: until all seeds are run)")
+	e.flags.BoolVar(&e.systematic, "systematic", false, "explore schedules instead of seeds, those with few preemptions first, one of each class that cannot differ, up to -schedules; says whether that proves that no other ends otherwise")
+	e.flags.Var(&e.schedules, "schedules", "`N` schedules that -systematic runs at most (0: 100000)")
+	e.flags.BoolVar(&e.guided, "guided", false, "let every second run vary the schedule of one that did something new")
+	e.flags.StringVar(&e.state, "state", "", "`FILE`: go on with the search of -systematic that it holds, if it exists, and write how far the search came")
+	e.flags.StringVar(&e.html, "html", "", "`FILE`: write the report as a page too, with a lane for each thread")
+	e.flags.Var(&e.workers, "workers", "`N` runs at a time (0: one a core)")
 }
 
 // run explores, and shows how many runs were begun.

@@ -296,7 +296,9 @@ func completion(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writ
 	}
 	all := strings.Join(names(), " ")
 	var flags []string
-	new(settings).flags().VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
+	e := exploration{}
+	e.addFlags()
+	e.flags.VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
 	options := strings.Join(flags, " ")
 	scripts := map[string]string{
 		"bash": `_wasivirt() {
