@@ -25,6 +25,7 @@ type compilation struct {
 
 	offsetFile string
 	source     sourceLines
+	beginning  beginning
 
 	name      string
 	sum       [32]byte // SHA-256 of the module as it was given
@@ -168,7 +169,7 @@ func (c *compilation) release(ctx context.Context) error {
 }
 
 func (c *compilation) free(ctx context.Context) error {
-	err := c.compiled.Close(ctx)
+	err := errors.Join(c.compiled.Close(ctx), c.closeImage())
 	if c.memory != nil {
 		err = errors.Join(err, c.memory.Close(ctx))
 	}

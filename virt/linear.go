@@ -1,9 +1,12 @@
 package virt
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -39,12 +42,20 @@ func (g *Guest) reserveLinear(t *thread) error {
 	var shows *mapping.Image
 	if g.origin != nil {
 		shows = g.origin.image
+	} else {
+		shows = t.module.firstImage()
 	}
 	mapped, err := g.host.first().spares.get(shows, least, min(most, g.limit()))
 	if err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
 	t.lin = &linear{mapped: mapped, limit: g.limit(), t: t}
+	if g.origin == nil && shows != nil {
+		if err := mapped.Show(shows); err != nil {
+			return fmt.Errorf("the module's memory: %w", err)
+		}
+		return nil
+	}
 	if err := mapped.Grow(least); err != nil {
 		return fmt.Errorf("the module's memory: %w", err)
 	}
@@ -54,6 +65,68 @@ func (g *Guest) reserveLinear(t *thread) error {
 		}
 	}
 	return nil
+}
+
+// beginning is what the memory of each instance of a module holds at first, as an image that
+// instances share until they write to it. It is made for the second instance: one alone is served
+// sooner by copying.
+type beginning struct {
+	instances atomic.Int32
+	once      sync.Once
+	image     *mapping.Image // nil where there is little to copy, or no image could be made
+}
+
+// leastBeginning is from how many bytes of data on an image is made. Mapping it costs as much as
+// copying a few pages.
+const leastBeginning = 1 << 16
+
+// firstImage is the image for one more instance, nil where data is copied.
+func (c *compilation) firstImage() *mapping.Image {
+	if c == nil {
+		return nil // the embedder has compiled it
+	}
+	b := &c.beginning
+	if c.report == nil || c.report.Capture == nil || b.instances.Add(1) < 2 {
+		return nil
+	}
+	b.once.Do(func() {
+		size := 0
+		for _, data := range c.report.Capture.Data {
+			size += len(data.Bytes)
+		}
+		if size < leastBeginning {
+			return
+		}
+		if made, err := c.makeImage(); err == nil {
+			b.image = made
+		}
+	})
+	return b.image
+}
+
+func (c *compilation) makeImage() (*mapping.Image, error) {
+	b, err := mapping.NewBuilder(linearMemory(c.info).Min * pageSize)
+	if err != nil {
+		return nil, err
+	}
+	for _, data := range c.report.Capture.Data {
+		if err := b.Write(data.Bytes, uint64(data.Offset)); err != nil {
+			b.Discard()
+			return nil, err
+		}
+	}
+	return b.Image()
+}
+
+// closeImage gives the image back. There are no instances any more.
+func (c *compilation) closeImage() error {
+	img := c.beginning.image
+	if img == nil {
+		return nil
+	}
+	err := img.Close()
+	_, e := c.host.spares.forget(img)
+	return errors.Join(err, e)
 }
 
 // linearMemory returns the memory that the module defines and does not share, or nil.
