@@ -196,7 +196,7 @@ func (s *Snapshot) storedAs(m *forked) (kind storedKind, fsys vfs.FS, limited bo
 	if m.readOnly {
 		return storedGiven, nil, false, nil
 	}
-	return 0, nil, false, fmt.Errorf("mount %s: a %T that guests can change is not written to files: mount a memfs, or mount it vfs.WithReadOnly", m.path, fsys)
+	return 0, nil, false, fmt.Errorf("mount %s: the layer %T, which guests can change, is not written to files: take the snapshot of a guest with a memfs there (archive.FromFS fills one), or mount it vfs.WithReadOnly and give it to ReadSnapshot", m.path, fsys)
 }
 
 func storeFile(out *binfile.Writer, f *vfs.OpenState, kinds map[string]storedKind) error {

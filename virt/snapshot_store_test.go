@@ -16,9 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/faultfs"
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
+	"github.com/wasivirt/wasivirt/vfs/quotafs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -173,9 +175,19 @@ func TestMountsOfStoredSnapshots(t *testing.T) {
 	if _, err := root.Lstat("dev/null"); err != nil {
 		t.Error(err)
 	}
-	s = snapshotOf(t, newGuest(t, host, m, virt.WithMount("/", overlayfs.New(lib, memfs.New()))))
-	if _, err := s.WriteTo(io.Discard); err == nil || !strings.Contains(err.Error(), "mount /") {
-		t.Errorf("an overlay that can be changed: %v", err)
+	faulty, err := faultfs.New(memfs.New(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for layer, fsys := range map[string]vfs.FS{
+		"*overlayfs.FS": overlayfs.New(lib, memfs.New()),
+		"*faultfs.FS":   faulty,
+		"*quotafs.FS":   quotafs.New(overlayfs.New(lib, memfs.New()), quotafs.Limits{}),
+	} {
+		s := snapshotOf(t, newGuest(t, host, m, virt.WithMount("/", fsys)))
+		if _, err := s.WriteTo(io.Discard); err == nil || !strings.Contains(err.Error(), "mount /: the layer "+layer) || !strings.Contains(err.Error(), "memfs") {
+			t.Errorf("a %s that can be changed: %v", layer, err)
+		}
 	}
 }
 
