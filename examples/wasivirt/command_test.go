@@ -98,6 +98,8 @@ func TestHabits(t *testing.T) {
 		{[]string{"run", "-memory-model", "tso", do}, exitHost, "-deterministic"},
 		{[]string{"run", "-late-timers=false", do}, exitHost, "-deterministic"},
 		{[]string{"run", "-trace-calls", "fd_*", do}, exitHost, "-trace FILE"},
+		{[]string{"run", "-trace", "-", "-trace-calls", "fd_wrte", do}, exitHost, `-trace-calls: "fd_wrte" is no function`},
+		{[]string{"run", "-trace", "-", "-trace-calls", "!clock", do}, 0, "args_get("},
 		{[]string{"run"}, exitHost, "from a pipe"},
 		{[]string{"explore", "-workers", "x", do}, exitHost, "want a whole number from 0"},
 		{[]string{"explore", "-dir", dir, do}, exitHost, `-dir "` + dir},

@@ -28,6 +28,10 @@ func (w *world) control(stderr io.Writer) ([]virt.Option, error) {
 	case w.trace == "":
 		return opts, nil
 	}
+	// A fault selects calls in the same way, and its error names no option of the library.
+	if _, err := virt.ParseFault(w.traceCalls + ":EIO"); err != nil {
+		return nil, fmt.Errorf("-trace-calls: %w", errors.Unwrap(err))
+	}
 	tracer, err := w.tracer(format, stderr)
 	if err != nil {
 		return nil, err
