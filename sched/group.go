@@ -28,15 +28,15 @@ type Config struct {
 	// MaxThreads is how many threads besides the main one may be alive; 0: no limit of the
 	// group's own.
 	MaxThreads int
-	// Pool, if not nil, limits the threads besides the main one together with those of other
+	// Shared, if not nil, limits the threads besides the main one together with those of other
 	// groups.
-	Pool Pool
+	Shared Semaphore
 }
 
-// Pool is a number of places that the threads of several groups share. Its methods may be called
-// from any goroutine, with locks of a Group held. A Group is a Pool for others.
-type Pool interface {
-	// Take takes one, if there is one.
+// Semaphore is a number of places that the threads of several groups share. Its methods may be
+// called from any goroutine, with locks of a Group held. A Group is a Semaphore for others.
+type Semaphore interface {
+	// Take takes one and reports whether there was one. It does not wait.
 	Take() bool
 	// Give gives one back.
 	Give()
@@ -50,7 +50,7 @@ type Group struct {
 	holder  clock.Holder // nil if the clock is none
 	settler settler      // nil if the clock is none
 	limit   int
-	pool    Pool // nil: none
+	shared  Semaphore // nil: none
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -82,7 +82,7 @@ type settler interface {
 // NewGroup returns a group without threads, run by s. The end of ctx ends it. Call Close when you
 // have finished with it.
 func NewGroup(ctx context.Context, s Scheduler, c Config) *Group {
-	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, pool: c.Pool}
+	g := &Group{name: c.Name, sched: s, clock: c.Clock, limit: c.MaxThreads, shared: c.Shared}
 	g.holder, _ = c.Clock.(clock.Holder)
 	g.settler, _ = clock.As[settler](c.Clock)
 	g.gone.L = &g.mu
@@ -164,25 +164,25 @@ func (g *Group) Go(fn func(t *Thread)) (uint32, error) {
 	return id, nil
 }
 
-// Take implements [Pool]: a thread of another group gets one of this one's places, and of its
-// pool's.
+// Take implements [Semaphore]: a thread of another group gets one of this one's places, and of what
+// this one shares.
 func (g *Group) Take() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.limit > 0 && g.spawned >= g.limit || g.pool != nil && !g.pool.Take() {
+	if g.limit > 0 && g.spawned >= g.limit || g.shared != nil && !g.shared.Take() {
 		return false
 	}
 	g.spawned++
 	return true
 }
 
-// Give implements [Pool].
+// Give implements [Semaphore].
 func (g *Group) Give() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.spawned--
-	if g.pool != nil {
-		g.pool.Give()
+	if g.shared != nil {
+		g.shared.Give()
 	}
 }
 
@@ -197,8 +197,8 @@ func (g *Group) start(main bool) (*Thread, error) {
 	if !main && (g.limit > 0 && g.spawned >= g.limit || g.lastID == MaxThreadID) {
 		return nil, wasip1.EAGAIN
 	}
-	pooled := !main && g.pool != nil
-	if pooled && !g.pool.Take() {
+	pooled := !main && g.shared != nil
+	if pooled && !g.shared.Take() {
 		return nil, wasip1.EAGAIN
 	}
 	t := g.spare
@@ -213,7 +213,7 @@ func (g *Group) start(main bool) (*Thread, error) {
 	}
 	if err := g.sched.Start(t); err != nil {
 		if pooled {
-			g.pool.Give()
+			g.shared.Give()
 		}
 		return nil, err
 	}
@@ -233,8 +233,8 @@ func (g *Group) leave(t *Thread) {
 	g.threads.remove(t, inGroup)
 	if !t.main {
 		g.spawned--
-		if g.pool != nil {
-			g.pool.Give()
+		if g.shared != nil {
+			g.shared.Give()
 		}
 	}
 	g.ending++

@@ -31,15 +31,15 @@ type Table struct {
 	limit  int
 	closed bool
 	inos   uint64
-	pool   Pool // nil: none
+	quota  Semaphore // shared with other Tables; nil: none
 }
 
 type slot = atomic.Pointer[OpenFile]
 
-// Pool is a limit of descriptors that several Tables share. Its methods may be called from any
-// goroutine, with locks of a Table held. A Table is a Pool for others.
-type Pool interface {
-	// Take takes one, if there is one.
+// Semaphore is a limit of descriptors that several Tables share. Its methods may be called from any
+// goroutine, with locks of a Table held. A Table is a Semaphore for others.
+type Semaphore interface {
+	// Take takes one and reports whether there was one. It does not wait.
 	Take() bool
 	// Give gives one back.
 	Give()
@@ -48,30 +48,31 @@ type Pool interface {
 // full reports whether all places are in use, in this Table or in those that it lends to.
 func (t *Table) full() bool { return int(t.open.Load()+t.lent.Load()) >= t.max() }
 
-// Take implements [Pool]: another Table gets one of this one's places, and of its pool's.
+// Take implements [Semaphore]: another Table gets one of this one's places, and of what this one
+// shares.
 func (t *Table) Take() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.full() || t.pool != nil && !t.pool.Take() {
+	if t.full() || t.quota != nil && !t.quota.Take() {
 		return false
 	}
 	t.lent.Add(1)
 	return true
 }
 
-// Give implements [Pool].
+// Give implements [Semaphore].
 func (t *Table) Give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lent.Add(-1)
-	if t.pool != nil {
-		t.pool.Give()
+	if t.quota != nil {
+		t.quota.Give()
 	}
 }
 
-// SetPool makes each open descriptor of the Table count against p. If p has none left, opening
+// SetShared makes each open descriptor of the Table count against s too. If s has none left, opening
 // returns ENFILE. Call it before the Table is used.
-func (t *Table) SetPool(p Pool) { t.pool = p }
+func (t *Table) SetShared(s Semaphore) { t.quota = s }
 
 // NewTable returns an empty Table for up to limit descriptors. 0 is no limit but [MaxDescriptors].
 func NewTable(limit int) *Table { return &Table{limit: limit} }
@@ -130,8 +131,8 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 	for ; fd < from || t.get(fd) != nil; fd++ {
 	}
 	if uint64(fd) >= uint64(t.max()) {
-		if t.pool != nil {
-			t.pool.Give()
+		if t.quota != nil {
+			t.quota.Give()
 		}
 		return 0, wasip1.EMFILE
 	}
@@ -141,17 +142,17 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 
 // room reports whether there is a number left, so that nothing is made that cannot be opened.
 func (t *Table) room() bool {
-	if t.full() || t.pool == nil {
+	if t.full() || t.quota == nil {
 		return !t.full()
 	}
-	if !t.pool.Take() {
+	if !t.quota.Take() {
 		return false
 	}
-	t.pool.Give()
+	t.quota.Give()
 	return true
 }
 
-// lowest returns the lowest free number, for which put follows: one of the pool has been taken for
+// lowest returns the lowest free number, for which put follows: one of the quota has been taken for
 // it. t.mu is held.
 func (t *Table) lowest() (uint32, error) {
 	if t.closed {
@@ -160,7 +161,7 @@ func (t *Table) lowest() (uint32, error) {
 	if t.full() {
 		return 0, wasip1.EMFILE
 	}
-	if t.pool != nil && !t.pool.Take() {
+	if t.quota != nil && !t.quota.Take() {
 		return 0, wasip1.ENFILE
 	}
 	for i, word := range t.used {
@@ -180,7 +181,7 @@ func (t *Table) InsertAt(fd uint32, f *OpenFile) error {
 		return wasip1.EBADF
 	}
 	old := t.get(fd)
-	if old == nil && (t.full() || t.pool != nil && !t.pool.Take()) {
+	if old == nil && (t.full() || t.quota != nil && !t.quota.Take()) {
 		t.mu.Unlock()
 		return wasip1.ENFILE
 	}
@@ -232,8 +233,8 @@ func (t *Table) take(fd uint32) *OpenFile {
 	(*t.slots.Load())[fd].Store(nil)
 	t.used[fd/64] &^= 1 << (fd % 64)
 	t.open.Add(-1)
-	if t.pool != nil {
-		t.pool.Give()
+	if t.quota != nil {
+		t.quota.Give()
 	}
 	return f
 }

@@ -17,7 +17,8 @@ import (
 // touched.
 //
 // Errors: [ErrBusy] while a call is under way; an [*ExitError] if the guest has ended, because it
-// cannot begin again. After any other error only Close the guest.
+// cannot begin again; an [*OutputError] if a writer returned an error for what the guest wrote
+// before, which is lost, while the guest has been reset. After any other error only Close the guest.
 func (g *Guest) Reset(ctx context.Context) error {
 	s, err := g.beginning(ctx)
 	if err != nil {
@@ -28,10 +29,11 @@ func (g *Guest) Reset(ctx context.Context) error {
 
 // ResetTo puts the guest into the state of a snapshot of its module. See [Guest.Reset].
 func (g *Guest) ResetTo(ctx context.Context, s *Snapshot) error {
-	if err := g.resetTo(ctx, s); err != nil {
-		return err
+	lost, err := g.resetTo(ctx, s)
+	if err == nil {
+		err = g.reseed(ctx)
 	}
-	return g.reseed(ctx)
+	return errors.Join(err, lost)
 }
 
 // reseedName is the export that a guest may have to draw again what it keeps of randomness.
@@ -48,39 +50,43 @@ func (g *Guest) reseed(ctx context.Context) error {
 	return nil
 }
 
-func (g *Guest) resetTo(ctx context.Context, s *Snapshot) error {
+// resetTo returns apart from the error what says that output from before was lost.
+func (g *Guest) resetTo(ctx context.Context, s *Snapshot) (lost, err error) {
 	if s.module.compilation != g.module.compilation {
-		return errors.New("reset: the snapshot is of another module")
+		return nil, errors.New("reset: the snapshot is of another module")
 	}
 	if err := s.use(); err != nil {
-		return err
+		return nil, err
 	}
 	if g.observer != nil {
-		return errors.New("reset: the guest is recorded or hashed: start one of the snapshot instead")
+		return nil, errors.New("reset: the guest is recorded or hashed: start one of the snapshot instead")
 	}
 	if ctx.Value(threadKey{}) != nil {
-		return fmt.Errorf("reset: %w", ErrBusy)
+		return nil, fmt.Errorf("reset: %w", ErrBusy)
 	}
 	if !g.uses.enter() {
-		return &ExitError{Result: g.Result()}
+		return nil, &ExitError{Result: g.Result()}
 	}
 	defer g.uses.leave()
 	if _, err := g.enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { <-g.calls }()
 	if g.ended.Load() {
-		return &ExitError{Result: g.Result()}
+		return nil, &ExitError{Result: g.Result()}
 	}
 	if n := len(g.group.Threads()); n > 0 {
-		return fmt.Errorf("reset: %d threads of the guest are alive", n)
+		return nil, fmt.Errorf("reset: %d threads of the guest are alive", n)
 	}
-	err := contained(func() error { return g.reset(ctx, s) })
+	err = contained(func() error {
+		lost, _ = g.flushWithin(ctx) // what was written before is written before what comes
+		return g.reset(ctx, s)
+	})
 	if err != nil {
 		err = fmt.Errorf("reset: %w", err)
 		g.decide(&Result{Outcome: Failed, Err: err})
 	}
-	return err
+	return lost, err
 }
 
 // beginning is the snapshot that Reset goes back to.
@@ -130,7 +136,6 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	g.draw()
 	g.random = g.limited(g.random)
 	g.ran.Store(false)
-	_, _ = g.flushWithin(ctx) // what was written before is written before what comes
 	g.unread.clear()
 	ns, err := g.namespace()
 	if err != nil {

@@ -79,16 +79,16 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	}
 	g.files = vfs.NewTable(c.limits.Descriptors)
 	if parent != nil {
-		g.files.SetPool(parent.files)
+		g.files.SetShared(parent.files)
 	} else if p := h.budgets.descriptors; p != nil {
-		g.files.SetPool(p)
+		g.files.SetShared(p)
 	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: max(c.limits.Threads, 0)}
 	if parent != nil {
-		threads.Pool = parent.group
+		threads.Shared = parent.group
 	} else if p := h.budgets.threads; p != nil {
-		threads.Pool = p
+		threads.Shared = p
 	}
 	g.group = sched.NewGroup(g.base, h.scheduler, threads)
 	if err := g.open(); err != nil {

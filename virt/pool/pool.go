@@ -158,18 +158,21 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 	}
 }
 
-// Put takes back a guest that Get returned. Nothing may use it any more.
-func (p *Pool) Put(g *virt.Guest) error {
+// Put takes back a guest that Get returned. Nothing may use it any more. Errors: those of
+// [virt.Guest.Reset] and [virt.Guest.Close]. A guest that could not be reset is closed, and another
+// takes its place.
+func (p *Pool) Put(g *virt.Guest) (err error) {
 	r := g.Result()
-	var err error
-	keep := p.config.Reset && r.Outcome == virt.Running
+	keep := p.config.Reset && r.Outcome == virt.Running && p.base.Err() == nil
 	if keep {
-		if err := g.Reset(p.base); err != nil {
-			keep = false // another takes its place
+		err = g.Reset(p.base)
+		if p.base.Err() != nil {
+			err = nil // the Pool was closed meanwhile
 		}
+		keep = err == nil
 	}
 	if !keep {
-		err = g.Close(context.WithoutCancel(p.base))
+		err = errors.Join(err, g.Close(context.WithoutCancel(p.base)))
 	}
 	p.mu.Lock()
 	p.usage.Busy--

@@ -116,3 +116,37 @@ func TestWaitsWithTheContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestPutReportsWhatResetSays and replaces the guest.
+func TestPutReportsWhatResetSays(t *testing.T) {
+	full := errors.New("no room")
+	p, err := pool.New(snapshot(t), pool.Config{Max: 1, Reset: true}, virt.WithStdout(failing{full}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := p.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Files().Get(1).Write([]byte("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Put(g); !errors.Is(err, full) {
+		t.Errorf("Put: %v, want %v", err, full)
+	}
+	if err := p.Do(t.Context(), func(next *virt.Guest) error {
+		if next == g {
+			t.Error("the same guest is given out again")
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
