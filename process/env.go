@@ -161,9 +161,9 @@ func (e Env) fromHost() []string {
 }
 
 var (
-	errNoEqual  = errors.New(`not of the form NAME=value`)
+	errNoEqual  = errors.New(`a variable is not of the form NAME=value`)
 	errNoName   = errors.New(`a variable needs a name, without "=" in it`)
-	errNulInVar = errors.New("NUL in a variable")
+	errNulInVar = errors.New("a variable contains a NUL byte")
 )
 
 // varName returns the name in a "NAME=value" string.

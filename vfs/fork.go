@@ -137,7 +137,7 @@ func (t *Table) States(ns *Namespace) ([]OpenState, error) {
 				s.Root = pos.at != nil && pos.at.parent == nil
 				s.Node = pos.dir
 				if pos.m == pos.m.ns.syntheticMount() && !s.Root {
-					return nil, fmt.Errorf("descriptor %d (%s) is a directory in which nothing is mounted itself", fd, f.Path())
+					return nil, fmt.Errorf("descriptor %d (%s) is a directory that only leads to mounts: close it, or mount a file system there", fd, f.Path())
 				}
 				if !s.Root {
 					s.Mount = mounts[pos.m]
@@ -146,7 +146,7 @@ func (t *Table) States(ns *Namespace) ([]OpenState, error) {
 				s.Mount = mounts[f.m]
 			}
 			if f.node != nil && s.Mount == "" && !s.Root {
-				return nil, fmt.Errorf("descriptor %d (%s) lies in what is not mounted any more", fd, f.Path())
+				return nil, fmt.Errorf("descriptor %d (%s) lies in a file system that was unmounted: close it before", fd, f.Path())
 			}
 			list = append(list, s)
 		}

@@ -70,8 +70,8 @@ func (t *Table) Give() {
 	}
 }
 
-// SetShared makes each open descriptor of the Table count against s too. If s has none left, opening
-// returns ENFILE. Call it before the Table is used.
+// SetShared makes each open descriptor of the Table count against s too. If s has none left,
+// opening returns ENFILE. Call it before the Table is used.
 func (t *Table) SetShared(s Semaphore) { t.quota = s }
 
 // NewTable returns an empty Table for up to limit descriptors. 0 is no limit but [MaxDescriptors].

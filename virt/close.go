@@ -144,9 +144,9 @@ func (g *Guest) Stop(cause error) {
 
 // Close ends the guest if it has not ended, waits until nothing of it runs, closes its descriptors
 // and frees its memory. Do not use objects of [Guest.Instance] afterwards: another guest may get
-// the memory. When Close returns, the guest's output has been written and none of its goroutines
-// writes any more. If the guest did not end by itself, its writers have 100 ms to take its output;
-// the rest is lost.
+// the memory, zeroed. When Close returns, the guest's output has been written and none of its
+// goroutines writes any more. If the guest did not end by itself, its writers have 100 ms to take
+// its output; the rest is lost.
 //
 // Every Close waits, also a second one. A Close after the end does nothing. If ctx ends first,
 // Close returns a [*StuckError] that says what still runs, and finishes in the background.

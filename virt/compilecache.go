@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/wasivirt/wasivirt/virt/internal/cachedir"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
 
 // compilationCache is a directory where compiled code is kept.
@@ -17,6 +18,14 @@ type compilationCache struct {
 	dir   string
 	bytes int64
 	cache wazero.CompilationCache
+}
+
+func init() {
+	link.NamesRuntime = func(opts any) bool {
+		var c config
+		_ = apply(&c, opts.([]Option)) // Build tells of mistakes
+		return c.runtime != nil
+	}
 }
 
 // WithCompilationCache keeps compiled code in a directory, which is made if it is missing, for

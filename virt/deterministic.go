@@ -45,7 +45,8 @@ import (
 //   - real directories and sockets, where they are let in;
 //   - limits in the machine's time: [WithTimeout], [Limits].CPUTime and contexts;
 //   - guests that are started from several goroutines at a time: [Host.RunAll] begins them
-//     together.
+//     together;
+//   - another version of this library, which may draw other things from the same seed.
 func Deterministic(seed uint64) HostOption {
 	return hostOption("Deterministic", deterministic(Determinism{Seed: seed}))
 }
@@ -152,10 +153,10 @@ func (d *Determinism) settle(c *config) error {
 	c.nans = d.CanonicalNaNs
 	var errs []error
 	if clock.UsesMachine(c.clock) {
-		errs = append(errs, errors.New("WithClock: the clock is the machine's"))
+		errs = append(errs, errors.New("WithClock: the clock is the machine's: give clock.NewVirtual, or leave the option out"))
 	}
 	if !sched.TakesTurns(c.scheduler) {
-		errs = append(errs, errors.New("WithScheduler: the threads run in parallel, or the scheduler does not say: see sched.TurnTaker"))
+		errs = append(errs, errors.New("WithScheduler: the threads run in parallel, or the scheduler does not say: give sched.NewSeeded, or implement sched.TurnTaker"))
 	}
 	return breaks(append(errs, d.check(c)))
 }
@@ -164,23 +165,23 @@ func (d *Determinism) settle(c *config) error {
 func (d *Determinism) check(c *config) error {
 	var errs []error
 	if random.UsesMachine(c.random) {
-		errs = append(errs, errors.New("WithRandom: the source is the machine's"))
+		errs = append(errs, errors.New("WithRandom: the source is the machine's: give random.Seeded, or leave the option out"))
 	}
 	if d.MachineAccess {
 		return errors.Join(errs...)
 	}
 	for fd, s := range c.streams {
 		if vfs.UsesMachine(s) {
-			errs = append(errs, fmt.Errorf("WithStream: descriptor %d is a socket of the machine (%T)", fd, s))
+			errs = append(errs, fmt.Errorf("WithStream: descriptor %d is a socket of the machine (%T): give one of netmem, or set Determinism.MachineAccess", fd, s))
 		}
 	}
 	for _, p := range c.given {
 		if vfs.UsesMachine(p.stream) {
-			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T)", p.stream))
+			errs = append(errs, fmt.Errorf("WithPreopened: a socket of the machine (%T): give one of netmem, or set Determinism.MachineAccess", p.stream))
 		}
 	}
 	if vfs.UsesMachine(c.network) {
-		errs = append(errs, fmt.Errorf("WithNetwork: the network is the machine's (%T)", c.network))
+		errs = append(errs, fmt.Errorf("WithNetwork: the network is the machine's (%T): give one of netmem, or set Determinism.MachineAccess", c.network))
 	}
 	for _, m := range c.mounts {
 		if vfs.UsesMachine(m.fsys) {

@@ -239,7 +239,8 @@ func (g *Guest) instantiate(ctx context.Context) error {
 
 // Run calls _start, waits for all threads, and flushes standard output and error. A guest runs
 // once: when _start returns, it has ended. To call other exports of a command afterwards, call
-// _start with [Guest.Call] instead. If ctx ends, the guest ends with outcome Canceled.
+// _start with [Guest.Call] instead. If ctx ends, the guest ends with outcome Canceled. If the guest
+// did not end by itself, its writers have 100 ms to take its output; the rest is lost.
 //
 // If threads take turns, Run closes the guest's descriptors before other guests continue, so that
 // readers of its pipes see the end at the same moment in every run. Otherwise [Guest.Close] closes

@@ -45,7 +45,7 @@ type HostFunction struct {
 func WithFunctions(module string, functions ...HostFunction) HostOption {
 	return hostOption("WithFunctions", func(c *config) error {
 		if reserved(module) {
-			return fmt.Errorf("%q is the Host's own module", module)
+			return fmt.Errorf("%q is the Host's own module: choose another name, or replace functions by WithReplacement", module)
 		}
 		var errs []error
 		hosted := hostFunctions{}
@@ -127,7 +127,7 @@ func (c *HostCall) Trap(err error) { panic(hostTrap(err)) }
 // hostTrap is the trap of a Handler or HostFunction.
 func hostTrap(err error) *Trap {
 	if err == nil {
-		err = errors.New("a host function trapped without saying why")
+		err = errors.New("Trap was called with a nil error")
 	}
 	return &Trap{Kind: trap.Host, Message: err.Error(), Err: err}
 }

@@ -44,7 +44,7 @@ func WithLibrary(name string, lib Library) GuestOption {
 		case lib.Module == nil:
 			return fmt.Errorf("%s: the module is nil", safetext.Quote(name))
 		case reserved(name):
-			return fmt.Errorf("%s is the Host's own module", safetext.Quote(name))
+			return fmt.Errorf("%s is the Host's own module: choose another name", safetext.Quote(name))
 		case slices.ContainsFunc(c.libraries, func(other libraryConfig) bool { return other.name == name }):
 			return fmt.Errorf("the library %s is there twice", safetext.Quote(name))
 		}
@@ -138,7 +138,7 @@ func (g *Guest) prepareLibraries(ctx context.Context) error {
 	missing := g.unlinked(g.module.info, all)
 	for _, c := range all {
 		if sharedMemory(c.module.info) != nil {
-			return fmt.Errorf("WithLibrary: %s has shared memory", safetext.Quote(c.name))
+			return fmt.Errorf("WithLibrary: %s has shared memory, which no library may have", safetext.Quote(c.name))
 		}
 		missing = append(missing, g.unlinked(c.module.info, all)...)
 		if c.fuel != 0 && (c.module.report == nil || c.module.report.FuelGlobal == "") {

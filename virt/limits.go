@@ -32,17 +32,20 @@ const (
 )
 
 // Limits are the budgets of a guest ([WithLimits]) or of all guests of a Host together
-// ([WithSharedLimits]). A field that is 0 is no limit. Defaults of a guest: Descriptors 1,024;
-// Threads [NoThreads]; Stack 128 MiB; RecordingBytes 4 GiB; all others 0. Defaults of all guests
-// together: all 0.
+// ([WithSharedLimits]). A field that is 0 is no limit; a value that the field does not allow, such
+// as a negative duration, is an error of Build, Run or Instantiate. Defaults of a guest:
+// Descriptors 1,024; Threads [NoThreads]; Stack 128 MiB; RecordingBytes 4 GiB; all others 0.
+// Defaults of all guests together: all 0.
 type Limits struct {
-	// Memory is bytes of linear memory. A guest that starts with more than is left is refused,
-	// growth fails in the guest. WebAssembly and the module have limits of their own, 4 GiB at
-	// most.
+	// Memory is bytes of linear memory. A guest that starts with more than is left is refused with
+	// a [*BudgetError]. When no more is left, memory.grow returns -1 to the guest, which goes on.
+	// WebAssembly and the module have limits of their own, 4 GiB at most.
 	Memory uint64
-	// Fuel is WebAssembly instructions; see [WithFuel].
+	// Fuel is WebAssembly instructions, at most 2^63-1. When it is used up, the guest ends with
+	// outcome [Exhausted] and budget [BudgetFuel]. See [WithFuel].
 	Fuel uint64
-	// WallTime is real time, also under a virtual clock; see [WithTimeout].
+	// WallTime is real time, also under a virtual clock. When it is used up, the guest ends with
+	// outcome [Exhausted] and budget [BudgetWallTime]. See [WithTimeout].
 	WallTime time.Duration
 	// CPUTime is the time that threads compute, all of them added up. When it is used up the guest
 	// ends with outcome [Exhausted] and budget [BudgetCPUTime].
@@ -88,8 +91,8 @@ type Limits struct {
 	// Descriptors is descriptors open at once. Opening another is EMFILE, or ENFILE if the limit is
 	// that of all guests. No guest opens more than [vfs.MaxDescriptors].
 	Descriptors int
-	// Threads is threads alive at once besides the first ones; see [WithMaxThreads]. [NoThreads]
-	// allows none.
+	// Threads is threads alive at once besides the first ones. Spawning another is EAGAIN, and the
+	// guest goes on. [NoThreads] allows none. See [WithMaxThreads].
 	Threads int
 	// DiskBytes and Inodes are what files may grow by, and how many files, directories and links
 	// may be made, over all mounts. What fits is written; more is EDQUOT. See [quotafs] for what is

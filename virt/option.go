@@ -318,7 +318,9 @@ func WithStdin(r io.Reader) GuestOption {
 
 // WithStdout sets the writer of descriptor 1. Default: output is discarded. The writer is called on
 // a goroutine of the guest, and not any more after [Host.Run], [Guest.Run] or [Guest.Close] has
-// returned. See [stdio.Writer].
+// returned. A writer that is given for both descriptors gets all output in the order in which the
+// guest writes it, one Write at a time. A writer that several guests share is called from several
+// goroutines at once. See [stdio.Writer].
 func WithStdout(w io.Writer) GuestOption { return withOutput("WithStdout", 1, w) }
 
 // WithStderr sets the writer of descriptor 2. Default: the beginning and the end of the output are

@@ -43,7 +43,7 @@ func (h *Host) CompilePlug(ctx context.Context, wasm []byte) (*Module, error) {
 // checkPlug reports what keeps a module from being a plug.
 func (m *Module) checkPlug() error {
 	if sharedMemory(m.info) != nil {
-		return errors.New("the module has shared memory")
+		return errors.New("the module has shared memory, which no plug may have")
 	}
 	answered := m.answered()
 	if answered.none() {
@@ -56,10 +56,10 @@ func (m *Module) checkPlug() error {
 		}
 		params, results, _ := f.signature()
 		if d := m.exported[f.Name]; !slices.Equal(d.ParamTypes(), params) || !slices.Equal(d.ResultTypes(), results) {
-			return fmt.Errorf("the export %s has another type than the function of WASI", f.Name)
+			return fmt.Errorf("the export %s has another type than the function of WASI: see abi.Functions", f.Name)
 		}
 		if f.NoResult {
-			return fmt.Errorf("the module exports %s, which no plug can answer", f.Name)
+			return fmt.Errorf("the module exports %s, which no plug can answer: remove the export", f.Name)
 		}
 	}
 	return nil

@@ -51,8 +51,9 @@ func (r Rule) String() string {
 }
 
 // WithPolicy lets rules decide about each call. The first rule that matches decides. A call that no
-// rule matches is allowed; Deny("*") at the end denies the rest. The Builder's rules come before a
-// guest's, so that a guest's options cannot loosen them.
+// rule matches is allowed; Deny("*") at the end denies the rest. A denied call returns ENOTCAPABLE,
+// or the errno of [Rule.With]. The Builder's rules come before a guest's, so that a guest's options
+// cannot loosen them.
 //
 // A path has two forms: its text, and the path to which its symbolic links lead. A Deny matches if
 // one of the two matches, an Allow if both do. Links are resolved twice: before the call, so that

@@ -61,7 +61,7 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 		return nil, nil, err
 	}
 	if r.header.Module != sha256.Sum256(wasm) {
-		return nil, nil, errors.New("replay: the recording is of another module")
+		return nil, nil, errors.New("replay: the recording is of another module: give the one that was recorded")
 	}
 	given, err := NewBuilder(opts...).config()
 	if err != nil {

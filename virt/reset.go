@@ -18,7 +18,8 @@ import (
 //
 // Errors: [ErrBusy] while a call is under way; an [*ExitError] if the guest has ended, because it
 // cannot begin again; an [*OutputError] if a writer returned an error for what the guest wrote
-// before, which is lost, while the guest has been reset. After any other error only Close the guest.
+// before: that output is lost, and the guest has been reset. After any other error only Close the
+// guest.
 func (g *Guest) Reset(ctx context.Context) error {
 	s, err := g.beginning(ctx)
 	if err != nil {
@@ -53,7 +54,7 @@ func (g *Guest) reseed(ctx context.Context) error {
 // resetTo returns apart from the error what says that output from before was lost.
 func (g *Guest) resetTo(ctx context.Context, s *Snapshot) (lost, err error) {
 	if s.module.compilation != g.module.compilation {
-		return nil, errors.New("reset: the snapshot is of another module")
+		return nil, errors.New("reset: the snapshot is of another module: give one of the guest's module")
 	}
 	if err := s.use(); err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (g *Guest) resetTo(ctx context.Context, s *Snapshot) (lost, err error) {
 		return nil, &ExitError{Result: g.Result()}
 	}
 	if n := len(g.group.Threads()); n > 0 {
-		return nil, fmt.Errorf("reset: %d threads of the guest are alive", n)
+		return nil, fmt.Errorf("reset: %d threads of the guest are alive: wait for their end, or start a guest of the snapshot instead", n)
 	}
 	err = contained(func() error {
 		lost, _ = g.flushWithin(ctx) // what was written before is written before what comes

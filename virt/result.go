@@ -23,11 +23,12 @@ type Outcome uint8
 const (
 	// Running: it has not ended.
 	Running Outcome = iota
-	// Exited: it returned from its entry point, or called proc_exit. See Result.ExitCode.
+	// Exited: it returned from its entry point, or one of its threads called proc_exit, which ends
+	// all of them. See Result.ExitCode.
 	Exited
 	// Signaled: it raised a signal that ends a process. See Result.Signal.
 	Signaled
-	// Trapped: WebAssembly stopped it. See Result.Trap.
+	// Trapped: WebAssembly stopped one of its threads, which ends all of them. See Result.Trap.
 	Trapped
 	// Canceled: its context ended, or it was closed while it ran. See Result.Err.
 	Canceled

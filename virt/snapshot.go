@@ -90,7 +90,7 @@ func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 		return nil, &ExitError{Result: g.Result()}
 	}
 	if n := len(g.group.Threads()); n > 0 && !point.reached {
-		return nil, fmt.Errorf("snapshot: %d threads of the guest are alive", n)
+		return nil, fmt.Errorf("snapshot: %d threads of the guest are alive: take it when they have ended", n)
 	}
 	s := &Snapshot{module: g.module, point: point, left: g.budgetsLeft(), config: *g.config}
 	s.config.stdin, s.config.streams, s.config.given, s.config.recording = nil, [3]vfs.Stream{}, nil, nil
@@ -324,10 +324,10 @@ func (s *Snapshot) restoreMemory(g *Guest) error {
 	mem := g.main.mod.Memory()
 	if s.size > now {
 		if g.shared != nil && g.shared.Reallocate(s.size) == nil {
-			return fmt.Errorf("the snapshot's memory is %d bytes, which the guest's limits do not allow", s.size)
+			return fmt.Errorf("the snapshot's memory is %d bytes, which is more than Limits.Memory allows: raise it", s.size)
 		}
 		if _, ok := mem.Grow(uint32((s.size - now) / pageSize)); !ok {
-			return fmt.Errorf("the snapshot's memory is %d bytes, which the guest's limits do not allow", s.size)
+			return fmt.Errorf("the snapshot's memory is %d bytes, which is more than Limits.Memory allows: raise it", s.size)
 		}
 		m = g.mapped()
 	}

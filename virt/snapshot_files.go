@@ -69,7 +69,7 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 	for i := range s.files {
 		if f := &s.files[i]; f.Node != nil && !f.Root {
 			if f.Node = nodes[f.Mount](f.Node); f.Node == nil {
-				return fmt.Errorf("descriptor %d (%s): its file is not in the file system any more", f.Fd, f.Path)
+				return fmt.Errorf("descriptor %d (%s): its file has been removed: close it before", f.Fd, f.Path)
 			}
 		}
 	}

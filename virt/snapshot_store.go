@@ -273,7 +273,7 @@ func ReadSnapshot(m *Module, r io.Reader, opts ...GuestOption) (_ *Snapshot, err
 		}
 	}()
 	if m.captured() == nil || len(m.captured().Refused) > 0 {
-		return nil, errors.New("the module has no snapshots: see Inspect")
+		return nil, errors.New("the module has no snapshots: inspect.Module says why")
 	}
 	c := m.host.config
 	c.forGuest = true

@@ -72,7 +72,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		return nil, errors.New("WithFuel: the module was compiled by a Host that does not count: give WithFuel to the Builder too")
 	}
 	if depth := h.first().config.limits.CallDepth; c.limits.CallDepth != depth {
-		return nil, fmt.Errorf("Limits.CallDepth: the code of modules counts to %d, as the Builder said: a guest's own is no other", depth)
+		return nil, fmt.Errorf("Limits.CallDepth: the Builder set %d for all guests: leave it out for this one, or build another Host", depth)
 	}
 	if err := g.checkStack(); err != nil {
 		return nil, err

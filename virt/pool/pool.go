@@ -61,7 +61,7 @@ func New(s *virt.Snapshot, c Config, opts ...virt.GuestOption) (*Pool, error) {
 		c.Max = max(c.Ready, 1)
 	}
 	if c.Ready < 0 || c.Max < c.Ready {
-		return nil, fmt.Errorf("make a pool: %d guests ready of %d at most", c.Ready, c.Max)
+		return nil, fmt.Errorf("make a pool: Config.Ready is %d and Config.Max is %d: want 0 <= Ready <= Max", c.Ready, c.Max)
 	}
 	if err := link.CheckOptions(s, opts); err != nil {
 		return nil, fmt.Errorf("make a pool: %w", err)

@@ -220,7 +220,7 @@ func (f *Fault) parseField(field string) error {
 	}
 	if err == nil && kind != "" {
 		if f.Kind != "" && f.Kind != kind {
-			err = fmt.Errorf("the fault is a %s already", f.Kind)
+			err = fmt.Errorf("the fault is a %s already: write one rule for each", f.Kind)
 		}
 		f.Kind = kind
 	}

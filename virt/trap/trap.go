@@ -6,20 +6,20 @@ type Kind uint8
 
 // The kinds of traps.
 const (
-	Unknown Kind = iota
-	Unreachable
-	MemoryOutOfBounds
-	DivideByZero
-	IntegerOverflow
-	InvalidConversion
-	TableOutOfBounds
-	IndirectCall
-	StackOverflow
-	UnalignedAtomic
-	NotShared
-	Exception // that no function of the guest catches
-	NullReference
-	Host // by a Handler or HostFunction; see virt.Call.Trap
+	Unknown           Kind = iota // a trap whose reason this package does not know
+	Unreachable                   // the instruction unreachable: abort, panic, a failed assertion
+	MemoryOutOfBounds             // an access outside of the linear memory
+	DivideByZero                  // an integer division by 0
+	IntegerOverflow               // the result of a division or conversion does not fit
+	InvalidConversion             // NaN or an infinity converted to an integer
+	TableOutOfBounds              // an access outside of a table, or an indirect call of nothing
+	IndirectCall                  // an indirect call of a function of another type
+	StackOverflow                 // calls nested too deeply
+	UnalignedAtomic               // an atomic access to an unaligned address
+	NotShared                     // a wait on memory that is not shared
+	Exception                     // an exception that no function of the guest catches
+	NullReference                 // the use of a null reference
+	Host                          // a Handler or HostFunction stopped the guest; see virt.Call.Trap
 )
 
 var names = [...]string{

@@ -25,6 +25,7 @@ import (
 	"github.com/wasivirt/wasivirt/vfs/view"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/virt/trace"
 )
 
@@ -105,7 +106,7 @@ func Run(t testing.TB, g Guest) *Outcome {
 	}
 	var out, errs bytes.Buffer
 	opts := []virt.Option{
-		compilationCache(), virt.WithDeterminism(virt.Determinism{Seed: o.seed, Strategy: explore.DefaultStrategy()}), virt.WithMount("/", files),
+		compilationCache(g.Options), virt.WithDeterminism(virt.Determinism{Seed: o.seed, Strategy: explore.DefaultStrategy()}), virt.WithMount("/", files),
 		virt.WithDevices("/dev"), virt.WithArgs(g.Args...), virt.WithEnv("PWD", "/"), virt.WithStdin(strings.NewReader(g.Stdin)),
 		virt.WithStdout(&out), virt.WithStderr(&errs), virt.WithMaxThreads(8), virt.WithTrace(trace.Text(o.calls), trace.WithCalls("!clock_time_get")),
 	}
@@ -132,10 +133,10 @@ func Run(t testing.TB, g Guest) *Outcome {
 }
 
 // compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt
-// does, so that each is compiled once for all tests.
-func compilationCache() virt.Option {
+// does, so that each is compiled once for all tests. A runtime among opts has a cache of its own.
+func compilationCache(opts []virt.Option) virt.Option {
 	dir := usercache.Writable()
-	if dir == "" {
+	if dir == "" || link.NamesRuntime(opts) {
 		return virt.Options()
 	}
 	return virt.WithCompilationCache(dir, 0)

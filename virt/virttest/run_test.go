@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+
+	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/virttest"
 )
 
@@ -87,4 +90,15 @@ func TestRunBuildsAGoGuest(t *testing.T) {
 	}
 	virttest.Run(t, virttest.Guest{Package: "../testdata/go/hello", Files: map[string]string{"/in.txt": "a"}}).
 		Exit(3).Output("1 bytes, [] \n").Tree(map[string]string{"/in.txt": "a", "/out.txt": "A"})
+}
+
+func TestRunUsesARuntimeOfTheEmbedders(t *testing.T) {
+	r := wazero.NewRuntime(t.Context())
+	defer func() {
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	guest := virttest.Guest{Wasm: quickstart(t), Txtar: "-- /in.txt --\nhello\n", Options: []virt.Option{virt.WithRuntime(r)}}
+	virttest.Run(t, guest).Exit(0)
 }

@@ -40,6 +40,9 @@ var (
 	// instantiates with it.
 	WithOptions func(ctx context.Context, opts any) context.Context
 
+	// NamesRuntime reports whether one of opts, a []virt.Option, is virt.WithRuntime.
+	NamesRuntime func(opts any) bool
+
 	// CheckOptions reports why snapshot, a *virt.Snapshot, starts no guest with opts, a
 	// []virt.GuestOption.
 	CheckOptions func(snapshot, opts any) error
