@@ -36,6 +36,7 @@ type Caller struct {
 func init() {
 	vfslink.Alone = func(c any, alone bool) { c.(*Caller).alone = alone }
 	vfslink.Share = func(t any) { t.(*Table).share() }
+	vfslink.Limit = func(t any, s vfslink.Semaphore) { t.(*Table).quota = s }
 }
 
 // Release drops the references to the guest's memory and files that the buffers of the last calls

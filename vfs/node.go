@@ -260,13 +260,6 @@ type Socket interface {
 	Shutdown(how wasip1.Sdflags) error
 }
 
-// Peered is implemented by a [Stream] that knows the address of its other end. Wrappers of streams
-// pass it on.
-type Peered interface {
-	// Peer returns the other end's address, such as "10.0.0.2:80". It may be called at any time.
-	Peer() string
-}
-
 // Listener is a socket that waits for connections. It is readable while a connection can be
 // accepted.
 type Listener interface {

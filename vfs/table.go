@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -31,25 +32,16 @@ type Table struct {
 	limit  int
 	closed bool
 	inos   uint64
-	quota  Semaphore // shared with other Tables; nil: none
+	quota  vfslink.Semaphore // shared with other Tables; nil: none
 }
 
 type slot = atomic.Pointer[OpenFile]
 
-// Semaphore is a limit of descriptors that several Tables share. Its methods may be called from any
-// goroutine, with locks of a Table held. A Table is a Semaphore for others.
-type Semaphore interface {
-	// Take takes one and reports whether there was one. It does not wait.
-	Take() bool
-	// Give gives one back.
-	Give()
-}
-
 // full reports whether all places are in use, in this Table or in those that it lends to.
 func (t *Table) full() bool { return int(t.open.Load()+t.lent.Load()) >= t.max() }
 
-// Take implements [Semaphore]: another Table gets one of this one's places, and of what this one
-// shares.
+// Take takes one of the places for another Table, which this one limits, and reports whether there
+// was one.
 func (t *Table) Take() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -60,7 +52,7 @@ func (t *Table) Take() bool {
 	return true
 }
 
-// Give implements [Semaphore].
+// Give gives one back.
 func (t *Table) Give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,10 +61,6 @@ func (t *Table) Give() {
 		t.quota.Give()
 	}
 }
-
-// SetShared makes each open descriptor of the Table count against s too. If s has none left,
-// opening returns ENFILE. Call it before the Table is used.
-func (t *Table) SetShared(s Semaphore) { t.quota = s }
 
 // NewTable returns an empty Table for up to limit descriptors. 0 is no limit but [MaxDescriptors].
 func NewTable(limit int) *Table { return &Table{limit: limit} }

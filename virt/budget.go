@@ -128,10 +128,10 @@ func (a *allowance) takeAll(n int64) bool {
 // Take and Give make an allowance the semaphore that tables of descriptors, or groups of threads,
 // share.
 
-// Take implements [vfs.Semaphore] and [sched.Semaphore].
+// Take implements [sched.Semaphore], for descriptors too.
 func (a *allowance) Take() bool { return a.takeAll(1) }
 
-// Give implements [vfs.Semaphore] and [sched.Semaphore].
+// Give implements [sched.Semaphore], for descriptors too.
 func (a *allowance) Give() { a.giveBack(1) }
 
 // limited puts the budgets of randomness before a source. The guest's own is asked first: one that

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/random"
 	"github.com/wasivirt/wasivirt/sched"
@@ -79,9 +80,9 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	}
 	g.files = vfs.NewTable(c.limits.Descriptors)
 	if parent != nil {
-		g.files.SetShared(parent.files)
+		vfslink.Limit(g.files, parent.files)
 	} else if p := h.budgets.descriptors; p != nil {
-		g.files.SetShared(p)
+		vfslink.Limit(g.files, p)
 	}
 	g.base = context.WithoutCancel(ctx)
 	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: max(c.limits.Threads, 0)}

@@ -1,6 +1,16 @@
 // Package vfslink lets package virt tell package vfs what only virt knows, and what is no business
-// of those who use vfs: whether a table of descriptors is used by one thread alone.
+// of those who use vfs: whether a table of descriptors is used by one thread alone, and what limits
+// several tables together.
 package vfslink
+
+// Semaphore is a limit of descriptors that several tables share. Its methods may be called from any
+// goroutine, with locks of a table held. A *vfs.Table is a Semaphore for others.
+type Semaphore interface {
+	// Take takes one and reports whether there was one. It does not wait.
+	Take() bool
+	// Give gives one back.
+	Give()
+}
 
 // Package vfs sets these functions when it is initialized.
 var (
@@ -11,4 +21,7 @@ var (
 	// Share says that others than one Caller may hold what is open in t, a *vfs.Table, now or
 	// later.
 	Share func(t any)
+	// Limit makes each open descriptor of t, a *vfs.Table, count against s too. If s has none left,
+	// opening returns ENFILE. Call it before the table is used.
+	Limit func(t any, s Semaphore)
 )

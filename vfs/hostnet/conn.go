@@ -76,7 +76,7 @@ func (s *Conn) LocalAddr() net.Addr { return s.c.LocalAddr() }
 // RemoteAddr returns the address of the other end.
 func (s *Conn) RemoteAddr() net.Addr { return s.c.RemoteAddr() }
 
-// Peer returns the address of the other end as text. It implements vfs.Peered.
+// Peer returns the address of the other end as text. Package virt/ps shows it.
 func (s *Conn) Peer() string { return s.c.RemoteAddr().String() }
 
 // Read reads what there is. Errors: EAGAIN; io.EOF; EBADF after Close; those of the connection.

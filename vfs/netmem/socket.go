@@ -186,7 +186,7 @@ func (s *Socket) LocalAddr() Addr { return s.local }
 // RemoteAddr returns the address of the other end.
 func (s *Socket) RemoteAddr() Addr { return s.conn.ends[1-s.side].local }
 
-// Peer returns the address of the other end as text. It implements vfs.Peered.
+// Peer returns the address of the other end as text. Package virt/ps shows it.
 func (s *Socket) Peer() string { return s.RemoteAddr().String() }
 
 // Read reads what has arrived. Errors: EAGAIN; io.EOF; ECONNRESET; ECONNREFUSED; EBADF after Close.

@@ -16,7 +16,6 @@ import (
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/sched"
-	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -78,7 +77,7 @@ func of(g *virt.Guest, now int64) Guest {
 	r := Guest{Number: g.Number(), Name: g.Name(), Result: g.Result(), Usage: g.Usage()}
 	for _, d := range g.Files().List() {
 		one := Descriptor{Fd: d.Fd, Kind: d.Type, Path: d.Path, Offset: d.Offset}
-		if p, ok := d.File.Stream().(vfs.Peered); ok {
+		if p, ok := d.File.Stream().(Peered); ok {
 			one.Peer = p.Peer()
 		}
 		r.Descriptors = append(r.Descriptors, one)
@@ -188,4 +187,11 @@ func (g *Guest) write(b *bufio.Writer) {
 		b.WriteByte('\n')
 	}
 	more(b, "  ", "descriptors", len(g.Descriptors)-maxDescriptors)
+}
+
+// Peered is implemented by a stream of package vfs that knows the address of its other end. Wrappers
+// of streams pass it on.
+type Peered interface {
+	// Peer returns the other end's address, such as "10.0.0.2:80". It may be called at any time.
+	Peer() string
 }
