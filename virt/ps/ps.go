@@ -189,8 +189,8 @@ func (g *Guest) write(b *bufio.Writer) {
 	more(b, "  ", "descriptors", len(g.Descriptors)-maxDescriptors)
 }
 
-// Peered is implemented by a stream of package vfs that knows the address of its other end. Wrappers
-// of streams pass it on.
+// Peered is implemented by a stream of package vfs that knows the address of its other end.
+// Wrappers of streams pass it on.
 type Peered interface {
 	// Peer returns the other end's address, such as "10.0.0.2:80". It may be called at any time.
 	Peer() string
