@@ -250,26 +250,60 @@ func (r *Root) Rmdir(path string) error {
 	return r.do("rmdir", path, func(w *walker, path string) error { return w.rmdir(r.base, path) })
 }
 
-// RemoveAll removes path and everything below it. It returns nil if path does not exist. Errors:
-// EBUSY for mount points, which stay.
+// RemoveAll removes path and everything below it, however deep that is. It returns nil if path does
+// not exist. Errors: EBUSY for mount points, which stay; ENOTEMPTY if names are made meanwhile.
 func (r *Root) RemoveAll(path string) error {
-	err := r.Remove(path)
-	if err == nil || errors.Is(err, wasip1.ENOENT) {
-		return nil
+	// A guest can make a tree that is deeper than Go's stack or a path may be. What lies deep is
+	// therefore removed by a path from a directory below, which is held.
+	const far = 256
+	type entry struct {
+		root   *Root
+		path   string
+		listed bool
+		held   *Root // the directory itself, if what is in it is removed from there
 	}
-	if !errors.Is(err, wasip1.ENOTEMPTY) {
-		return err
-	}
-	entries, listErr := r.ReadDir(path)
-	if listErr != nil {
-		return listErr
-	}
-	for _, e := range entries {
-		if err := r.RemoveAll(strings.TrimRight(path, "/") + "/" + e.Name); err != nil {
+	rest := []entry{{root: r, path: path}}
+	defer func() {
+		for _, e := range rest {
+			if e.held != nil {
+				_ = e.held.Close() // only after another error, which is told
+			}
+		}
+	}()
+	for len(rest) > 0 {
+		i := len(rest) - 1
+		e := rest[i]
+		if e.held != nil {
+			rest[i].held = nil
+			if err := e.held.Close(); err != nil {
+				return err
+			}
+		}
+		err := e.root.Remove(e.path)
+		if err == nil || errors.Is(err, wasip1.ENOENT) {
+			rest = rest[:i]
+			continue
+		}
+		if e.listed || !errors.Is(err, wasip1.ENOTEMPTY) {
 			return err
 		}
+		rest[i].listed = true
+		entries, err := e.root.ReadDir(e.path)
+		if err != nil {
+			return err
+		}
+		from, prefix := e.root, strings.TrimRight(e.path, "/")+"/"
+		if len(prefix) > far {
+			if from, err = e.root.OpenRoot(e.path); err != nil {
+				return err
+			}
+			rest[i].held, prefix = from, ""
+		}
+		for _, below := range entries {
+			rest = append(rest, entry{root: from, path: prefix + below.Name})
+		}
 	}
-	return r.Remove(path)
+	return nil
 }
 
 // Rename renames a file or a directory. Errors: EXDEV across mounts.
