@@ -74,20 +74,24 @@ func directories(n int) (calls []call) {
 }
 
 func hostiles() []hostile {
+	much := uint64(10_007)
+	if testing.Short() {
+		much = 1009
+	}
 	data := texts("f", "0123456789abc")
 	s := wasip1.Subscription{Clock: wasip1.SubscriptionClock{ID: wasip1.ClockMonotonic, Timeout: 7_000_000}}
 	s.Encode(data[subAt:])
 	create := openText(0, 1, int(wasip1.OCreat), resultAt)
 	return []hostile{
-		{name: "host calls", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.HostCalls = 10_007 }), shared: virt.Limits{HostCalls: 10_007},
+		{name: "host calls", limit: int64(much), limits: virt.WithLimits(func(l *virt.Limits) { l.HostCalls = much }), shared: virt.Limits{HostCalls: much},
 			calls: []call{{"sched_yield", nil}}, match: "*", amount: each, ends: virt.BudgetHostCalls},
-		{name: "output", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = 10_007 }), shared: virt.Limits{OutputBytes: 10_007},
+		{name: "output", limit: int64(much), limits: virt.WithLimits(func(l *virt.Limits) { l.OutputBytes = much }), shared: virt.Limits{OutputBytes: much},
 			calls: []call{writeText(1, 1)}, match: "fd_write", amount: result("nwritten"), ends: virt.BudgetOutput},
-		{name: "disk", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = 10_007 }), shared: virt.Limits{DiskBytes: 10_007},
+		{name: "disk", limit: int64(much), limits: virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = much }), shared: virt.Limits{DiskBytes: much},
 			before: []call{create}, calls: []call{writeText(from(resultAt), 1)}, match: "fd_write", amount: result("nwritten"), errs: wasip1.EDQUOT},
 		{name: "inodes", limit: 10, limits: virt.WithLimits(func(l *virt.Limits) { l.Inodes = 10 }), shared: virt.Limits{Inodes: 10},
 			calls: directories(13), turns: 1, match: "path_create_directory", amount: each, errs: wasip1.EDQUOT},
-		{name: "random", limit: 10_007, limits: virt.WithLimits(func(l *virt.Limits) { l.RandomBytes = 10_007 }), shared: virt.Limits{RandomBytes: 10_007},
+		{name: "random", limit: int64(much), limits: virt.WithLimits(func(l *virt.Limits) { l.RandomBytes = much }), shared: virt.Limits{RandomBytes: much},
 			calls: []call{{"random_get", []any{bufferAt, 1}}}, match: "random_get", amount: each, errs: wasip1.EDQUOT},
 		{name: "descriptors", limit: 200, limits: virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 204 }), shared: virt.Limits{Descriptors: 400},
 			before: []call{create}, calls: []call{openText(0, 1, 0, resultAt)}, match: "path_open", amount: each, errs: wasip1.EMFILE},

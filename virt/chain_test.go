@@ -61,7 +61,7 @@ func (c *chain) run(ctx context.Context, t *testing.T, host *virt.Host, text str
 // TestChainOfLanguages: modules in C, Go and Rust call each other with texts, and what ends one of
 // them ends the guest, through all of them.
 func TestChainOfLanguages(t *testing.T) {
-	host := newHost(t, virt.WithFuel(1<<40))
+	host := newHost(t, shared, virt.WithFuel(1<<40))
 	c := newChain(t, host, virt.Library{})
 	for range 2 {
 		r := c.run(t.Context(), t, host, "hello")
@@ -113,7 +113,7 @@ func TestChainOfLanguages(t *testing.T) {
 		var tape, again bytes.Buffer
 		c.run(t.Context(), t, host, "hello", virt.WithRecording(&tape))
 		r, err := replay.Run(t.Context(), c.wasm["c"], &tape, replay.WithLibrary("go", c.wasm["go"]), replay.WithLibrary("rust", c.wasm["rust"]),
-			virt.WithStdout(&again))
+			shared, virt.WithStdout(&again))
 		if err != nil || !r.Success() || again.String() != "c(go(rust(hello)))\n" {
 			t.Errorf("%v, %v, %q", r, err, again.String())
 		}

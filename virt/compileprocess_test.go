@@ -2,8 +2,10 @@ package virt_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,11 @@ import (
 
 func TestMain(m *testing.M) {
 	compile.Process() // the test binary is a program whose Hosts compile in processes
-	os.Exit(m.Run())
+	dir := filepath.Join(os.TempDir(), "virt-test-"+rand.Text())
+	shared = virt.WithCompilationCache(dir, 0)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // TestCompilationProcess: the code comes from the process by the cache, and the limits end the

@@ -21,7 +21,7 @@ import (
 // returns what the client printed and the recording of its run.
 func asked(t *testing.T, wasm []byte, n int, link netmem.Link) (printed string, recording []byte) {
 	t.Helper()
-	host := newHost(t, virt.Deterministic(1), virt.WithoutFiles())
+	host := newHost(t, shared, virt.Deterministic(1), virt.WithoutFiles())
 	network := netmem.New(host.Clock(), netmem.WithLink(link))
 	m := compiled(t, host, wasm)
 	var out, serverOut, tape bytes.Buffer
@@ -84,7 +84,7 @@ func TestDatagramsInMemory(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(recording), virt.WithStdout(&out))
+	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(recording), shared, virt.WithStdout(&out))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func echo(t *testing.T) netip.AddrPort {
 // and not where none does.
 func TestDatagramsOfTheMachine(t *testing.T) {
 	at := echo(t)
-	host := newHost(t, virt.WithoutFiles())
+	host := newHost(t, shared, virt.WithoutFiles())
 	m := compiled(t, host, goGuest(t, "datagrams"))
 	const denied = "Permission denied"
 	for _, tc := range []struct {
@@ -168,7 +168,7 @@ func TestDatagramsVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	memory := virt.WithNetwork(netmem.New(nil).At("here"))
-	host := newHost(t, virt.WithoutFiles())
+	host := newHost(t, shared, virt.WithoutFiles())
 	m := compiled(t, host, bareGuest(t, "datagrams_v1"))
 	for name, tc := range map[string]struct {
 		opts []virt.GuestOption

@@ -38,8 +38,7 @@ func TestLimitsDoNotChangeADeterministicRun(t *testing.T) {
 	}
 	guests := map[string][]byte{"threads": bareGuest(t, "race_counter_fixed"), "go": goGuest(t, "busy")}
 	for name, wasm := range guests {
-		cache := compiledOnce(t)
-		first := newHost(t, cache, virt.WithAccessSwitches(), virt.Deterministic(0))
+		first := newHost(t, shared, virt.WithAccessSwitches(), virt.Deterministic(0))
 		m := compiled(t, first, wasm)
 		want, text := hashed(t, first, m, 3)
 		for option, o := range options() {

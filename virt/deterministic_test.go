@@ -67,8 +67,7 @@ func TestOneSeedOneHash(t *testing.T) {
 	guests := map[string][]byte{"go": goGuest(t, "busy"), "threads": bareGuest(t, "race_counter")}
 	for name, wasm := range guests {
 		t.Run(name, func(t *testing.T) {
-			cache := compiledOnce(t)
-			engines := map[string][]virt.Option{"compiler": {virt.WithAccessSwitches(), cache}, "interpreter": {virt.WithAccessSwitches(), virt.WithInterpreter()}}
+			engines := map[string][]virt.Option{"compiler": {virt.WithAccessSwitches(), shared}, "interpreter": {virt.WithAccessSwitches(), virt.WithInterpreter()}}
 			want, text := [32]byte{}, ""
 			for engine, opts := range engines {
 				first := newHost(t, append(opts, virt.Deterministic(0))...)
@@ -87,7 +86,7 @@ func TestOneSeedOneHash(t *testing.T) {
 					runtime.GOMAXPROCS(before)
 				}
 			}
-			first := newHost(t, cache, virt.WithAccessSwitches(), virt.Deterministic(0))
+			first := newHost(t, shared, virt.WithAccessSwitches(), virt.Deterministic(0))
 			m := compiled(t, first, wasm)
 			hashes := map[[32]byte]bool{}
 			for seed := range uint64(sized(10, 100)) {
@@ -214,7 +213,7 @@ func TestDeadlockTellsStacks(t *testing.T) {
 // WASI_THREADS_TESTSUITE, under many seeds: 200 where tests run at their full size.
 func TestSeedsOfThreadsSuite(t *testing.T) {
 	tests := wasisuite.Load(t, "WASI_THREADS_TESTSUITE", "wasi-threads")
-	first := newHost(t, compiledOnce(t), virt.Deterministic(0))
+	first := newHost(t, shared, virt.Deterministic(0))
 	for seed := range uint64(sized(3, 200)) {
 		for _, test := range tests {
 			host, err := first.Sibling(virt.Deterministic(seed))

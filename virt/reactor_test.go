@@ -32,13 +32,11 @@ func (e *embedder) modules() virt.Option {
 	})
 }
 
-// reactorWasm is the Go reactor of testdata, built once a test run, and compiled once: that takes a
-// race detector's build many seconds.
-var reactorWasm = struct {
+// reactorWasm is the Go reactor of testdata, built once a test run.
+var reactorWasm struct {
 	sync.Mutex
-	wasm  []byte
-	cache wazero.CompilationCache
-}{cache: wazero.NewCompilationCache()}
+	wasm []byte
+}
 
 func goReactor(t *testing.T) []byte {
 	t.Helper()
@@ -54,7 +52,7 @@ func goReactor(t *testing.T) []byte {
 func newReactor(t *testing.T, callback func(ctx context.Context, n int32) int32, opts ...virt.GuestOption) *virt.Guest {
 	t.Helper()
 	host := newHost(t, (&embedder{callback}).modules(),
-		virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)))
+		shared)
 	g, err := host.Instantiate(t.Context(), compiled(t, host, goReactor(t)), opts...)
 	if err != nil {
 		t.Fatal(err)

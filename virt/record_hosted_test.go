@@ -57,7 +57,7 @@ func TestReplayWithoutTheEmbeddersFunctions(t *testing.T) {
 		return values[0]
 	}
 	depth := 0
-	host := newHost(t, virt.WithMount("/", files), virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)),
+	host := newHost(t, virt.WithMount("/", files), shared,
 		callback(func(c *virt.HostCall, n int32) int32 {
 			if depth++; depth < 3 {
 				return int32(must(c.Call("nest", uint64(n+1)))) + 1
@@ -86,7 +86,7 @@ func TestReplayWithoutTheEmbeddersFunctions(t *testing.T) {
 	if out.String() != "HELLO" {
 		t.Errorf("printed %q", out.String())
 	}
-	replayed(t, wasm, tape, result, "HELLO", virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(reactorWasm.cache)))
+	replayed(t, wasm, tape, result, "HELLO", shared)
 
 	p, err := replay.Compare(bytes.NewReader(tape), bytes.NewReader(tape[:len(tape)-16]), 1000)
 	if err != nil || p != nil && !strings.Contains(strings.Join(p.Before, "\n"), "env.callback(12) of the embedder") {
@@ -180,19 +180,19 @@ func TestReplayOfCallsAfterTraps(t *testing.T) {
 
 // Fuel that ran out, that was added, and that guests shared: the replay has what the run had.
 func TestReplayOfFuel(t *testing.T) {
-	wasm, cache := goGuest(t, "hello"), compiledOnce(t)
+	wasm := goGuest(t, "hello")
 	for name, limit := range map[string]virt.Option{"own": virt.WithFuel(234_567), "shared": virt.WithSharedLimits(func(l *virt.Limits) { l.Fuel = 234_567 })} {
-		tape, result, text := recorded(t, wasm, limit, cache)
+		tape, result, text := recorded(t, wasm, limit, shared)
 		if result.Outcome != virt.Exhausted {
 			t.Fatalf("%s: %v, want it to be out of fuel", name, result)
 		}
-		replayed(t, wasm, tape, result, text, cache)
+		replayed(t, wasm, tape, result, text, shared)
 	}
 	const first = 123_456
 	host := newHost(t, virt.WithFuel(first), callback(func(c *virt.HostCall, n int32) int32 {
 		c.Guest().AddFuel(1_000_000_000)
 		return n
-	}), cache)
+	}), shared)
 	wasm = goReactor(t)
 	var tape bytes.Buffer
 	g, err := host.Instantiate(t.Context(), compiled(t, host, wasm), virt.WithRecording(&tape), virt.WithFuel(100_000_000))
@@ -207,7 +207,7 @@ func TestReplayOfFuel(t *testing.T) {
 	if err := g.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	replayed(t, wasm, tape.Bytes(), g.Result(), "", cache)
+	replayed(t, wasm, tape.Bytes(), g.Result(), "", shared)
 }
 
 // A Handler has the guest make other calls in the middle of one, and goes on with that.

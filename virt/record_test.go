@@ -29,8 +29,7 @@ func TestReplayServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := compiledOnce(t)
-	host := newHost(t, cache, virt.WithMount("/data", hostDir(t, dir)))
+	host := newHost(t, shared, virt.WithMount("/data", hostDir(t, dir)))
 	m := compiled(t, host, wasm)
 	var tape, out bytes.Buffer
 	answered := make(chan error, 1)
@@ -67,7 +66,7 @@ func TestReplayServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again bytes.Buffer
-	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tape.Bytes()), virt.WithStdout(&again), virt.WithStderr(&again), cache)
+	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tape.Bytes()), virt.WithStdout(&again), virt.WithStderr(&again), shared)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,6 @@ func TestReplayOfEveryFunction(t *testing.T) {
 
 // Each function is replayed alone too, whatever it answers: also where it ends the guest.
 func TestReplayOfEachFunction(t *testing.T) {
-	cache := compiledOnce(t)
 	for _, f := range abi.Functions() {
 		for _, arg := range []int{0, 1, 3, 64} {
 			var args []any
@@ -46,8 +45,8 @@ func TestReplayOfEachFunction(t *testing.T) {
 				}
 			}
 			wasm := command(texts("hello"), call{f.Name, args}, writeText(1, 0))
-			tape, result, out := recorded(t, wasm, cache, virt.Deterministic(1), virt.WithStdin(strings.NewReader("input")))
-			replayed(t, wasm, tape, result, out, cache)
+			tape, result, out := recorded(t, wasm, shared, virt.Deterministic(1), virt.WithStdin(strings.NewReader("input")))
+			replayed(t, wasm, tape, result, out, shared)
 			if t.Failed() {
 				t.Fatalf("%s with %d", f.Name, arg)
 			}

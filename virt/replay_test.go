@@ -18,17 +18,6 @@ import (
 	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
-// compiledOnce makes all Hosts that get it compile each module once.
-func compiledOnce(tb testing.TB) virt.Option {
-	cache := wazero.NewCompilationCache()
-	tb.Cleanup(func() {
-		if err := cache.Close(context.Background()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return virt.WithRuntimeConfig(wazero.NewRuntimeConfig().WithCompilationCache(cache))
-}
-
 // recorded runs a module in a deterministic world and returns the recording, how it ended and its
 // output.
 func recorded(tb testing.TB, wasm []byte, opts ...virt.Option) ([]byte, *virt.Result, string) {
@@ -76,9 +65,8 @@ func TestReplayThreads(t *testing.T) {
 // A run in the real world, with its clock, its randomness and threads that take turns, is replayed.
 func TestReplayRealRun(t *testing.T) {
 	wasm := goGuest(t, "busy")
-	cache := compiledOnce(t)
-	tape, result, out := recorded(t, wasm, cache)
-	replayed(t, wasm, tape, result, out, cache)
+	tape, result, out := recorded(t, wasm, shared)
+	replayed(t, wasm, tape, result, out, shared)
 	if full {
 		replayed(t, wasm, tape, result, out, virt.WithInterpreter())
 	}
@@ -90,10 +78,9 @@ func TestReplayRealRun(t *testing.T) {
 
 func TestRecordingsThatDiffer(t *testing.T) {
 	wasm := goGuest(t, "busy")
-	cache := compiledOnce(t)
-	a, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
-	b, _, _ := recorded(t, wasm, cache, virt.Deterministic(1))
-	c, _, _ := recorded(t, wasm, cache, virt.Deterministic(2))
+	a, _, _ := recorded(t, wasm, shared, virt.Deterministic(1))
+	b, _, _ := recorded(t, wasm, shared, virt.Deterministic(1))
+	c, _, _ := recorded(t, wasm, shared, virt.Deterministic(2))
 	if p, err := replay.Compare(bytes.NewReader(a), bytes.NewReader(b), 3); p != nil || err != nil {
 		t.Errorf("two runs of one seed part: %v, %v", p, err)
 	}

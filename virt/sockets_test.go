@@ -27,7 +27,7 @@ import (
 // 50 ms, and returns what the client printed and the recording of its run.
 func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte) {
 	t.Helper()
-	host := newHost(t, virt.Deterministic(1), virt.WithoutFiles())
+	host := newHost(t, shared, virt.Deterministic(1), virt.WithoutFiles())
 	network := netmem.New(host.Clock(), netmem.WithLink(netmem.Link{Latency: 50 * time.Millisecond}))
 	m := compiled(t, host, wasm)
 	var out, serverOut, tape bytes.Buffer
@@ -85,7 +85,7 @@ func TestSocketsInMemory(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(recording), virt.WithStdout(&out))
+	result, err := replay.Run(t.Context(), wasm, bytes.NewReader(recording), shared, virt.WithStdout(&out))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestSocketsOfTheMachine(t *testing.T) {
 	defer server.Close()
 	at := netip.MustParseAddrPort(server.Listener.Addr().String())
 	wasm := goGuest(t, "fetch")
-	host := newHost(t, virt.WithoutFiles())
+	host := newHost(t, shared, virt.WithoutFiles())
 	m := compiled(t, host, wasm)
 	rule := func(rules ...hostnet.Rule) []virt.GuestOption {
 		n, err := hostnet.NewNetwork(rules...)
@@ -149,7 +149,7 @@ func TestSocketsVersion1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := newHost(t, virt.WithoutFiles())
+	host := newHost(t, shared, virt.WithoutFiles())
 	m := compiled(t, host, bareGuest(t, "sockets_v1"))
 	for name, opts := range map[string][]virt.GuestOption{
 		"in memory":  {virt.WithNetwork(netmem.New(nil).At("here"))},
@@ -185,7 +185,7 @@ func TestSocketsByName(t *testing.T) {
 		"descriptors":             {[]virt.GuestOption{network, virt.WithLimits(func(l *virt.Limits) { l.Descriptors = 5 })}, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			host := newHost(t, virt.WithoutFiles())
+			host := newHost(t, shared, virt.WithoutFiles())
 			result, err := host.Run(t.Context(), wasm, tc.opts...)
 			if err != nil {
 				t.Fatal(err)
@@ -230,7 +230,7 @@ func TestSocketsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	network.Partition("client", "server")
-	host := newHost(t, virt.WithoutFiles())
+	host := newHost(t, shared, virt.WithoutFiles())
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	result, err := host.Run(ctx, goGuest(t, "fetch"), virt.WithNetwork(network.At("client")), virt.WithArgs("get", "http://server/", "1"))
