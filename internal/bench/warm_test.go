@@ -196,14 +196,28 @@ func each(b *testing.B, request func() error) {
 // wasmtime adds the rows of another engine, where the tests are built with the tag wasmtime.
 var wasmtime = func(*testing.B, []byte, bool) {}
 
-func input() []byte { return []byte(strings.Repeat("input bytes 1234", 256)) }
+// files are those that guests have. Perl opens /dev/null when it starts.
+func files() map[string]string {
+	return map[string]string{"input": strings.Repeat("input bytes 1234", 256), "dev/null": ""}
+}
+
+// filesDir is a directory with the files.
+func filesDir(b *testing.B) string {
+	dir := b.TempDir()
+	for name, text := range files() {
+		at := filepath.Join(dir, name)
+		check(b, os.MkdirAll(filepath.Dir(at), 0o755))
+		check(b, os.WriteFile(at, []byte(text), 0o644))
+	}
+	return dir
+}
 
 // newWarmHost is a Host whose guests have a file, and the functions that the module imports beside
 // WASI's.
 func newWarmHost(b *testing.B, wasm []byte) (*virt.Host, *virt.Module) {
 	ctx := b.Context()
 	h, err := virt.NewBuilder(foreign(b, wasm)...).With(virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) {
-		return memfs.FromMap(map[string]string{"input": string(input())})
+		return memfs.FromMap(files())
 	})).Build(ctx)
 	check(b, err)
 	b.Cleanup(func() { check(b, h.Close(context.Background())) })
@@ -339,8 +353,7 @@ func wazeroInstances(b *testing.B, p *program, wasm []byte) func() error {
 	}
 	compiled, err := r.CompileModule(ctx, wasm)
 	check(b, err)
-	dir := b.TempDir()
-	check(b, os.WriteFile(filepath.Join(dir, "input"), input(), 0o644))
+	dir := filesDir(b)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").WithSysWalltime().WithSysNanotime().
 		WithFSConfig(wazero.NewFSConfig().WithDirMount(dir, "/"))
 	return func() error {

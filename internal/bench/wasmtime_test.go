@@ -3,8 +3,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	wt "github.com/bytecodealliance/wasmtime-go/v37"
@@ -31,8 +29,7 @@ func init() {
 		}
 		b.Run("wasmtime", func(b *testing.B) {
 			l, m := wasmtimeEngine(b, wasm)
-			dir := b.TempDir()
-			check(b, os.WriteFile(filepath.Join(dir, "input"), input(), 0o644))
+			dir := filesDir(b)
 			each(b, func() error {
 				store := wt.NewStore(l.Engine)
 				defer store.Close()
