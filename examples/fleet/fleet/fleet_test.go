@@ -150,16 +150,15 @@ func TestEachCrashPointLosesAndDoublesNothing(t *testing.T) {
 			url, _ := serve(t, ServerConfig{})
 			c := connect(t, url)
 			m := module(t, c)
-			// A worker that dies at the point: its goroutines end there, and nothing is told to the
+			// A worker that dies at the point: its goroutine ends there, and nothing is told to the
 			// server.
 			dead := make(chan struct{})
-			die := sync.OnceFunc(func() { close(dead) })
 			doomed := connect(t, url)
 			w := &Worker{Client: doomed, Slots: 1}
 			w.at = func(p string) {
 				if p == point {
 					doomed.nc.Close()
-					die()
+					close(dead)
 					select {}
 				}
 			}

@@ -57,7 +57,6 @@ type Worker struct {
 	run      func(ctx context.Context, j Job, record bool) (*Result, []byte, error) // the executor's
 	at       func(point string)                                                     // of tests: called at each crash point
 	memory   *semaphore.Weighted
-	places   *semaphore.Weighted // of those that run jobs
 	done     atomic.Int64
 	failed   atomic.Int64
 	busy     atomic.Int64
@@ -97,8 +96,7 @@ func (w *Worker) Run(ctx context.Context, hard context.Context) error {
 	show, stop := context.WithCancel(hard)
 	var shown, slots sync.WaitGroup
 	shown.Go(func() { w.show(show) })
-	// Twice as many as places: while one stores a result, another runs the next job in its place.
-	for range 2 * w.Slots {
+	for range w.Slots {
 		slots.Go(func() { w.slot(ctx, hard) })
 	}
 	slots.Wait()
@@ -140,7 +138,6 @@ func (w *Worker) defaults() error {
 		return fmt.Errorf("worker: verify %v: want a share from 0 to 1", w.Verify)
 	}
 	w.memory = semaphore.NewWeighted(int64(w.Memory))
-	w.places = semaphore.NewWeighted(int64(w.Slots))
 	return nil
 }
 
@@ -177,21 +174,20 @@ func (w *Worker) state() WorkerState {
 	return WorkerState{Name: w.Name, Slots: w.Slots, Busy: w.busy.Load(), Done: w.done.Load(), Failed: w.failed.Load()}
 }
 
-// slot takes one job after the other. It asks for a job only when it has a place to run it, so that
-// no job waits here that another worker could run.
+// slot takes one job after the other.
 func (w *Worker) slot(ctx, hard context.Context) {
-	for hard.Err() == nil && w.places.Acquire(ctx, 1) == nil {
-		leave := sync.OnceFunc(func() { w.places.Release(1) })
+	for ctx.Err() == nil && hard.Err() == nil {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
 		batch, err := w.consumer.Fetch(1, jetstream.FetchContext(try))
 		if err == nil {
 			for m := range batch.Messages() {
-				w.handle(hard, m, leave)
+				w.busy.Add(1)
+				w.handle(hard, m)
+				w.busy.Add(-1)
 			}
 			err = batch.Error()
 		}
 		cancel()
-		leave()
 		if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, jetstream.ErrNoMessages) {
 			select {
 			case <-ctx.Done():
@@ -201,9 +197,8 @@ func (w *Worker) slot(ctx, hard context.Context) {
 	}
 }
 
-// handle brings one message to its end: a result, an entry of those set aside, or another try. It
-// calls leave when the run is over.
-func (w *Worker) handle(ctx context.Context, m jetstream.Msg, leave func()) {
+// handle brings one message to its end: a result, an entry of those set aside, or another try.
+func (w *Worker) handle(ctx context.Context, m jetstream.Msg) {
 	w.at("received")
 	meta, err := m.Metadata()
 	if err != nil {
@@ -243,8 +238,6 @@ func (w *Worker) handle(ctx context.Context, m jetstream.Msg, leave func()) {
 	}
 	began := time.Now()
 	r, recording, err := w.try(ctx, j)
-	ran := time.Since(began)
-	leave()
 	switch {
 	case ctx.Err() != nil:
 		m.Nak()
@@ -260,7 +253,7 @@ func (w *Worker) handle(ctx context.Context, m jetstream.Msg, leave func()) {
 		return
 	}
 	w.at("ran")
-	f := &Finished{ID: id, Job: j, Result: *r, Worker: w.Name, Tries: meta.NumDelivered, Milliseconds: ran.Milliseconds()}
+	f := &Finished{ID: id, Job: j, Result: *r, Worker: w.Name, Tries: meta.NumDelivered, Milliseconds: time.Since(began).Milliseconds()}
 	if err := w.store(ctx, f, m, recording); err != nil {
 		log.Warn("the result could not be stored", "error", err)
 		m.Nak()
@@ -283,8 +276,6 @@ func (w *Worker) try(ctx context.Context, j Job) (*Result, []byte, error) {
 		return nil, nil, err
 	}
 	defer w.memory.Release(int64(need))
-	w.busy.Add(1)
-	defer w.busy.Add(-1)
 	ctx, cancel := context.WithTimeoutCause(ctx, w.Timeout, fmt.Errorf("the try took longer than %v, which this worker allows", w.Timeout))
 	defer cancel()
 	return w.run(ctx, j, w.verified(j.ID()))
