@@ -142,11 +142,20 @@ type soakWorld struct {
 	host *virt.Host
 }
 
+// linkToFile makes "link", which leads to "file".
+func linkToFile(fsys vfs.FS) error {
+	root, err := vfs.NewRoot(fsys)
+	if err == nil {
+		err = root.Symlink("file", "link")
+	}
+	return err
+}
+
 // files makes one of the file systems, with "file", "dir" and "link" where it can have them.
 func (w *soakWorld) files(d dice) (vfs.FS, error) {
 	filled := func() (*memfs.FS, error) {
 		m := memfs.New()
-		return m, errors.Join(m.WriteFile("file", []byte("0123456789")), m.Mkdir("dir"), m.Symlink("file", "link"))
+		return m, errors.Join(m.WriteFile("file", []byte("0123456789")), m.MkdirAll("dir"), linkToFile(m))
 	}
 	m, err := filled()
 	if err != nil {

@@ -261,8 +261,8 @@ func newHostileWorld(tb testing.TB, host *virt.Host, m *virt.Module, opts ...vir
 	}
 	files := memfs.New()
 	check(files.WriteFile("file", []byte("0123456789")))
-	check(files.Mkdir("dir"))
-	check(files.Symlink("file", "link"))
+	check(files.MkdirAll("dir"))
+	check(linkToFile(files))
 
 	network := netmem.New(host.Clock())
 	listener, err := network.Listen("guest:80", 8)
@@ -310,7 +310,11 @@ func (w hostileWorld) state() (s []string) {
 	for _, d := range w.Files().List() {
 		s = append(s, fmt.Sprintf("descriptor %d: %q %v %v %d", d.Fd, d.Path, d.Flags, d.Rights, d.Offset))
 	}
-	entries, err := w.files.ReadDir(".")
+	root, err := vfs.NewRoot(w.files)
+	if err != nil {
+		return append(s, err.Error())
+	}
+	entries, err := root.ReadDir(".")
 	if err != nil {
 		s = append(s, err.Error())
 	}

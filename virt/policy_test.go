@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -48,8 +49,12 @@ func TestPolicyByPath(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			root, err := vfs.NewRoot(files)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for link, target := range map[string]string{"data/link": "../secret/key", "data/up": ".."} {
-				if err := files.Symlink(target, link); err != nil {
+				if err := root.Symlink(target, link); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -66,10 +66,10 @@ func TestPowerTakesBackEverythingNotSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mem.Symlink("a", "link"); err != nil {
+	if err := tree(t, mem).Symlink("a", "link"); err != nil {
 		t.Fatal(err)
 	}
-	if err := mem.Link("d/x", "hard"); err != nil {
+	if err := tree(t, mem).Link("d/x", "hard"); err != nil {
 		t.Fatal(err)
 	}
 	before := dump(t, mem)

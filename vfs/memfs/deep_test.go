@@ -28,7 +28,11 @@ func TestRemoveAllOfDeepTree(t *testing.T) {
 		}
 		at = sub.(vfs.Directory)
 	}
-	if err := fsys.RemoveAll("d"); err != nil {
+	root, err := vfs.NewRoot(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := root.RemoveAll("d"); err != nil {
 		t.Fatal(err)
 	}
 	if u := fsys.Usage(); u.Inodes != 2 {

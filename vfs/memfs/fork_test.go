@@ -24,18 +24,18 @@ func dump(t testing.TB, f *FS) map[string]string {
 	all := map[string]string{}
 	var visit func(dir string)
 	visit = func(dir string) {
-		list, err := f.ReadDir(dir)
+		list, err := f.tree().ReadDir(dir)
 		must(t, err)
 		for _, e := range list {
 			name := dir + e.Name
-			a, err := f.Stat(name)
+			a, err := f.tree().Lstat(name)
 			must(t, err)
 			content := ""
 			switch a.Type {
 			case wasip1.FiletypeDirectory:
 				visit(name + "/")
 			case wasip1.FiletypeSymbolicLink:
-				content, err = f.Readlink(name)
+				content, err = f.tree().Readlink(name)
 			default:
 				var data []byte
 				data, err = f.ReadFile(name)
@@ -67,20 +67,20 @@ func TestForkAgainstDump(t *testing.T) {
 			}
 			return "change " + a
 		case 3:
-			f.SetAttr(a, vfs.SetAttr{Mask: vfs.SetSize, Size: rng.Uint64N(2 * chunkSize)})
+			f.tree().SetAttr(a, false, vfs.SetAttr{Mask: vfs.SetSize, Size: rng.Uint64N(2 * chunkSize)})
 			return "truncate " + a
 		case 4:
-			f.Remove(a)
+			f.tree().Remove(a)
 			return "remove " + a
 		case 5:
-			f.Link(a, b)
+			f.tree().Link(a, b)
 			return "link " + a + " " + b
 		case 6:
-			f.Rename(a, b)
+			f.tree().Rename(a, b)
 			return "rename " + a + " " + b
 		default:
-			f.Rename(a[:2], b[:2]+"/sub")
-			f.Symlink(a, b)
+			f.tree().Rename(a[:2], b[:2]+"/sub")
+			f.tree().Symlink(a, b)
 			return "move " + a[:2] + " " + b[:2]
 		}
 	}
@@ -114,9 +114,9 @@ func TestForkAgainstDump(t *testing.T) {
 	}
 	for i, f := range all {
 		checkUsage(t, f)
-		must(t, f.RemoveAll("d0"))
-		must(t, f.RemoveAll("d1"))
-		must(t, f.RemoveAll("d2"))
+		must(t, f.tree().RemoveAll("d0"))
+		must(t, f.tree().RemoveAll("d1"))
+		must(t, f.tree().RemoveAll("d2"))
 		if u := f.Usage(); u.Bytes != 0 || u.Inodes != 1 {
 			t.Errorf("file system %d is empty and holds %d bytes, %d inodes", i, u.Bytes, u.Inodes)
 		}
@@ -147,21 +147,21 @@ func checkUsage(t testing.TB, f *FS) {
 func TestForkNode(t *testing.T) {
 	f := New()
 	must(t, f.WriteFile("d/file", []byte("content")))
-	must(t, f.Symlink("target", "link"))
+	must(t, f.tree().Symlink("target", "link"))
 	must(t, f.WriteFile("orphan", []byte("orphan's")))
 	orphan, err := f.open("orphan", vfs.OpenRead)
 	must(t, err)
-	must(t, f.Remove("orphan"))
-	must(t, f.Mkdir("gone"))
-	gone, err := f.Lookup("gone")
+	must(t, f.tree().Remove("orphan"))
+	must(t, f.tree().Mkdir("gone", 0o777))
+	gone, err := f.lookup("gone")
 	must(t, err)
-	must(t, f.Remove("gone"))
+	must(t, f.tree().Remove("gone"))
 
 	g := f.Fork()
 	for _, name := range []string{"", "d", "d/file", "link"} {
-		old, err := f.Lookup(name)
+		old, err := f.lookup(name)
 		must(t, err)
-		n, err := g.Lookup(name)
+		n, err := g.lookup(name)
 		must(t, err)
 		if got := g.ForkNode(old); got != n || n == old {
 			t.Errorf("%q: the fork's node is %p, found by name %p, the old one %p", name, got, n, old)
@@ -197,7 +197,7 @@ func TestForkNode(t *testing.T) {
 		t.Errorf("readdir of a removed directory: %d, %v", n, err)
 	}
 
-	made, err := f.Lookup("new")
+	made, err := f.lookup("new")
 	must(t, err)
 	for what, n := range map[string]vfs.Node{"made after": made, "of the fork": g.root, "of another": New().root} {
 		if got := g.ForkNode(n); got != nil {
@@ -211,7 +211,7 @@ func TestDropOrphans(t *testing.T) {
 	must(t, f.WriteFile("a", []byte("content")))
 	a, err := f.open("a", vfs.OpenRead)
 	must(t, err)
-	must(t, f.Remove("a"))
+	must(t, f.tree().Remove("a"))
 	g := f.Fork()
 	if u := g.Usage(); u.Inodes != 2 {
 		t.Errorf("an orphan did not come along: %+v", u)
@@ -271,7 +271,7 @@ func TestForkWhileWriting(t *testing.T) {
 				if i%2 == 0 {
 					f.WriteFile(name, []byte(name))
 				} else {
-					f.Rename(fmt.Sprintf("x/%d", (i-1)%50), "x/y")
+					f.tree().Rename(fmt.Sprintf("x/%d", (i-1)%50), "x/y")
 				}
 			}
 		}
@@ -336,10 +336,10 @@ func TestForkKeepsLimits(t *testing.T) {
 	if err := g.WriteFile("c", nil); !errors.Is(err, wasip1.ENOSPC) {
 		t.Errorf("beyond the inodes: %v", err)
 	}
-	if err := g.SetAttr("a", vfs.SetAttr{Mask: vfs.SetSize, Size: 2001}); !errors.Is(err, wasip1.EFBIG) {
+	if err := g.tree().SetAttr("a", false, vfs.SetAttr{Mask: vfs.SetSize, Size: 2001}); !errors.Is(err, wasip1.EFBIG) {
 		t.Errorf("beyond the size: %v", err)
 	}
-	if _, err := f.Lookup("b"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := f.lookup("b"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the fork's file shows: %v", err)
 	}
 	must(t, f.WriteFile("b", make([]byte, 400)))

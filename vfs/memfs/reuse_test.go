@@ -99,15 +99,15 @@ func TestDirectoriesThatAreUsedAgainStartAnew(t *testing.T) {
 	must(t, f.root.Rmdir("before"))
 	must(t, f.root.MakeDir("after", 0o755))
 	must(t, f.WriteFile("after/file", []byte("x")))
-	info, err := f.Stat("after")
+	info, err := f.tree().Stat("after")
 	must(t, err)
 	if info.Mode.Perm() != 0o755 {
 		t.Errorf("mode %o", info.Mode.Perm())
 	}
-	if list, err := fork.ReadDir("before"); err != nil || len(list) != 0 {
+	if list, err := fork.tree().ReadDir("before"); err != nil || len(list) != 0 {
 		t.Errorf("in the fork: %v, %v", list, err)
 	}
-	if _, err := fork.Stat("after"); err == nil {
+	if _, err := fork.tree().Stat("after"); err == nil {
 		t.Error("the fork has the new directory")
 	}
 }
@@ -122,7 +122,7 @@ func TestNodesThatAreHeldStay(t *testing.T) {
 		{"looked up before", func(f *FS, n *fileNode) { f.root.Lookup("file"); n.LetGo() }},
 		{"looked up after", func(f *FS, n *fileNode) { n.LetGo(); f.root.Lookup("file") }},
 		{"found by another open", func(f *FS, n *fileNode) { n.LetGo(); f.root.Make("file", 0) }},
-		{"found by host code", func(f *FS, n *fileNode) { n.LetGo(); f.Stat("file") }},
+		{"found by host code", func(f *FS, n *fileNode) { n.LetGo(); f.tree().Stat("file") }},
 		{"linked and looked up there", func(f *FS, n *fileNode) {
 			n.LetGo()
 			f.root.Link("other", n)

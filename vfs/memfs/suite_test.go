@@ -25,8 +25,12 @@ func TestSuite(t *testing.T) {
 					return nil, err
 				}
 			}
+			root, err := vfs.NewRoot(f)
+			if err != nil {
+				return nil, err
+			}
 			for _, name := range []string{"a", "b", "d", "l"} {
-				if err := f.RemoveAll(name); err != nil {
+				if err := root.RemoveAll(name); err != nil {
 					return nil, err
 				}
 			}

@@ -75,7 +75,7 @@ func modelFS(t *testing.T) *memfs.FS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Link("b", "a/link"); err != nil {
+	if err := rootOf(t, m).Link("b", "a/link"); err != nil {
 		t.Fatal(err)
 	}
 	return m
