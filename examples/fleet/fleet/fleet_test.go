@@ -319,6 +319,47 @@ func TestDifferentResultsAreFound(t *testing.T) {
 	}
 }
 
+// TestPassingOnIsNoTry: a worker whose own run is to be checked passes the job on until another has
+// time for it, however often that is.
+func TestPassingOnIsNoTry(t *testing.T) {
+	url, _ := serve(t, ServerConfig{})
+	c := connect(t, url)
+	m := module(t, c)
+	e := NewExecutor(c)
+	defer e.Close(t.Context())
+	began, release := make(chan struct{}, 1), make(chan struct{})
+	busy := &Worker{Client: c, Name: "busy", Slots: 1}
+	busy.run = func(ctx context.Context, j Job, record bool) (*Result, []byte, error) {
+		began <- struct{}{}
+		<-release
+		return e.run(ctx, j, record)
+	}
+	work(t, busy)
+	submit := func(seed uint64) {
+		if _, err := c.Submit(t.Context(), printing(m, seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	submit(1)
+	<-began
+	work(t, &Worker{Client: c, Name: "first", Slots: 1, Verify: 1, MaxTries: 1})
+	submit(2)
+	const messages = 2 + 4 // the jobs, and what was passed on
+	for {
+		info, err := c.stream.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.State.LastSeq >= messages {
+			break
+		}
+	}
+	close(release)
+	if s := settled(t, c); s.Results != 2 || len(s.Aside) != 0 || len(s.Differences) != 0 {
+		t.Errorf("after it was passed on: %+v", s)
+	}
+}
+
 func TestSubmitWaitsWhileTheQueueIsFull(t *testing.T) {
 	url, _ := serve(t, ServerConfig{})
 	c, err := Connect(t.Context(), Config{URL: url, AckWait: time.Second, MaxQueued: 10})

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,10 +24,12 @@ import (
 // workerTTL is the time after which a worker that does not show itself counts as gone.
 const workerTTL = 15 * time.Second
 
-// The headers of a message that asks for a second run: the worker of the first, and its recording.
+// The headers of a message that asks for a second run: the worker of the first, its recording, and
+// how often a worker has passed it on.
 const (
 	ranBy    = "Fleet-Ran-By"
 	recorded = "Fleet-Recording"
+	passedOn = "Fleet-Passed-On"
 )
 
 // Worker takes jobs from the queue, runs them and stores their results.
@@ -229,7 +233,7 @@ func (w *Worker) handle(ctx context.Context, m jetstream.Msg) {
 		w.ack(ctx, m)
 		return
 	case verify == w.Name && w.others(ctx):
-		m.NakWithDelay(time.Second)
+		w.passOn(ctx, m, id)
 		return
 	}
 	if meta.NumDelivered > w.MaxTries {
@@ -264,6 +268,24 @@ func (w *Worker) handle(ctx context.Context, m jetstream.Msg) {
 	w.at("acknowledged")
 	w.done.Add(1)
 	log.Info("done", "end", r.Text, "milliseconds", f.Milliseconds)
+}
+
+// passOn queues a second run anew, because this worker made the first. It is a message of its own,
+// so that it does not count as a try. For a moment that is drawn, the slot takes nothing: two
+// workers that hold each other's would else take them again and again.
+func (w *Worker) passOn(ctx context.Context, m jetstream.Msg, id string) {
+	times, _ := strconv.Atoi(m.Headers().Get(passedOn)) // none the first time
+	next := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d", verifySubject, id, times+1), Data: m.Data(),
+		Header: nats.Header{ranBy: {w.Name}, recorded: {m.Headers().Get(recorded)}, passedOn: {strconv.Itoa(times + 1)}}}
+	if err := w.Client.queue(ctx, next); err != nil {
+		m.Nak()
+		return
+	}
+	w.ack(ctx, m)
+	select {
+	case <-ctx.Done():
+	case <-time.After(rand.N(500 * time.Millisecond)):
+	}
 }
 
 // try runs a job within the worker's limits.
