@@ -61,6 +61,7 @@ func (c *chain) run(ctx context.Context, t *testing.T, host *virt.Host, text str
 // TestChainOfLanguages: modules in C, Go and Rust call each other with texts, and what ends one of
 // them ends the guest, through all of them.
 func TestChainOfLanguages(t *testing.T) {
+	t.Parallel()
 	host := newHost(t, shared, virt.WithFuel(1<<40))
 	c := newChain(t, host, virt.Library{})
 	for range 2 {

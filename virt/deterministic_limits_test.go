@@ -13,6 +13,7 @@ import (
 // A limit that is not reached, and an option that only looks on, change nothing of a deterministic
 // run: neither who runs when nor what time it is.
 func TestLimitsDoNotChangeADeterministicRun(t *testing.T) {
+	t.Parallel()
 	options := func() map[string]virt.Option {
 		return map[string]virt.Option{
 			"fuel":         virt.WithFuel(1_000_000_000),

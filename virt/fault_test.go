@@ -207,6 +207,7 @@ func TestDelaysOfFilesWhereThreadsTakeTurns(t *testing.T) {
 // TestAFaultAtEveryCall fails each call of a C guest's run in turn, with each of some errnos, and
 // shortens each: the guest ends in a way of its own, and does so again.
 func TestAFaultAtEveryCall(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	wasm := bareGuest(t, "journal")
 	type end struct {

@@ -68,6 +68,7 @@ func TestTrapsTellLines(t *testing.T) {
 // TestTrapsTellLinesOfGo: the lines of a program compiled by Go come from the table that its
 // runtime has.
 func TestTrapsTellLinesOfGo(t *testing.T) {
+	t.Parallel()
 	wasm := goGuest(t, "lines")
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
 		host := newHost(t, engine, virt.WithFunctions("env", virt.HostFunction{Name: "trap", Call: func(c *virt.HostCall, _ []uint64) {

@@ -81,6 +81,7 @@ func start(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOpti
 // TestHTTPServerGuest serves with Go's net/http in a guest that knows nothing of its host, on real
 // and on in-memory connections.
 func TestHTTPServerGuest(t *testing.T) {
+	t.Parallel()
 	requests := 1000
 	if testing.Short() {
 		requests = 100
@@ -177,6 +178,7 @@ func (h *hook) stream() vfs.Stream { return stdio.NewOutput(h, stdio.WithDirect(
 // TestTwoGuestsTalkHTTP has one guest serve another over a link of 50 ms. Then the link breaks
 // while a request is on its way.
 func TestTwoGuestsTalkHTTP(t *testing.T) {
+	t.Parallel()
 	k := clock.NewVirtual(clock.WithAutoAdvance())
 	n := netmem.New(k, netmem.WithLink(netmem.Link{Latency: 50 * time.Millisecond}))
 	l, err := n.Listen("server:80", 16)
