@@ -3,12 +3,23 @@ package srcline
 import (
 	"strconv"
 	"strings"
+	"unicode"
 )
 
-// Demangle replaces a mangled name of Rust (legacy: _ZN...E with a hash) or C++ (only nested names
-// without templates and operators) in a line of a stack by what the programmer wrote. What it does
-// not know stays.
+// Demangle replaces a mangled name of Rust (version 0: _R..., or legacy: _ZN...E with a hash) or C++
+// (only nested names without templates and operators) in a line of a stack by what the programmer
+// wrote. What it does not know stays.
 func Demangle(line string) string {
+	if at := strings.Index(line, "_R"); at == 0 || at > 0 && line[at-1] == '.' {
+		end := at + len("_R")
+		for end < len(line) && (line[end] == '_' || line[end] < 0x80 && (unicode.IsLetter(rune(line[end])) || unicode.IsDigit(rune(line[end])))) {
+			end++
+		}
+		if name, ok := demangleV0(line[at:end]); ok {
+			return line[:at] + name + line[end:]
+		}
+		return line
+	}
 	at := strings.Index(line, "_ZN")
 	if at < 0 || at > 0 && line[at-1] != '.' {
 		return line

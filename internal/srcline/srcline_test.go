@@ -120,6 +120,27 @@ func TestDemangle(t *testing.T) {
 		".get_ZN3foo3barE()":                   ".get_ZN3foo3barE()",
 		"._ZN1a1b17h0123456789abcdef":          "._ZN1a1b17h0123456789abcdef",
 		"._ZN6$u1b$x17h0123456789abcdefE(i32)": ".$u1b$x(i32)",
+
+		"._RNvNtNtCs4Q2Qx8jI5j6_1a5outer5inner4leaf(i32) i32":                   ".a::outer::inner::leaf(i32) i32",
+		"._RNvNtNtCs4Q2Qx8jI5j6_1a5outer5inner4leaf.llvm.77()":                  ".a::outer::inner::leaf.llvm.77()",
+		"_RINvCs4Q2Qx8jI5j6_1a3cstKj7_Kc71_Kb1_Kln5_EB2_":                       "a::cst::<7, 'q', true, -5>",
+		"._RINvCs4Q2Qx8jI5j6_1a3genTnERShEB2_(i32)":                             ".a::gen::<(i128,), &[u8]>(i32)",
+		"._RNvXCs4Q2Qx8jI5j6_1aAhj4_NtB2_2Tr3run":                               ".<[u8; 4] as a::Tr>::run",
+		"._RNCNvCs4Q2Qx8jI5j6_1a5main20B3_":                                     ".a::main2::{closure#0}",
+		"._RNCNvCs4Q2Qx8jI5j6_1a5main2s0_0B3_":                                  ".a::main2::{closure#2}",
+		"._RINvC1a1fDNtC1c4Iterp4ItemThReENtC1c4SendEL_EB2_":                    ".a::f::<dyn c::Iter<Item = (u8, &str)> + c::Send>",
+		"._RINvC1a1fFUKCaPhEbE":                                                 ".a::f::<unsafe extern \"C\" fn(i8, *const u8) -> bool>",
+		"._RMC1aNtB0_3Foo":                                                      ".<a::Foo>",
+		"._RNvC1au5_4la5g":                                                      ".a::punycode{4la5g}",
+		"._RNvC1a1":                                                             "._RNvC1a1",
+		"._RNvC1a9999999999f":                                                   "._RNvC1a9999999999f",
+		"._RB_":                                                                 "._RB_",
+		"._RNvBzzzzzzzzzzzzzzz_1f":                                              "._RNvBzzzzzzzzzzzzzzz_1f",
+		"._R" + strings.Repeat("Nv", 100) + "C1a" + strings.Repeat("1f", 100):   "._R" + strings.Repeat("Nv", 100) + "C1a" + strings.Repeat("1f", 100),
+		"._RINvC1a1fT" + strings.Repeat("TB8_B8_E", 20) + "EE":                  "._RINvC1a1fT" + strings.Repeat("TB8_B8_E", 20) + "EE",
+		"._RINvC1a1fT" + strings.Repeat("NtC9abcdefghi9abcdefghi", 60) + "EE()": "._RINvC1a1fT" + strings.Repeat("NtC9abcdefghi9abcdefghi", 60) + "EE()",
+		"._Readme": "._Readme",
+		"._R":      "._R",
 	} {
 		if got := Demangle(line); got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)
@@ -157,6 +178,19 @@ func FuzzFind(f *testing.F) {
 				t.Errorf("a name of %d bytes", len(l.File))
 			}
 		}
-		Demangle("._ZN" + string(str))
+	})
+}
+
+// FuzzDemangle reads names that somebody made up.
+func FuzzDemangle(f *testing.F) {
+	f.Add("m._ZN50_$LT$T$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE(i32)")
+	f.Add("._ZNK3foo3barEv(i32) i32")
+	f.Add("_RINvCs4Q2Qx8jI5j6_1a3cstKj7_Kc71_Kb1_Kln5_EB2_")
+	f.Add("._RINvC1a1fDNtC1c4Iterp4ItemThReENtC1c4SendEL_EB2_")
+	f.Add("._RNvXCs4Q2Qx8jI5j6_1aAhj4_NtB2_2Tr3run")
+	f.Fuzz(func(t *testing.T, line string) {
+		if got := Demangle(line); len(got) > len(line)+maxRustName {
+			t.Errorf("%d bytes of %d", len(got), len(line))
+		}
 	})
 }
