@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// Demangle replaces a mangled name of Rust (version 0: _R..., or legacy: _ZN...E with a hash) or C++
-// (only nested names without templates and operators) in a line of a stack by what the programmer
-// wrote. What it does not know stays.
+// Demangle replaces a mangled name of Rust (version 0: _R..., or legacy: _ZN...E with a hash) or of
+// C++ (only nested names without templates and operators) in a line of a stack by what the
+// programmer wrote. What it does not know stays.
 func Demangle(line string) string {
 	if at := strings.Index(line, "_R"); at == 0 || at > 0 && line[at-1] == '.' {
 		end := at + len("_R")
