@@ -27,7 +27,7 @@ type forkRun struct {
 // it.
 func forkRuns(t *testing.T, engine virt.Option, wasm []byte) (runs [2]forkRun, tapes [2][]byte, s *virt.Snapshot) {
 	t.Helper()
-	host := newHost(t, engine, virt.Deterministic(7))
+	host := newHost(t, shared, engine, virt.Deterministic(7))
 	g, err := host.Instantiate(t.Context(), compiled(t, host, wasm), virt.WithUsage())
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestForksOfDeterministicGuestsRepeat(t *testing.T) {
 						t.Errorf("the recordings of fork %d differ: %v, %v", i, d, err)
 					}
 					for _, s := range []*virt.Snapshot{s, again} {
-						r, err := replay.Run(t.Context(), wasm, bytes.NewReader(tapes[i]), engine, replay.WithSnapshot(s))
+						r, err := replay.Run(t.Context(), wasm, bytes.NewReader(tapes[i]), shared, engine, replay.WithSnapshot(s))
 						if err != nil {
 							t.Fatal(err)
 						}
