@@ -17,35 +17,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// asked runs a server and a client, which asks n questions by datagrams over a link in memory, and
-// returns what the client printed and the recording of its run.
+// asked has a client ask n questions by datagrams over a link.
 func asked(t *testing.T, wasm []byte, n int, link netmem.Link) (printed string, recording []byte) {
 	t.Helper()
-	host := newHost(t, shared, virt.Deterministic(1), virt.WithoutFiles())
-	network := netmem.New(host.Clock(), netmem.WithLink(link))
-	m := compiled(t, host, wasm)
-	var out, serverOut, tape bytes.Buffer
-	instantiate := func(out *bytes.Buffer, opts ...virt.GuestOption) *virt.Guest {
-		g, err := host.Instantiate(t.Context(), m, append(opts, virt.WithStdout(out), virt.WithStderr(out))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = g.Close(t.Context()) })
-		return g
-	}
-	server := instantiate(&serverOut, virt.WithNetwork(network.At("server")), virt.WithArgs("serve", ":53", fmt.Sprint(n)))
-	client := instantiate(&out, virt.WithNetwork(network.At("client", "server")), virt.WithArgs("ask", "server:53", fmt.Sprint(n)),
-		virt.WithRecording(&tape))
-	results, err := host.RunAll(t.Context(), server, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, out := range []*bytes.Buffer{&serverOut, &out} {
-		if r := results[i]; r.Outcome != virt.Exited || r.ExitCode != 0 {
-			t.Fatalf("guest %d: %v\n%s", i, r, out)
-		}
-	}
-	return out.String(), tape.Bytes()
+	return served(t, wasm, n, link, ":53", "ask", "server:53")
 }
 
 // TestDatagramsInMemory: a guest asks another by datagrams. Latency passes in virtual time, the

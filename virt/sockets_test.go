@@ -23,12 +23,13 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// fetched runs a server and a client, which gets n pages, on a network in memory with a latency of
-// 50 ms, and returns what the client printed and the recording of its run.
-func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte) {
+// served runs a server at a port, and a client which asks it n times, on a network in memory, and
+// returns what the client printed and the recording of its run. The client's arguments are ask and
+// n.
+func served(t *testing.T, wasm []byte, n int, link netmem.Link, port string, ask ...string) (printed string, recording []byte) {
 	t.Helper()
 	host := newHost(t, shared, virt.Deterministic(1), virt.WithoutFiles())
-	network := netmem.New(host.Clock(), netmem.WithLink(netmem.Link{Latency: 50 * time.Millisecond}))
+	network := netmem.New(host.Clock(), netmem.WithLink(link))
 	m := compiled(t, host, wasm)
 	var out, serverOut, tape bytes.Buffer
 	instantiate := func(out *bytes.Buffer, opts ...virt.GuestOption) *virt.Guest {
@@ -39,8 +40,8 @@ func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte
 		t.Cleanup(func() { _ = g.Close(t.Context()) })
 		return g
 	}
-	server := instantiate(&serverOut, virt.WithNetwork(network.At("server")), virt.WithArgs("serve", ":80", fmt.Sprint(n)))
-	client := instantiate(&out, virt.WithNetwork(network.At("client", "server")), virt.WithArgs("get", "http://server/", fmt.Sprint(n)),
+	server := instantiate(&serverOut, virt.WithNetwork(network.At("server")), virt.WithArgs("serve", port, fmt.Sprint(n)))
+	client := instantiate(&out, virt.WithNetwork(network.At("client", "server")), virt.WithArgs(append(ask, fmt.Sprint(n))...),
 		virt.WithRecording(&tape))
 	results, err := host.RunAll(t.Context(), server, client)
 	if err != nil {
@@ -52,6 +53,12 @@ func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte
 		}
 	}
 	return out.String(), tape.Bytes()
+}
+
+// fetched has a client get n pages, with a latency of 50 ms.
+func fetched(t *testing.T, wasm []byte, n int) (printed string, recording []byte) {
+	t.Helper()
+	return served(t, wasm, n, netmem.Link{Latency: 50 * time.Millisecond}, ":80", "get", "http://server/")
 }
 
 // TestSocketsInMemory: a guest gets pages from another by HTTP, by name, over sockets that both
