@@ -101,7 +101,8 @@ func (c *HostCall) Context() context.Context {
 	return c.t
 }
 
-// View is the guest's memory at the moment: after calls of exports it is asked for again.
+// View is the memory of the guest, or of its library if one made this call, at the moment: after
+// calls of exports it is asked for again.
 func (c *HostCall) View() *memory.View {
 	c.t.attach()
 	if c.alone != nil {
@@ -110,8 +111,14 @@ func (c *HostCall) View() *memory.View {
 	return &c.t.view
 }
 
-// Call calls an export of the guest, its allocator for one, on the thread that made this call. See
-// [Guest.Call].
+// ExportedFunctions are the functions that Call can call: of the guest, or of its library if one
+// made this call. They must not be changed.
+func (c *HostCall) ExportedFunctions() map[string]api.FunctionDefinition {
+	return c.t.module.exported
+}
+
+// Call calls an export, the allocator for one, of the instance that made this call, on its thread.
+// See [Guest.Call].
 func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	if c.alone != nil {
 		c.alone.end(c.t)

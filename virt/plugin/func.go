@@ -136,6 +136,7 @@ type caller struct {
 	*types
 	guest   *virt.Guest
 	name    string
+	def     api.FunctionDefinition
 	options options
 	alloc   allocator
 	spilled bool // parameters are passed in memory
@@ -157,7 +158,7 @@ func newCaller(g *virt.Guest, name string, fn reflect.Type, o options) (*caller,
 	if def == nil {
 		return nil, virt.ErrNoExport
 	}
-	c := &caller{guest: g, name: name, options: o}
+	c := &caller{guest: g, name: name, def: def, options: o}
 	var err error
 	if c.alloc, err = allocatorOf(defs, &o); err != nil {
 		return nil, err
@@ -243,6 +244,10 @@ func (c *caller) call(args []reflect.Value) []reflect.Value {
 		ctx = context.Background()
 	}
 	err := c.guest.Do(ctx, func(h *virt.HostCall) error {
+		if h.ExportedFunctions()[c.name] != c.def {
+			return fmt.Errorf("%s: a library of the guest is at work, with a memory of its own: call it when the library has returned",
+				safetext.Name(c.name))
+		}
 		x := &transfer{host: h, name: c.name, alloc: &c.alloc, left: c.options.limit}
 		x.given, x.taken = x.space[:0:2], x.space[2:2]
 		err := c.make(x, args[1:], out)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync/atomic"
-	"weak"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -23,7 +21,8 @@ import (
 //	anything else     packed; in AssemblyScript a string or []byte is a pointer to the object
 //
 // Parameters belong to the guest. The memory of a packed result comes from the guest's allocator
-// and belongs to the guest, as does the text of an error. Where the result cannot carry an error,
+// and belongs to the guest, as does the text of an error. If a library of the guest calls, memory
+// and allocator are the library's. Where the result cannot carry an error,
 // an error of f stops the guest with a trap, whose Err it is. So does a pointer of the guest's that
 // cannot be used. If f panics, the guest ends with outcome Failed.
 //
@@ -62,26 +61,6 @@ type hostFunc struct {
 	options options
 	spilled bool
 	form    form
-	last    atomic.Pointer[knownAllocator]
-}
-
-// knownAllocator is the allocator of the guest that called last.
-type knownAllocator struct {
-	guest weak.Pointer[virt.Guest]
-	allocator
-}
-
-func (h *hostFunc) allocatorOf(g *virt.Guest) (*allocator, error) {
-	if k := h.last.Load(); k != nil && k.guest.Value() == g {
-		return &k.allocator, nil
-	}
-	a, err := allocatorOf(g.Instance().ExportedFunctionDefinitions(), &h.options)
-	if err != nil {
-		return nil, err
-	}
-	k := &knownAllocator{weak.Make(g), a}
-	h.last.Store(k)
-	return &k.allocator, nil
 }
 
 func (h *hostFunc) call(c *virt.HostCall, stack []uint64) {
@@ -135,7 +114,7 @@ func (h *hostFunc) lowerResult(x *transfer, failed error, at func(int) reflect.V
 		err := h.results.lower(x, at, flat[:])
 		return flat[0], err
 	}
-	a, err := h.allocatorOf(x.host.Guest())
+	a, err := allocatorOf(x.host.ExportedFunctions(), &h.options)
 	switch {
 	case err != nil:
 		return 0, err
@@ -144,7 +123,7 @@ func (h *hostFunc) lowerResult(x *transfer, failed error, at func(int) reflect.V
 	case a.assemblyScript != h.options.assemblyScript:
 		return 0, errors.New("the guest and the function differ in whether they are for AssemblyScript: see WithAssemblyScript")
 	}
-	x.alloc = a
+	x.alloc = &a
 	var mark uint32
 	switch members := h.results.members; {
 	case failed != nil:
