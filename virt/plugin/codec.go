@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/wasivirt/wasivirt/virt"
 )
 
 const (
@@ -171,6 +173,10 @@ func bytesCodec(set func(reflect.Value, []byte)) *codec {
 	})
 }
 
+// elementsBetween is how many elements the host reads between two looks at the guest's end: all of
+// them can take seconds.
+const elementsBetween = 1 << 12
+
 // sliceCodec is the codec of a slice of other elements than bytes.
 func sliceCodec(t reflect.Type, element *codec) *codec {
 	return pair(func(x *transfer, v reflect.Value) (uint32, uint32, error) {
@@ -200,6 +206,9 @@ func sliceCodec(t reflect.Type, element *codec) *codec {
 		}
 		all := reflect.MakeSlice(t, int(n), int(n))
 		for i := range int(n) {
+			if i%elementsBetween == elementsBetween-1 && ended(x.host) {
+				return &virt.ExitError{Result: x.host.Guest().Result()}
+			}
 			if err := element.load(x, b[i*int(element.size):], all.Index(i)); err != nil {
 				return err
 			}
