@@ -613,6 +613,15 @@ func (g *Guest) Result() *Result {
 	return &r
 }
 
+func (g *Guest) outcome() Outcome {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.result == nil {
+		return Running
+	}
+	return g.result.Outcome
+}
+
 // noteEnd keeps how a thread, which had not ended before its guest did, has left the guest's code.
 func (g *Guest) noteEnd(thread uint32, err error) {
 	if !g.ended.Load() {

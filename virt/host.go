@@ -310,10 +310,11 @@ func (h *Host) instantiated(g *Guest) {
 }
 
 func (h *Host) remove(g *Guest) {
+	end := g.outcome()
 	h.mu.Lock()
 	if _, ok := h.guests[g]; ok {
 		delete(h.guests, g)
-		h.past.add(g)
+		h.past.add(g, end)
 	}
 	h.mu.Unlock()
 	first := h.first()

@@ -51,6 +51,9 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("outcome %d", uint8(o))
 }
 
+// MarshalText returns the text of String, for JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // Result tells how a guest ended.
 type Result struct {
 	Outcome Outcome

@@ -46,6 +46,10 @@ type Usage struct {
 	// clock. In runs that are deterministic (see [Deterministic]) all of Usage repeats but Real,
 	// Waited and CPUTime, which are the machine's time.
 	Real, Virtual time.Duration
+
+	// Guests is the number of guests by how they ended, [Running] for those that have not. A guest
+	// that was closed before its end, as reactors are, is [Canceled]. Only [Host.Usage] sets it.
+	Guests map[Outcome]uint64
 }
 
 // FunctionUsage is what concerns one function in a [Usage].
@@ -299,18 +303,21 @@ type pastUsage struct {
 
 	mu    sync.Mutex
 	usage Usage
+	ended [len(outcomeNames)]uint64
 }
 
-func (p *pastUsage) add(g *Guest) {
+func (p *pastUsage) add(g *Guest, end Outcome) {
 	u := g.Usage()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ended[end]++
 	p.usage.add(&u)
 	p.usage.Descriptors, p.usage.Threads = 0, 0
 }
 
-// Usage returns what all guests of the Host have used together, closed ones included. PeakMemory,
-// Real and Virtual are sums over the guests too.
+// Usage returns what all guests of the Host have used together, closed ones included, and how many
+// ended in which way. PeakMemory, Real and Virtual are sums over the guests too. The guests are
+// counted also without [WithUsage].
 func (h *Host) Usage() Usage {
 	h.mu.Lock()
 	guests := make([]*Guest, 0, len(h.guests))
@@ -320,11 +327,19 @@ func (h *Host) Usage() Usage {
 	h.past.mu.Lock()
 	all := h.past.usage
 	all.Functions = append([]FunctionUsage(nil), all.Functions...)
+	ended := h.past.ended
 	h.past.mu.Unlock()
 	h.mu.Unlock()
 	for _, g := range guests {
 		u := g.Usage()
 		all.add(&u)
+		ended[g.outcome()]++
+	}
+	all.Guests = map[Outcome]uint64{}
+	for o, n := range ended {
+		if n > 0 {
+			all.Guests[Outcome(o)] = n
+		}
 	}
 	return all
 }

@@ -2,6 +2,8 @@ package virt_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -42,6 +44,36 @@ func TestUsageIsExactAfterARun(t *testing.T) {
 		if h := host.Usage(); h.Calls != 8*runs || h.BytesOut != 20*runs || h.Descriptors != 0 || len(h.Functions) != 6 {
 			t.Errorf("the Host's usage after %d runs: %+v", runs, h)
 		}
+	}
+}
+
+// TestGuestsByOutcome: a Host tells how many guests ended how, closed ones included.
+func TestGuestsByOutcome(t *testing.T) {
+	host := newHost(t)
+	for _, code := range []int{0, 3} {
+		runCommand(t, host, command(nil, call{"proc_exit", []any{code}}), code)
+	}
+	m := compiled(t, host, bareGuest(t, "traps"))
+	newGuest(t, host, m) // it stays
+	trapped := newGuest(t, host, m)
+	if _, err := trapped.Call(t.Context(), "unreachable"); err == nil {
+		t.Fatal("the guest goes on")
+	}
+	idle := newGuest(t, host, m)
+	want := map[virt.Outcome]uint64{virt.Exited: 2, virt.Trapped: 1, virt.Running: 2}
+	if d := cmp.Diff(want, host.Usage().Guests); d != "" {
+		t.Errorf("before the guests are closed (-want +got):\n%s", d)
+	}
+	if err := errors.Join(trapped.Close(t.Context()), idle.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	want[virt.Running], want[virt.Canceled] = 1, 1
+	if d := cmp.Diff(want, host.Usage().Guests); d != "" {
+		t.Errorf("afterwards (-want +got):\n%s", d)
+	}
+	text, err := json.Marshal(host.Usage().Guests)
+	if err != nil || string(text) != `{"canceled":1,"exited":2,"running":1,"trapped":1}` {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

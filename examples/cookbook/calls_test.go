@@ -38,7 +38,7 @@ func Example_traceJSON() {
 	// Output: fd_write
 }
 
-// Count what a guest used.
+// Count what guests used, and how they ended.
 func Example_usage() {
 	host, err := virt.NewBuilder(virt.WithUsage()).Build(ctx)
 	check(err)
@@ -46,8 +46,8 @@ func Example_usage() {
 	_, err = host.Run(ctx, wasm, virt.WithArgs("write", "/tmp/a", "text"))
 	check(err)
 	u := host.Usage()
-	fmt.Println(u.BytesOut, "bytes written")
-	// Output: 4 bytes written
+	fmt.Println(u.BytesOut, "bytes written,", u.Guests[virt.Exited], "exited,", u.Guests[virt.Exhausted], "out of a budget")
+	// Output: 4 bytes written, 1 exited, 0 out of a budget
 }
 
 // Change what a guest writes.

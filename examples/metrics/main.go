@@ -18,8 +18,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -83,6 +85,10 @@ func serve(ctx context.Context, host *virt.Host, module *virt.Module, listen str
 // writeMetrics writes u in the text format of Prometheus.
 func writeMetrics(w io.Writer, u virt.Usage) error {
 	out := &printer{w: w}
+	out.head("wasi_guests", "gauge", "Guests that have begun, by how they ended or that they run.")
+	for _, o := range slices.Sorted(maps.Keys(u.Guests)) {
+		out.line("wasi_guests{outcome=%q} %d", o, u.Guests[o])
+	}
 	out.head("wasi_calls_total", "counter", "Calls of WASI functions.")
 	for _, f := range u.Functions {
 		out.line("wasi_calls_total{function=%q} %d", f.Name, f.Calls)

@@ -26,7 +26,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What the text format allows: comments, and a name, labels and a number.
-	sample := regexp.MustCompile(`^[a-z_]+(\{function="[a-z_-]+"\})? [0-9.e+-]+$`)
+	sample := regexp.MustCompile(`^[a-z_]+(\{(function|outcome)="[a-z_-]+"\})? [0-9.e+-]+$`)
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSuffix(line, "\n")
 		if !strings.HasPrefix(line, "# ") && !sample.MatchString(line) {
@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`wasi_calls_total{function="path_open"} 2`, `wasi_errors_total{function="path_open"} 1`, `wasi_calls_total{function="fd_write"} 10`,
+		`wasi_guests{outcome="exited"} 1`, `wasi_calls_total{function="path_open"} 2`, `wasi_errors_total{function="path_open"} 1`, `wasi_calls_total{function="fd_write"} 10`,
 		"wasi_read_bytes_total 1000", "wasi_written_bytes_total 10000", "wasi_descriptors 0",
 	} {
 		if !strings.Contains(out.String(), want+"\n") {

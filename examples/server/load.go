@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-func sortedKeys(m map[string]uint64) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered](m map[K]uint64) []K { return slices.Sorted(maps.Keys(m)) }
 
 // hostile requests are what tenants send who mean harm.
 var hostile = []string{"plant secret", "loop", "memory", "disk", "print", "panic", "exit", "plant another", "nonsense"}

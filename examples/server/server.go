@@ -198,6 +198,10 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "server_requests_total{end=%q} %d\n", end, s.ends[end])
 	}
 	s.mu.Unlock()
+	guests := s.host.Usage().Guests
+	for _, o := range sortedKeys(guests) {
+		fmt.Fprintf(w, "server_guests{outcome=%q} %d\n", o, guests[o])
+	}
 	if s.pool == nil {
 		return
 	}
@@ -205,7 +209,7 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	for _, m := range []struct {
 		name  string
 		value uint64
-	}{{"ready", uint64(u.Ready)}, {"busy", uint64(u.Busy)}, {"waiting", uint64(u.Waiting)}, {"made_total", u.Made}, {"reset_total", u.Reset}, {"trapped_total", u.Trapped}} {
+	}{{"ready", uint64(u.Ready)}, {"busy", uint64(u.Busy)}, {"waiting", uint64(u.Waiting)}, {"made_total", u.Made}, {"reset_total", u.Reset}} {
 		fmt.Fprintf(w, "server_guests_%s %d\n", m.name, m.value)
 	}
 }

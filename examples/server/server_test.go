@@ -118,7 +118,7 @@ func TestRequestsAtOnce(t *testing.T) {
 	if _, err := page.ReadFrom(r.Body); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{`server_requests_total{end="ok"} 80`, "server_guests_busy 0", "server_guests_trapped_total 80"} {
+	for _, line := range []string{`server_requests_total{end="ok"} 80`, "server_guests_busy 0", `server_guests{outcome="trapped"} 80`} {
 		if !strings.Contains(page.String(), line+"\n") {
 			t.Errorf("%s is missing in\n%s", line, page.String())
 		}
