@@ -6,6 +6,7 @@
 //	go run ./examples/simulate                       # both bugs, then the corrected store over 25 seeds
 //	go run ./examples/simulate -bug local-reads      # one of them
 //	go run ./examples/simulate -bug "" -seeds 2000   # the corrected store
+//	go run ./examples/simulate -guided               # every second run varies an earlier one
 package main
 
 import (
@@ -30,6 +31,8 @@ func main() {
 	bug := flag.String("bug", "all", "`BUG` to look for: ack-before-sync, local-reads, all, or none if empty")
 	seeds := flag.Uint64("seeds", 0, "how many seeds to run (default: 1000 with a bug, 25 without)")
 	first := flag.Uint64("first", 1, "the first seed")
+	guided := flag.Bool("guided", false, "let every second run vary the faults of an earlier one that did something new")
+	plan := flag.String("plan", "", "run the first seed alone with these `FAULTS`, one a line, as a story shows them")
 	flag.Parse()
 	bugs := []string{*bug}
 	if *bug == "all" {
@@ -42,39 +45,68 @@ func main() {
 				n = 25
 			}
 		}
-		if err := run(ctx, os.Stdout, b, *first, n); err != nil {
+		if err := run(ctx, os.Stdout, search{bug: b, first: *first, seeds: n, guided: *guided, plan: *plan}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
 }
 
+// search is what is looked for, and how.
+type search struct {
+	bug          string
+	first, seeds uint64
+	guided       bool
+	plan         string // of the run of the first seed, "" for a search
+}
+
+// find runs the seeds, or the one with a plan.
+func (s search) find(ctx context.Context, r *simulate.Runner) (failed *simulate.Result, runs int, err error) {
+	if s.plan == "" {
+		return r.Find(ctx, s.first, s.first+s.seeds-1, 0)
+	}
+	plan, err := simulate.ParsePlan(s.plan)
+	if err != nil {
+		return nil, 0, err
+	}
+	result, err := r.RunPlan(ctx, s.first, plan)
+	if err != nil || result.Failure == nil {
+		return nil, 1, err
+	}
+	return result, 1, nil
+}
+
 // run looks for a bug and tells what it found.
-func run(ctx context.Context, out io.Writer, bug string, first, n uint64) error {
+func run(ctx context.Context, out io.Writer, s search) error {
 	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/simulate/node")
 	if err != nil {
 		return err
 	}
-	r, err := simulate.New(ctx, store(wasm, bug))
+	sim := store(wasm, s.bug)
+	sim.Guided = s.guided
+	r, err := simulate.New(ctx, sim)
 	if err != nil {
 		return err
 	}
 	defer r.Close(context.WithoutCancel(ctx))
 	begun := time.Now()
-	failed, runs, err := r.Find(ctx, first, first+n-1, 0)
+	failed, runs, err := s.find(ctx, r)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "bug %q: %d runs in %v\n", bug, runs, time.Since(begun).Round(time.Millisecond))
+	fmt.Fprintf(out, "bug %q: %d runs in %v\n", s.bug, runs, time.Since(begun).Round(time.Millisecond))
 	if failed == nil {
-		fmt.Fprintf(out, "no run of the seeds %d to %d fails\n\n", first, first+n-1)
+		fmt.Fprintf(out, "none of the runs from seed %d on fails\n\n", s.first)
 		return nil
 	}
 	shrunk, err := r.Shrink(ctx, failed)
 	if err != nil {
 		return err
 	}
-	command := fmt.Sprintf("go run ./examples/simulate -bug %q -first %d -seeds 1", bug, failed.Seed)
+	command := fmt.Sprintf("go run ./examples/simulate -bug %q -first %d -seeds 1", s.bug, failed.Seed)
+	if failed.Varied {
+		command += fmt.Sprintf(" -plan '%v'", shrunk.Plan)
+	}
 	_, err = fmt.Fprintln(out, shrunk.Story(command))
 	return err
 }

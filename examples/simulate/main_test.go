@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wasivirt/wasivirt/internal/campaigns"
 	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/virt/simulate"
 	"github.com/wasivirt/wasivirt/virt/virttest"
@@ -71,6 +72,26 @@ func TestBugs(t *testing.T) {
 	}
 }
 
+// TestGuidedTable prints how many runs it takes to find each bug, with seeds and guided, in
+// eleven campaigns.
+func TestGuidedTable(t *testing.T) {
+	if !full() {
+		t.Skip("runs for minutes: set WASIVIRT_FULL=1")
+	}
+	wasm := node(t)
+	for _, bug := range []string{"ack-before-sync", "local-reads"} {
+		for _, guided := range []bool{false, true} {
+			s := store(wasm, bug)
+			s.Guided = guided
+			figures, err := campaigns.Measure(t.Context(), s, 11, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s, guided %v: %v", bug, guided, figures)
+		}
+	}
+}
+
 // The corrected store is linearizable whatever happens.
 func TestCorrected(t *testing.T) {
 	n := uint64(30)
@@ -80,14 +101,20 @@ func TestCorrected(t *testing.T) {
 	virttest.Simulate(t, store(node(t), ""), n)
 }
 
-// The command tells of a bug.
+// The command tells of a bug, and runs a seed with the faults that it is given.
 func TestCommand(t *testing.T) {
 	node(t)
-	var out strings.Builder
-	if err := run(t.Context(), &out, "", 1, 2); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(out.String(), "no run of the seeds 1 to 2 fails") {
-		t.Errorf("output %q", out.String())
+	for want, s := range map[string]search{
+		"none of the runs from seed 1 on fails": {first: 1, seeds: 2},
+		"none of the runs from seed 2 on fails": {first: 2, seeds: 2, guided: true},
+		"none of the runs from seed 3 on fails": {first: 3, plan: "n1 node:at=1s:crash:for=1s"},
+	} {
+		var out strings.Builder
+		if err := run(t.Context(), &out, s); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output %q, want %q", out.String(), want)
+		}
 	}
 }

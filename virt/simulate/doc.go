@@ -20,6 +20,24 @@
 // is virtual; randomness, faults, and the delays of the network come from the seed. The same seed
 // has the same events and the same [Result.Hash], on any machine and with any number of workers.
 //
+// # Guided search
+//
+// With [Simulation].Guided every second run of [Runner.Find] varies an earlier one that did
+// something new. It keeps the seed, most often, and adds faults, mostly at moments at which the
+// other run did something, takes some away, moves them, lets them last for another time or befall
+// another node, draws them again, lets nodes change places, or goes on with the faults of a third
+// run. It stays within the [Nemesis].
+//
+// What is new: a line that a node or a client writes (or an operation) after the one before, or a
+// node's call of WASI after the one before, with its answer, for the first time or twice, four
+// times and so on as often; a line while other kinds of faults hold; a fault that befalls a node
+// after other calls, after another line or while other faults hold; a start of a node in another
+// state; a crash after more or fewer calls than before. So it helps a search to write a line where
+// something seldom happens.
+//
+// What is varied depends on the seeds. A run that was varied has [Result.Varied] set: its seed and
+// its [Plan] repeat it, by [Runner.RunPlan].
+//
 // # Faults
 //
 // A [Nemesis] draws a [Plan] from the seed: a Go value, and a text with one [Fault] a line, in the

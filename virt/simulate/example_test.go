@@ -1,7 +1,9 @@
 package simulate_test
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/wasivirt/wasivirt/virt/simulate"
@@ -25,6 +27,45 @@ func ExampleParsePlan() {
 	// cut n1 n2 1s 1s
 	// cut n1 n3 1s 1s
 	// powerloss n2  1.5s 200ms
+}
+
+// Two nodes hold the same numbers. A search that varies faults finds that one can lose some, and
+// which faults that takes.
+func ExampleSimulation_guided() {
+	ctx := context.Background()
+	wasm, err := os.ReadFile("testdata/worlds/copy.wasm")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := simulate.New(ctx, simulate.Simulation{
+		Nodes:   []simulate.Node{{Name: "a", Wasm: wasm, Ports: []string{"7"}}, {Name: "b", Wasm: wasm, Ports: []string{"7"}}},
+		Clients: []simulate.Client{{Name: "client", Run: arbiter}},
+		Length:  time.Second,
+		Nemesis: simulate.Nemesis{Kinds: []simulate.Kind{simulate.PowerLoss, simulate.Cut}},
+		Guided:  true,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close(ctx)
+	failed, _, err := r.Find(ctx, 401, 1400, 0)
+	if err != nil || failed == nil {
+		fmt.Println(failed, err)
+		return
+	}
+	shrunk, err := r.Shrink(ctx, failed)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range shrunk.Plan {
+		fmt.Println(f.Kind, f.Node)
+	}
+	// Output:
+	// powerloss b
+	// powerloss a
 }
 
 func ExampleCheckRegisters() {

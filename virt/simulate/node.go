@@ -177,6 +177,9 @@ func (n *node) start() (<-chan end, error) {
 	case e := <-done:
 		return nil, fmt.Errorf("%v: %w", e.result, e.err)
 	}
+	if w.signature != nil {
+		w.signature.starts(n.Name, w.Now())
+	}
 	w.log(n.Name, "starts")
 	return done, nil
 }
@@ -216,7 +219,11 @@ func (n *node) options() ([]virt.GuestOption, error) {
 		}
 		opts = append(opts, virt.WithPreopened(l))
 	}
-	return append(opts, n.Options...), nil
+	opts = append(opts, n.Options...)
+	if w.signature != nil {
+		opts = append(opts, w.watch(n.Name))
+	}
+	return opts, nil
 }
 
 func errnoOf(err error) error {

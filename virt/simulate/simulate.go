@@ -40,6 +40,9 @@ type Simulation struct {
 	Check func(w *World) error
 	// Strategy is how the next thread is chosen; nil is sched.RunToBlock(1/8).
 	Strategy sched.Strategy
+	// Guided lets every second run of [Runner.Find] vary the plan of an earlier run that did
+	// something new. See the package's documentation.
+	Guided bool
 	// Host has options for what all runs share, the engine for one.
 	Host []virt.Option
 }
@@ -47,8 +50,10 @@ type Simulation struct {
 // Result is how one run ended.
 type Result struct {
 	Seed uint64
-	// Plan is what went wrong.
-	Plan Plan
+	// Plan is what went wrong. Varied says that it is not the one that is drawn for the seed:
+	// [Runner.RunPlan] repeats the run, and [Runner.Run] does not.
+	Plan   Plan
+	Varied bool
 	// Failure is why the run failed; nil if it did not.
 	Failure error
 	// Events are what happened, History the operations of clients.
@@ -113,10 +118,15 @@ func (r *Runner) Run(ctx context.Context, seed uint64) (*Result, error) {
 
 // RunPlan makes the run of a seed with other faults than are drawn for it.
 func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, error) {
+	return r.runPlan(ctx, seed, plan, nil)
+}
+
+// runPlan is RunPlan, and notes what the run does unless sig is nil.
+func (r *Runner) runPlan(ctx context.Context, seed uint64, plan Plan, sig *signature) (*Result, error) {
 	if err := plan.check(r.names); err != nil {
 		return nil, fmt.Errorf("simulate: %w", err)
 	}
-	w, err := r.newWorld(seed, plan)
+	w, err := r.newWorld(seed, plan, sig)
 	if err == nil {
 		err = w.run(ctx)
 	}
@@ -127,6 +137,7 @@ func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, 
 		return nil, fmt.Errorf("simulate: seed %d: %w", seed, err)
 	}
 	result := &Result{Seed: seed, Plan: plan, Failure: w.failure, Events: w.events, History: w.history, Elapsed: w.Now()}
+	result.Varied = !slices.Equal(plan, r.Plan(seed))
 	w.hash.Sum(result.Hash[:0])
 	return result, nil
 }
@@ -134,9 +145,15 @@ func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, 
 // Find runs the seeds from first to last on workers goroutines (0: one a processor) and returns the
 // result of the lowest that fails, or nil, and how many were run. Seeds above one that fails may
 // not be run.
+//
+// If the simulation is Guided, it makes as many runs, half of them of the seeds from first on, and
+// returns the first that fails. What is varied depends on first, not on workers.
 func (r *Runner) Find(ctx context.Context, first, last uint64, workers int) (failed *Result, runs int, err error) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
+	}
+	if r.sim.Guided {
+		return r.findGuided(ctx, first, last, workers)
 	}
 	var next, count atomic.Uint64
 	var lowest atomic.Uint64

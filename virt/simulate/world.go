@@ -43,6 +43,8 @@ type World struct {
 	history []Operation
 	hash    hash.Hash
 	failure error
+
+	signature *signature // nil unless the search is guided
 }
 
 // Event is a line of the story.
@@ -101,6 +103,9 @@ func (w *World) log(who, format string, args ...any) {
 func (w *World) event(e Event) {
 	w.events = append(w.events, e)
 	fmt.Fprintf(w.hash, "%d %s %s\n", e.At, e.Who, e.What)
+	if w.signature != nil && e.Who != "" {
+		w.signature.line(e)
+	}
 	w.step()
 }
 
@@ -133,12 +138,12 @@ func (w *World) fail(err error) {
 }
 
 // newWorld makes the world of a seed.
-func (r *Runner) newWorld(seed uint64, plan Plan) (*World, error) {
+func (r *Runner) newWorld(seed uint64, plan Plan, sig *signature) (*World, error) {
 	s := r.sim
 	c := clock.NewVirtual(clock.WithAutoAdvance())
 	w := &World{
 		sim: s, seed: seed, plan: plan, base: r.base, clock: c, start: c.Monotonic(), hash: sha256.New(),
-		cuts: map[[2]string]int{}, slows: map[[2]string][]Fault{},
+		cuts: map[[2]string]int{}, slows: map[[2]string][]Fault{}, signature: sig,
 	}
 	w.turns = newTurns(c, sched.SeededConfig{Seed: seed, Strategy: s.Strategy})
 	w.net = netmem.New(c, netmem.WithLink(s.Link), netmem.WithSeed(seed))
@@ -255,6 +260,9 @@ func (w *World) befall(t *sched.Thread, f Fault) {
 		}
 	}
 	w.log("", "fault: %v", f)
+	if w.signature != nil {
+		w.signature.fault(&f, w.Now())
+	}
 	switch f.Kind {
 	case Crash, PowerLoss:
 		n.crashes, n.down = true, f.For

@@ -115,8 +115,11 @@ func pattern(test string) string {
 	for i, p := range parts {
 		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
 	}
-	return "'" + strings.ReplaceAll(strings.Join(parts, "/"), "'", `'\''`) + "'"
+	return quoted(strings.Join(parts, "/"))
 }
+
+// quoted quotes a text for a shell.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // only returns the seeds that the environment names, or nil.
 func only(t testing.TB) (seeds []uint64) {
