@@ -16,9 +16,9 @@ const (
 	fuelSlice    = 100_000
 	minFuelSlice = 1_000
 	// fuelPart is the most of a slice that the instance's cell holds: between two parts the thread
-	// looks at its context. An instruction that waits for memory takes a hundred times as long as
-	// others.
-	fuelPart = 8_192
+	// looks at its context. Where all instructions wait for memory a part takes some milliseconds,
+	// else some microseconds, of which the call of the Host should be little.
+	fuelPart = 1 << 15
 )
 
 // fuelCell is the global that holds the fuel of an instance whose module counts it, or nil.
