@@ -89,6 +89,11 @@ func run(ctx context.Context, out io.Writer, s search) error {
 		return err
 	}
 	defer r.Close(context.WithoutCancel(ctx))
+	return s.tell(ctx, out, r)
+}
+
+// tell makes the search and tells what it found.
+func (s search) tell(ctx context.Context, out io.Writer, r *simulate.Runner) error {
 	begun := time.Now()
 	failed, runs, err := s.find(ctx, r)
 	if err != nil {

@@ -101,20 +101,29 @@ func TestCorrected(t *testing.T) {
 	virttest.Simulate(t, store(node(t), ""), n)
 }
 
-// The command tells of a bug, and runs a seed with the faults that it is given.
+// The command tells of a search, and runs a seed with the faults that it is given.
 func TestCommand(t *testing.T) {
-	node(t)
+	s := store(node(t), "")
+	s.Guided = true
+	r, err := simulate.New(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
 	for want, s := range map[string]search{
-		"none of the runs from seed 1 on fails": {first: 1, seeds: 2},
-		"none of the runs from seed 2 on fails": {first: 2, seeds: 2, guided: true},
+		"2 runs in":                             {first: 1, seeds: 2},
 		"none of the runs from seed 3 on fails": {first: 3, plan: "n1 node:at=1s:crash:for=1s"},
 	} {
 		var out strings.Builder
-		if err := run(t.Context(), &out, s); err != nil {
+		if err := s.tell(t.Context(), &out, r); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output %q, want %q", out.String(), want)
 		}
+	}
+	var out strings.Builder
+	if err := (search{first: 1, plan: "n4 node:crash"}).tell(t.Context(), &out, r); err == nil {
+		t.Error("there is no error of a node that does not exist")
 	}
 }
