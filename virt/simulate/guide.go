@@ -36,6 +36,7 @@ type varied struct {
 const (
 	maxPool   = 512 // runs
 	maxFresh  = 32  // moments of each
+	maxSeen   = 1 << 18
 	recent    = 16
 	batchSize = 16
 )
@@ -142,6 +143,10 @@ func (g *guide) learn(t *trial) {
 	v := &varied{seed: t.seed, plan: t.plan, moments: make([][]moment, t.sig.groups)}
 	var fresh []moment // of deeds
 	for _, f := range t.sig.features {
+		v.moments[f.group] = append(v.moments[f.group], f.moment)
+		if g.seen[f.feature] == 0 && len(g.seen) == maxSeen {
+			continue
+		}
 		g.seen[f.feature]++
 		if g.seen[f.feature] == 1 && len(v.new) < maxFresh {
 			v.new = append(v.new, f.feature)
@@ -150,7 +155,6 @@ func (g *guide) learn(t *trial) {
 				fresh = append(fresh, f.moment)
 			}
 		}
-		v.moments[f.group] = append(v.moments[f.group], f.moment)
 	}
 	if len(v.new) == 0 {
 		return

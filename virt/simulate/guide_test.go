@@ -106,11 +106,11 @@ func TestGuided(t *testing.T) {
 	s.Guided = true
 	r := runner(t, s)
 	before := runtime.NumGoroutine()
-	failed, runs := find(t, r, 801, 1000, 1)
+	failed, runs := find(t, r, 201, 400, 1)
 	if failed == nil || !failed.Varied {
 		t.Fatalf("%d runs find %v, want a run that was varied", runs, failed)
 	}
-	if again, n := find(t, r, 801, 1000, 2); again == nil || n != runs || again.Seed != failed.Seed || again.Hash != failed.Hash {
+	if again, n := find(t, r, 201, 400, 2); again == nil || n != runs || again.Seed != failed.Seed || again.Hash != failed.Hash {
 		t.Errorf("with another worker, %d runs find %v, want %d and %v", n, again, runs, failed)
 	}
 	plan, err := simulate.ParsePlan(failed.Plan.String())

@@ -29,6 +29,7 @@ type feature struct {
 	errno wasip1.Errno
 	state state
 	count int
+	lived int
 }
 
 type featureKind uint8
@@ -87,8 +88,12 @@ type active struct {
 // befall itself, above them 8 for those that befall others.
 type state uint16
 
-// maxFeatures is how many features of a run are kept.
-const maxFeatures = 1 << 12
+// The bounds of what is kept, because guests decide it: how many features of a run, how many bytes
+// of a line.
+const (
+	maxFeatures = 1 << 12
+	maxShape    = 64
+)
 
 func newSignature() *signature {
 	return &signature{has: map[feature]bool{}, counts: map[feature]*counted{}, doing: map[string]doing{}}
@@ -154,7 +159,7 @@ func (s *signature) line(e Event) {
 	s.doing[e.Who] = d
 }
 
-// shapeOf is an event without its numbers; an operation without its value.
+// shapeOf is the beginning of an event without its numbers; an operation without its value.
 func shapeOf(e Event) string {
 	if e.key != "" {
 		verb, _, _ := strings.Cut(e.What, " ")
@@ -165,7 +170,7 @@ func shapeOf(e Event) string {
 	}
 	var b strings.Builder
 	number := false
-	for _, c := range e.What {
+	for _, c := range e.What[:min(len(e.What), maxShape)] {
 		digit := '0' <= c && c <= '9'
 		switch {
 		case !digit:
@@ -186,7 +191,7 @@ func (s *signature) fault(f *Fault, now time.Duration) {
 	s.add(feature{what: featureHit, who: who, kind: f.Kind, from: d.line}, now)
 	s.add(feature{what: featureTogether, who: who, kind: f.Kind, state: s.state(who, now)}, now)
 	if f.Kind == Crash || f.Kind == PowerLoss {
-		s.add(feature{what: featureLife, who: who, errno: wasip1.Errno(bits.Len(uint(d.lived))), count: bits.Len(uint(d.calls))}, now)
+		s.add(feature{what: featureLife, who: who, lived: bits.Len(uint(d.lived)), count: bits.Len(uint(d.calls))}, now)
 		d.lived = d.calls
 		s.doing[who] = d
 	}
