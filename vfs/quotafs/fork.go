@@ -2,7 +2,6 @@ package quotafs
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -16,37 +15,6 @@ type charges struct {
 	gone        bool  // no name is left
 	entries     int64 // names in a directory, if counted
 	counted     bool
-}
-
-// ledger is what inodes were charged before a fork. Its levels never change, so that forks share
-// them; a later one is right where several have an inode. Each is more than twice as large as the
-// next, which keeps them few.
-type ledger []map[uint64]charges
-
-func (l ledger) find(ino uint64) (charges, bool) {
-	for i := len(l) - 1; i >= 0; i-- {
-		if c, ok := l[i][ino]; ok {
-			return c, true
-		}
-	}
-	return charges{}, false
-}
-
-// with returns the ledger with one more level.
-func (l ledger) with(level map[uint64]charges) ledger {
-	if len(level) == 0 {
-		return l
-	}
-	below := l
-	for len(below) > 0 && len(below[len(below)-1]) <= 2*len(level) {
-		merged := maps.Clone(below[len(below)-1])
-		maps.Copy(merged, level)
-		below, level = below[:len(below)-1], merged
-	}
-	if len(below) == 0 {
-		maps.DeleteFunc(level, func(_ uint64, c charges) bool { return c == charges{} })
-	}
-	return append(below[:len(below):len(below)], level)
 }
 
 // book adds to what an inode is charged. mu is held.
@@ -125,7 +93,7 @@ func (f *FS) freeze() (orphans []uint64) {
 		if in.gone && in.charged {
 			orphans = append(orphans, ino)
 		}
-		if before, known := f.past.find(ino); before != in.charges || !known && in.charges != (charges{}) {
+		if before, known := f.past.Get(ino); before != in.charges || !known && in.charges != (charges{}) {
 			level[ino] = in.charges
 		}
 		uses := in.uses
@@ -136,7 +104,7 @@ func (f *FS) freeze() (orphans []uint64) {
 			delete(f.inodes, ino)
 		}
 	}
-	f.past = f.past.with(level)
+	f.past = f.past.With(level)
 	return orphans
 }
 

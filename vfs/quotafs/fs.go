@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/levels"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -23,10 +24,10 @@ type FS struct {
 
 	mu      sync.Mutex
 	inodes  map[uint64]*inode
-	past    ledger             // of inodes that are not in inodes
-	orphans []uint64           // in past, without a name, that descriptors may still open
-	held    Usage              // what all inodes are charged
-	unknown map[*open]struct{} // openings of which nothing is known yet
+	past    levels.Map[uint64, charges] // of inodes that are not in inodes
+	orphans []uint64                    // in past, without a name, that descriptors may still open
+	held    Usage                       // what all inodes are charged
+	unknown map[*open]struct{}          // openings of which nothing is known yet
 }
 
 // account is a quota with what it answers when it is used up.
@@ -283,7 +284,7 @@ func (f *FS) inodeLocked(ino uint64) *inode {
 	in := f.inodes[ino]
 	if in == nil {
 		in = new(inode)
-		if in.charges, _ = f.past.find(ino); in.counted {
+		if in.charges, _ = f.past.Get(ino); in.counted {
 			in.uses++
 		}
 		f.inodes[ino] = in
@@ -307,7 +308,7 @@ func (f *FS) forget(ino uint64, in *inode) {
 	if in.uses > 0 || in.opens > 0 || in.bytes != 0 || in.meta != 0 || in.charged || f.inodes[ino] != in {
 		return
 	}
-	if _, known := f.past.find(ino); !known { // else what the past says would count again
+	if _, known := f.past.Get(ino); !known { // else what the past says would count again
 		delete(f.inodes, ino)
 	}
 }
