@@ -154,15 +154,36 @@ func (f *file) reserve(size int64) error {
 	if left := fs.maxCopies - fs.copies; size > left {
 		return fmt.Errorf("overlayfs: copying up %d bytes; WithMaxCopyUp leaves %d: %w", size, left, wasip1.ENOSPC)
 	}
+	f.putBack()
 	fs.copies += size
 	f.copied = size
+	f.setAside()
 	return nil
+}
+
+// setAside makes what the file's copy took of the overlay's limit count for those forks only that
+// have a descriptor of the file. FS.mu is held.
+func (f *file) setAside() {
+	if !f.aside {
+		f.aside = true
+		f.fs.aside += f.copied
+	}
+}
+
+// putBack undoes setAside. FS.mu is held.
+func (f *file) putBack() {
+	if f.aside {
+		f.aside = false
+		f.fs.aside -= f.copied
+	}
 }
 
 // uncharge gives back what the file's copy took of the overlay's limit. FS.mu is held.
 func (f *file) uncharge() {
+	f.putBack()
 	f.fs.copies -= f.copied
 	f.copied = 0
+	f.dirty()
 }
 
 func ignoreMissing(err error) error {
@@ -337,6 +358,7 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 			return err
 		}
 		p.dir.names[p.name].inUpper = true
+		p.dir.note(p.name)
 	case f.nlink > 0:
 		f.stash = name
 	default:
@@ -349,7 +371,11 @@ func (f *file) adopt(root vfs.Directory, name string, u vfs.Node, top vfs.File, 
 	}
 	f.lower, f.hasLower = nil, false
 	f.upper, f.hasUpper, f.pinned = u, true, true
+	if f.nlink > 0 {
+		f.putBack()
+	}
 	f.want()
+	f.dirty()
 	f.fs.changes.Add(1)
 	f.set = override{}
 	_, again := u.(vfs.Preparer)

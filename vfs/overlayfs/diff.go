@@ -73,6 +73,9 @@ func (f *FS) deltas() ([]delta, error) {
 	f.mu.Lock()
 	defer f.unlock()
 	var c collector
+	for key := range f.past.shared.All() {
+		f.several(key)
+	}
 	for _, n := range f.shared {
 		if in := n.in(); in.nlink > 0 && len(in.names) == 0 && (in.hasUpper || in.set.explicit) {
 			c.links(in) // it was opened by a path, and none of its names was met
@@ -155,8 +158,12 @@ func (c *collector) merged(d *dir, path string) error {
 
 // known returns the entries there are, in an order that does not matter.
 func (d *dir) known() []*entry {
+	d.recallAll()
 	all := make([]*entry, 0, len(d.names))
 	for _, e := range d.names {
+		if e.node == nil && e.id != 0 {
+			d.fs.inode(e.id)
+		}
 		all = append(all, e)
 	}
 	return all
@@ -358,10 +365,12 @@ func (d *dir) reset() {
 		switch {
 		case e.white:
 			delete(d.names, e.name)
+			d.note(e.name)
 		case e.node == nil:
 			d.hide(e, false)
 		case d.unmoved(e):
 			e.inUpper = false
+			d.note(e.name)
 			if sub, ok := e.node.(*dir); ok {
 				sub.reset()
 			}
@@ -373,6 +382,7 @@ func (d *dir) reset() {
 	}
 	d.listed, d.changed = false, false
 	d.set = override{}
+	d.dirty()
 	if d != d.fs.root {
 		if d.upper != nil {
 			wrapfs.Release(d.upper)
@@ -398,6 +408,7 @@ func (d *dir) unmoved(e *entry) bool {
 		return false
 	}
 	in.set, in.nlink = override{}, a.Nlink
+	in.dirty()
 	return true
 }
 
@@ -410,11 +421,15 @@ func (n *inode) detach() {
 		}
 		delete(n.fs.shared, n.from)
 		n.nlink, n.stash = 0, ""
+		if f, ok := n.self.(*file); ok {
+			f.setAside()
+		}
+		n.dirty()
 		d, ok := n.self.(*dir)
 		if !ok {
 			continue
 		}
-		d.gone = true
+		d.leave()
 		for _, e := range d.known() {
 			if e.white {
 				continue

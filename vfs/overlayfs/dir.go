@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/internal/levels"
 	"github.com/wasivirt/wasivirt/vfs/internal/names"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -23,6 +24,11 @@ type dir struct {
 	upperKnown bool
 	changed    bool // names differ from what the layers would show
 	gone       bool
+
+	past                   levels.Map[string, written] // what was written down of names
+	pastShown, pastSubdirs int                         // of past
+	partial                bool                        // names does not have all of past
+	noted                  map[string]struct{}         // names that are not as they were written down
 }
 
 // entry is a name in a directory. One that is white hides a name of the lower.
@@ -31,7 +37,8 @@ type entry struct {
 	name    string
 	typ     wasip1.Filetype
 	ino     uint64
-	node    node // nil if it was only listed
+	node    node   // nil if it was only listed, or written down
+	id      uint64 // what was written down of node, if that is nil
 	white   bool
 	inUpper bool // the upper has the file under this name
 	low     bool // it shows where the lower lists its name
@@ -56,6 +63,9 @@ func (d *dir) show(name string, typ wasip1.Filetype, ino uint64, n node, inUpper
 		in := n.in()
 		in.names = append(in.names, location{d, e.name})
 	}
+	if inUpper || !low {
+		d.note(e.name)
+	}
 	return e
 }
 
@@ -78,11 +88,13 @@ func (d *dir) hide(e *entry, white bool) {
 				break
 			}
 		}
+		in.dirty()
 	}
 	if white {
 		d.names[e.name] = &entry{name: e.name, white: true}
 	}
 	d.changed = true
+	d.note(e.name)
 }
 
 // inLower reports whether the lower has a name here. FS.mu is held.
@@ -118,11 +130,14 @@ func (d *dir) resolve(name string) (*entry, error) {
 	if d.gone || d.hides(name) {
 		return nil, wasip1.ENOENT
 	}
-	e := d.names[name]
+	e := d.entry(name)
 	switch {
 	case e != nil && e.white, e == nil && d.listed:
 		return nil, wasip1.ENOENT
-	case e != nil && e.node != nil:
+	case e != nil && e.node == nil && e.id != 0:
+		d.fs.inode(e.id)
+	}
+	if e != nil && e.node != nil {
 		return e, nil
 	}
 	var u vfs.Node
@@ -174,11 +189,13 @@ func (f *FS) met(l, u vfs.Node) (node, error) {
 		return nil, err
 	}
 	key := layerIno{upper: l == nil, ino: a.Ino}
-	if n := f.shared[key]; n != nil {
+	if n := f.several(key); n != nil {
 		if l != nil {
 			wrapfs.Release(l)
 		}
-		if u != nil {
+		if in := n.in(); in.hasUpper && in.upper == nil {
+			in.upper = u // of which no name may be known
+		} else if u != nil {
 			wrapfs.Release(u)
 		}
 		return n, nil
@@ -218,7 +235,7 @@ func (d *dir) loadUpper() error {
 		return nil
 	}
 	err := each(d.upperDir(), func(u vfs.DirEntry) error {
-		if d.names[u.Name] != nil || d.hides(u.Name) {
+		if d.hides(u.Name) || d.entry(u.Name) != nil {
 			return nil
 		}
 		key := layerIno{upper: true, ino: u.Ino}
@@ -255,7 +272,7 @@ func (d *dir) list() error {
 		return err
 	}
 	err := each(d.lowerDir(), func(l vfs.DirEntry) error {
-		if d.names[l.Name] == nil && !d.hides(l.Name) {
+		if !d.hides(l.Name) && d.entry(l.Name) == nil {
 			d.show(l.Name, l.Type, d.fs.number(layerIno{ino: l.Ino}), nil, false, true)
 		}
 		return nil
@@ -309,6 +326,7 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		}
 		after = 0
 	}
+	d.recallAll()
 	for e := range d.order.After(after) {
 		if n == len(entries) {
 			break
@@ -341,7 +359,7 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		for _, e := range entries[n : n+got] {
 			cookie = e.Next
 			e.Next <<= 1
-			switch known := d.names[e.Name]; {
+			switch known := d.entry(e.Name); {
 			case d.hides(e.Name) || known != nil && !known.low:
 				continue
 			case known != nil:

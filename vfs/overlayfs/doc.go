@@ -42,6 +42,13 @@
 // file. It keeps descriptors of the machine (nodes of the layers that are vfs.Releaser) only while
 // a guest has the node, and finds the node again by its path afterwards. A listing keeps nothing.
 //
+// # Forks
+//
+// A fork ([FS.ForkFS]) shares what the overlay has written down of the difference, and makes inodes
+// of it when they are looked at. The overlay writes down what has changed when it is forked. So a
+// fork costs what was changed since the fork before, and a fork of a fork that nobody has changed,
+// as those of a snapshot are, takes constant time.
+//
 // # Locks
 //
 // In this order: file.copying (one copy-up of a file at a time), FS.mu (names, attributes), file.io

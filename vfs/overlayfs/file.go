@@ -17,6 +17,7 @@ type file struct {
 
 	copying   chan struct{} // see turn; guarded by FS.mu
 	copied    int64         // what its copy took of FS.maxCopies; guarded by FS.mu
+	aside     bool          // copied counts in FS.aside: there is no copy yet, or no name; guarded by FS.mu
 	way       location      // by which it was opened, if it has no name yet; guarded by FS.mu
 	settled   atomic.Bool   // the upper has the file, and nothing is left to be prepared
 	appending sync.Mutex    // held by who appends where the upper cannot
@@ -131,6 +132,7 @@ func (f *file) unstash() {
 		// What cannot be removed stays below a name that nobody sees.
 		_ = f.fs.root.upperDir().Unlink(f.stash)
 		f.stash = ""
+		f.dirty()
 	}
 }
 

@@ -2,7 +2,6 @@ package overlayfs
 
 import (
 	"errors"
-	"maps"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -10,10 +9,11 @@ import (
 
 var _ vfs.Forker = (*FS)(nil)
 
-// ForkFS implements [vfs.Forker]. It copies what the overlay remembers of the difference, and of
-// what guests have looked at, to a new overlay over forks of the layers; so it costs what that is,
-// not what the layers hold. A lower that is no [vfs.Forker] is shared, because no overlay changes
-// its lower. The upper has to be one. Errors: ENOTSUP.
+// ForkFS implements [vfs.Forker]. The fork shares what the overlay wrote down of the difference,
+// and makes of that what is looked at. So the first fork after changes costs what was changed since
+// the fork before it, and one of an overlay without changes since, such as that of a snapshot,
+// takes constant time. A lower that is no [vfs.Forker] is shared, because no overlay changes its
+// lower. The upper has to be one. Errors: ENOTSUP.
 func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	f.mu.Lock()
 	defer f.unlock()
@@ -28,17 +28,19 @@ func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 	if err != nil {
 		return vfs.Fork{}, err
 	}
-	g := &FS{lower: lower.FS, upper: upper.FS, releases: f.releases, lastIno: f.lastIno, scratch: f.scratch, maxCopies: f.maxCopies,
-		inos: maps.Clone(f.inos), shared: make(map[layerIno]node, len(f.shared))}
+	f.write()
+	g := newFS(lower.FS, upper.FS)
+	g.releases, g.past, g.lastIno, g.scratch, g.maxCopies = f.releases, f.past, f.lastIno, f.scratch, f.maxCopies
+	g.copies = f.copies - f.aside
 	g.clock.Store(f.clock.Load())
 	g.changes.Store(f.changes.Load())
-	g.plain, _ = lower.FS.Root().(vfs.PlainOpener)
-	c := &copier{from: f, to: g, lower: lower.Node, upper: upper.Node, made: map[*inode]node{}}
-	g.root = c.dir(f.root)
-	for key, n := range f.shared {
-		g.shared[key] = c.node(n)
+	root := &record{ino: f.root.ino, hasLower: f.root.hasLower, hasUpper: f.root.hasUpper, pinned: true}
+	if r, _ := g.past.inodes.Get(rootID); r != nil {
+		root = r
 	}
-	return vfs.Fork{FS: g, Node: c.counterpart, Settle: func() {
+	g.root.recall(root)
+	c := &counterparts{from: f, to: g, upper: upper.Node, lastID: f.past.lastID, made: make(map[*inode]node)}
+	return vfs.Fork{FS: g, Node: c.of, Settle: func() {
 		for _, layer := range []vfs.Fork{lower, upper} {
 			if layer.Settle != nil {
 				layer.Settle()
@@ -49,15 +51,16 @@ func (f *FS) ForkFS(s *vfs.Forking) (vfs.Fork, error) {
 
 func same(n vfs.Node) vfs.Node { return n }
 
-// copier copies the inodes of one overlay for another.
-type copier struct {
-	from, to     *FS
-	lower, upper func(vfs.Node) vfs.Node
-	made         map[*inode]node
+// counterparts finds the nodes of a fork for those of the overlay that it was made of.
+type counterparts struct {
+	from, to *FS
+	upper    func(vfs.Node) vfs.Node
+	lastID   uint64          // of the overlay when it was forked
+	made     map[*inode]node // for those that no record leads to
 }
 
-// counterpart returns the copy of a node.
-func (c *copier) counterpart(old vfs.Node) vfs.Node {
+// of implements [vfs.Fork.Node].
+func (c *counterparts) of(old vfs.Node) vfs.Node {
 	n, ok := old.(node)
 	if !ok || n.in().fs != c.from {
 		return nil
@@ -66,75 +69,70 @@ func (c *copier) counterpart(old vfs.Node) vfs.Node {
 	defer c.from.unlock()
 	c.to.mu.Lock()
 	defer c.to.unlock()
-	made := c.node(n)
-	made.in().hold()
+	was := n.in() // and not a view
+	made := c.node(was)
+	in := made.in()
+	if in.hasUpper && in.upper == nil && was.hasUpper && was.upper != nil {
+		in.upper = c.upper(was.upper) // which is not found by a path if it has lost its names
+	}
+	in.hold()
 	return made
 }
 
-// dir is node for a directory, nil for nil.
-func (c *copier) dir(d *dir) *dir {
-	if d == nil {
-		return nil
+// node returns the counterpart of an inode. FS.mu of both is held.
+func (c *counterparts) node(n *inode) node {
+	if n.id != 0 && n.id <= c.lastID {
+		if made := c.to.inode(n.id); made != nil {
+			return made
+		}
 	}
-	return c.node(d).(*dir)
+	if made := c.made[n]; made != nil {
+		return made
+	}
+	made := c.unchanged(n)
+	if made == nil {
+		made = c.to.newNode(n.typ, nil, nil)
+		in := made.in()
+		in.recall(n.describe())
+		switch made := made.(type) {
+		case *dir:
+			made.gone = n.dead()
+		case *file:
+			c.charge(n.self.(*file), made)
+		}
+		if in.nlink > 0 && in.from != (layerIno{}) {
+			c.to.shared[in.from] = made // for whoever meets one of its names
+		}
+	}
+	c.made[n] = made
+	return made
 }
 
-// node copies an inode and whatever can be reached from it. FS.mu of both is held, or nobody else
-// knows the new one yet.
-func (c *copier) node(old node) node {
-	if old == nil {
-		return nil
+// unchanged returns the counterpart of an inode that is what the layers show at its place, nil if
+// there is none. FS.mu of both is held.
+func (c *counterparts) unchanged(n *inode) node {
+	if file, ok := n.self.(*file); ok && !n.dead() {
+		file.meet()
 	}
-	from := old.in()
-	old = from.self // and not a view
-	if n := c.made[from]; n != nil {
-		return n
+	for _, p := range n.names {
+		d, ok := c.node(&p.dir.inode).(*dir)
+		if !ok {
+			continue
+		}
+		e, err := d.resolve(p.name)
+		if err == nil && e.node.in().from == n.from && e.typ == n.typ {
+			return e.node
+		}
 	}
-	lower, upper := copied(from.lower, c.from.lower, c.lower), copied(from.upper, c.from.upper, c.upper)
-	if from == &c.from.root.inode {
-		lower, upper = c.to.lower.Root(), c.to.upper.Root()
-	}
-	n := c.to.newNode(from.typ, lower, upper)
-	c.made[from] = n
-	in := n.in()
-	in.hasLower, in.hasUpper, in.lowerPath = from.hasLower, from.hasUpper, from.lowerPath
-	in.ino, in.from, in.stash, in.nlink, in.pinned, in.set = from.ino, from.from, from.stash, from.nlink, from.pinned, from.set
-	for _, p := range from.names {
-		in.names = append(in.names, location{c.dir(p.dir), p.name})
-	}
-	switch n := n.(type) {
-	case *dir:
-		c.entries(old.(*dir), n)
-	case *file:
-		was := old.(*file)
-		n.copied, n.way = was.copied, location{c.dir(was.way.dir), was.way.name}
-		n.settled.Store(was.settled.Load())
-		c.to.copies += was.copied
-	}
-	return n
+	return nil
 }
 
-// copied returns the copy of a layer's node. Nodes that hold something of the machine are found
-// again by their paths.
-func copied(old vfs.Node, layer vfs.FS, node func(vfs.Node) vfs.Node) vfs.Node {
-	if _, machine := layer.Root().(vfs.Releaser); old == nil || machine {
-		return nil
+// charge counts the copy of a file without a name to the fork, which has a descriptor of it. FS.mu
+// of both is held.
+func (c *counterparts) charge(was, made *file) {
+	if was.hasUpper && was.aside {
+		made.copied = was.copied
+		c.to.copies += made.copied
+		made.setAside()
 	}
-	return node(old)
-}
-
-func (c *copier) entries(from, to *dir) {
-	to.listed, to.upperKnown, to.changed, to.gone = from.listed, from.upperKnown, from.changed, from.gone
-	to.shown, to.cached, to.subdirs = from.shown, from.cached, from.subdirs
-	if from.names != nil {
-		to.names = make(map[string]*entry, len(from.names))
-	}
-	ordered := map[*entry]*entry{}
-	for name, e := range from.names {
-		made := *e
-		made.node = c.node(e.node)
-		to.names[name] = &made
-		ordered[e] = &made
-	}
-	to.order = from.order.Copy(func(e *entry) *entry { return ordered[e] })
 }

@@ -29,7 +29,12 @@ type FS struct {
 	changes atomic.Uint64     // of names, and copies; changed with mu held
 	scratch uint64            // names given out for files that are being copied or have lost theirs
 
+	past      past
+	known     map[uint64]node     // the inodes that were written down, as far as they were made
+	unwritten map[*inode]struct{} // those that are not as they were written down
+
 	copies, maxCopies int64 // bytes that were copied up and are kept
+	aside             int64 // those of them that a fork does not take over by itself; see file.aside
 
 	charge vfs.KeepCharge // of the change that is being made; nil for none
 }
@@ -66,18 +71,28 @@ var _ vfs.EnvFS = (*FS)(nil)
 // New returns upper over lower. A root that is no directory counts as an empty one; as the upper it
 // takes nothing.
 func New(lower, upper vfs.FS, opts ...Option) *FS {
-	f := &FS{lower: lower, upper: upper, maxCopies: DefaultMaxCopyUp, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node)}
-	l, u := lower.Root(), upper.Root()
-	_, lr := l.(vfs.Releaser)
-	_, ur := u.(vfs.Releaser)
+	f := newFS(lower, upper)
+	_, lr := lower.Root().(vfs.Releaser)
+	_, ur := upper.Root().(vfs.Releaser)
 	f.releases = lr || ur
-	f.plain, _ = l.(vfs.PlainOpener)
-	f.lastIno = 1
-	f.root = f.newNode(wasip1.FiletypeDirectory, l, u).(*dir)
+	f.maxCopies, f.lastIno, f.past.lastID = DefaultMaxCopyUp, 1, rootID
 	f.root.ino, f.root.pinned = f.lastIno, true
 	for _, o := range opts {
 		o(f)
 	}
+	return f
+}
+
+// newFS returns an FS that has its layers and its root.
+func newFS(lower, upper vfs.FS) *FS {
+	f := &FS{
+		lower: lower, upper: upper, inos: make(map[layerIno]uint64), shared: make(map[layerIno]node),
+		known: make(map[uint64]node), unwritten: make(map[*inode]struct{}),
+	}
+	f.plain, _ = lower.Root().(vfs.PlainOpener)
+	f.root = f.newNode(wasip1.FiletypeDirectory, lower.Root(), upper.Root()).(*dir)
+	f.root.id = rootID
+	f.known[rootID] = f.root
 	return f
 }
 
@@ -111,6 +126,9 @@ func (f *FS) number(l layerIno) uint64 {
 		return l.ino << 1
 	}
 	n, ok := f.inos[l]
+	if !ok {
+		n, ok = f.past.inos.Get(l)
+	}
 	if !ok {
 		n = f.newNumber()
 		f.inos[l] = n

@@ -12,6 +12,7 @@ import (
 // inode is a file of any type. All but refs is guarded by FS.mu.
 type inode struct {
 	fs   *FS
+	id   uint64 // see record; 0 before it is written down
 	ino  uint64
 	typ  wasip1.Filetype
 	self node
@@ -127,7 +128,7 @@ func (n *inode) idle() {
 		}
 	}
 	n.drop()
-	if n.pinned || n.hasUpper {
+	if n.pinned || n.hasUpper || n.id != 0 {
 		return
 	}
 	delete(n.fs.shared, n.from)
@@ -242,6 +243,7 @@ func (n *inode) setAttr(s vfs.SetAttr, charge vfs.KeepCharge) error {
 		n.set.change(s, n.fs.now())
 		n.set.explicit = true
 		n.pinned = true
+		n.dirty()
 		if n.typ != wasip1.FiletypeDirectory || !n.hasUpper {
 			return nil
 		}
@@ -263,6 +265,7 @@ func (n *inode) touch(now int64) {
 	if n.typ == wasip1.FiletypeDirectory || !n.hasUpper {
 		n.set.change(s, now)
 	}
+	n.dirty()
 }
 
 // Readlink returns the target.

@@ -36,6 +36,7 @@ func (n *inode) remember() error {
 		return err
 	}
 	n.pinned = true
+	n.dirty()
 	return nil
 }
 

@@ -75,8 +75,10 @@ func (d *dir) raise() (err error) {
 	d.set.change(set, a.Ctim)
 	d.upper, d.hasUpper, d.upperKnown = u, true, true
 	d.want()
+	d.dirty()
 	if e := p.dir.names[p.name]; e != nil {
 		e.inUpper = true
+		p.dir.note(p.name)
 	}
 	return nil
 }
@@ -89,6 +91,7 @@ func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 	if sub, ok := n.(*dir); ok {
 		sub.upperKnown = true
 	}
+	in.dirty()
 	d.uncover(name)
 	d.show(name, in.typ, in.ino, n, true, false)
 	d.modified()
@@ -98,8 +101,9 @@ func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 
 // uncover takes the whiteout of a name away that is about to be shown.
 func (d *dir) uncover(name string) {
-	if e := d.names[name]; e != nil && e.white {
+	if e := d.entry(name); e != nil && e.white {
 		delete(d.names, name)
+		d.note(name)
 		d.fs.unkeep(d.ino, vfs.NameCost(name))
 	}
 }
@@ -211,6 +215,7 @@ func (d *dir) link(name string, to vfs.Node, charge vfs.KeepCharge) error {
 	d.show(name, in.typ, in.ino, n, inUpper, false)
 	in.nlink++
 	in.pinned = true
+	in.dirty()
 	d.modified()
 	in.touch(d.fs.now())
 	return nil
@@ -288,7 +293,7 @@ func (d *dir) lose(e *entry, white bool) {
 		delete(d.fs.shared, in.from)
 		if f, ok := e.node.(*file); ok {
 			f.unstash()
-			if !f.busy() {
+			if f.setAside(); !f.busy() {
 				f.uncharge()
 			}
 		}
@@ -322,6 +327,8 @@ func (d *dir) vacate(e *entry) error {
 			return err
 		}
 		e.inUpper, p.dir.names[p.name].inUpper = false, true
+		d.note(e.name)
+		p.dir.note(p.name)
 		return nil
 	}
 	f, ok := e.node.(*file)
@@ -333,6 +340,8 @@ func (d *dir) vacate(e *entry) error {
 		return err
 	}
 	e.inUpper, f.stash = false, stash
+	d.note(e.name)
+	f.dirty()
 	return nil
 }
 
@@ -383,9 +392,15 @@ func (d *dir) rmdir(name string, charge vfs.KeepCharge) (err error) {
 		}
 	}
 	d.hide(e, white)
-	sub.gone = true
+	sub.leave()
 	d.modified()
 	return nil
+}
+
+// leave makes a directory one that no path leads to any more. FS.mu is held.
+func (d *dir) leave() {
+	d.gone = true
+	d.dirty()
 }
 
 // Rename moves a name. What stands in the lower only is not copied: it is found where it is.
@@ -444,7 +459,7 @@ func (d *dir) rename(name string, to vfs.Directory, newName string, charge vfs.K
 	if dst != nil {
 		if sub, ok := dst.node.(*dir); ok {
 			t.hide(dst, false)
-			sub.gone = true
+			sub.leave()
 		} else {
 			t.lose(dst, false)
 		}
@@ -457,6 +472,7 @@ func (d *dir) rename(name string, to vfs.Directory, newName string, charge vfs.K
 		t.order.KeepPlace(e, dst)
 	}
 	moved.pinned = true
+	moved.dirty()
 	d.modified()
 	t.modified()
 	moved.touchName(d.fs.now())

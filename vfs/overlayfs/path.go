@@ -73,7 +73,7 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 	d.fs.mu.Lock()
 	defer d.fs.unlock()
 	key := layerIno{ino: a.Ino}
-	if n := d.fs.shared[key]; n != nil {
+	if n := d.fs.several(key); n != nil {
 		return n.in().attr()
 	}
 	if d.fs.changes.Load() != changes {
@@ -102,9 +102,9 @@ func (d *dir) follow(path string) (_ node, below string, rest location, err erro
 		if err := d.loadUpper(); err != nil {
 			return nil, "", location{}, err
 		}
-		e := d.names[name]
+		e := d.entry(name)
 		switch {
-		case e == nil && d.hasLower, e != nil && e.node == nil && e.low && !e.inUpper:
+		case e == nil && d.hasLower, e != nil && e.node == nil && e.id == 0 && e.low && !e.inUpper:
 			if !plain(more) {
 				return nil, "", location{}, wasip1.ENOSYS
 			}
@@ -189,7 +189,7 @@ func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMod
 	}
 	f.mu.Lock()
 	defer f.unlock()
-	if f.shared[key] != nil || f.changes.Load() != changes {
+	if f.several(key) != nil || f.changes.Load() != changes {
 		return nil, nil, wasip1.ENOSYS // somebody was faster
 	}
 	n := f.newNode(a.Type, l, nil).(*file)
@@ -207,7 +207,7 @@ func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMod
 func (f *FS) held(key layerIno) (*file, error) {
 	f.mu.Lock()
 	defer f.unlock()
-	n, ok := f.shared[key].(*file)
+	n, ok := f.several(key).(*file)
 	if !ok {
 		return nil, nil
 	}

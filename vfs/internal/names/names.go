@@ -27,9 +27,10 @@ type Entry interface{ mark() *Mark }
 
 // Order keeps entries in the order of their cookies, which only grow. The zero value is empty.
 type Order[E Entry] struct {
-	all  []E // those that are dead are left in place until they are the most
-	dead int
-	seq  uint64
+	all    []E // those that are dead are left in place until they are the most
+	dead   int
+	seq    uint64
+	unsure bool // all is not sorted
 }
 
 // Len returns the number of entries.
@@ -42,11 +43,33 @@ func (o *Order[E]) Add(e E) {
 	o.all = append(o.all, e)
 }
 
+// Last returns the last cookie that was given out.
+func (o *Order[E]) Last() uint64 { return o.seq }
+
+// Continue makes the cookies of an empty Order follow one that was the last of another.
+func (o *Order[E]) Continue(last uint64) { o.seq = last }
+
+// Restore adds an entry with the cookie that it had in another Order.
+func (o *Order[E]) Restore(e E, cookie uint64) {
+	e.mark().seq = cookie
+	o.all = append(o.all, e)
+	o.unsure = true
+}
+
+// sort brings restored entries to their places.
+func (o *Order[E]) sort() {
+	if o.unsure {
+		slices.SortFunc(o.all, func(a, b E) int { return cmp.Compare(a.mark().seq, b.mark().seq) })
+		o.unsure = false
+	}
+}
+
 // KeepPlace gives the newest entry the place of one that it replaced and that may have been removed
 // already, so that who is reading the directory meets the name once.
 func (o *Order[E]) KeepPlace(e, old E) {
 	seq := old.mark().seq
 	o.all = o.all[:len(o.all)-1]
+	o.sort()
 	e.mark().seq = seq
 	i, found := slices.BinarySearchFunc(o.all, seq, func(e E, seq uint64) int { return cmp.Compare(e.mark().seq, seq) })
 	if found {
@@ -79,6 +102,7 @@ func (o *Order[E]) Remove(e E) bool {
 
 // After returns the entries that follow a cookie; 0 is the start.
 func (o *Order[E]) After(cookie uint64) iter.Seq[E] {
+	o.sort()
 	first := sort.Search(len(o.all), func(i int) bool { return o.all[i].mark().seq > cookie })
 	return func(yield func(E) bool) {
 		for _, e := range o.all[first:] {
@@ -87,16 +111,6 @@ func (o *Order[E]) After(cookie uint64) iter.Seq[E] {
 			}
 		}
 	}
-}
-
-// Copy returns an Order of what counterpart returns for the entries; those have their marks
-// already.
-func (o *Order[E]) Copy(counterpart func(E) E) Order[E] {
-	c := Order[E]{seq: o.seq}
-	for e := range o.After(0) {
-		c.all = append(c.all, counterpart(e))
-	}
-	return c
 }
 
 // Replaceable applies the rules of rename(2) to what stands at the new name already. empty tells

@@ -65,6 +65,33 @@ func TestOrder(t *testing.T) {
 	is(all["d"].Cookie(), "new 50", "99")
 }
 
+func TestRestoredEntriesHaveTheirPlaces(t *testing.T) {
+	var o Order[*entry]
+	all := make(map[string]*entry)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		all[name] = &entry{name: name}
+		o.Add(all[name])
+	}
+	var again Order[*entry]
+	again.Continue(o.Last())
+	for _, name := range []string{"c", "a", "d"} {
+		e := &entry{name: name}
+		again.Restore(e, all[name].Cookie())
+		all[name] = e
+	}
+	again.Remove(all["c"])
+	e := &entry{name: "new"}
+	again.Add(e)
+	again.KeepPlace(e, all["b"])
+	again.Add(&entry{name: "last"})
+	if d := cmp.Diff([]string{"a", "new", "d", "last"}, after(&again, 0)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := again.Len(); got != 4 {
+		t.Errorf("there are %d, want 4", got)
+	}
+}
+
 func TestReplaceable(t *testing.T) {
 	for _, c := range []struct {
 		dir, onto, empty bool
