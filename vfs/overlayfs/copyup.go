@@ -178,6 +178,13 @@ func (f *file) putBack() {
 	}
 }
 
+// nameless does what the loss of the last name does to what the file's copy took. FS.mu is held.
+func (f *file) nameless() {
+	if f.setAside(); !f.busy() {
+		f.uncharge()
+	}
+}
+
 // uncharge gives back what the file's copy took of the overlay's limit. FS.mu is held.
 func (f *file) uncharge() {
 	f.putBack()

@@ -267,3 +267,19 @@ func TestHolesOfTheMachinesFilesCostNothing(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
+
+func TestDiscardGivesBackWhatCopiesTook(t *testing.T) {
+	lower := memfs.New()
+	if err := lower.WriteFile("f", make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	fsys := overlayfs.New(lower, memfs.New(), overlayfs.WithMaxCopyUp(10))
+	for range 2 {
+		if err := rootOf(t, fsys).Truncate("f", 10); err != nil {
+			t.Fatal(err)
+		}
+		if err := fsys.Discard(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

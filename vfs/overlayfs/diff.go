@@ -422,7 +422,7 @@ func (n *inode) detach() {
 		delete(n.fs.shared, n.from)
 		n.nlink, n.stash = 0, ""
 		if f, ok := n.self.(*file); ok {
-			f.setAside()
+			f.nameless()
 		}
 		n.dirty()
 		d, ok := n.self.(*dir)

@@ -293,9 +293,7 @@ func (d *dir) lose(e *entry, white bool) {
 		delete(d.fs.shared, in.from)
 		if f, ok := e.node.(*file); ok {
 			f.unstash()
-			if f.setAside(); !f.busy() {
-				f.uncharge()
-			}
+			f.nameless()
 		}
 	}
 	in.touch(d.fs.now())
