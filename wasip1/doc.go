@@ -1,29 +1,27 @@
-// Package wasip1 is the ABI of WASI preview1 (wasi_snapshot_preview1) and nothing
-// else: the error numbers, rights, flags and enumerations under the names of the
-// specification, and the structs that a guest and its host exchange through the
-// guest's memory, each with its exact layout.
+// Package wasip1 is the ABI of WASI preview1 (wasi_snapshot_preview1): error numbers, rights, flags
+// and enumerations, under the names of the specification, and the layouts of the structs that a
+// guest and its host exchange through the guest's memory.
 //
 // # Numbers
 //
-// Every number is a Go type of its own, so that a lookup flag cannot be passed for
-// an open flag. Sets of bits (Rights, Oflags, Fdflags, …) print as "A|B" and have a
-// constant with all bits that the specification knows (OflagsAll), so that a host
-// can refuse the others with EINVAL. Enumerations (Filetype, Whence, Signal, …)
-// tell by Valid whether the specification knows the value.
+// Every number is a Go type of its own, so that a lookup flag cannot be passed for an open flag.
+// Sets of bits (Rights, Oflags, Fdflags, …) print as "A|B". Each has a constant with all bits that
+// the specification defines, such as OflagsAll: a host refuses other bits with EINVAL. Enumerations
+// (Filetype, Whence, Signal, …) have a method Valid, which reports whether the specification
+// defines the value.
 //
 // # Errors
 //
-// Errno is an error. It matches the sentinels of io/fs, so that
-// errors.Is(ENOENT, fs.ErrNotExist) holds, and FromError goes the other way: it is
-// the one place where an error of the Go world (io/fs, os, syscall, net, context)
-// becomes the number that a guest sees. Code inside the library passes Go errors
-// along and maps them once, at the edge of the ABI.
+// Errno is an error. It matches the sentinels of io/fs: errors.Is(ENOENT, fs.ErrNotExist) is true.
+// FromError goes the other way. It turns an error of io/fs, os, syscall, net or context into the
+// number that a guest sees, and is the only function that does. The library passes Go errors along
+// and calls it when a WASI function returns.
 //
 // # Structs
 //
-// Each struct X has SizeX, X.Encode and DecodeX. They are little endian, as
-// WebAssembly is, and demand no alignment. Encode writes all SizeX bytes: padding
-// becomes zero, so that a recorded run repeats bit for bit and no byte of the host
-// leaks. Encode and Decode panic on a slice shorter than SizeX, as package
-// encoding/binary does: the caller has checked the guest's pointer by then.
+// Each struct X has a constant SizeX, a method Encode and a function DecodeX. The encoding is
+// little endian and needs no alignment. Encode writes all SizeX bytes and sets padding to zero,
+// because a recorded run has to repeat bit for bit and no byte of the host may leak. Encode and
+// DecodeX panic if the slice is shorter than SizeX, as package encoding/binary does. Check the
+// guest's pointer before.
 package wasip1

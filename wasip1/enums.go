@@ -1,10 +1,10 @@
 package wasip1
 
-// Filetype is what a descriptor or a directory entry is (preview1: filetype).
+// Filetype is the type of a descriptor or directory entry (preview1: filetype).
 type Filetype uint8
 
 const (
-	FiletypeUnknown         Filetype = iota // not known, or none of the others; a pipe, for one
+	FiletypeUnknown         Filetype = iota // unknown, or none of the others, such as a pipe
 	FiletypeBlockDevice                     // a block device
 	FiletypeCharacterDevice                 // a character device, such as a terminal
 	FiletypeDirectory                       // a directory
@@ -16,10 +16,10 @@ const (
 
 var filetypeNames = [...]string{"UNKNOWN", "BLOCK_DEVICE", "CHARACTER_DEVICE", "DIRECTORY", "REGULAR_FILE", "SOCKET_DGRAM", "SOCKET_STREAM", "SYMBOLIC_LINK"}
 
-// String returns the name, or Filetype(n) for a value that preview1 does not know.
+// String returns the name, or Filetype(n) for a value that preview1 does not define.
 func (e Filetype) String() string { return enumString("Filetype", uint64(e), filetypeNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Filetype) Valid() bool { return uint64(e) < uint64(len(filetypeNames)) }
 
 // Whence is what the offset of fd_seek counts from (preview1: whence).
@@ -33,10 +33,10 @@ const (
 
 var whenceNames = [...]string{"SEEK_SET", "SEEK_CUR", "SEEK_END"}
 
-// String returns the name, or Whence(n) for a value that preview1 does not know.
+// String returns the name, or Whence(n) for a value that preview1 does not define.
 func (e Whence) String() string { return enumString("Whence", uint64(e), whenceNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Whence) Valid() bool { return uint64(e) < uint64(len(whenceNames)) }
 
 // ClockID names a clock (preview1: clockid).
@@ -51,10 +51,10 @@ const (
 
 var clockIDNames = [...]string{"CLOCK_REALTIME", "CLOCK_MONOTONIC", "CLOCK_PROCESS_CPUTIME_ID", "CLOCK_THREAD_CPUTIME_ID"}
 
-// String returns the name, or ClockID(n) for a value that preview1 does not know.
+// String returns the name, or ClockID(n) for a value that preview1 does not define.
 func (e ClockID) String() string { return enumString("ClockID", uint64(e), clockIDNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e ClockID) Valid() bool { return uint64(e) < uint64(len(clockIDNames)) }
 
 // Eventtype is what a subscription waits for (preview1: eventtype).
@@ -68,10 +68,10 @@ const (
 
 var eventtypeNames = [...]string{"CLOCK", "FD_READ", "FD_WRITE"}
 
-// String returns the name, or Eventtype(n) for a value that preview1 does not know.
+// String returns the name, or Eventtype(n) for a value that preview1 does not define.
 func (e Eventtype) String() string { return enumString("Eventtype", uint64(e), eventtypeNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Eventtype) Valid() bool { return uint64(e) < uint64(len(eventtypeNames)) }
 
 // Advice is how a file will be used, for fd_advise (preview1: advice).
@@ -88,13 +88,13 @@ const (
 
 var adviceNames = [...]string{"NORMAL", "SEQUENTIAL", "RANDOM", "WILLNEED", "DONTNEED", "NOREUSE"}
 
-// String returns the name, or Advice(n) for a value that preview1 does not know.
+// String returns the name, or Advice(n) for a value that preview1 does not define.
 func (e Advice) String() string { return enumString("Advice", uint64(e), adviceNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Advice) Valid() bool { return uint64(e) < uint64(len(adviceNames)) }
 
-// Preopentype is what a preopened descriptor is (preview1: preopentype).
+// Preopentype is the type of a preopened descriptor (preview1: preopentype).
 type Preopentype uint8
 
 const (
@@ -103,12 +103,12 @@ const (
 
 var preopentypeNames = [...]string{"DIR"}
 
-// String returns the name, or Preopentype(n) for a value that preview1 does not know.
+// String returns the name, or Preopentype(n) for a value that preview1 does not define.
 func (e Preopentype) String() string {
 	return enumString("Preopentype", uint64(e), preopentypeNames[:])
 }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Preopentype) Valid() bool { return uint64(e) < uint64(len(preopentypeNames)) }
 
 // Signal is a condition that proc_raise raises (preview1: signal). The numbers are
@@ -151,10 +151,10 @@ const (
 
 var signalNames = [...]string{"SIGNONE", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGPOLL", "SIGPWR", "SIGSYS"}
 
-// String returns the name, or Signal(n) for a value that preview1 does not know.
+// String returns the name, or Signal(n) for a value that preview1 does not define.
 func (e Signal) String() string { return enumString("Signal", uint64(e), signalNames[:]) }
 
-// Valid reports whether preview1 knows the value.
+// Valid reports whether preview1 defines the value.
 func (e Signal) Valid() bool { return uint64(e) < uint64(len(signalNames)) }
 
 // Dircookie is a position in a directory, opaque to the guest (preview1: dircookie).

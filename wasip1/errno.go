@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// Errno is the result of a WASI function: ESUCCESS or the reason of the failure.
+// Errno is the result of a WASI function: ESUCCESS, or why it failed.
 //
-// It is an error (though ESUCCESS never should travel as one) and matches the
-// sentinels of the standard library under errors.Is, see Errno.Is.
+// It is an error and matches the sentinels of the standard library: see [Errno.Is]. Do not return
+// ESUCCESS as an error; [Errno.Err] returns nil for it.
 type Errno uint16
 
 // preview1: errno. The text beside each is what Error says after the name.
@@ -177,7 +177,7 @@ var errnos = [...]struct{ name, text string }{
 }
 
 // Name returns the name in the specification's spelling with a leading E, such as
-// "ENOENT", or "Errno(99)" for a number that preview1 does not know.
+// "ENOENT", or "Errno(99)" for a number that preview1 does not define.
 func (e Errno) Name() string {
 	if e.Valid() {
 		return errnos[e].name
@@ -188,11 +188,10 @@ func (e Errno) Name() string {
 // String returns the Name.
 func (e Errno) String() string { return e.Name() }
 
-// Valid reports whether preview1 knows e.
+// Valid reports whether preview1 defines e.
 func (e Errno) Valid() bool { return int(e) < len(errnos) }
 
-// Error returns name and meaning in the manner of strace:
-// "ENOENT: no such file or directory".
+// Error returns name and meaning, as in "ENOENT: no such file or directory".
 func (e Errno) Error() string {
 	if e.Valid() {
 		return errnos[e].name + ": " + errnos[e].text
@@ -200,8 +199,8 @@ func (e Errno) Error() string {
 	return e.Name() + ": unknown error"
 }
 
-// Err returns e as an error, and nil for ESUCCESS: the bridge from a function that
-// returns an Errno to one that returns an error.
+// Err returns e as an error, and nil for ESUCCESS. Use it where a function that returns an error
+// calls one that returns an Errno.
 func (e Errno) Err() error {
 	if e == ESUCCESS {
 		return nil
@@ -242,11 +241,10 @@ func (e Errno) Is(target error) bool {
 	return false
 }
 
-// Timeout reports whether e says that time ran out. With Temporary it makes an Errno
-// a net.Error.
+// Timeout reports whether e is ETIMEDOUT. With Temporary it makes an Errno a net.Error.
 func (e Errno) Timeout() bool { return e == EAGAIN || e == ETIMEDOUT }
 
-// Temporary reports whether the same call may succeed later without a change.
+// Temporary reports whether the same call may succeed if it is repeated later.
 func (e Errno) Temporary() bool {
 	return e == EINTR || e == EMFILE || e == ENFILE || e.Timeout()
 }

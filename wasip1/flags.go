@@ -9,7 +9,7 @@ const (
 	OExcl                         // fail with EEXIST if it exists
 	OTrunc                        // cut the file to size 0
 
-	// OflagsAll has all bits that preview1 knows.
+	// OflagsAll has all bits that preview1 defines.
 	OflagsAll Oflags = 1<<4 - 1
 )
 
@@ -28,7 +28,7 @@ const (
 	FdRsync                        // reads wait for pending writes to be stored
 	FdSync                         // a write returns when data and times are stored
 
-	// FdflagsAll has all bits that preview1 knows.
+	// FdflagsAll has all bits that preview1 defines.
 	FdflagsAll Fdflags = 1<<5 - 1
 )
 
@@ -43,7 +43,7 @@ type Lookupflags uint32
 const (
 	LookupSymlinkFollow Lookupflags = 1 << iota // follow a symbolic link in the last component
 
-	// LookupflagsAll has all bits that preview1 knows.
+	// LookupflagsAll has all bits that preview1 defines.
 	LookupflagsAll Lookupflags = 1<<1 - 1
 )
 
@@ -52,8 +52,8 @@ var lookupflagsNames = [...]string{"SYMLINK_FOLLOW"}
 // String returns the names of the bits that are set, as "A|B" does.
 func (f Lookupflags) String() string { return flagString(uint64(f), lookupflagsNames[:]) }
 
-// Fstflags say which times *_set_times sets (preview1: fstflags). Setting a time and
-// setting it to now at once is EINVAL.
+// Fstflags say which times *_set_times sets (preview1: fstflags). A call that sets a time both to a
+// given value and to now is EINVAL.
 type Fstflags uint16
 
 const (
@@ -62,7 +62,7 @@ const (
 	FstMtim                         // set the time of last modification to the given one
 	FstMtimNow                      // set the time of last modification to now
 
-	// FstflagsAll has all bits that preview1 knows.
+	// FstflagsAll has all bits that preview1 defines.
 	FstflagsAll Fstflags = 1<<4 - 1
 )
 
@@ -77,7 +77,7 @@ type Subclockflags uint16
 const (
 	SubclockAbstime Subclockflags = 1 << iota // the timeout is a time of the clock, not a duration
 
-	// SubclockflagsAll has all bits that preview1 knows.
+	// SubclockflagsAll has all bits that preview1 defines.
 	SubclockflagsAll Subclockflags = 1<<1 - 1
 )
 
@@ -86,13 +86,13 @@ var subclockflagsNames = [...]string{"ABSTIME"}
 // String returns the names of the bits that are set, as "A|B" does.
 func (f Subclockflags) String() string { return flagString(uint64(f), subclockflagsNames[:]) }
 
-// Eventrwflags say more about a descriptor that is ready (preview1: eventrwflags).
+// Eventrwflags describe a descriptor that is ready (preview1: eventrwflags).
 type Eventrwflags uint16
 
 const (
 	EventFdReadwriteHangup Eventrwflags = 1 << iota // the peer has closed
 
-	// EventrwflagsAll has all bits that preview1 knows.
+	// EventrwflagsAll has all bits that preview1 defines.
 	EventrwflagsAll Eventrwflags = 1<<1 - 1
 )
 
@@ -108,7 +108,7 @@ const (
 	RecvPeek    Riflags = 1 << iota // leave the data in the queue
 	RecvWaitall                     // wait until the buffers are full
 
-	// RiflagsAll has all bits that preview1 knows.
+	// RiflagsAll has all bits that preview1 defines.
 	RiflagsAll Riflags = 1<<2 - 1
 )
 
@@ -117,13 +117,13 @@ var riflagsNames = [...]string{"RECV_PEEK", "RECV_WAITALL"}
 // String returns the names of the bits that are set, as "A|B" does.
 func (f Riflags) String() string { return flagString(uint64(f), riflagsNames[:]) }
 
-// Roflags are what sock_recv says of the data (preview1: roflags).
+// Roflags are flags that sock_recv returns (preview1: roflags).
 type Roflags uint16
 
 const (
 	RecvDataTruncated Roflags = 1 << iota // a message was longer than the buffers
 
-	// RoflagsAll has all bits that preview1 knows.
+	// RoflagsAll has all bits that preview1 defines.
 	RoflagsAll Roflags = 1<<1 - 1
 )
 
@@ -135,7 +135,7 @@ func (f Roflags) String() string { return flagString(uint64(f), roflagsNames[:])
 // Siflags are the flags of sock_send (preview1: siflags). None is defined.
 type Siflags uint16
 
-// SiflagsAll has all bits that preview1 knows: none.
+// SiflagsAll has all bits that preview1 defines: none.
 const SiflagsAll Siflags = 0
 
 // String returns "0", or the bits in hexadecimal.
@@ -148,7 +148,7 @@ const (
 	ShutRd Sdflags = 1 << iota // no more receives
 	ShutWr                     // no more sends
 
-	// SdflagsAll has all bits that preview1 knows.
+	// SdflagsAll has all bits that preview1 defines.
 	SdflagsAll Sdflags = 1<<2 - 1
 )
 

@@ -9,24 +9,22 @@ import (
 	"os"
 )
 
-// FromError returns the Errno that a guest sees for err; nil is ESUCCESS. It is the
-// only mapping of Go errors to errnos in this module.
+// FromError returns the Errno that a guest sees for err. It is ESUCCESS for nil.
 //
-// Of several that would fit, the first of these counts, each looked for through
-// wrapping (Unwrap, *fs.PathError, *os.LinkError, *os.SyscallError, *net.OpError):
+// It looks for the following in err and in the errors that err wraps (Unwrap, *fs.PathError,
+// *os.LinkError, *os.SyscallError, *net.OpError). The first that is found decides:
 //
 //  1. an Errno;
-//  2. a number of the operating system, which keeps its name: EMFILE is EMFILE;
+//  2. an error number of the operating system, by its name: EMFILE is EMFILE;
 //  3. a sentinel of the standard library: fs.ErrNotExist ENOENT, fs.ErrExist EEXIST,
 //     fs.ErrPermission EACCES, fs.ErrInvalid EINVAL, fs.ErrClosed and net.ErrClosed
 //     EBADF, io.ErrClosedPipe EPIPE, context.Canceled ECANCELED,
 //     errors.ErrUnsupported ENOTSUP, …;
 //  4. an error of package net: unknown names are ENOENT, bad addresses EINVAL;
-//  5. an error whose Timeout method says true: ETIMEDOUT.
+//  5. an error whose Timeout method returns true: ETIMEDOUT.
 //
-// Anything else is EIO: there is nothing truer to say of it. io.EOF and
-// io.ErrUnexpectedEOF are EIO too. The end of a file is no error in preview1, where a
-// read says it by 0 bytes: a caller for whom EOF is an answer takes it out before.
+// Everything else is EIO, io.EOF and io.ErrUnexpectedEOF included. In preview1 the end of a file is
+// no error: a read returns 0 bytes. Handle io.EOF before you call FromError.
 func FromError(err error) Errno {
 	// The first rounds without errors.As, which walks by reflection: nearly every
 	// error on the way of a call is an Errno or a PathError around one.

@@ -1,8 +1,8 @@
 package wasip1
 
-// Rights are what a descriptor may be used for (preview1: rights). A descriptor has
-// base rights, for calls on itself, and inheriting rights, the most that descriptors
-// opened through it can have. A call without its right ends with ENOTCAPABLE.
+// Rights are what a descriptor may be used for (preview1: rights). A descriptor has base rights,
+// for calls on itself, and inheriting rights, which limit the rights of descriptors opened through
+// it. A call that lacks its right returns ENOTCAPABLE.
 type Rights uint64
 
 const (
@@ -11,7 +11,7 @@ const (
 	RightFdSeek                                  // fd_seek; implies FdTell
 	RightFdFdstatSetFlags                        // fd_fdstat_set_flags
 	RightFdSync                                  // fd_sync; path_open with O_RSYNC or O_SYNC
-	RightFdTell                                  // fd_tell and fd_seek that does not move
+	RightFdTell                                  // fd_tell, and fd_seek that does not move
 	RightFdWrite                                 // fd_write and sock_send; with FdSeek, fd_pwrite
 	RightFdAdvise                                // fd_advise
 	RightFdAllocate                              // fd_allocate
@@ -37,11 +37,11 @@ const (
 	RightSockShutdown                            // sock_shutdown
 	RightSockAccept                              // sock_accept
 
-	// RightsAll has all bits that preview1 knows.
+	// RightsAll has all bits that preview1 defines.
 	RightsAll Rights = 1<<30 - 1
 )
 
-// The rights that descriptors of each kind have when nobody restricts them.
+// The rights of descriptors of each kind, unless they were restricted.
 const (
 	// RightsFile are the base rights of a regular file.
 	RightsFile = RightFdDatasync | RightFdRead | RightFdSeek | RightFdFdstatSetFlags |
@@ -49,8 +49,8 @@ const (
 		RightFdFilestatGet | RightFdFilestatSetSize | RightFdFilestatSetTimes |
 		RightPollFdReadwrite
 
-	// RightsDirectoryBase are the base rights of a directory. Seeking is not among
-	// them: a position in a directory is the cookie of fd_readdir.
+	// RightsDirectoryBase are the base rights of a directory. They do not include seeking, because
+	// a position in a directory is the cookie of fd_readdir.
 	RightsDirectoryBase = RightFdFdstatSetFlags | RightFdSync | RightFdAdvise |
 		RightPathCreateDirectory | RightPathCreateFile | RightPathLinkSource |
 		RightPathLinkTarget | RightPathOpen | RightFdReaddir | RightPathReadlink |
@@ -59,13 +59,12 @@ const (
 		RightFdFilestatSetTimes | RightPathSymlink | RightPathRemoveDirectory |
 		RightPathUnlinkFile | RightPollFdReadwrite
 
-	// RightsDirectoryInheriting are the rights of what is opened through a directory:
-	// directories and files, and the sockets that may lie there.
+	// RightsDirectoryInheriting are the rights of directories, files and sockets that are opened
+	// through a directory.
 	RightsDirectoryInheriting = RightsDirectoryBase | RightsFile
 
-	// RightsStream are the base rights of a terminal, a pipe or another stream. A C
-	// program takes a character device that can neither seek nor tell for a
-	// terminal (wasi-libc: isatty).
+	// RightsStream are the base rights of a terminal, a pipe or another stream. C programs treat a
+	// character device without the rights to seek and tell as a terminal (wasi-libc: isatty).
 	RightsStream = RightFdRead | RightFdWrite | RightFdFdstatSetFlags |
 		RightFdFilestatGet | RightPollFdReadwrite
 

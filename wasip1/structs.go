@@ -15,7 +15,7 @@ const (
 	SizeIovec        = 8
 )
 
-// Filestat is what is known of a file (preview1: filestat).
+// Filestat holds the attributes of a file (preview1: filestat).
 //
 //	 0 dev       8 ino      16 filetype  24 nlink
 //	32 size     40 atim     48 mtim      56 ctim
@@ -27,7 +27,7 @@ type Filestat struct {
 	Size     uint64   // length in bytes; of a symbolic link, that of its target's path
 	Atim     uint64   // last access, in nanoseconds since 1970
 	Mtim     uint64   // last change of the contents
-	Ctim     uint64   // last change of the contents or of what is said here
+	Ctim     uint64   // last change of the contents or of these attributes
 }
 
 // Encode writes s to the first SizeFilestat bytes of b.
@@ -58,7 +58,7 @@ func DecodeFilestat(b []byte) Filestat {
 	}
 }
 
-// Fdstat is what is known of a descriptor (preview1: fdstat).
+// Fdstat holds the attributes of a descriptor (preview1: fdstat).
 //
 //	0 fs_filetype   2 fs_flags   8 fs_rights_base   16 fs_rights_inheriting
 type Fdstat struct {
@@ -87,13 +87,13 @@ func DecodeFdstat(b []byte) Fdstat {
 	}
 }
 
-// Dirent is the head of a directory entry; Namlen bytes of name follow it, without a
-// NUL (preview1: dirent).
+// Dirent is the head of a directory entry (preview1: dirent). The name follows it: Namlen bytes,
+// without a NUL.
 //
 //	0 d_next   8 d_ino   16 d_namlen   20 d_type
 type Dirent struct {
 	Next   Dircookie // position behind this entry
-	Ino    uint64    // serial number of the file; programs take 0 for "ask again"
+	Ino    uint64    // serial number of the file; programs that find 0 ask by path_filestat_get
 	Namlen uint32    // length of the name, in bytes
 	Type   Filetype
 }
@@ -117,7 +117,7 @@ func DecodeDirent(b []byte) Dirent {
 	}
 }
 
-// Prestat is what is known of a preopened descriptor (preview1: prestat).
+// Prestat describes a preopened descriptor (preview1: prestat).
 //
 //	0 tag   4 pr_name_len
 type Prestat struct {
@@ -136,8 +136,8 @@ func DecodePrestat(b []byte) Prestat {
 	return Prestat{Tag: Preopentype(b[0]), NameLen: le.Uint32(b[4:])}
 }
 
-// Subscription is one thing that poll_oneoff waits for (preview1: subscription). Tag
-// says which of Clock and Fd counts: they share their place in memory.
+// Subscription is one thing that poll_oneoff waits for (preview1: subscription). Tag selects Clock
+// or Fd, which share their place in memory.
 //
 //	0 userdata   8 tag   16 clock.id   24 clock.timeout   32 clock.precision   40 clock.flags
 //	                     16 fd
@@ -148,16 +148,16 @@ type Subscription struct {
 	Fd       uint32            // of EventtypeFdRead and EventtypeFdWrite
 }
 
-// SubscriptionClock is what a Subscription to a clock says (preview1: subscription_clock).
+// SubscriptionClock is the time that a Subscription waits for (preview1: subscription_clock).
 type SubscriptionClock struct {
 	ID        ClockID
 	Timeout   uint64 // in nanoseconds: a duration or, with SubclockAbstime, a time
-	Precision uint64 // in nanoseconds: how much later is still good
+	Precision uint64 // in nanoseconds: how much later the event may come
 	Flags     Subclockflags
 }
 
-// Encode writes s to the first SizeSubscription bytes of b. Of Clock and Fd it writes
-// the one that Tag chooses, and neither if Tag is unknown.
+// Encode writes s to the first SizeSubscription bytes of b. It writes Clock or Fd, whichever Tag
+// selects, and neither if Tag is unknown.
 func (s *Subscription) Encode(b []byte) {
 	b = b[:SizeSubscription]
 	clear(b)
@@ -193,14 +193,14 @@ func DecodeSubscription(b []byte) Subscription {
 	return s
 }
 
-// Event is a Subscription come true (preview1: event).
+// Event says that what a Subscription waits for has happened (preview1: event).
 //
 //	0 userdata   8 error   10 type   16 fd_readwrite.nbytes   24 fd_readwrite.flags
 type Event struct {
 	Userdata uint64 // of the Subscription
-	Errno    Errno  // what went wrong with it, if anything
+	Errno    Errno  // why the subscription failed, or ESUCCESS
 	Type     Eventtype
-	NBytes   uint64 // of a descriptor: bytes that can be read or written now
+	NBytes   uint64 // for a descriptor: bytes that can be read or written now
 	Flags    Eventrwflags
 }
 

@@ -17,7 +17,7 @@ import (
 type Dialer struct {
 	network *Network
 	site    string
-	// Timeout, where not 0, is how long Dial may take on the network's clock.
+	// Timeout, if not 0, is how long Dial may take, on the network's clock.
 	Timeout time.Duration
 }
 
@@ -37,8 +37,8 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 	return n.From(hostSite).DialContext(ctx, network, address)
 }
 
-// Dial connects to a listener, and waits until the connection stands. It holds virtual time as the
-// package's description says. Errors, in a *net.OpError: ECONNREFUSED; ECONNRESET;
+// Dial connects to a listener, and waits until the connection is established. It holds virtual
+// time; see the package comment. Errors, in a *net.OpError: ECONNREFUSED; ECONNRESET;
 // os.ErrDeadlineExceeded; the context's cause.
 func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
 	s := d.socket(address)
@@ -62,8 +62,9 @@ func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, 
 	return c, nil
 }
 
-// Connect begins a connection and returns its socket, which is ready when it stands, for a guest
-// that is to have it as a descriptor. Errors: ECONNREFUSED; others are told by the socket.
+// Connect begins a connection and returns its socket, which a guest can have as a descriptor
+// (virt.WithPreopened). The socket is ready when the connection is established. Errors:
+// ECONNREFUSED. The socket returns the others.
 func (d *Dialer) Connect(address string) (*Socket, error) {
 	s := d.socket(address)
 	if err := s.connected(); err != nil && err != wasip1.EAGAIN {
@@ -109,7 +110,7 @@ func (c *Conn) CloseWrite() error {
 	return c.opError("shutdown", c.socket.Shutdown(wasip1.ShutWr))
 }
 
-// CloseRead lets what arrives vanish.
+// CloseRead drops what arrives from now on.
 func (c *Conn) CloseRead() error {
 	return c.opError("shutdown", c.socket.Shutdown(wasip1.ShutRd))
 }
@@ -117,7 +118,7 @@ func (c *Conn) CloseRead() error {
 // Close implements net.Conn.
 func (c *Conn) Close() error { return c.host.Close() }
 
-// LocalAddr returns the own [Addr].
+// LocalAddr returns the [Addr] of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
 
 // RemoteAddr returns the [Addr] of the other end.

@@ -14,9 +14,9 @@ import (
 )
 
 // DatagramSocket sends and receives datagrams at one address. A datagram arrives whole or not at
-// all: it is lost by the [Link]'s Loss, in a partition, also on its way when one begins, where no
-// socket has the address, and where the socket has too much to receive. Nobody is told. Jitter may
-// change the order.
+// all. It is lost with the probability of the [Link]'s Loss, in a partition (also if that begins
+// while it is on its way), if no socket has the address, and if the receiving socket is full. The
+// sender is not told. Jitter may change the order.
 type DatagramSocket struct {
 	poll.Queue
 	network *Network
@@ -49,8 +49,8 @@ const (
 
 func (d *datagram) cost() int { return len(d.data) + datagramCost }
 
-// ListenDatagrams makes a socket for datagrams. Port 0 stands for the next free one. Connections
-// have ports of their own. Errors: EADDRINUSE.
+// ListenDatagrams makes a socket for datagrams. Port 0 stands for the next free port. The ports of
+// connections are separate. Errors: EADDRINUSE.
 func (n *Network) ListenDatagrams(address string) (*DatagramSocket, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,8 +66,8 @@ func (n *Network) ListenDatagrams(address string) (*DatagramSocket, error) {
 // Addr returns the address.
 func (s *DatagramSocket) Addr() Addr { return s.addr }
 
-// Connect lets the socket receive from one address only, "" for all, and drops what lies there from
-// others.
+// Connect lets the socket receive from one address only; "" stands for all. It drops datagrams from
+// others that have arrived.
 func (s *DatagramSocket) Connect(peer Addr) {
 	s.network.mu.Lock()
 	defer s.network.mu.Unlock()
@@ -81,8 +81,8 @@ func (s *DatagramSocket) Connect(peer Addr) {
 	})
 }
 
-// SendTo sends p, of which it keeps nothing, as one datagram. Errors: EMSGSIZE for more than
-// [vfs.MaxDatagram] bytes; EBADF after Close.
+// SendTo sends a copy of p as one datagram. Errors: EMSGSIZE for more than [vfs.MaxDatagram] bytes;
+// EBADF after Close.
 func (s *DatagramSocket) SendTo(p []byte, to Addr) error { return s.send(p, to, netip.Addr{}) }
 
 func (s *DatagramSocket) send(p []byte, to Addr, via netip.Addr) error {
@@ -187,7 +187,7 @@ func (s *DatagramSocket) Poll(want poll.Events) poll.State {
 	return st
 }
 
-// Close makes the address free again. What lies there, or is on its way, is lost.
+// Close frees the address. Datagrams not received yet are lost.
 func (s *DatagramSocket) Close() error {
 	n := s.network
 	n.enter()
@@ -205,8 +205,8 @@ func (s *DatagramSocket) Close() error {
 	return nil
 }
 
-// Net returns the socket for host code, to be closed in its place. Its addresses are of type
-// [Addr], its deadlines on the network's clock.
+// Net returns the socket for host code. Closing it closes the socket. Its addresses are of type
+// [Addr]; its deadlines are times of the network's clock.
 func (s *DatagramSocket) Net() net.PacketConn {
 	return &packetConn{s, pipe.NewHost(context.Background(), s, s.network.clock)}
 }

@@ -12,18 +12,18 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// At returns the network as a guest at site sees it, for virt.WithNetwork. The guest finds other
-// sites by their names: those where somebody listens or receives datagrams, and those of names. Its
-// own site is localhost, and every loopback and unspecified address.
+// At returns the network as seen from a site, for virt.WithNetwork. The guest can look up the names
+// of sites where somebody listens or receives datagrams, and those in names. localhost and all
+// loopback and unspecified addresses are its own site.
 //
-// Sites have addresses ([Network.IP]) because guests know nothing else. An address that belongs to
+// Guests connect to IP addresses, so each site has one ([Network.IP]). An address that belongs to
 // no site is EHOSTUNREACH.
 func (n *Network) At(site string, names ...string) sockets.Network {
 	return &guestNetwork{n, site, slices.Clone(names)}
 }
 
-// IP returns the address of a site: the site itself where it is an address, else one in 10.0.0.0/8
-// that follows from the name alone.
+// IP returns the address of a site. If the site's name is an address, it is that; otherwise it is
+// an address in 10.0.0.0/8 that depends on the name only.
 func (n *Network) IP(site string) netip.Addr {
 	if a, err := netip.ParseAddr(site); err == nil {
 		return a

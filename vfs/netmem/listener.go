@@ -84,8 +84,8 @@ func (l *Listener) Read([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 // Write answers ENOTCONN.
 func (l *Listener) Write([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 
-// Close makes the name free again, resets the connections that nobody has accepted, and refuses
-// those that are on their way.
+// Close frees the address, resets connections that were not accepted, and refuses those being
+// established.
 func (l *Listener) Close() error {
 	n := l.network
 	n.enter()
@@ -108,7 +108,7 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Net returns the listener for host code, to be closed in its place. net/http can serve on it.
+// Net returns the listener for host code, such as http.Serve. Closing it closes the listener.
 func (l *Listener) Net() net.Listener {
 	return &netListener{l, pipe.NewHost(context.Background(), l, l.network.clock)}
 }

@@ -8,33 +8,32 @@
 //	client.Get("http://server/")
 //
 // An address is a site and a port, "server:80". Sites need not be declared. Each end of a
-// connection is a [Socket], which never waits and is what a guest gets: from a [Listener] that it
-// accepts on, or connected by [Dialer.Connect] and given as a descriptor. For host code [Conn] and
-// [Listener.Net] wait in its place. [DatagramSocket] is for datagrams.
+// connection is a [Socket]. Guests get Sockets: they accept them on a [Listener], or have them as
+// descriptors that [Dialer.Connect] made. A Socket never waits. Host code uses [Conn] and
+// [Listener.Net], which wait. [DatagramSocket] is for datagrams.
 //
 // A connection behaves as TCP does: bytes in order, half-close, EPIPE after the other end has
-// closed, ECONNRESET after a reset. What is under way and what is not read yet share one bounded
-// buffer, so that a writer waits for its reader, and after 4 KiB for the connection to be accepted.
-// Connecting takes the time to the other site and back, and is done when the connection lies in the
+// closed, ECONNRESET after a reset. Bytes on their way and bytes not read yet share one bounded
+// buffer. If it is full, the writer waits. Before the connection is accepted, the buffer is 4 KiB.
+// Connecting takes the time to the other site and back. It succeeds when the connection is in the
 // backlog.
 //
 // # Time
 //
-// Between two sites there is a [Link]. A partition keeps what of connections is on its way; healing
-// it sends that again from the beginning, in order, as retransmission would. Datagrams are lost.
+// Between two sites there is a [Link]. A partition holds back the bytes of connections. Healing
+// sends them again from the beginning, in order, as TCP retransmits. A partition loses datagrams.
 //
-// If the clock is a clock.Holder, its time may jump when everybody waits. Calls of host code hold
+// If the clock is a clock.Holder, its time can jump when everybody waits. Calls of host code hold
 // time: Dial until the connection lies in the backlog and its waiter has been woken, Write until
 // the guest can read the bytes and has been woken. Each woken thread then holds time itself. Time
-// is not held while something is on a link with latency, and not while a call waits for the other
-// end to accept or to read. Host code that must not be overtaken between two calls holds time
-// itself.
+// is not held while bytes are on a link with latency, and not while a call waits for the other end
+// to accept or to read. Between two calls of host code time can jump, unless that code calls Hold.
 //
 // Bytes that arrive at the same time arrive in the order in which they were sent. Ports are given
 // out in the order of the requests.
 //
-// Lock order: Network, [poll.Queue], clock. No clock is asked to set a timer, and no Hold is
-// released, under the Network's lock.
+// Lock order: Network, [poll.Queue], clock. The Network's lock is not held when a timer is set or a
+// Hold is released.
 package netmem
 
 import (
@@ -71,11 +70,11 @@ type Network struct {
 // Option changes how [New] makes a network.
 type Option func(*Network)
 
-// WithLink sets the link between all sites for which [Network.SetLink] sets no other.
+// WithLink sets the link between all sites, unless [Network.SetLink] sets another.
 func WithLink(l Link) Option { return func(n *Network) { n.link = l } }
 
-// WithRefusal makes a listener with a full backlog refuse connections. Otherwise those
-// that connect wait, as they do on Linux.
+// WithRefusal makes a listener with a full backlog refuse connections. By default they wait, as on
+// Linux.
 func WithRefusal() Option { return func(n *Network) { n.refuse = true } }
 
 // WithSeed sets the seed that jitter and losses are drawn from. The default is 0.
@@ -153,7 +152,7 @@ func (Addr) Network() string { return "mem" }
 // String returns the address.
 func (a Addr) String() string { return string(a) }
 
-// Site returns what stands before the last colon: who is there.
+// Site returns the part before the last colon.
 func (a Addr) Site() string {
 	if i := strings.LastIndexByte(string(a), ':'); i >= 0 {
 		return string(a[:i])
@@ -189,8 +188,8 @@ func bindLocked[T any](n *Network, address string, taken map[string]T) (Addr, er
 	return "", &net.OpError{Op: "listen", Net: a.Network(), Addr: Addr(address), Err: wasip1.EADDRINUSE}
 }
 
-// Listen makes a listener with room for backlog connections that nobody has accepted yet, at least
-// 1. Port 0 stands for the next free one. Errors: EADDRINUSE.
+// Listen makes a listener. backlog is the number of connections that can wait to be accepted; less
+// than 1 is 1. Port 0 stands for the next free port. Errors: EADDRINUSE.
 func (n *Network) Listen(address string, backlog int) (*Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -210,8 +209,7 @@ func (n *Network) LinkOf(from, to string) Link {
 	return n.wireLocked(route{from, to}).link
 }
 
-// SetLink sets the link between two sites, in both directions. What is on its way already is not
-// changed.
+// SetLink sets the link between two sites, in both directions, for what is sent from now on.
 func (n *Network) SetLink(a, b string, l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -219,11 +217,11 @@ func (n *Network) SetLink(a, b string, l Link) {
 	n.wireLocked(route{b, a}).link = l
 }
 
-// Partition parts two sites: what one sends, and what is on its way, does not arrive until
+// Partition cuts two sites off from each other: nothing arrives, bytes on their way included, until
 // [Network.Heal].
 func (n *Network) Partition(a, b string) { n.part(route{a, b}, route{b, a}) }
 
-// PartitionOneWay keeps what is sent in one direction: nothing arrives at to that from sends, until
+// PartitionOneWay cuts one direction: nothing that from sends arrives at to until
 // [Network.HealOneWay]. The other direction works.
 func (n *Network) PartitionOneWay(from, to string) { n.part(route{from, to}) }
 
@@ -252,8 +250,7 @@ func (n *Network) heal(routes ...route) {
 	}
 }
 
-// Reset breaks all connections between two sites at once: ECONNRESET at both ends. It returns how
-// many there were.
+// Reset breaks all connections between two sites: ECONNRESET at both ends. It returns their number.
 func (n *Network) Reset(a, b string) int {
 	n.enter()
 	defer n.leave()

@@ -192,7 +192,7 @@ func (s *Socket) Peer() string { return s.RemoteAddr().String() }
 // Read reads what has arrived. Errors: EAGAIN; io.EOF; ECONNRESET; ECONNREFUSED; EBADF after Close.
 func (s *Socket) Read(p []byte) (int, error) { return s.Recv(p, false) }
 
-// Recv reads like Read; with peek what was read stays.
+// Recv reads like Read. With peek, the bytes stay and are read again.
 func (s *Socket) Recv(p []byte, peek bool) (int, error) {
 	n := s.conn.network
 	n.enter()
@@ -291,7 +291,7 @@ func (s *Socket) connected() error {
 	return nil
 }
 
-// Poll implements [poll.Pollable]. A socket that is still being connected is ready for nothing.
+// Poll implements [poll.Pollable]. A socket is ready for nothing until it is connected.
 func (s *Socket) Poll(want poll.Events) poll.State {
 	s.conn.network.mu.Lock()
 	defer s.conn.network.mu.Unlock()
@@ -364,7 +364,7 @@ func (s *Socket) endLocked(kind packetKind) {
 	s.conn.wireTo(1-s.side).send(s.conn, 1-s.side, kind, 0)
 }
 
-// Close closes this end. What was written still arrives. Closing it again does nothing.
+// Close closes this end. What was written still arrives. A second Close does nothing.
 func (s *Socket) Close() error {
 	n := s.conn.network
 	n.enter()

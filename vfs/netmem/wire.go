@@ -17,8 +17,8 @@ type Link struct {
 	// Buffer is how many bytes of a connection may be on their way or unread, in each
 	// direction; 0 stands for 64 KiB. Before the connection was accepted it is 4 KiB at most.
 	Buffer int
-	// Jitter is how much longer than Latency a packet may take, drawn for each. Packets of one
-	// connection stay in order; those of others, and datagrams, may overtake them.
+	// Jitter is the longest delay added to Latency, drawn for each packet. Packets of one
+	// connection stay in order. Packets of other connections, and datagrams, may overtake them.
 	Jitter time.Duration
 	// Loss is the probability, below 1, that a packet of a connection is lost and sent again: 200
 	// ms later, then 400 ms after that, and so on, up to 8 times. Connections carry bytes in order,

@@ -27,13 +27,14 @@ func (b *base) init(v any, c config) {
 	}
 }
 
-// Subscribe adds w to those that are woken when the stream may have become ready.
+// Subscribe has w woken when the stream may have become ready.
 func (b *base) Subscribe(w *poll.Waiter) { b.queue.Subscribe(w) }
 
-// Unsubscribe takes w away again.
+// Unsubscribe undoes Subscribe.
 func (b *base) Unsubscribe(w *poll.Waiter) { b.queue.Unsubscribe(w) }
 
-// Type says whether the stream is a terminal, a character device to a guest, or of unknown type.
+// Type returns the type of a character device if the stream is a terminal, otherwise the unknown
+// type.
 func (b *base) Type() wasip1.Filetype { return filetype(b.tty) }
 
 // refused is the state of a stream in a direction in which it is not open.

@@ -10,12 +10,12 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Buffer is a stream that keeps what is written to it, for the host to look at while the guest runs
+// Buffer is a stream that keeps what is written to it. The host can look at it while the guest runs
 // and afterwards. The zero value is ready to use. All methods may be called from any goroutine.
 type Buffer struct {
-	// Cap is how many bytes are kept, the first ones; 0 for no limit.
+	// Cap is the number of bytes kept, from the beginning; 0 is no limit.
 	Cap int
-	// Drop makes writes beyond Cap succeed without being kept. Otherwise they answer ENOSPC.
+	// Drop makes writes beyond Cap succeed; their bytes are dropped. Otherwise they return ENOSPC.
 	Drop bool
 
 	mu      sync.Mutex
@@ -25,7 +25,7 @@ type Buffer struct {
 	poll.Always
 }
 
-// Write keeps what fits and, with Drop, swallows the rest. Errors: ENOSPC when full.
+// Write keeps what fits and, with Drop, drops the rest. Errors: ENOSPC when full.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,7 +48,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return room, nil
 }
 
-// Read is at the end: a Buffer is read by the host.
+// Read returns io.EOF: guests do not read a Buffer.
 func (b *Buffer) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Close does nothing; the content stays.
@@ -75,7 +75,7 @@ func (b *Buffer) Len() int {
 	return len(b.data)
 }
 
-// Dropped returns how many bytes were swallowed because of Drop.
+// Dropped returns the number of bytes that were dropped.
 func (b *Buffer) Dropped() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,14 +91,14 @@ func (b *Buffer) Take() []byte {
 	return data
 }
 
-// WaitFor returns when the content has text in it, or the context's cause when that is done before.
-// The cost is that of one search of the content for each write.
+// WaitFor returns when the content contains text. If the context ends first, it returns its cause.
+// Each write costs one search of the content.
 func (b *Buffer) WaitFor(ctx context.Context, text string) error {
 	return b.WaitFunc(ctx, func(content []byte) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// WaitFunc returns when found reports true of the content, or the context's cause when that is done
-// before. found is called with the buffer locked and keeps nothing of its argument.
+// WaitFunc returns when found returns true. If the context ends first, it returns its cause. found
+// is called with the buffer locked, must not call its methods, and must not keep content.
 func (b *Buffer) WaitFunc(ctx context.Context, found func(content []byte) bool) error {
 	for {
 		b.mu.Lock()

@@ -8,9 +8,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Group keeps the order of what is written to several outputs (see [WithGroup]). Where goroutines
-// write, its outputs share one, and its buffer: when one writer waits, all of the group do, as they
-// would if the guest called the writers itself. The zero value is ready to use.
+// Group keeps the order of what is written to several outputs (see [WithGroup]). If its outputs
+// need a goroutine, they share one and its buffer. If one writer waits, the others of the group
+// wait too. The zero value is ready to use.
 type Group struct {
 	direct sync.Mutex // held while a writer is called directly
 	limit  int        // bytes to take ahead; 0 is DefaultBuffer

@@ -13,8 +13,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Reader makes a stream of r that can be read: r itself if it is a stream, [Discard] for
-// nil, else an [Input].
+// Reader makes a stream for reading from r: r itself if it is a stream, [Discard] for nil,
+// otherwise an [Input].
 func Reader(r io.Reader, opts ...Option) vfs.Stream {
 	switch r := r.(type) {
 	case nil:
@@ -72,13 +72,12 @@ func newSource(r io.Reader, c config, q *poll.Queue, tty bool) source {
 	return pump
 }
 
-// Read reads what there is, at most len(p) bytes, and answers EAGAIN when there is nothing yet,
-// io.EOF at the end and EBADF when the stream is closed. At the end of file that was typed on a
-// terminal it can go on.
+// Read reads what there is, at most len(p) bytes. Errors: EAGAIN if there is nothing yet; io.EOF at
+// the end, after which a terminal can be read again; EBADF if the stream is closed.
 func (in *Input) Read(p []byte) (int, error) { return in.Recv(p, false) }
 
-// Recv reads like Read; with peek what was read stays. Readers that are called directly
-// cannot be peeked into: ENOTSUP.
+// Recv reads like Read. With peek, the bytes stay and are read again. Errors: those of Read;
+// ENOTSUP for a peek if the reader is called directly.
 func (in *Input) Recv(p []byte, peek bool) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -86,19 +85,21 @@ func (in *Input) Recv(p []byte, peek bool) (int, error) {
 	return in.src.recv(p, peek)
 }
 
-// Buffered returns a copy of what has been read ahead from the reader but not by a guest.
+// Buffered returns a copy of the bytes that were read from the reader and that no guest has read
+// yet.
 func (in *Input) Buffered() []byte { return in.src.buffered() }
 
-// Busy reports whether a goroutine of the stream is in a Read, which nothing can interrupt.
+// Busy reports whether a goroutine of the stream is in a Read of the reader. Nothing can interrupt
+// that.
 func (in *Input) Busy() bool {
 	p, ok := in.src.(*pumpSource)
 	return ok && p.busy()
 }
 
-// Write answers EBADF.
+// Write returns EBADF.
 func (in *Input) Write([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Poll tells whether a read would answer. For writing it is always ready, with EBADF.
+// Poll reports whether a read would return at once. For writing it is always ready, with EBADF.
 func (in *Input) Poll(want poll.Events) poll.State {
 	if want&poll.Readable == 0 {
 		return refused(want & poll.Writable)
@@ -106,7 +107,7 @@ func (in *Input) Poll(want poll.Events) poll.State {
 	return in.src.state()
 }
 
-// Close ends reading. What was read ahead is gone afterwards.
+// Close ends reading. Bytes that were read ahead are lost.
 func (in *Input) Close() error { return in.src.close() }
 
 // pumpSource reads ahead on a goroutine, one Read at a time and only when asked.

@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// MaxLine is where a [LineWriter] breaks a line that does not end.
+// MaxLine is the length in bytes at which a [LineWriter] breaks a line.
 const MaxLine = 64 << 10
 
-// LineWriter is an io.Writer that cuts what is written into lines. [Writer] makes a stream of
-// it, whose Close hands on a last line without an end.
+// LineWriter is an io.Writer that splits what is written into lines. If a guest's last line has no
+// end, it is passed on when the stream that [Writer] makes of the LineWriter is closed.
 type LineWriter struct {
 	mu     sync.Mutex
 	part   []byte
@@ -22,8 +22,8 @@ type LineWriter struct {
 	direct bool
 }
 
-// Lines calls f with each line that is written, without its end ("\n" or "\r\n"). f is called by
-// the goroutine that writes, a guest's for example, and must not wait.
+// Lines calls f with each line that is written, without its end ("\n" or "\r\n"). f is called on
+// the goroutine that writes, which may be a guest's, and must not wait.
 func Lines(f func(line string)) *LineWriter {
 	return &LineWriter{direct: true, line: func(line []byte) error {
 		f(string(bytes.TrimSuffix(line, []byte("\r"))))
@@ -38,7 +38,7 @@ func Slog(l *slog.Logger, level slog.Level, args ...any) *LineWriter {
 	return Lines(func(line string) { l.Log(context.Background(), level, line) })
 }
 
-// Prefix writes to w each line with prefix before it, each by one call of Write.
+// Prefix writes each line to w, with prefix before it, by one call of Write.
 func Prefix(w io.Writer, prefix string) *LineWriter {
 	var out []byte
 	return &LineWriter{direct: doesNotWait(w), line: func(line []byte) error {
@@ -48,7 +48,7 @@ func Prefix(w io.Writer, prefix string) *LineWriter {
 	}}
 }
 
-// Write hands on the lines that p completes.
+// Write passes on the lines that p completes.
 func (l *LineWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +79,7 @@ func (l *LineWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close hands on a last line without an end. The writer can be used on.
+// Close passes on a last line without an end. The writer can still be used.
 func (l *LineWriter) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +93,7 @@ func (l *LineWriter) Close() error {
 
 func (l *LineWriter) waitless() bool { return l.direct }
 
-// Tee writes everything to all of ws in turn, like io.MultiWriter. It does not wait if none of them
+// Tee writes everything to each of ws in turn, like [io.MultiWriter]. It waits only if one of them
 // does.
 func Tee(ws ...io.Writer) io.Writer {
 	t := tee{w: io.MultiWriter(ws...), direct: true}

@@ -6,8 +6,8 @@ import (
 	"github.com/wasivirt/wasivirt/poll"
 )
 
-// DefaultBuffer is how many bytes an [Output] takes ahead of a writer that may wait, and
-// how many an [Input] asks a reader for that may wait.
+// DefaultBuffer is the default size, in bytes, of the buffer between a guest and a reader or writer
+// that may wait.
 const DefaultBuffer = 64 << 10
 
 // pipeBuf is the size up to which a write is taken whole or not at all (POSIX: PIPE_BUF).
@@ -35,36 +35,37 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithDirect says that the reader or writer never waits for anything but the machine, so
-// that the guest's own thread can call it. One that waits nevertheless keeps the
-// guest from being cancelled.
+// WithDirect says that the reader or writer does not wait for others, only for the machine. The
+// guest's own thread calls it then. If it waits nevertheless, the guest cannot be canceled
+// meanwhile.
 func WithDirect() Option { return func(c *config) { c.direct = true } }
 
-// WithPump makes a goroutine do all reading or writing, whatever the value is.
+// WithPump makes a goroutine do all reading or writing, even if the value allows another way.
 func WithPump() Option { return func(c *config) { c.pumped = true } }
 
-// WithOwnership makes Close of the stream close the reader or writer too, if it is an
-// io.Closer. For an output that happens after all that was taken has been written.
+// WithOwnership makes Close of the stream close the reader or writer too, if it is an io.Closer. An
+// output closes it after its buffer has been written.
 func WithOwnership() Option { return func(c *config) { c.owned = true } }
 
-// WithCloseFunc makes Close of the stream call f, for an output after all that was taken has been
+// WithCloseFunc makes Close of the stream call f. An output calls it after its buffer has been
 // written.
 func WithCloseFunc(f func() error) Option { return func(c *config) { c.closer = f } }
 
-// WithBuffer sets how many bytes the stream takes ahead, at least 4096.
+// WithBuffer sets the size of the stream's buffer in bytes, at least 4096. The default is
+// [DefaultBuffer].
 func WithBuffer(size int) Option {
 	return func(c *config) { c.size = max(size, pipeBuf) }
 }
 
-// WithGroup makes outputs of the same group write in the order in which they were written to.
+// WithGroup keeps the order of writes over all outputs of a group.
 func WithGroup(g *Group) Option { return func(c *config) { c.group = g } }
 
-// WithWakeQueue makes the stream wake those in q. It is for whoever builds one Pollable of an
-// input and an output, such as a connection; the stream's own Subscribe uses q as well.
+// WithWakeQueue makes the stream wake the waiters in q. Use it to build one Pollable of an input
+// and an output, such as a connection. The stream's own Subscribe uses q as well.
 func WithWakeQueue(q *poll.Queue) Option { return func(c *config) { c.queue = q } }
 
-// WithAround makes around call what each goroutine of the stream does, once, for whoever has to
-// know which goroutines there are.
+// WithAround makes each goroutine of the stream call around with its work, which around calls once.
+// It tells which goroutines there are.
 func WithAround(around func(work func())) Option { return func(c *config) { c.around = around } }
 
 // closerOf returns what closing a stream of v is to call, nil for nothing.

@@ -17,8 +17,8 @@ var (
 
 type readDeadliner interface{ SetReadDeadline(time.Time) error }
 
-// Writer makes a stream of w that can be written: w itself if it is a stream, [Discard] for nil and
-// for io.Discard, else an [Output].
+// Writer makes a stream for writing to w: w itself if it is a stream, [Discard] for nil and for
+// [io.Discard], otherwise an [Output].
 func Writer(w io.Writer, opts ...Option) vfs.Stream {
 	switch s := w.(type) {
 	case nil:
@@ -33,8 +33,8 @@ func Writer(w io.Writer, opts ...Option) vfs.Stream {
 }
 
 // Writers makes streams of a guest's standard output and standard error that keep the order in
-// which the guest writes to both. Where both are the same writer, it is written by one goroutine
-// and closed with the second stream. The options are for both.
+// which the guest writes to both. If both are the same writer, one goroutine writes to it, and
+// closing the second stream closes it. The options apply to both.
 func Writers(stdout, stderr io.Writer, opts ...Option) (vfs.Stream, vfs.Stream) {
 	opts = append(opts[:len(opts):len(opts)], WithGroup(&Group{limit: newConfig(opts).size}))
 	out := Writer(stdout, opts...)
@@ -53,10 +53,10 @@ func same(a, b io.Writer) (equal bool) {
 	return a != nil && a == b
 }
 
-// Flusher is implemented by streams that take bytes before they are written.
+// Flusher is implemented by streams that have a buffer for writing.
 type Flusher interface {
-	// Flush waits until all that was taken has been written or lost, and returns why it was lost.
-	// It returns the task's error when that has to end before.
+	// Flush waits until the buffer has been written. It returns the error of the writer if bytes
+	// were lost, or the task's error if the task has to end first.
 	Flush(t poll.Task) error
 }
 
@@ -117,14 +117,14 @@ func newSink(w io.Writer, c config, q *poll.Queue) sink {
 	return pump
 }
 
-// Write writes what fits; up to 4096 bytes are written whole or not at all where a goroutine writes
-// them. Errors: EAGAIN; EBADF when the stream is closed; what went wrong with bytes taken before.
+// Write writes what fits. If a goroutine writes, up to 4096 bytes are taken whole or not at all.
+// Errors: EAGAIN; EBADF if the stream is closed; the writer's error for bytes of an earlier Write.
 func (o *Output) Write(p []byte) (int, error) { return o.snk.send(p) }
 
-// Read answers EBADF.
+// Read returns EBADF.
 func (o *Output) Read([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Poll tells whether a write would be taken. For reading it is always ready, with EBADF.
+// Poll reports whether there is room for a write. For reading it is always ready, with EBADF.
 func (o *Output) Poll(want poll.Events) poll.State {
 	if want&poll.Writable == 0 {
 		return refused(want & poll.Readable)
@@ -132,7 +132,7 @@ func (o *Output) Poll(want poll.Events) poll.State {
 	return o.snk.state()
 }
 
-// Close ends writing. What was taken is still written, by the stream's goroutine.
+// Close ends writing. The stream's goroutine still writes the buffer.
 func (o *Output) Close() error { return o.snk.close() }
 
 // Flush implements [Flusher].
@@ -146,11 +146,10 @@ func (o *Output) Flush(t poll.Task) error {
 	return o.snk.takeErr()
 }
 
-// Abandoner is implemented by streams that write what they took on a goroutine of their own.
+// Abandoner is implemented by streams that write from a buffer on a goroutine of their own.
 type Abandoner interface {
-	// Abandon drops all that was taken and that no Write has begun for, and waits for the Write
-	// under way. It returns the task's error when that has to end before. Nothing is written
-	// afterwards, by whomever.
+	// Abandon drops the bytes in the buffer and waits for the Write under way. Nothing is written
+	// afterwards. If the task has to end first, Abandon returns its error.
 	Abandon(t poll.Task) error
 }
 
@@ -172,10 +171,10 @@ func (o *Output) Abandon(t poll.Task) error {
 	return err
 }
 
-// Busy reports whether a goroutine of the stream is at work, or about to be: it may be in a Write.
+// Busy reports whether a goroutine of the stream is, or is about to be, in a Write of the writer.
 func (o *Output) Busy() bool { return o.snk.pending() > 0 }
 
-// Pending returns how many bytes have been taken and not been written yet.
+// Pending returns the number of bytes in the buffer.
 func (o *Output) Pending() int { return o.snk.pending() }
 
 // drain is ready when its output has nothing pending.

@@ -5,9 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic of a reader or writer that a stream's goroutine called. The next that reads
-// or writes the stream panics with it, as it would have if it had called the reader or writer
-// itself; Flush returns it.
+// PanicError is a panic of a reader or writer that a stream's goroutine called. The next read or
+// write of the stream panics with it, as a direct call of the reader or writer would have. Flush
+// returns it.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -21,8 +21,7 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// GoexitError says that a reader or writer ended the goroutine that called it, as t.Fatal does: by
-// [runtime.Goexit].
+// GoexitError says that a reader or writer called [runtime.Goexit], as t.Fatal does.
 type GoexitError struct{}
 
 func (*GoexitError) Error() string {

@@ -9,10 +9,10 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Discard takes everything that is written and reads as empty.
+// Discard accepts every write and drops the bytes. Reading returns io.EOF.
 type Discard struct{ poll.Always }
 
-// Read is at the end.
+// Read returns io.EOF.
 func (Discard) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Write takes all of p.
@@ -23,17 +23,17 @@ func (Discard) Close() error { return nil }
 
 func (Discard) waitless() bool { return true }
 
-// Closed is a stream that is not open in either direction: reading and writing
-// answer EBADF, as on a descriptor that the guest was not given.
+// Closed is a stream on which reading and writing return EBADF, as on a descriptor that is not
+// open.
 type Closed struct{}
 
-// Read answers EBADF.
+// Read returns EBADF.
 func (Closed) Read([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Write answers EBADF.
+// Write returns EBADF.
 func (Closed) Write([]byte) (int, error) { return 0, wasip1.EBADF }
 
-// Poll says that an operation would not wait, but fail.
+// Poll reports an error: operations fail at once.
 func (Closed) Poll(want poll.Events) poll.State { return refused(want) }
 
 // Subscribe does nothing: nobody ever waits.
@@ -53,19 +53,19 @@ type wrapped struct {
 	users  *atomic.Int32 // how many have not closed it; nil for one
 }
 
-// Terminal returns s as a terminal: a guest's isatty says yes, because to a guest a terminal
-// is a character device on which it cannot seek.
+// Terminal returns s as a terminal: isatty is true in the guest. To a guest, a terminal is a
+// character device that cannot seek.
 func Terminal(s vfs.Stream) vfs.Stream {
 	return wrapped{Stream: s, kind: wasip1.FiletypeCharacterDevice}
 }
 
-// NotTerminal returns s as a stream of unknown type, whatever it is.
+// NotTerminal returns s as a stream of unknown type, which guests do not take for a terminal.
 func NotTerminal(s vfs.Stream) vfs.Stream {
 	return wrapped{Stream: s, kind: wasip1.FiletypeUnknown}
 }
 
-// Shared returns s without its Close, for a stream that is used by several guests, together or
-// one after the other. Its owner closes s itself. A socket is a plain stream afterwards.
+// Shared returns a stream that is s, except that its Close does nothing. Use it for a stream that
+// several guests have; close s yourself. A socket becomes a plain stream.
 func Shared(s vfs.Stream) vfs.Stream {
 	return wrapped{Stream: s, kind: filetype(IsTerminal(s)), shared: true}
 }

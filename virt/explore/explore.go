@@ -11,8 +11,8 @@
 //	…
 //	err = report.Write(os.Stdout, nil) // or WriteHTML
 //
-// Threads switch at every load and store of shared memory unless Config.CallsOnly is set, because a
-// race lies between two of them.
+// Threads can switch at every load and store of shared memory, unless [Config.CallsOnly] is set.
+// Races need a switch between two of them.
 //
 // Config.Systematic explores schedules instead of seeds, one of each class of equivalent schedules.
 // For small guests it proves that there is no other outcome. Config.MemoryModel delays stores. A
@@ -83,10 +83,10 @@ type Config struct {
 	Time time.Duration
 	// MemoryModel says when threads see what others have stored.
 	MemoryModel sched.MemoryModel
-	// Systematic explores schedules in place of seeds, those with few preemptions first, one of
-	// each class of equivalent ones, in the world of the seed First, with punctual timers and
-	// sequential consistency. If that are no more than MaxSchedules, the report's Proof says that
-	// all were explored; else it says how far the search came.
+	// Systematic explores schedules instead of seeds: one of each class of equivalent schedules,
+	// those with few preemptions first. The world is that of the seed First, with punctual timers
+	// and sequential consistency. If there are no more than MaxSchedules, the report's Proof says
+	// that all were explored. Otherwise it says how far the search came.
 	Systematic bool
 	// MaxSchedules is the largest number of schedules that a systematic exploration runs. 0 means
 	// 100,000.
@@ -95,11 +95,11 @@ type Config struct {
 	// exploration's Report. MaxSchedules more schedules are run. The world and the limits must be
 	// as before.
 	State []byte
-	// Guided lets every second run vary the schedule of an earlier run that did something new: that
-	// was the first to take a path between two accesses, to see a value, to pass a value from one
-	// instruction to another thread's, or to switch between two instructions. The other half of the
-	// runs are seeds. What is varied depends on First, not on Workers. An Outcome that only varied
-	// runs have has a Plan.
+	// Guided makes every second run vary the schedule of an earlier run that did something new. New
+	// is the first run to take a path between two accesses, to see a value, to pass a value from
+	// one instruction to another thread's, or to switch between two instructions. The other half of
+	// the runs are seeds. The variations depend on First, not on Workers. An [Outcome] has a Plan
+	// if only varied runs ended so.
 	Guided bool
 	// ShrinkRuns is the largest number of runs to shorten the schedule of one outcome. At most
 	// [MaxShrunk] outcomes are shortened. 0 means 1000; a negative number means none.

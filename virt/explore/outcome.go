@@ -17,7 +17,7 @@ import (
 
 // Report is what [Run] found.
 type Report struct {
-	// Runs is how many seeds were run.
+	// Runs is the number of runs.
 	Runs int
 	// Outcomes are the ways in which they ended, the most frequent first.
 	Outcomes []*Outcome
@@ -25,7 +25,7 @@ type Report struct {
 	Fuel uint64
 	// Proof tells how far a systematic exploration came; else nil.
 	Proof *Proof
-	// State is that of a systematic exploration, to go on with: see [Config.State].
+	// State continues a systematic exploration: see [Config.State].
 	State []byte
 
 	punctual bool // timers were
@@ -40,23 +40,23 @@ type Outcome struct {
 	What string
 	// Output is a hash of what was written to standard output and error, in order.
 	Output [8]byte
-	// Seeds is the number of seeds that ended so. Seed is the lowest of them.
+	// Seeds is the number of seeds with this outcome. Seed is the lowest of them.
 	Seeds int
 	Seed  uint64
-	// By counts them by the strategy of the [Portfolio] that ran them.
+	// By counts the seeds by the strategy of the [Portfolio] that ran them.
 	By map[string]int
-	// Plan is the schedule of the run of Seed if that run was varied and no seed by itself ended
-	// so; see [Config.Guided].
+	// Plan is the schedule of the run of Seed, if that run was varied and no unvaried seed has this
+	// outcome; see [Config.Guided].
 	Plan sched.Plan
-	// Order is a schedule of a systematic exploration that ended so, one with the fewest
-	// preemptions. It lists the thread of each step. Seed is then the seed of all schedules.
+	// Order is the thread of each step, in a systematic exploration: the schedule with the fewest
+	// preemptions that has this outcome. Seed is then the seed of all schedules.
 	Order []uint32
 	// Result and Text are the end and the output, up to 64 KiB, of the run of the lowest seed. The
 	// 50 most frequent outcomes have a Text.
 	Result *virt.Result
 	Text   string
-	// Schedule is the shortest schedule found that ends so. It is nil if Run did not look for it;
-	// see [MaxShrunk].
+	// Schedule is the shortest schedule found that has this outcome. It is nil if Run did not look
+	// for it; see [MaxShrunk].
 	Schedule *Schedule
 }
 

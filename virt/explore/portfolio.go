@@ -2,9 +2,9 @@ package explore
 
 import "github.com/wasivirt/wasivirt/sched"
 
-// Portfolio mixes strategies over the seeds, because each strategy finds other bugs. Member n
-// modulo the number of members runs seed n. A seed is the same run in every exploration, so that
-// the seed alone repeats it.
+// Portfolio uses another strategy for each seed in turn, because each strategy finds other bugs.
+// Seed n is run by member n modulo the number of members. A seed is the same run in every
+// exploration.
 func Portfolio() sched.Strategy { return portfolio{} }
 
 type portfolio struct{}

@@ -24,7 +24,8 @@ type Schedule struct {
 	// Story tells what happens.
 	Story *Story
 	// Threads is the number of threads, Choices the number of choices among several threads. With
-	// the number of decisions they give the probability of PCT.
+	// the number of the Plan's decisions they give the probability that strategy PCT finds the
+	// schedule.
 	Threads, Choices int
 	// Minimal is true if leaving out any one of the Plan's decisions changes the outcome.
 	Minimal bool

@@ -28,11 +28,11 @@ type Story struct {
 // StoryStep is something that a thread did, or a switch of threads.
 type StoryStep struct {
 	Thread uint32
-	// Text says what: "reads counter: 1".
+	// Text says what the thread did: "reads counter: 1".
 	Text string
 	// Function and Line are where, as far as the module tells.
 	Function, Line string
-	// Note says what is remarkable: `thread 1's write of 2 is lost`.
+	// Note points out what matters: `thread 1's write of 2 is lost`.
 	Note string
 	// From is the index in Steps, from 1, of the write that this read saw or that this write
 	// replaced; 0 for none.

@@ -16,10 +16,10 @@ import (
 
 // Proof tells how far a systematic exploration came.
 //
-// Schedules that differ only in the order of steps that do not conflict end alike; one of each such
-// class is run (dynamic partial-order reduction with source sets and sleep sets: Abdulla and
-// others, POPL 2014). Steps conflict where they access the same bytes of shared memory and one
-// writes, wait at or notify the same address, or both call the Host.
+// Schedules that differ only in the order of steps that do not conflict end in the same way. One
+// schedule of each such class is run (dynamic partial-order reduction with source sets and sleep
+// sets: Abdulla and others, POPL 2014). Steps conflict where they access the same bytes of shared
+// memory and one writes, wait at or notify the same address, or both call the Host.
 type Proof struct {
 	// Complete is true if no other schedule of the program, in this world, has another outcome. A
 	// thread that yields twice, or reads the same values 24 times, without changing anything counts
@@ -34,7 +34,7 @@ type Proof struct {
 	Preemptions int
 	// Known is the number of known schedules that were not run.
 	Known int
-	// Truncated is true if runs were longer than 100,000 steps. Later steps were not explored.
+	// Truncated is true if a run took more than 100,000 steps. Its later steps were not explored.
 	Truncated bool
 }
 

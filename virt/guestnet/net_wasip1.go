@@ -34,9 +34,9 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects to an address, and tries those of a name in their order. Errors, in a
-// [*net.OpError]: EACCES if the host does not grant the address; ENOENT for a name that nobody has;
-// ECONNREFUSED and others; the cause of ctx.
+// DialContext connects to an address. If a name has several addresses, it tries them in order.
+// Errors, in a [*net.OpError]: EACCES if the host does not grant the address; ENOENT for a name
+// that nobody has; ECONNREFUSED and others; the cause of ctx.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if d.Timeout > 0 {
 		var cancel context.CancelFunc

@@ -5,8 +5,8 @@
 //	…
 //	text, err := greet(ctx, "world")
 //
-// [Func] makes a Go function of one export, [Bind] fills a struct of functions, and [HostFunc]
-// makes a Go function one that guests import. The guest's side of a call is plain WebAssembly,
+// [Func] returns a Go function that calls an export. [Bind] fills a struct of such functions.
+// [HostFunc] makes a function for guests of a Go function. The guest's side is plain WebAssembly,
 // which any toolchain writes. docs/plugins.md shows it in Go, C, Rust and AssemblyScript.
 //
 // # Parameters
@@ -22,7 +22,7 @@
 // If these are more than 16 values, the export takes one i32 instead: a pointer to a struct of the
 // parameters. In memory, a struct has the layout of C on wasm32: fields in order, each aligned to
 // its size, little endian; a string or slice is a pointer and a length of 32 bits each. This is the
-// canonical ABI of the component model, of which only these types are used.
+// canonical ABI of the component model, restricted to these types.
 //
 // # Results
 //
@@ -33,10 +33,11 @@
 //	pointer     one i32: a pointer to a struct of the results
 //	area        no result: the first parameter is a pointer to room for a struct of the results, as C and Rust return structs
 //
-// For a string or slice, packed means its bytes; for other results, a struct of the results. Only
-// the packed form carries errors of the guest: bit 31 of the length marks an error, pointer and
-// length are those of its text. A function without results returns an i64 that is 0, or a packed
-// error, or nothing. An i64 is direct if the Go function's only result is an int64 or uint64.
+// For a string or slice, packed points to its bytes; for other results, to a struct of the results.
+// Only the packed form carries errors of the guest: if bit 31 of the length is set, pointer and
+// length are those of the error's text. A function without results returns an i64 that is 0, or a
+// packed error, or nothing. An i64 is direct if the Go function's only result is an int64 or
+// uint64.
 //
 // # Memory
 //
@@ -49,17 +50,18 @@
 //	cabi_realloc                       the guest, which owns them   cabi_post_NAME, if the guest exports it
 //	AssemblyScript: __new, __pin       the collector                the collector
 //
-// The host frees on every path, also after a trap if the guest goes on (virt.WithCallsAfterTrap).
-// It does not free a block whose address is outside of the guest's memory.
+// The host also frees after an error, and after a trap if the guest may go on
+// ([virt.WithCallsAfterTrap]). It does not free a block whose address is outside of the guest's
+// memory.
 //
-// AssemblyScript strings are pointers to String objects, []byte are ArrayBuffers, and a struct in
-// results is a pointer to an object with such fields. Structs and other slices cannot be parameters
-// there. The packed form has the pointer of the object in its upper half.
+// In AssemblyScript, a string is a pointer to a String object, a []byte a pointer to an
+// ArrayBuffer, and a struct in results a pointer to an object with the same fields. Structs and
+// other slices cannot be parameters. The packed form has the object's pointer in its upper half.
 //
 // # Trust
 //
-// A guest may return any pointer and any length. What lies outside of its memory, is larger than
-// [WithMaxSize] or is no object is a [*MemoryError]. The host never copies more than that size for
-// one call. A call ends with its context, as [virt.Guest.Call] does. Calls are recorded by
-// virt.WithRecording.
+// A guest may return any pointer and any length. A range outside of its memory, one larger than
+// [WithMaxSize], and a pointer to no object are a [*MemoryError]. The host never copies more than
+// [WithMaxSize] bytes for one call. A call ends with its context, as [virt.Guest.Call] does.
+// [virt.WithRecording] records calls.
 package plugin

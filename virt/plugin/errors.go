@@ -10,7 +10,7 @@ import (
 type Error struct {
 	// Func is the export.
 	Func string
-	// Message is the text, as the guest gave it.
+	// Message is the text that the guest returned, not escaped.
 	Message string
 }
 
@@ -21,12 +21,12 @@ func (e *Error) Error() string { return safetext.Line(e.Message) }
 type MemoryError struct {
 	// Func is the function that was called.
 	Func string
-	// Ptr and Len say where in the guest's memory. Len is in bytes.
+	// Ptr and Len are the range in the guest's memory. Len is in bytes.
 	Ptr uint32
 	Len uint64
-	// Err is wasip1.EFAULT where the bytes do not lie in the guest's memory; EOVERFLOW where they
-	// are more than [WithMaxSize]; ENOMEM where the guest's allocator has no more; EINVAL where
-	// they are no object of the expected kind.
+	// Err is wasip1.EFAULT if the range is not in the guest's memory, EOVERFLOW if it is larger
+	// than [WithMaxSize], ENOMEM if the guest's allocator returns 0, and EINVAL if there is no
+	// object of the expected kind.
 	Err error
 }
 

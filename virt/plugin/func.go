@@ -40,15 +40,15 @@ func Func[F any](g *virt.Guest, name string, opts ...Option) (F, error) {
 	return f, err
 }
 
-// Bind sets each field of the struct that functions points to, a function as for [Func], to the
-// export that the field's tag names:
+// Bind sets each field of the struct that functions points to. A field has a function type as for
+// [Func]; its tag names the export:
 //
 //	var p struct {
 //		Greet func(context.Context, string) (string, error) `wasm:"greet"`
 //	}
 //	err := plugin.Bind(guest, &p)
 //
-// A field without a tag has the export with the field's name, the first letter in lower case.
+// Without a tag, the export has the field's name, with the first letter in lower case.
 func Bind(g *virt.Guest, functions any, opts ...Option) error {
 	v := reflect.ValueOf(functions)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {

@@ -12,9 +12,9 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// HostFunc makes f, a Go function whose first parameter is a context, a function that guests
-// import, for [virt.WithFunctions]. The import takes its parameters as exports do for [Func]. Its
-// result is:
+// HostFunc makes a function that guests can import of f, a Go function whose first parameter is a
+// context. Give it to [virt.WithFunctions]. Parameters are passed as for [Func]. The result of the
+// import is:
 //
 //	nothing           nothing, or a packed error if f returns an error
 //	one number        the number
@@ -22,12 +22,12 @@ import (
 //
 // Parameters belong to the guest. The memory of a packed result comes from the guest's allocator
 // and belongs to the guest, as does the text of an error. If a library of the guest calls, memory
-// and allocator are the library's. Where the result cannot carry an error,
-// an error of f stops the guest with a trap, whose Err it is. So does a pointer of the guest's that
-// cannot be used. If f panics, the guest ends with outcome Failed.
+// and allocator are the library's. If the result cannot carry an error, as one number cannot, an
+// error of f stops the guest with a trap, whose Err is that error. So does a pointer of the guest's
+// that cannot be used. If f panics, the guest ends with outcome Failed.
 //
-// The context that f gets is done when the guest has to end. f may call exports of the guest with
-// it.
+// The context of f is done when the guest has to end. f may call exports of the guest with that
+// context.
 func HostFunc(name string, f any, opts ...Option) (virt.HostFunction, error) {
 	h := &hostFunc{name: name, fn: reflect.ValueOf(f), options: optionsOf(opts)}
 	fail := func(err error) (virt.HostFunction, error) {

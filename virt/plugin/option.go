@@ -10,7 +10,7 @@ type options struct {
 	assemblyScript bool
 }
 
-// DefaultMaxSize is the limit of [WithMaxSize] unless it is given: 64 MiB.
+// DefaultMaxSize is the default of [WithMaxSize]: 64 MiB.
 const DefaultMaxSize = 64 << 20
 
 // WithMaxSize limits how many bytes one call copies from the guest. Default: [DefaultMaxSize].
@@ -23,12 +23,12 @@ func WithAllocator(alloc, free string) Option {
 	return func(o *options) { o.alloc, o.free = alloc, free }
 }
 
-// WithStaticResults keeps the host from freeing results: the guest returns pointers to memory that
-// it uses again.
+// WithStaticResults keeps the host from freeing results. Use it if the guest returns pointers to
+// memory that it reuses, such as a static buffer.
 func WithStaticResults() Option { return func(o *options) { o.static = true } }
 
-// WithAssemblyScript gives strings of [HostFunc] the form of AssemblyScript. [Func] sees by itself
-// what the guest is.
+// WithAssemblyScript makes HostFunc use strings and []byte of AssemblyScript. [Func] detects such
+// guests without it.
 func WithAssemblyScript() Option { return func(o *options) { o.assemblyScript = true } }
 
 func optionsOf(opts []Option) options {

@@ -17,10 +17,11 @@ type Config struct {
 	// Ready is the number of guests that are kept waiting for work; they are made in the
 	// background. 0 means that each guest is made when it is needed.
 	Ready int
-	// Max bounds the guests alive, those at work included. 0 is Ready, and 1 at least.
+	// Max is the largest number of guests alive, ready and at work together. 0 stands for Ready,
+	// but at least 1.
 	Max int
-	// Reset reuses guests that were put back: each is reset to the snapshot. Without it each guest
-	// is used once, and a new one replaces it.
+	// Reset resets guests that were put back to the snapshot, and uses them again. Without it, each
+	// guest is used once and then replaced by a new one.
 	Reset bool
 }
 
@@ -46,16 +47,16 @@ type Pool struct {
 
 // Usage counts the guests of a [Pool].
 type Usage struct {
-	// Ready guests wait for work, Busy ones are at it, and Waiting is how many callers wait for
-	// one.
+	// Ready is the number of guests that wait for work, Busy the number at work, Waiting the number
+	// of callers that wait for a guest.
 	Ready, Busy, Waiting int
-	// Made is how many there have been, Reset how often one was put back to the snapshot, and
-	// Trapped how many had ended by a trap, a budget or because they were stopped.
+	// Made is the number of guests made, Reset how often a guest was reset, Trapped the number of
+	// guests that were put back after a trap, a budget's end or another end but an exit.
 	Made, Reset, Trapped uint64
 }
 
-// New returns a Pool of guests that begin at s with opts. It begins at once to make the guests that
-// wait for work. The Pool does not close s.
+// New returns a Pool of guests that are started from s with opts. It begins to make Config.Ready
+// guests in the background. The Pool does not close s: close it after the Pool.
 func New(s *virt.Snapshot, c Config, opts ...virt.GuestOption) (*Pool, error) {
 	if c.Max == 0 {
 		c.Max = max(c.Ready, 1)
@@ -111,9 +112,9 @@ func (p *Pool) make() (*virt.Guest, error) {
 	return g, err
 }
 
-// Get returns a guest that has done nothing since the snapshot, and waits for one if all are at
-// work. [Pool.Put] takes it back. Errors: ErrClosed; the cause of ctx's end; what
-// [virt.Snapshot.Start] says.
+// Get returns a guest in the state of the snapshot. If all guests are at work, it waits for one.
+// Give the guest back to [Pool.Put]. Errors: virt.ErrClosed; the cause of ctx's end; those of
+// [virt.Snapshot.Start].
 func (p *Pool) Get(ctx context.Context) (*virt.Guest, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -158,7 +159,7 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 	}
 }
 
-// Put takes back a guest that Get returned. Nothing may use it any more. Errors: those of
+// Put takes back a guest that Get returned. Do not use the guest afterwards. Errors: those of
 // [virt.Guest.Reset] and [virt.Guest.Close]. A guest that could not be reset is closed, and another
 // takes its place.
 func (p *Pool) Put(g *virt.Guest) (err error) {
@@ -199,7 +200,7 @@ func (p *Pool) Put(g *virt.Guest) (err error) {
 	return err
 }
 
-// Do gets a guest, calls f with it and puts it back.
+// Do calls Get, then f with the guest, then Put. Errors: those of the three.
 func (p *Pool) Do(ctx context.Context, f func(*virt.Guest) error) (err error) {
 	g, err := p.Get(ctx)
 	if err != nil {
@@ -209,16 +210,16 @@ func (p *Pool) Do(ctx context.Context, f func(*virt.Guest) error) (err error) {
 	return f(g)
 }
 
-// Usage tells what the Pool's guests do now, and what they did.
+// Usage counts the Pool's guests.
 func (p *Pool) Usage() Usage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.usage
 }
 
-// Close closes the guests that are ready, and waits for those that are being made. Guests in use go
-// on; [Pool.Put] closes them. Waiting calls of [Pool.Get] return [virt.ErrClosed]. The error is the
-// last one of making guests in the background, or of closing them.
+// Close closes the guests that are ready or being made. Guests in use go on; [Pool.Put] closes
+// them. Waiting calls of [Pool.Get] return [virt.ErrClosed]. Errors: the last one of making guests
+// in the background; those of closing guests.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	closed := p.closed

@@ -17,9 +17,9 @@ import (
 // ErrOver is the error of waits when the run is over.
 var ErrOver = errors.New("the simulation is over")
 
-// Client is a part of the system that is written in Go and runs in the world beside the nodes: it
-// has the turn as their threads do, and waits in virtual time by the methods of its [Actor]. It
-// must wait by nothing else, and use no goroutines. An error that is not [ErrOver] fails the run.
+// Client is a part of the system that is written in Go. It takes turns with the threads of the
+// nodes, and waits in virtual time by the methods of its [Actor]. It must not wait in another way
+// and must not start goroutines. An error other than [ErrOver] fails the run.
 type Client struct {
 	Name string
 	Run  func(a *Actor) error
@@ -35,7 +35,7 @@ type Actor struct {
 	task  *sched.Thread
 }
 
-// Name returns the client's name, which is its address in the network too.
+// Name returns the client's name, which is also its site in the network.
 func (a *Actor) Name() string { return a.name }
 
 // World returns the world.
@@ -90,7 +90,7 @@ type Conn struct {
 
 var _ io.ReadWriteCloser = (*Conn)(nil)
 
-// SetTimeout sets how long reads and writes may take from now on, all together; 0 is without end.
+// SetTimeout sets a deadline for all reads and writes from now on; 0 removes it.
 func (c *Conn) SetTimeout(d time.Duration) {
 	c.deadline = poll.NoDeadline
 	if d > 0 {

@@ -9,22 +9,21 @@ import (
 	"time"
 )
 
-// Operation is one operation of a client on the system: when it was called, when it returned, and
-// what it answered.
+// Operation is one operation of a client on the system, with its times and its value.
 type Operation struct {
-	// Client and Key say who did it on what. Keys do not know each other.
+	// Client did it on Key. Keys are independent of each other.
 	Client, Key string
-	// Write says that the operation sets Key to Value; else it has read Value.
+	// Write is true if the operation sets Key to Value, and false if it has read Value.
 	Write bool
 	Value string
 	// Call and Return are times since the start of the run, to the nanosecond.
 	Call, Return time.Duration
-	// Unknown says that nobody knows whether it had an effect: it got no answer. Such a read means
-	// nothing; such a write may take effect at any time after Call, or never.
+	// Unknown is true if the operation got no answer. Such a read is ignored. Such a write may take
+	// effect at any time after Call, or never.
 	Unknown bool
 }
 
-// String tells the operation.
+// String returns the operation in one line.
 func (o Operation) String() string { return o.Client + " " + o.what() }
 
 func (o Operation) what() string {
@@ -38,13 +37,13 @@ func (o Operation) what() string {
 	return fmt.Sprintf("%s (called at %.4fs)", what, o.Call.Seconds())
 }
 
-// CheckRegisters reports whether operations are linearizable, where each key is a register that is
-// "" at the start: whether for each key there is an order, in which every operation lies between
-// its call and its return, such that each read returns what was written last. The error is a
-// [*HistoryError].
+// CheckRegisters checks that operations are linearizable. Each key is a register, "" at the start.
+// For each key there must be an order of the operations, each placed between its call and its
+// return, in which each read returns the value that was written last. Errors: [*HistoryError].
 //
-// It searches with memory of the states it has been in (Wing and Gong, Lowe). Its time grows with
-// how many operations overlap: a thousand operations of a handful of clients take milliseconds.
+// It is the algorithm of Wing and Gong with Lowe's memory of visited states. Its time grows with
+// the number of operations that overlap: a thousand operations of a handful of clients take
+// milliseconds.
 func CheckRegisters(history []Operation) error {
 	keys := map[string][]Operation{}
 	for _, o := range history {
@@ -75,8 +74,8 @@ func CheckRegisters(history []Operation) error {
 
 // HistoryError says that operations are not linearizable.
 type HistoryError struct {
-	// Operation is the first that cannot be explained: without it, and what returned later, there
-	// is an order.
+	// Operation is the first that cannot be explained: the operations that returned before it are
+	// linearizable.
 	Operation Operation
 }
 

@@ -11,14 +11,15 @@ import (
 
 // Nemesis draws a [Plan] from a seed.
 type Nemesis struct {
-	// Kinds are what may happen; nil is nothing. Each seed uses some of them only, because a fault
-	// that always happens hides what needs its absence.
+	// Kinds are the kinds of faults; nil is none. Each seed uses some of them only, because a fault
+	// that happens in every run hides bugs that need its absence.
 	Kinds []Kind
-	// Faults is how many there are at most in a run; 0 is 6.
+	// Faults is the largest number of faults in a run; 0 is 6.
 	Faults int
-	// Longest is how long a fault lasts at most; 0 is a quarter of the run.
+	// Longest is the longest duration of a fault; 0 is a quarter of the run.
 	Longest time.Duration
-	// Rules are what Disk draws from; nil is EIO and ENOSPC of writes and syncs, and slow syncs.
+	// Rules are the rules that Disk faults are drawn from. Default: EIO and ENOSPC of writes and
+	// syncs, and slow syncs.
 	Rules []faultfs.Rule
 }
 

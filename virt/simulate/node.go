@@ -30,11 +30,11 @@ type Node struct {
 	Name  string
 	Wasm  []byte
 	Ports []string
-	// Files are what is on the disk at the start, by path from /data.
+	// Files are the disk's contents at the start, by path from /data.
 	Files map[string]string
 	// Options are further options of the guest: arguments, environment, limits.
 	Options []virt.GuestOption
-	// MayEnd says that the command may end by itself. Otherwise that fails the run.
+	// MayEnd allows the command to end by itself. Otherwise that fails the run.
 	MayEnd bool
 }
 

@@ -23,9 +23,10 @@ const (
 	// Pause stops a node's guest at its next call and lets it go on, as SIGSTOP and SIGCONT do.
 	// Others see it as very slow.
 	Pause Kind = "pause"
-	// Jump moves a node's realtime clock, forwards or back, from then on. Monotonic time goes on.
+	// Jump moves a node's realtime clock, forwards or back. Monotonic time is not affected.
 	Jump Kind = "jump"
-	// Cut keeps what is sent between two nodes, or from one to the other, until it ends.
+	// Cut holds back what is sent between two nodes, or from one to the other, until the fault
+	// ends.
 	Cut Kind = "cut"
 	// Slow adds latency, jitter and losses to a link.
 	Slow Kind = "slow"
@@ -40,27 +41,27 @@ func Kinds() []Kind { return []Kind{Crash, PowerLoss, Pause, Jump, Cut, Slow, Re
 
 // Fault is one thing that goes wrong.
 type Fault struct {
-	// Kind says what.
+	// Kind says what goes wrong.
 	Kind Kind
-	// Node is whom it befalls. For links it is one end, Peer the other. OneWay restricts Cut to
-	// what Node sends to Peer.
+	// Node is the node that has the fault. For a link, Node and Peer are its ends. OneWay restricts
+	// Cut to what Node sends to Peer.
 	Node, Peer string
 	OneWay     bool
-	// At is when it begins, since the start of the run, and For how long it lasts: how long a node
-	// that crashed is down, how long it is paused, how long a link is cut or slow, how long a rule
-	// holds for a disk (0: to the end).
+	// At is the time, since the start of the run, at which it begins. For is how long it lasts: how
+	// long a node is down or paused, a link is cut or slow, or a rule holds for a disk (0: to the
+	// end).
 	At, For time.Duration
-	// By is how far a clock jumps.
+	// By is how far a clock jumps; less than 0 is back.
 	By time.Duration
 	// Latency and Jitter are what Slow adds to a link, Loss the probability with which packets are
 	// lost.
 	Latency, Jitter time.Duration
 	Loss            float64
-	// Rule is that of Disk.
+	// Rule is the rule of a Disk fault.
 	Rule faultfs.Rule
 }
 
-// Plan is what goes wrong in one run, in the order of Fault.At.
+// Plan is the faults of one run, ordered by [Fault].At.
 type Plan []Fault
 
 // String returns the fault as [ParseFault] reads it:
@@ -143,10 +144,10 @@ func (p Plan) sort() {
 	slices.SortStableFunc(p, func(a, b Fault) int { return int(a.At - b.At) })
 }
 
-// ParseFault reads a fault: whom it befalls, a space, and a rule in the language of
-// [faultfs.ParseRule], where the operations node and link, the conditions at= and for=, and the
-// effects crash, powerloss, pause, jump=, cut, reset, delay=, jitter= and loss= are those of nodes
-// and links. For disks, at= and for= follow the rule after a space.
+// ParseFault reads a fault in the form of [Fault.String]: a node or link, a space, and a rule as
+// for [faultfs.ParseRule]. Nodes and links have the operations node and link, the conditions at=
+// and for=, and the effects crash, powerloss, pause, jump=, cut, reset, delay=, jitter= and loss=.
+// For disks, at= and for= follow the rule after a space.
 func ParseFault(s string) (Fault, error) {
 	f, err := parseFault(s)
 	if err == nil {

@@ -17,49 +17,49 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// Simulation describes a world: what is in it, what goes wrong, and what has to hold.
+// Simulation describes a world, its faults, and what is checked.
 type Simulation struct {
 	// Nodes start first, in this order. Nodes with the same Wasm are compiled once.
 	Nodes []Node
 	// Clients run beside them. When all have ended, the run is over.
 	Clients []Client
-	// Length is the virtual time after which the run is over in any case; 0 is 10 s.
+	// Length is the virtual time after which the run is over at the latest; 0 is 10 s.
 	Length time.Duration
-	// Link is what lies between any two; the zero value stands for a latency of 1 ms.
+	// Link is the link between any two nodes or clients; the zero value is a latency of 1 ms.
 	Link netmem.Link
 	// TornWrites lets some sectors of what was not synced survive a loss of power; see
 	// [faultfs.WithTornWrites].
 	TornWrites bool
 	// Nemesis draws what goes wrong. The zero value draws nothing.
 	Nemesis Nemesis
-	// Invariant, where not nil, is called after each event: a line that a node prints, an
-	// operation, a fault. It must not wait. An error ends the run and fails it.
+	// Invariant, if not nil, is called after each event: a line that a node prints, an operation, a
+	// fault. It must not wait. An error ends the run and fails it.
 	Invariant func(w *World) error
-	// Check, where not nil, is called at the end, before the nodes are stopped. An error fails the
+	// Check, if not nil, is called at the end, before the nodes are stopped. An error fails the
 	// run.
 	Check func(w *World) error
-	// Strategy is how the next thread is chosen; nil is sched.RunToBlock(1/8).
+	// Strategy chooses the next thread; nil is sched.RunToBlock(1/8).
 	Strategy sched.Strategy
-	// Guided lets every second run of [Runner.Find] vary the plan of an earlier run that did
-	// something new. See the package's documentation.
+	// Guided makes every second run of [Runner.Find] vary the plan of an earlier run that did
+	// something new. See the package comment.
 	Guided bool
-	// Host has options for what all runs share, the engine for one.
+	// Host holds options that all runs share, such as the engine.
 	Host []virt.Option
 }
 
 // Result is how one run ended.
 type Result struct {
 	Seed uint64
-	// Plan is what went wrong. Varied says that it is not the one that is drawn for the seed:
+	// Plan is the run's faults. Varied is true if it is not the plan that is drawn for the seed:
 	// [Runner.RunPlan] repeats the run, and [Runner.Run] does not.
 	Plan   Plan
 	Varied bool
-	// Failure is why the run failed; nil if it did not.
+	// Failure is why the run failed, or nil.
 	Failure error
-	// Events are what happened, History the operations of clients.
+	// Events are the story's lines, History the operations of clients.
 	Events  []Event
 	History []Operation
-	// Elapsed is how much virtual time the run took.
+	// Elapsed is the virtual time that the run took.
 	Elapsed time.Duration
 	// Hash is that of the events.
 	Hash [32]byte
@@ -108,15 +108,16 @@ func New(ctx context.Context, s Simulation) (_ *Runner, err error) {
 // Close frees what New made.
 func (r *Runner) Close(ctx context.Context) error { return r.base.Close(ctx) }
 
-// Plan returns what goes wrong in the run of a seed.
+// Plan returns the faults that are drawn for a seed.
 func (r *Runner) Plan(seed uint64) Plan { return r.sim.Nemesis.Draw(seed, r.sim.Length, r.names) }
 
-// Run makes the run of a seed. The error says that it could not be made.
+// Run runs a seed. A run that fails is no error: see [Result.Failure]. The error says that the seed
+// could not be run.
 func (r *Runner) Run(ctx context.Context, seed uint64) (*Result, error) {
 	return r.RunPlan(ctx, seed, r.Plan(seed))
 }
 
-// RunPlan makes the run of a seed with other faults than are drawn for it.
+// RunPlan runs a seed with the faults of plan instead of those drawn for it.
 func (r *Runner) RunPlan(ctx context.Context, seed uint64, plan Plan) (*Result, error) {
 	return r.runPlan(ctx, seed, plan, nil)
 }
@@ -142,12 +143,12 @@ func (r *Runner) runPlan(ctx context.Context, seed uint64, plan Plan, sig *signa
 	return result, nil
 }
 
-// Find runs the seeds from first to last on workers goroutines (0: one a processor) and returns the
-// result of the lowest that fails, or nil, and how many were run. Seeds above one that fails may
-// not be run.
+// Find runs the seeds from first to last on workers goroutines (0: one a processor). It returns the
+// result of the lowest seed that fails, or nil, and the number of runs. Seeds above one that fails
+// may be left out.
 //
 // If the simulation is Guided, it makes as many runs, half of them of the seeds from first on, and
-// returns the first that fails. What is varied depends on first, not on workers.
+// returns the first that fails. The variations depend on first, not on workers.
 func (r *Runner) Find(ctx context.Context, first, last uint64, workers int) (failed *Result, runs int, err error) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -198,15 +199,15 @@ func (r *Runner) Find(ctx context.Context, first, last uint64, workers int) (fai
 // Shrunk is a run that fails, with the faults that it needs.
 type Shrunk struct {
 	*Result
-	// Before is how many faults the run had that was found.
+	// Before is the number of faults of the run that was found.
 	Before int
-	// Runs is how many runs it took.
+	// Runs is the number of runs that it took.
 	Runs int
 }
 
-// Shrink looks for the fewest faults with which the seed of a run that failed fails alike: as long
-// as the run fails without one of them, it is left out. Without any of those that are left the run
-// does not fail in this way. Failures are alike if their texts are, up to the first colon.
+// Shrink looks for the faults that a failure needs. It leaves out one fault after the other as long
+// as the run still fails in the same way. In the end, leaving out any one changes how the run ends.
+// Two failures are the same if their texts are equal up to the first colon.
 func (r *Runner) Shrink(ctx context.Context, failed *Result) (*Shrunk, error) {
 	s := &Shrunk{Result: failed, Before: len(failed.Plan)}
 	try := func(plan Plan) (bool, error) {
@@ -239,9 +240,9 @@ func class(err error) string {
 	return text
 }
 
-// Story tells a run that failed to people: what, which faults matter, what happened, and how to
-// repeat it. Of a history that is not linearizable it tells what happened until the operation that
-// cannot be explained.
+// Story explains a run that failed to a person: how it failed, which faults it needs, what
+// happened, and the command that repeats it. If a history is not linearizable, it tells what
+// happened until the operation that cannot be explained.
 func (s *Shrunk) Story(command string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d fails: %v\n", s.Seed, s.Failure)

@@ -17,8 +17,7 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// World is one run of a [Simulation]. Its methods are for the functions of the simulation, which
-// have the turn.
+// World is one run of a [Simulation]. Call its methods only from clients, Invariant and Check.
 type World struct {
 	sim   *Simulation
 	seed  uint64

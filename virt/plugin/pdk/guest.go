@@ -30,10 +30,11 @@ func address(p unsafe.Pointer) uint32 { return uint32(uintptr(p)) }
 
 func pack(ptr, n uint32) uint64 { return uint64(ptr)<<32 | uint64(n) }
 
-// String returns s to the host.
+// String makes the result of an export that returns s.
 func String(s string) uint64 { return Bytes([]byte(s)) }
 
-// Bytes returns b to the host, which copies it. Until then b must not change.
+// Bytes makes the result of an export that returns b. The host copies b after the export has
+// returned: do not change b before.
 func Bytes(b []byte) uint64 {
 	if len(b) == 0 {
 		return 0
@@ -43,21 +44,24 @@ func Bytes(b []byte) uint64 {
 	return pack(ptr, uint32(len(b)))
 }
 
-// Value returns *v to the host, as the Go struct of the same fields. T embeds structs.HostLayout. A
-// string or slice in it is two fields of type uint32, a pointer and a length, which [Pin] makes.
+// Value makes the result of an export that returns *v. The host gets a Go struct of the same
+// fields. T embeds structs.HostLayout. A string or slice is two fields of type uint32, a pointer
+// and a length: see [Pin].
 func Value[T any](v *T) uint64 {
 	ptr := address(unsafe.Pointer(v))
 	blocks[ptr] = v
 	return pack(ptr, uint32(unsafe.Sizeof(*v)))
 }
 
-// Pin keeps b for the host, as part of a [Value].
+// Pin returns the pointer and length of b for a field of a [Value], and keeps b until the host has
+// read it.
 func Pin(b []byte) (ptr, n uint32) {
 	packed := Bytes(b)
 	return uint32(packed >> 32), uint32(packed)
 }
 
-// Error returns err to the host, where it is a *plugin.Error. nil is 0.
+// Error makes the result of an export that returns err. The host gets a *plugin.Error, or nil for
+// nil.
 func Error(err error) uint64 {
 	if err == nil {
 		return 0
@@ -69,7 +73,7 @@ func Error(err error) uint64 {
 	return Bytes(text) | errorBit
 }
 
-// Result returns s to the host, or err if it is not nil.
+// Result makes the result of an export that returns s, or err if it is not nil.
 func Result(s string, err error) uint64 {
 	if err != nil {
 		return Error(err)
@@ -77,11 +81,11 @@ func Result(s string, err error) uint64 {
 	return String(s)
 }
 
-// Slice is the parameter that came as a pointer and the number of its elements. It shares memory
-// that the collector keeps.
+// Slice returns a slice parameter, which an export gets as a pointer and the number of elements. It
+// is not copied, and stays valid as long as it is used.
 func Slice[T any](ptr unsafe.Pointer, n uint32) []T { return unsafe.Slice((*T)(ptr), n) }
 
-// TakeBytes is the result of an imported function, whose memory it shares.
+// TakeBytes returns the result of an imported function, without a copy.
 func TakeBytes(packed uint64) ([]byte, error) {
 	ptr, n := uint32(packed>>32), uint32(packed)
 	if ptr == 0 {
@@ -99,7 +103,7 @@ func TakeBytes(packed uint64) ([]byte, error) {
 	return b, nil
 }
 
-// TakeString is the result of an imported function.
+// TakeString returns the result of an imported function, as a string.
 func TakeString(packed uint64) (string, error) {
 	b, err := TakeBytes(packed)
 	return string(b), err
