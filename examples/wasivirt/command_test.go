@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -21,12 +22,12 @@ import (
 // columns.
 func TestHelpFitsTheTerminal(t *testing.T) {
 	for name := range commands() {
-		for _, args := range [][]string{{"help", name}, {"help"}, {"--help"}} {
+		for _, args := range [][]string{{"help", name}, {"help"}, {"--help"}, {"help", "-h"}, {"help", "--help"}} {
 			got := wasivirt(t, args...)
 			if got.status != 0 || got.stderr != "" || !strings.Contains(got.stdout, "wasivirt") {
 				t.Errorf("%q: %v", args, got)
 			}
-			if form := forms[name].form; len(args) == 2 && name != "help" && !strings.HasPrefix(got.stdout, form+"\n") {
+			if form := forms[name].form; len(args) == 2 && args[1] == name && name != "help" && !strings.HasPrefix(got.stdout, form+"\n") {
 				t.Errorf("%q does not begin with %q: %s", args, form, got.stdout)
 			}
 			for line := range strings.Lines(got.stdout) {
@@ -58,6 +59,27 @@ func TestCompletion(t *testing.T) {
 	}
 	if got := wasivirt(t, "completion"); got.status != exitHost || !strings.Contains(got.stderr, "bash|zsh|fish") {
 		t.Error(got)
+	}
+}
+
+// TestCompletionOfACommand completes the flags and words of the command that is typed.
+func TestCompletionOfACommand(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip(err)
+	}
+	script := wasivirt(t, "completion", "bash").stdout
+	for _, tc := range []struct{ typed, want string }{
+		{"sna", "snapshot"}, {"diff -", "-context"}, {"cache ", "clear"}, {"completion z", "zsh"}, {"help expl", "explore"},
+		{"explore -see", "-seed -seeds"}, {"run -see", "-seed"}, {"snapshot -o", "-output -o"},
+	} {
+		words := strings.Split("wasivirt "+tc.typed, " ")
+		c := exec.Command("bash", "-c", script+`COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wasivirt; echo "${COMPREPLY[@]}"`)
+		c.Args = append(c.Args, "bash")
+		c.Args = append(c.Args, words...)
+		out, err := c.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); got != tc.want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", tc.typed, got, err, tc.want)
+		}
 	}
 }
 

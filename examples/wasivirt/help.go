@@ -18,17 +18,16 @@ const usage = `wasivirt runs WebAssembly programs in a virtual world.
   wasivirt inspect guest.wasm              say what a program needs
   wasivirt explore [run flags] -seeds 1..1000 guest.wasm [args]
                                            run it with many thread orders
-  wasivirt snapshot -o FILE guest.wasm     start it, and write what it is then
+  wasivirt snapshot -o FILE guest.wasm     start it, and write its state
   wasivirt replay FILE guest.wasm          run a recording, without its world
-  wasivirt diff A B                        say where two recordings part
-  wasivirt rewrite -o OUT guest.wasm       write the module as it is really run
+  wasivirt diff A B                        where two recordings differ first
+  wasivirt rewrite -o OUT guest.wasm       write the module that run executes
   wasivirt exec-wrapper DIR                let "go test" and "go run" use it
   wasivirt go-overlay -o overlay.json      goroutines of Go guests by seed
   wasivirt cache [clear]                   size of the cache of compiled code
   wasivirt completion bash|zsh|fish        a script that completes commands
-  wasivirt version
-
-  wasivirt help COMMAND                    the flags of a command
+  wasivirt version                         versions of wasivirt, wazero and Go
+  wasivirt help COMMAND                    flags and exit status of a command
 
 First steps:
   wasivirt run hello.wasm                  with nothing of the machine
@@ -37,6 +36,8 @@ First steps:
                                            with a copy of it that is thrown away
   wasivirt snapshot -o warm.snap tool.wasm
   wasivirt run -from warm.snap tool.wasm   from where it was warmed up
+
+The exit status of each command is 125 after a mistake in the command line.
 `
 
 // forms are the forms of the commands, and what help says of each.
@@ -48,13 +49,13 @@ var forms = map[string]struct{ form, about string }{
 	"explore": {"wasivirt explore [run flags] -seeds 1..1000 guest.wasm [guest arguments]",
 		"Runs a program with many orders of its threads, and says how the runs end. The\nexit status is 0 if all end alike and with 0, else 1."},
 	"snapshot": {"wasivirt snapshot -o FILE [run flags] guest.wasm [guest arguments]",
-		"Starts a program and writes what it is then to a file, for run -from."},
+		"Starts a program and writes its state to a file, for run -from. The exit status\nis 0 if the file was written."},
 	"replay": {"wasivirt replay [-interpreter] FILE guest.wasm",
-		"Runs a recording of run -record again, without its world."},
+		"Runs a recording of run -record again, without its world. The exit status is\nthat of the run."},
 	"diff": {"wasivirt diff [-context N] A B",
-		"Says where two recordings of run -record part. The exit status is 0 if they do\nnot, else 1."},
+		"Says where two recordings of run -record differ first. The exit status is 0 if\nthey do not, else 1."},
 	"rewrite": {"wasivirt rewrite -o OUT [run flags] guest.wasm",
-		"Writes the module as it is really run."},
+		"Writes the module that run executes: with the code that limits and stops need."},
 	"exec-wrapper": {"wasivirt exec-wrapper DIR",
 		"Writes " + wrapperName + " to DIR. With DIR on the PATH, go run and go test\nof GOOS=wasip1 GOARCH=wasm use wasivirt. WASIVIRT_SEED=7 makes runs repeat."},
 	"go-overlay": {"wasivirt go-overlay [-go COMMAND] -o overlay.json",
@@ -248,7 +249,7 @@ func printFlag(w io.Writer, f *flag.Flag) {
 
 // help is the command of that name: of all, or of one command.
 func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	if len(args) == 0 {
+	if len(args) == 0 || len(args) == 1 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
 		_, err := io.WriteString(stdout, usage)
 		return 0, err
 	}
@@ -294,37 +295,76 @@ func completion(_ context.Context, args []string, _ io.Reader, stdout, _ io.Writ
 	if err != nil {
 		return exitHost, err
 	}
-	all := strings.Join(names(), " ")
-	var flags []string
-	e := exploration{}
-	e.addFlags()
-	e.flags.VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
-	options := strings.Join(flags, " ")
-	scripts := map[string]string{
-		"bash": `_wasivirt() {
-  local cur=${COMP_WORDS[COMP_CWORD]}
-  if [ "$COMP_CWORD" = 1 ]; then COMPREPLY=($(compgen -W "` + all + `" -- "$cur"))
-  elif [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "` + options + `" -- "$cur"))
+	scripts := map[string]func() string{"bash": bash, "zsh": zsh, "fish": fish}
+	if len(args) != 1 || scripts[args[0]] == nil {
+		return exitHost, errors.New(`want: wasivirt completion bash|zsh|fish, as in: eval "$(wasivirt completion bash)"`)
+	}
+	_, err = io.WriteString(stdout, scripts[args[0]]())
+	return 0, err
+}
+
+// words are the flags of a command, and the words that it takes as its first argument.
+func words(command string) (flags, arguments []string) {
+	var help strings.Builder
+	// It prints help, which lists the flags, and does nothing else.
+	_, _ = commands()[command](context.Background(), []string{"-h"}, strings.NewReader(""), &help, io.Discard)
+	for line := range strings.Lines(help.String()) {
+		if strings.HasPrefix(line, "  -") {
+			flags = append(flags, strings.Fields(line)[0])
+		}
+	}
+	return flags, map[string][]string{"cache": {"clear"}, "completion": {"bash", "zsh", "fish"}, "help": names()}[command]
+}
+
+// eachCommand joins what f returns for each command that has flags or words.
+func eachCommand(f func(command, flags, arguments string) string) string {
+	var all strings.Builder
+	for _, name := range names() {
+		if flags, arguments := words(name); len(flags)+len(arguments) > 0 {
+			all.WriteString(f(name, strings.Join(flags, " "), strings.Join(arguments, " ")))
+		}
+	}
+	return all.String()
+}
+
+func bash() string {
+	return `_wasivirt() {
+  local cur=${COMP_WORDS[COMP_CWORD]} flags= words=
+  if [ "$COMP_CWORD" = 1 ]; then COMPREPLY=($(compgen -W "` + strings.Join(names(), " ") + `" -- "$cur")); return; fi
+  case ${COMP_WORDS[1]} in
+` + eachCommand(func(command, flags, arguments string) string {
+		return fmt.Sprintf("  %s) flags=%q words=%q;;\n", command, flags, arguments)
+	}) + `  esac
+  if [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  elif [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur"))
   else COMPREPLY=($(compgen -f -- "$cur")); fi
 }
 complete -o filenames -F _wasivirt wasivirt
-`,
-		"zsh": `#compdef wasivirt
+`
+}
+
+func zsh() string {
+	return `#compdef wasivirt
 _wasivirt() {
-  if (( CURRENT == 2 )); then compadd ` + all + `
-  elif [[ $PREFIX == -* ]]; then compadd -- ` + options + `
+  local -a flags words_
+  if (( CURRENT == 2 )); then compadd ` + strings.Join(names(), " ") + `; return; fi
+  case $words[2] in
+` + eachCommand(func(command, flags, arguments string) string {
+		return fmt.Sprintf("  %s) flags=(%s) words_=(%s);;\n", command, flags, arguments)
+	}) + `  esac
+  if [[ $PREFIX == -* ]]; then compadd -- $flags
+  elif (( $#words_ )); then compadd $words_
   else _files; fi
 }
 compdef _wasivirt wasivirt
-`,
-		"fish": "complete -c wasivirt -n __fish_use_subcommand -f -a '" + all + "'\n" +
-			"complete -c wasivirt -n 'not __fish_use_subcommand' -a '" + options + "'\n",
-	}
-	if len(args) != 1 || scripts[args[0]] == "" {
-		return exitHost, errors.New(`want: wasivirt completion bash|zsh|fish, as in: eval "$(wasivirt completion bash)"`)
-	}
-	_, err = io.WriteString(stdout, scripts[args[0]])
-	return 0, err
+`
+}
+
+func fish() string {
+	return "complete -c wasivirt -n __fish_use_subcommand -f -a '" + strings.Join(names(), " ") + "'\n" +
+		eachCommand(func(command, flags, arguments string) string {
+			return fmt.Sprintf("complete -c wasivirt -n '__fish_seen_subcommand_from %s' -a '%s'\n", command, strings.TrimSpace(flags+" "+arguments))
+		})
 }
 
 // names are those of the commands.
