@@ -51,6 +51,9 @@ type Fault struct {
 //
 // WHEN is nth=N, from=N, every=N or p=PROBABILITY; without it every matching call fails. WHAT is
 // the name of an errno, short=BYTES, or delay=DURATION.
+//
+// Of several rules, each counts calls by itself, without those that an earlier rule failed: the
+// same rule with nth=1, given twice, fails the first two calls.
 func ParseFault(rule string) (Fault, error) {
 	calls, rest, more := strings.Cut(rule, ":")
 	f := Fault{Calls: calls}

@@ -49,7 +49,8 @@ type Guest struct {
 	// Seed decides about randomness and threads. 0 is 1. The environment variable [SeedVariable]
 	// replaces it.
 	Seed uint64
-	// Faults are rules in the form of [virt.ParseFault].
+	// Faults are rules in the form of [virt.ParseFault]. A rule does not count calls that an
+	// earlier one failed: `path_open:nth=1:EIO` twice fails the first two calls.
 	Faults []string
 	// Options are further options of the Host, which win.
 	Options []virt.Option
