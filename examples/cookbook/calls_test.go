@@ -18,7 +18,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// Watch the calls of a guest, as strace does.
+// Watch the calls of a guest, as strace does. For a person who asks what a guest does, or why it
+// fails.
 func Example_trace() {
 	var calls bytes.Buffer
 	_, err := virt.Run(ctx, wasm, virt.WithTrace(trace.Text(&calls), trace.WithCalls("path_*")), virt.WithArgs("cat", "/nosuch"))
@@ -27,7 +28,7 @@ func Example_trace() {
 	// Output: true true
 }
 
-// Watch calls as a program: one JSON object a line.
+// Watch calls as a program: one JSON object a line. For tests and tools that read a trace.
 func Example_traceJSON() {
 	var calls bytes.Buffer
 	_, err := virt.Run(ctx, wasm, virt.WithTrace(trace.JSON(&calls), trace.WithCalls("fd_write")), virt.WithArgs("echo", "x"))
@@ -38,7 +39,8 @@ func Example_traceJSON() {
 	// Output: fd_write
 }
 
-// Count what guests used, and how they ended.
+// Count what guests used, and how they ended. For a metrics page or a bill. Without WithUsage calls
+// and bytes are not counted.
 func Example_usage() {
 	host, err := virt.NewBuilder(virt.WithUsage()).Build(ctx)
 	check(err)
@@ -50,7 +52,8 @@ func Example_usage() {
 	// Output: 4 bytes written, 1 exited, 0 out of a budget
 }
 
-// Change what a guest writes.
+// Change what a guest writes. For filters of arguments and results: middleware sees them decoded,
+// and decides whether the call is made.
 func Example_middleware() {
 	upper := func(c *virt.Call) wasip1.Errno {
 		if b, errno := c.Bytes("iovs"); errno == 0 {
@@ -63,7 +66,8 @@ func Example_middleware() {
 	// Output: TEXT
 }
 
-// Answer a call in the Host's place.
+// Answer a call in the Host's place. For a world in which one function behaves in another way, or
+// is missing.
 func Example_replacement() {
 	noRandomness := func(c *virt.Call) wasip1.Errno { return wasip1.ENOSYS }
 	_, err := virt.Run(ctx, wasm, virt.WithReplacement("random_get", noRandomness), virt.WithArgs("random"), virt.WithStdout(os.Stdout))
@@ -73,7 +77,8 @@ func Example_replacement() {
 	// 0
 }
 
-// Forbid calls and paths.
+// Forbid calls and paths. For a guest that needs a part of what is mounted. The first rule that
+// matches decides; the errno is ENOTCAPABLE.
 func Example_policy() {
 	rules := []virt.Rule{virt.Allow("path_open", "/tmp/**"), virt.Deny("path_*"), virt.Deny("sock_*")}
 	_, err := virt.Run(ctx, wasm, virt.WithPolicy(rules...), virt.WithArgs("write", "/tmp/a", "1", "write", "/b", "2"), virt.WithStdout(os.Stdout))
@@ -81,7 +86,8 @@ func Example_policy() {
 	// Output: errno 76
 }
 
-// Let a call go wrong.
+// Let a call go wrong. For tests of what a guest does if the nth write fails. On the command line
+// it is -fault.
 func Example_fault() {
 	fault, err := virt.ParseFault("fd_write:nth=2:EIO")
 	check(err)
@@ -92,7 +98,8 @@ func Example_fault() {
 	// 3
 }
 
-// Give guests a function of your own.
+// Give guests a function of your own. For numbers and raw memory. For strings, structs and errors
+// use plugin.HostFunc.
 func Example_hostFunction() {
 	double := virt.HostFunction{Name: "double", Params: []api.ValueType{api.ValueTypeI32}, Results: []api.ValueType{api.ValueTypeI32},
 		Call: func(c *virt.HostCall, stack []uint64) { stack[0] *= 2 }}
@@ -109,7 +116,7 @@ func Example_hostFunction() {
 	// Output: 40
 }
 
-// Know what a module needs before it runs.
+// Know what a module needs before it runs. For uploads: it reads the module and compiles nothing.
 func Example_inspect() {
 	audit, err := inspect.Module(wasm)
 	check(err)
@@ -117,7 +124,8 @@ func Example_inspect() {
 	// Output: command 0 imports that no Host answers
 }
 
-// Refuse modules by what they import.
+// Refuse modules by what they import. For modules that have no business with files or sockets,
+// whatever they would do at run time.
 func Example_allowedImports() {
 	host, err := virt.NewBuilder(virt.WithAllowedImports("fd_write", "proc_exit")).Build(ctx)
 	check(err)
@@ -129,7 +137,8 @@ func Example_allowedImports() {
 	// Output: true
 }
 
-// Use it from code that instantiates its modules with wazero.
+// Use it from code that instantiates its modules with wazero. For programs that have a wazero
+// runtime already.
 func Example_wazero() {
 	r := wazero.NewRuntime(ctx)
 	defer r.Close(ctx)

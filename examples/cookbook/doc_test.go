@@ -34,7 +34,7 @@ var chapters = []struct{ file, title string }{
 	{"warm_test.go", "Many guests"},
 }
 
-// TestPage compares the page with the recipes.
+// TestPage compares the page with the recipes. Each says what it does, when to use it, and how.
 func TestPage(t *testing.T) {
 	var want bytes.Buffer
 	want.WriteString("# Cookbook\n\nShort recipes. Each is a tested Example in [examples/cookbook](../examples/cookbook). `ctx` is a context, `wasm` a command that does what its\n" +
@@ -64,9 +64,10 @@ func TestPage(t *testing.T) {
 			}
 			title, more, _ := strings.Cut(strings.TrimSpace(e.Doc), ". ")
 			fmt.Fprintf(&want, "\n### %s\n\n", strings.TrimSuffix(title, "."))
-			if more != "" {
-				fmt.Fprintf(&want, "%s\n\n", strings.ReplaceAll(more, "\n", " "))
+			if more == "" {
+				t.Errorf("%s: say when to use it", title)
 			}
+			fmt.Fprintf(&want, "%s\n\n", strings.ReplaceAll(more, "\n", " "))
 			fmt.Fprintf(&want, "```go\n%s\n```\n", strings.Join(lines, "\n"))
 			if e.Output != "" {
 				fmt.Fprintf(&want, "\n```text\n%s```\n", e.Output)

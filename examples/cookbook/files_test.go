@@ -28,7 +28,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// Give a guest files in memory, and read what it wrote.
+// Give a guest files in memory, and read what it wrote. The usual world of a server or a test:
+// nothing touches the disk.
 func Example_filesInMemory() {
 	files, err := memfs.FromMap(map[string]string{"in.txt": "some text"})
 	check(err)
@@ -58,7 +59,8 @@ func Example_directory() {
 	// Output: text
 }
 
-// Mount a directory that the guest cannot change.
+// Mount a directory that the guest cannot change. For assets and configuration of the machine.
+// Writes are EROFS.
 func Example_readOnly() {
 	dir, err := os.MkdirTemp("", "")
 	check(err)
@@ -71,7 +73,8 @@ func Example_readOnly() {
 	// Output: errno 69
 }
 
-// Let a guest change a copy of something, and see what it changed.
+// Let a guest change a copy of something, and see what it changed. For dry runs and reviews: the
+// lower file system stays as it is.
 func Example_overlay() {
 	lower := iofs.New(fstest.MapFS{"a": {Data: []byte("old")}, "b": {Data: []byte("kept")}})
 	fsys := overlayfs.New(lower, memfs.New())
@@ -87,7 +90,7 @@ func Example_overlay() {
 	// added c
 }
 
-// Fill a world from a tar.
+// Fill a world from a tar. For fixtures and images. zip files and directories work alike.
 func Example_tarIn() {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -102,7 +105,7 @@ func Example_tarIn() {
 	// Output: text
 }
 
-// Keep what a guest left as a tar.
+// Keep what a guest left as a tar. To store a result, or to begin another run with it.
 func Example_tarOut() {
 	files := memfs.New()
 	_, err := virt.Run(ctx, wasm, virt.WithMount("/", files), virt.WithArgs("mkdir", "/d", "write", "/d/a", "text"))
@@ -122,7 +125,8 @@ func Example_tarOut() {
 	// d/a
 }
 
-// Mount an embed.FS, or any other fs.FS.
+// Mount an embed.FS, or any other fs.FS. For files that are part of your program. The guest can
+// only read them.
 func Example_ioFS() {
 	assets := fstest.MapFS{"a": {Data: []byte("text")}} // embed.FS goes here
 	_, err := virt.Run(ctx, wasm, virt.WithMount("/assets", iofs.New(assets)), virt.WithArgs("cat", "/assets/a"), virt.WithStdout(os.Stdout))
@@ -130,7 +134,8 @@ func Example_ioFS() {
 	// Output: text
 }
 
-// Mount an afero.Fs.
+// Mount an afero.Fs. For programs that use afero already. The guest can write where the afero.Fs
+// can.
 func Example_afero() {
 	store := afero.NewMemMapFs()
 	_, err := virt.Run(ctx, wasm, virt.WithMount("/", aferofs.New(store)), virt.WithArgs("write", "/a", "text"))
@@ -141,7 +146,8 @@ func Example_afero() {
 	// Output: text
 }
 
-// Walk what a guest left as an fs.FS.
+// Walk what a guest left as an fs.FS. For fs.WalkDir, http.FileServerFS, templates and everything
+// else that takes one.
 func Example_walk() {
 	files := memfs.New()
 	_, err := virt.Run(ctx, wasm, virt.WithMount("/", files), virt.WithArgs("mkdir", "/d", "write", "/d/a", "text"))
@@ -156,7 +162,8 @@ func Example_walk() {
 	// d/a
 }
 
-// Give each guest of a Host files of its own.
+// Give each guest of a Host files of its own. For a server: a mount given to the Builder is shared
+// by all guests, one given to a run is not.
 func Example_filesForEach() {
 	host, err := virt.NewBuilder(virt.WithMountFunc("/", func(context.Context) (vfs.FS, error) { return memfs.New(), nil }), virt.WithStdout(os.Stdout)).Build(ctx)
 	check(err)
@@ -168,7 +175,8 @@ func Example_filesForEach() {
 	// Output: xx
 }
 
-// Bound one mount instead of the whole guest.
+// Bound one mount instead of the whole guest. For a quota of each user that lasts longer than a
+// guest. WithDiskLimit bounds one guest over all mounts.
 func Example_quota() {
 	small := quotafs.New(memfs.New(), quotafs.Limits{Bytes: 10, Inodes: 100})
 	_, err := virt.Run(ctx, wasm, virt.WithMount("/tmp", small), virt.WithArgs("write", "/tmp/a", strings.Repeat("x", 10), "write", "/tmp/b", "x"), virt.WithStdout(os.Stdout))
@@ -176,7 +184,8 @@ func Example_quota() {
 	// Output: errno 51
 }
 
-// Let a file system fail.
+// Let a file system fail. For faults of one mount, whoever uses it; WithFaults is for calls of a
+// guest.
 func Example_diskFault() {
 	rule, err := faultfs.ParseRule("fd_write:/data/*:nth=2:EIO")
 	check(err)
@@ -188,7 +197,7 @@ func Example_diskFault() {
 	// Output: errno 29
 }
 
-// Prepare and inspect files while a guest exists.
+// Prepare and inspect files while a guest exists. For reactors: put files there between two calls.
 func Example_filesOfAGuest() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)

@@ -11,7 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// Run a command once.
+// Run a command once. The shortest way, for a program that runs one module. It compiles the module
+// each time.
 func Example_run() {
 	result, err := virt.Run(ctx, wasm, virt.WithArgs("echo", "hello"), virt.WithStdout(os.Stdout))
 	check(err) // the Host failed: a bad module, a mistake in an option
@@ -21,7 +22,8 @@ func Example_run() {
 	// exit 0
 }
 
-// Give a guest an environment and standard input.
+// Give a guest an environment and standard input. By default the environment is empty and standard
+// input is at its end.
 func Example_world() {
 	_, err := virt.Run(ctx, wasm, virt.WithArgs("env", "stdin"), virt.WithEnv("LANG", "C"),
 		virt.WithStdin(strings.NewReader("some input")), virt.WithStdout(os.Stdout))
@@ -31,7 +33,8 @@ func Example_world() {
 	// some input
 }
 
-// Keep output and errors apart.
+// Keep output and errors apart. By default output is dropped, and Result.Stderr has a part of
+// standard error.
 func Example_output() {
 	var stdout, stderr bytes.Buffer
 	_, err := virt.Run(ctx, wasm, virt.WithArgs("echo", "data", "complain", "oops"), virt.WithStdout(&stdout), virt.WithStderr(&stderr))
@@ -41,7 +44,7 @@ func Example_output() {
 	// "data\n" "oops"
 }
 
-// Tell how a guest ended.
+// Tell how a guest ended. Look at the Result after each run: a guest that fails is no error.
 func Example_ends() {
 	for _, args := range [][]string{{"exit", "3"}, {"trap"}, {"raise", "15"}} {
 		result, err := virt.Run(ctx, wasm, virt.WithArgs(args...))
@@ -61,7 +64,8 @@ func Example_ends() {
 	// signal 15
 }
 
-// Compile once and run often.
+// Compile once and run often. For servers: compiling takes seconds for a large module, starting a
+// guest microseconds.
 func Example_compile() {
 	host, err := virt.NewBuilder(virt.WithStdout(os.Stdout)).Build(ctx)
 	check(err)
@@ -77,7 +81,8 @@ func Example_compile() {
 	// b
 }
 
-// Call the exports of a reactor.
+// Call the exports of a reactor. For modules without a main function, with numbers. For strings and
+// structs use package plugin.
 func Example_exports() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
@@ -92,7 +97,8 @@ func Example_exports() {
 	// Output: 107
 }
 
-// Find out why a call ended its guest.
+// Find out why a call ended its guest. A Call, unlike a Run, returns an error if the guest traps,
+// exits or runs out of a budget.
 func Example_trapInACall() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
@@ -108,7 +114,8 @@ func Example_trapInACall() {
 	// Output: unreachable
 }
 
-// Run a module that nobody vouches for.
+// Run a module that nobody vouches for. Every budget gets a value. Further options change single
+// ones.
 func Example_untrusted() {
 	result, err := virt.Run(ctx, wasm, virt.Untrusted(), virt.WithArgs("spam", "1000000"))
 	check(err)
@@ -116,7 +123,7 @@ func Example_untrusted() {
 	// Output: out of output bytes
 }
 
-// Bound the time of a guest.
+// Bound the time of a guest. For a deadline in real time, which waiting counts for too.
 func Example_timeout() {
 	result, err := virt.Run(ctx, wasm, virt.WithArgs("loop"), virt.WithTimeout(20*time.Millisecond))
 	check(err)
@@ -124,7 +131,8 @@ func Example_timeout() {
 	// Output: out of wall time
 }
 
-// Bound what a guest computes, the same on every machine.
+// Bound what a guest computes, the same on every machine. For limits that must not depend on the
+// machine's load.
 func Example_fuel() {
 	result, err := virt.Run(ctx, wasm, virt.WithArgs("loop"), virt.WithFuel(1_000_000))
 	check(err)
@@ -132,7 +140,8 @@ func Example_fuel() {
 	// Output: out of fuel
 }
 
-// Bound disk, memory and output, for one guest.
+// Bound disk, memory and output, for one guest. For limits that a guest can handle: it gets an
+// errno for disk, and a failed memory.grow.
 func Example_limits() {
 	result, err := virt.Run(ctx, wasm, virt.WithArgs("spam", "100"), virt.WithLimits(func(l *virt.Limits) {
 		l.Memory, l.DiskBytes, l.OutputBytes = 16<<20, 1<<20, 5000
@@ -143,7 +152,8 @@ func Example_limits() {
 	// Output: out of output bytes
 }
 
-// Bound all guests of a Host together, and how many there are.
+// Bound all guests of a Host together, and how many there are. For a server: what comes above the
+// number of guests waits.
 func Example_sharedLimits() {
 	host, err := virt.NewBuilder(virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 1 << 30 }), virt.WithMaxGuests(100)).Build(ctx)
 	check(err)
@@ -154,7 +164,8 @@ func Example_sharedLimits() {
 	// Output: exit 0
 }
 
-// End a guest from outside.
+// End a guest from outside. For a user who clicks on stop, or a handler that has seen enough. A
+// context does the same.
 func Example_cancel() {
 	host, err := virt.NewBuilder(virt.WithTimeout(time.Minute)).Build(ctx)
 	check(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/wasivirt/wasivirt/virt/replay"
 )
 
-// Let sleeps take no time.
+// Let sleeps take no time. For tests of programs that wait: the clock jumps when all threads wait.
 func Example_virtualTime() {
 	_, err := virt.Run(ctx, wasm, virt.WithClock(clock.NewVirtual(clock.WithAutoAdvance())), virt.WithArgs("sleep", "3600000"))
 	check(err)
@@ -20,7 +20,7 @@ func Example_virtualTime() {
 	// Output: an hour has passed
 }
 
-// Choose what time it is.
+// Choose what time it is. For tests of dates, and for output that must not change from day to day.
 func Example_date() {
 	christmas := time.Date(2030, 12, 24, 18, 0, 0, 0, time.UTC)
 	_, err := virt.Run(ctx, wasm, virt.WithClock(clock.NewVirtual(clock.WithStart(christmas))), virt.WithArgs("time"), virt.WithStdout(os.Stdout))
@@ -28,7 +28,7 @@ func Example_date() {
 	// Output: 1924365600
 }
 
-// Move time by hand.
+// Move time by hand. For tests that look at a guest between two timers.
 func Example_advance() {
 	c := clock.NewVirtual()
 	host, err := virt.NewBuilder(virt.WithClock(c), virt.WithStdout(os.Stdout)).Build(ctx)
@@ -45,7 +45,8 @@ func Example_advance() {
 	// Output: a minute later
 }
 
-// Draw the same random numbers in every run.
+// Draw the same random numbers in every run. For output that depends on randomness alone. Threads
+// still run in any order.
 func Example_seed() {
 	for range 2 {
 		_, err := virt.Run(ctx, wasm, virt.WithSeed(1), virt.WithArgs("random"), virt.WithStdout(os.Stdout))
@@ -56,7 +57,8 @@ func Example_seed() {
 	// 9127777441277756459
 }
 
-// Repeat a run bit for bit, threads included.
+// Repeat a run bit for bit, threads included. For tests and bug reports: clock, randomness and the
+// order of threads follow from the seed.
 func Example_deterministic() {
 	var hashes [2][32]byte
 	for i := range hashes {
@@ -68,7 +70,8 @@ func Example_deterministic() {
 	// Output: true
 }
 
-// Find a race, and the seed that shows it.
+// Find a race, and the seed that shows it. For programs with wasm threads. The report says how each
+// outcome comes about.
 func Example_explore() {
 	report, err := explore.Run(ctx, explore.Config{Wasm: racer, First: 1, Last: 200, Workers: 1})
 	check(err)
@@ -80,7 +83,8 @@ func Example_explore() {
 	// exit 1
 }
 
-// Record a run, and run it again without its world.
+// Record a run, and run it again without its world. For a failure that happened elsewhere: the
+// recording is all that is needed.
 func Example_replay() {
 	var tape bytes.Buffer
 	_, err := virt.Run(ctx, wasm, virt.WithRecording(&tape), virt.WithEnv("TOKEN", "from the world"), virt.WithArgs("env"))
@@ -93,7 +97,7 @@ func Example_replay() {
 	// exit 0
 }
 
-// Find where two runs part.
+// Find where two runs part. For runs that should be the same and are not.
 func Example_compareRuns() {
 	var a, b bytes.Buffer
 	for tape, text := range map[*bytes.Buffer]string{&a: "one", &b: "two"} {

@@ -9,7 +9,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt/ps"
 )
 
-// Fork a guest that has started.
+// Fork a guest that has started. For programs whose start is slow: a fork has the memory of the
+// snapshot, and copies what it changes.
 func Example_fork() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
@@ -34,7 +35,8 @@ func Example_fork() {
 	// 107
 }
 
-// Keep guests ready for requests.
+// Keep guests ready for requests. For a server that answers from forks: the pool makes them ahead,
+// and bounds them.
 func Example_pool() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
@@ -57,7 +59,7 @@ func Example_pool() {
 	// Output: 107
 }
 
-// Use one guest again as if it were new.
+// Use one guest again as if it were new. For one caller at a time.
 func Example_reset() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
@@ -77,7 +79,8 @@ func Example_reset() {
 	// 107
 }
 
-// Keep compiled code between runs of the program.
+// Keep compiled code between runs of the program. For commands and tests that compile the same
+// module each time they start.
 func Example_compilationCache() {
 	dir, err := os.MkdirTemp("", "")
 	check(err)
@@ -93,7 +96,8 @@ func Example_compilationCache() {
 	// Output: true
 }
 
-// See which guests there are, and what they do.
+// See which guests there are, and what they do. For a status page, or a guest that hangs. Package
+// ps shows the same as text.
 func Example_ps() {
 	host, err := virt.NewBuilder().Build(ctx)
 	check(err)
