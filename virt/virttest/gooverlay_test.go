@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/explore"
 	"github.com/wasivirt/wasivirt/virt/virttest"
@@ -21,7 +22,7 @@ func seedsOfGoroutines() uint64 {
 // these, and in how many ways runs ended.
 func exploreGoroutines(t *testing.T, wasm []byte, bug string, n uint64) (found int, lowest uint64, ways int) {
 	t.Helper()
-	report, err := explore.Run(t.Context(), explore.Config{Wasm: wasm, First: 1, Last: n, ShrinkRuns: -1, PunctualTimers: true,
+	report, err := explore.Run(t.Context(), explore.Config{Wasm: wasm, Host: []virt.Option{testcache.Option()}, First: 1, Last: n, ShrinkRuns: -1, PunctualTimers: true,
 		World: func(uint64) ([]virt.Option, error) {
 			return []virt.Option{virt.WithArgs(bug), virt.WithEnv("PWD", "/")}, nil
 		}})

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
-	"github.com/wasivirt/wasivirt/internal/usercache"
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/vfs/archive"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/view"
@@ -73,8 +73,9 @@ type Outcome struct {
 // wait, randomness and threads follow the seed, and the files are in memory. Defaults: an empty "/"
 // with "/tmp", PWD is "/", at most 8 threads.
 //
-// Compiled guests are kept in the user's cache directory; the environment variable WASIVIRT_CACHE
-// names another, or is "off".
+// Compiled guests are kept in the user's cache directory, for each version of wazero apart, unless
+// its module is replaced or vendored. The environment variable WASIVIRT_CACHE names another
+// directory, or is "off".
 //
 // How the guest ended is in Outcome.Result; Run fails t only if the guest could not be run. If the
 // test fails, it logs the Result, standard error, the last calls other than those of the clock and
@@ -134,13 +135,12 @@ func Run(t testing.TB, g Guest) *Outcome {
 }
 
 // compilationCache keeps compiled guests in the user's cache directory, as the command wasivirt
-// does, so that each is compiled once for all tests. A runtime among opts has a cache of its own.
+// does. A runtime among opts has a cache of its own.
 func compilationCache(opts []virt.Option) virt.Option {
-	dir := usercache.Writable()
-	if dir == "" || link.NamesRuntime(opts) {
+	if link.NamesRuntime(opts) {
 		return virt.Options()
 	}
-	return virt.WithCompilationCache(dir, 0)
+	return testcache.Option()
 }
 
 // explain logs what a reader of a failed test needs.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/simulate"
 )
 
@@ -14,12 +15,14 @@ const PlanVariable = "WASIVIRT_PLAN"
 
 // Simulate runs a simulation over n seeds, from 1 on, or only with those that the environment names
 // (see [SeedVariable]), on all processors. It fails t with the story of the lowest seed whose run
-// fails: what happened, the faults that it takes, and the command that repeats it.
+// fails: what happened, the faults that it takes, and the command that repeats it. Compiled guests
+// are kept as [Run] keeps them.
 //
 // If the simulation is Guided, n is how many runs there are, and the story is that of the first
 // that fails. The command names the plan too if the run was varied.
 func Simulate(t testing.TB, s simulate.Simulation, n uint64) {
 	t.Helper()
+	s.Host = append([]virt.Option{compilationCache(s.Host)}, s.Host...)
 	r, err := simulate.New(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)

@@ -36,13 +36,15 @@ const SeedVariable = "WASIVIRT_SEED"
 
 // Explore runs a guest over the seeds of c, from 1 on unless c.First is larger, and fails t unless
 // all exit with 0 and with the same output. The failure tells of each other outcome the lowest
-// seed, the shortest schedule found, and the command that runs it again.
+// seed, the shortest schedule found, and the command that runs it again. The compiled guest is kept
+// as [Run] keeps it.
 func Explore(t testing.TB, c explore.Config) {
 	t.Helper()
 	if seeds := only(t); seeds != nil {
 		c.Seeds = seeds
 	}
 	c.First = max(c.First, 1) // as Seeds has it
+	c.Host = append([]virt.Option{compilationCache(c.Host)}, c.Host...)
 	report, err := explore.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
