@@ -2,10 +2,8 @@ package virt_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	compile.Process() // the test binary is a program whose Hosts compile in processes
-	dir := filepath.Join(os.TempDir(), "virt-test-"+rand.Text())
-	shared = virt.WithCompilationCache(dir, 0)
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // TestCompilationProcess: the code comes from the process by the cache, and the limits end the

@@ -71,7 +71,7 @@ func TestTrapsTellLinesOfGo(t *testing.T) {
 	t.Parallel()
 	wasm := goGuest(t, "lines")
 	onEachEngine(t, func(t *testing.T, engine virt.Option) {
-		host := newHost(t, engine, virt.WithFunctions("env", virt.HostFunction{Name: "trap", Call: func(c *virt.HostCall, _ []uint64) {
+		host := newHost(t, shared, engine, virt.WithFunctions("env", virt.HostFunction{Name: "trap", Call: func(c *virt.HostCall, _ []uint64) {
 			c.Trap(errors.New("here"))
 		}}))
 		r, err := host.Run(t.Context(), wasm)

@@ -282,7 +282,7 @@ func TestRecordingRefusesWhatNobodyRecords(t *testing.T) {
 	}
 
 	foreign := virt.Foreign(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}))
-	host = newHost(t, virt.WithReplacement("random_get", foreign))
+	host = newHost(t, shared, virt.WithReplacement("random_get", foreign))
 	result, err := host.Run(t.Context(), goGuest(t, "hello"), virt.WithRecording(io.Discard))
 	if err != nil || result.Outcome != virt.Failed || !strings.Contains(result.Err.Error(), "random_get is answered by Foreign") {
 		t.Errorf("a function of another host: %v, %v", result, err)

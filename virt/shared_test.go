@@ -1,7 +1,7 @@
 package virt_test
 
-import "github.com/wasivirt/wasivirt/virt"
+import "github.com/wasivirt/wasivirt/internal/testcache"
 
-// shared is for Hosts that run large guests: what one has compiled the others need not compile
-// again, which takes a race detector's build many seconds. TestMain sets it.
-var shared virt.HostOption
+// shared is the option of a Host that compiles a large guest, as another test may have done: its
+// code is compiled once. Compiling one with the race detector takes many seconds.
+var shared = testcache.Option()

@@ -82,7 +82,7 @@ func compareGuests(t *testing.T, guests map[string][]byte) {
 	onBothEngines(t, func(t *testing.T, engine virt.Option) {
 		for name, wasm := range guests {
 			t.Run(name, func(t *testing.T) {
-				host := newHost(t, engine, virt.WithClock(clock.Frozen(time.Unix(1_000_000_000, 0))))
+				host := newHost(t, shared, engine, virt.WithClock(clock.Frozen(time.Unix(1_000_000_000, 0))))
 				m := compiled(t, host, wasm)
 				for seed := range n {
 					compareWays(t, host, m, seed)

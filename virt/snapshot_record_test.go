@@ -80,19 +80,32 @@ func TestForksOfDeterministicGuestsRepeat(t *testing.T) {
 					if d != nil || err != nil {
 						t.Errorf("the recordings of fork %d differ: %v, %v", i, d, err)
 					}
-					for _, s := range []*virt.Snapshot{s, again} {
-						r, err := replay.Run(t.Context(), wasm, bytes.NewReader(tapes[i]), shared, engine, replay.WithSnapshot(s))
-						if err != nil {
-							t.Fatal(err)
-						}
-						if r.Outcome != first[i].Outcome {
-							t.Errorf("the replay ended with %v, the fork with %v", r, first[i].Outcome)
-						}
-					}
+				}
+				for _, s := range []*virt.Snapshot{s, again} {
+					replayForks(t, wasm, tapes, first, shared, engine, replay.WithSnapshot(s))
 				}
 			})
 		}
 	})
+}
+
+// replayForks replays the recordings of forks, for which the module is compiled once.
+func replayForks(t *testing.T, wasm []byte, tapes [2][]byte, forks [2]forkRun, opts ...virt.Option) {
+	t.Helper()
+	player, err := replay.NewPlayer(t.Context(), wasm, bytes.NewReader(tapes[0]), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close(t.Context())
+	for i, tape := range tapes {
+		r, err := player.Play(t.Context(), bytes.NewReader(tape))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Outcome != forks[i].Outcome {
+			t.Errorf("the replay ended with %v, the fork with %v", r, forks[i].Outcome)
+		}
+	}
 }
 
 // A replay needs the snapshot that the recorded guest began as, and says so.

@@ -27,7 +27,7 @@ func TestGoGuestReadsAndWritesFiles(t *testing.T) {
 	if err := files.WriteFile("in.txt", []byte("hello, world")); err != nil {
 		t.Fatal(err)
 	}
-	host := newHost(t, virt.WithMount("/", files))
+	host := newHost(t, shared, virt.WithMount("/", files))
 	var stdout, stderr bytes.Buffer
 	result, err := host.Run(t.Context(), goGuest(t, "hello"), virt.WithArgs("a", "b"), virt.WithEnv("GREETING", "hi"),
 		virt.WithStdout(&stdout), virt.WithStderr(&stderr))

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -50,7 +51,7 @@ func TestLanguages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := virt.NewBuilder().Build(ctx)
+	host, err := virt.NewBuilder(testcache.Option()).Build(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,13 +44,13 @@ func TestSameResults(t *testing.T) {
 
 func TestGoGuest(t *testing.T) {
 	module := goGuest(t, "work")
-	_, want := newGuest(t, compilerConfig(), module, nil).start(t, "work", "1", "1500")
+	_, want := newGuest(t, keeping(t, compilerConfig()), module, nil).start(t, "work", "1", "1500")
 	for _, engine := range engines {
 		for i, opts := range everything {
 			if engine.name == "interpreter" && i > 0 {
 				break // its results have been compared in small; this takes seconds
 			}
-			g := newGuest(t, engine.config(), module, &opts)
+			g := newGuest(t, keeping(t, engine.config()), module, &opts)
 			if _, got := g.start(t, "work", "1", "1500"); got != want {
 				t.Errorf("%s, %+v: %q, want %q", engine.name, opts, got, want)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/usercache"
 )
 
 // everyFeature is all that wazero 1.12 can be told to compile.
@@ -27,6 +28,21 @@ const everyFeature = api.CoreFeaturesV2 | experimental.CoreFeaturesThreads | exp
 
 func compilerConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfigCompiler().WithCoreFeatures(everyFeature)
+}
+
+// keeping is a configuration whose compiled code is kept for the next run of the tests.
+func keeping(t testing.TB, config wazero.RuntimeConfig) wazero.RuntimeConfig {
+	t.Helper()
+	dir := usercache.ForTests()
+	if dir == "" {
+		return config
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cache.Close(context.Background()) })
+	return config.WithCompilationCache(cache)
 }
 
 func interpreterConfig() wazero.RuntimeConfig {

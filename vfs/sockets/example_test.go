@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
 	"github.com/wasivirt/wasivirt/virt"
 )
@@ -19,7 +20,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	host, err := virt.NewBuilder(virt.Deterministic(1), virt.WithoutFiles()).Build(ctx)
+	host, err := virt.NewBuilder(virt.Deterministic(1), virt.WithoutFiles(), testcache.Option()).Build(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}

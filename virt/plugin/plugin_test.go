@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/plugin"
 	"github.com/wasivirt/wasivirt/virt/replay"
@@ -90,7 +91,7 @@ func goGuest(tb testing.TB, opts ...virt.GuestOption) *virt.Guest {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return newGuest(tb, wasm, hostWith(tb, lookup), opts...)
+	return newGuest(tb, wasm, virt.Options(hostWith(tb, lookup), testcache.Option()), opts...)
 }
 
 func objectGuest(tb testing.TB, opts ...virt.GuestOption) *virt.Guest {
@@ -610,7 +611,7 @@ func TestGuestsCallEachOther(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			host, err := virt.NewBuilder(virt.WithFunctions("env", lookup), world).Build(t.Context())
+			host, err := virt.NewBuilder(virt.WithFunctions("env", lookup), world, testcache.Option()).Build(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

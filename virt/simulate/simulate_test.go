@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,25 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
-	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/virt/simulate"
 )
 
 var server = sync.OnceValues(func() ([]byte, error) { return goguest.Build(context.Background(), "./testdata/server") })
-
-// cache keeps the compiled server for all tests.
-var cache string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "simulate")
-	if err != nil {
-		panic(err)
-	}
-	cache = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
 
 // servers returns a runner of two servers, a and b, and a client.
 func servers(t *testing.T, s simulate.Simulation, client func(a *simulate.Actor) error) *simulate.Runner {
@@ -44,7 +29,7 @@ func servers(t *testing.T, s simulate.Simulation, client func(a *simulate.Actor)
 	for _, name := range []string{"a", "b"} {
 		s.Nodes = append(s.Nodes, simulate.Node{Name: name, Wasm: wasm, Ports: []string{"7"}})
 	}
-	s.Host = append(s.Host, virt.WithCompilationCache(cache, 0))
+	s.Host = append(s.Host, testcache.Option())
 	s.Clients = append(s.Clients, simulate.Client{Name: "client", Run: client})
 	r, err := simulate.New(t.Context(), s)
 	if err != nil {
@@ -82,6 +67,24 @@ func TestFaults(t *testing.T) {
 		node, line string
 	}
 	second := time.Second
+	var steps []step
+	var got []string
+	var took time.Duration
+	r := servers(t, simulate.Simulation{}, func(a *simulate.Actor) error {
+		for _, s := range steps {
+			if err := a.Sleep(s.at - a.Now()); err != nil {
+				return err
+			}
+			before := a.Now()
+			answer := ask(a, s.node, s.line)
+			if strings.HasPrefix(answer, "read ") {
+				answer = "reset" // Go has other words for it
+			}
+			got = append(got, answer)
+			took = a.Now() - before
+		}
+		return nil
+	})
 	for name, test := range map[string]struct {
 		plan  string
 		steps []step
@@ -117,23 +120,7 @@ func TestFaults(t *testing.T) {
 		"slow disk": {"a sync:*:delay=300ms", []step{{second, "a", "sync 1"}}, []string{"<nil>"}, 300 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got []string
-			var took time.Duration
-			r := servers(t, simulate.Simulation{}, func(a *simulate.Actor) error {
-				for _, s := range test.steps {
-					if err := a.Sleep(s.at - a.Now()); err != nil {
-						return err
-					}
-					before := a.Now()
-					answer := ask(a, s.node, s.line)
-					if strings.HasPrefix(answer, "read ") {
-						answer = "reset" // Go has other words for it
-					}
-					got = append(got, answer)
-					took = a.Now() - before
-				}
-				return nil
-			})
+			steps, got, took = test.steps, nil, 0
 			plan, err := simulate.ParsePlan(test.plan)
 			if err != nil {
 				t.Fatal(err)

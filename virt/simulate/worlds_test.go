@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wasivirt/wasivirt/internal/testcache"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/simulate"
 )
@@ -51,7 +52,7 @@ func (w world) simulation(t testing.TB, corrected bool) simulate.Simulation {
 		Length:  time.Second,
 		Nemesis: simulate.Nemesis{Kinds: w.kinds, Longest: 200 * time.Millisecond},
 		Check:   w.check,
-		Host:    []virt.Option{virt.WithCompilationCache(cache, 0)},
+		Host:    []virt.Option{testcache.Option()},
 	}
 	for _, name := range w.nodes {
 		s.Nodes = append(s.Nodes, simulate.Node{Name: name, Wasm: wasm, Ports: []string{"7"}})
