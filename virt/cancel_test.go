@@ -203,10 +203,7 @@ func prepare(g *virt.Guest, b blocked) {
 // TestCancel ends guests wherever they can wait, by their context and by Close in turn, and prints
 // how long the slowest end took. The virtual clock is one that nobody moves.
 func TestCancel(t *testing.T) {
-	times := 200
-	if full {
-		times = 1000
-	}
+	times := sized(100, 1000)
 	if testing.Short() {
 		times = 20
 	}

@@ -165,7 +165,7 @@ func TestFunctionExporterWithAReplacedFunction(t *testing.T) {
 
 // TestWorldsOfClosedModulesAreLetGo closes modules and leaves their worlds to the exporter.
 func TestWorldsOfClosedModulesAreLetGo(t *testing.T) {
-	total := 1000
+	total := sized(400, 1000)
 	if testing.Short() {
 		total = 200
 	}

@@ -241,7 +241,7 @@ func TestNothingLeadsOut(t *testing.T) {
 	}
 	for name, run := range runners {
 		t.Run(name, func(t *testing.T) {
-			tried, out := tryWays(t, run, name == "dir" || name == "overlay" && !testing.Short())
+			tried, out := tryWays(t, run, name == "dir" || name == "overlay" && full)
 			t.Logf("%d ways x %d operations: %d lead out", tried/len(pathOps), len(pathOps), len(out))
 			for _, o := range out {
 				t.Error(o)
@@ -249,7 +249,7 @@ func TestNothingLeadsOut(t *testing.T) {
 		})
 	}
 	t.Run("wazero", func(t *testing.T) {
-		tried, out := tryWays(t, onWazero(t), !testing.Short())
+		tried, out := tryWays(t, onWazero(t), full)
 		t.Logf("%d ways x %d operations: %d lead out, among them %q", tried/len(pathOps), len(pathOps), len(out), out[:min(3, len(out))])
 	})
 }
@@ -350,10 +350,7 @@ func tryWays(t *testing.T, run runner, all bool) (tried int, out []string) {
 // TestNothingLeadsOutOfARace lets a guest use a path while somebody else exchanges what stands
 // there with links to what lies outside, and back, all the time.
 func TestNothingLeadsOutOfARace(t *testing.T) {
-	swaps := int64(20_000)
-	if full {
-		swaps = 100_000
-	}
+	swaps := int64(sized(5_000, 100_000))
 	if testing.Short() {
 		swaps = 2_000
 	}

@@ -45,7 +45,7 @@ func count(t *testing.T, host *virt.Host, m *virt.Module, disk *faultfs.FS, mode
 // journal, in turn, and starts it again: what it had synced is there. The same guest without the
 // sync is caught.
 func TestJournalSurvivesPowerLoss(t *testing.T) {
-	losses := 1000
+	losses := sized(200, 1000)
 	if testing.Short() {
 		losses = 50
 	}

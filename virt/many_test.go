@@ -89,7 +89,7 @@ func tiny(body ...byte) []byte {
 
 // TestManyGuestsLeaveNothing runs thousands of guests on one Host, four at a time.
 func TestManyGuestsLeaveNothing(t *testing.T) {
-	total := int64(10_000)
+	total := int64(sized(2_000, 10_000))
 	if testing.Short() {
 		total = 500
 	}
@@ -138,7 +138,7 @@ func TestManyGuestsLeaveNothing(t *testing.T) {
 
 // TestManyModulesLeaveNothing compiles each guest anew.
 func TestManyModulesLeaveNothing(t *testing.T) {
-	total := 500
+	total := sized(200, 500)
 	if testing.Short() {
 		total = 50
 	}

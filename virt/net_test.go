@@ -82,7 +82,7 @@ func start(t *testing.T, host *virt.Host, m *virt.Module, opts ...virt.GuestOpti
 // and on in-memory connections.
 func TestHTTPServerGuest(t *testing.T) {
 	t.Parallel()
-	requests := 1000
+	requests := sized(200, 1000)
 	if testing.Short() {
 		requests = 100
 	}

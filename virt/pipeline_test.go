@@ -20,10 +20,7 @@ import (
 // TestPipeline moves a lot through four guests and the pipes between them, and prints how much
 // memory that takes.
 func TestPipeline(t *testing.T) {
-	mib := 1024
-	if testing.Short() {
-		mib = 16
-	}
+	mib := sized(128, 1024)
 	host := newHost(t, shared, virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock()))
 	tools := compiled(t, host, goGuest(t, "tools"))
 	stages := [][]string{{"zeros", fmt.Sprint(mib)}, {"cat"}, {"invert"}, {"count"}}
@@ -86,7 +83,7 @@ func TestPipeline(t *testing.T) {
 		t.Errorf("the last stage printed %q, want %q", out.String(), want)
 	}
 	t.Logf("%d MiB: the heap grew by %d MiB at most", mib, (peak-min(peak, before))>>20)
-	if peak > before+256<<20 {
+	if peak > before+32<<20 {
 		t.Errorf("%d MiB of heap, %d before", peak>>20, before>>20)
 	}
 }
@@ -131,10 +128,7 @@ func TestPipesThatWaitForEachOther(t *testing.T) {
 // TestPipesOfGuestsThatEnd has the guest at one end of a pipe end before it has been closed, and
 // before the other begins or while it waits: no deadlock, because the host closes it.
 func TestPipesOfGuestsThatEnd(t *testing.T) {
-	times := 300
-	if testing.Short() {
-		times = 30
-	}
+	times := sized(30, 300)
 	host := newHost(t, virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock()))
 	m := compiled(t, host, waiterModule(false))
 	for range times {

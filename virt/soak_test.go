@@ -15,7 +15,7 @@ import (
 // TestGuestsEndedAtAnyMoment ends guests with threads at random moments of their lives, by their
 // context, by Close and by themselves, several at a time: nothing is left of them.
 func TestGuestsEndedAtAnyMoment(t *testing.T) {
-	rounds := 1000
+	rounds := sized(400, 1000)
 	if testing.Short() || raceDetector {
 		rounds = 200
 	}

@@ -68,7 +68,7 @@ func newGuest(tb testing.TB, host *virt.Host, m *virt.Module, opts ...virt.Guest
 // TestThreadsCompute runs what programs do with threads, over and over in one guest, and in guests
 // that are made anew.
 func TestThreadsCompute(t *testing.T) {
-	rounds := 1000
+	rounds := sized(200, 1000)
 	if testing.Short() {
 		rounds = 50
 	}
@@ -113,7 +113,7 @@ func TestThreadsCompute(t *testing.T) {
 // imported under its name, and exported too, no stack in memory, and a wasi_thread_start of its
 // own.
 func TestThreadsOfAssemblyScript(t *testing.T) {
-	rounds := 1000
+	rounds := sized(200, 1000)
 	if testing.Short() {
 		rounds = 50
 	}
