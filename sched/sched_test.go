@@ -370,7 +370,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestEndAnywhere ends groups at every stage of a busy life.
+// TestEndAnywhere ends groups at every stage of a busy life, which their threads' steps count: on
+// one processor the threads leave others no turn for many milliseconds.
 func TestEndAnywhere(t *testing.T) {
 	schedulers(t, func(t *testing.T, s sched.Scheduler) {
 		c := clock.NewVirtual(clock.WithAutoAdvance())
@@ -378,14 +379,15 @@ func TestEndAnywhere(t *testing.T) {
 			g := sched.NewGroup(context.Background(), s, sched.Config{Clock: c})
 			var f sched.Futex
 			mem := make([]byte, 64)
-			var ready sync.WaitGroup
-			ready.Add(1)
+			var steps atomic.Int64
+			reached := make(chan struct{})
 			for n := range 4 {
 				_, _ = g.Go(func(th *sched.Thread) {
-					if n == 0 {
-						ready.Done()
-					}
 					for k := 0; th.Ended() == nil; k++ {
+						if steps.Add(1) == int64(1+4*(i%20)) {
+							close(reached)
+							runtime.Gosched()
+						}
 						switch (k + n) % 4 {
 						case 0:
 							_, _ = f.Wait32(th, c, mem, 0, 0, 10)
@@ -399,10 +401,7 @@ func TestEndAnywhere(t *testing.T) {
 					}
 				})
 			}
-			ready.Wait()
-			for range i % 20 {
-				runtime.Gosched()
-			}
+			<-reached
 			g.Close()
 		}
 		if c.Holds() != 0 || c.Pending() != 0 {
