@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -42,6 +43,17 @@ func Example_output() {
 	fmt.Printf("%q %q\n", stdout.String(), stderr.String())
 	// Output:
 	// "data\n" "oops"
+}
+
+// Pass output on line by line, while the guest runs. For server-sent events, progress and logs.
+// After the run, no line comes any more.
+func Example_lines() {
+	lines := stdio.Lines(func(line string) { fmt.Printf("data: %s\n", line) }) // and flush, for a browser
+	_, err := virt.Run(ctx, wasm, virt.WithArgs("echo", "one", "echo", "two"), virt.WithStdout(lines))
+	check(err)
+	// Output:
+	// data: one
+	// data: two
 }
 
 // Tell how a guest ended. Look at the Result after each run: a guest that fails is no error.

@@ -1,4 +1,4 @@
-// Package memorytest has a guest memory without a guest, for tests of code that works on an
+// Package memorytest provides a guest memory without a guest, for tests of code that uses an
 // api.Memory.
 package memorytest
 
@@ -19,9 +19,9 @@ const poison = 0xdb
 // maxPages is the most that a 32-bit memory has: 4 GiB.
 const maxPages = 1 << 16
 
-// Memory is a memory without a guest. It is wazero's own, as a module has it that exports a memory
-// and nothing else. But it moves at every growth and leaves the bytes 0xdb behind, which reveals
-// code that keeps a slice of it. It is not safe for concurrent use.
+// Memory is wazero's memory without a guest, except that each growth moves it and fills the old
+// place with the bytes 0xdb. Code that keeps a slice of the memory fails its tests. It is not safe
+// for concurrent use.
 type Memory struct {
 	api.Memory
 }

@@ -37,8 +37,8 @@ type Param struct {
 	Kind Kind
 }
 
-// All iterates over the parameters. The first value is the parameter's place among the WebAssembly
-// parameters, of which one of a kind that is a [Kind.Pair] takes two.
+// All iterates over the parameters. The first value is the parameter's index among the WebAssembly
+// parameters. A parameter of a kind that is a [Kind.Pair] takes two of these.
 func (f *Function) All() iter.Seq2[int, *Param] {
 	return func(yield func(int, *Param) bool) {
 		at := 0

@@ -14,7 +14,8 @@ func ThreadSpawn() Function {
 	return Function{Name: "thread-spawn", Subsystem: SubsystemSched, Params: params(param("start_arg", KindSize))}
 }
 
-// SubsystemOf returns the subsystem that answers an import, or "" if no Host answers it by itself.
+// SubsystemOf returns the subsystem that answers an import, or "" if the embedder has to provide
+// it.
 func SubsystemOf(module, name string) Subsystem {
 	switch module {
 	case ModuleName:

@@ -1,5 +1,6 @@
-// Package compile bounds what compiling modules takes: it has them compiled in processes that can
-// be killed, and looks after the directories of virt.WithCompilationCache.
+// Package compile bounds the time and memory that compiling a module takes: it compiles modules in
+// processes that can be killed. It also measures and clears directories of
+// [virt.WithCompilationCache].
 package compile
 
 import (
@@ -23,11 +24,11 @@ import (
 	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
 
-// DefaultCacheBytes is the bound of a virt.WithCompilationCache for which 0 was given.
+// DefaultCacheBytes is the limit, in bytes, of a [virt.WithCompilationCache] that was given 0.
 const DefaultCacheBytes = cachedir.DefaultBytes
 
-// CacheSize returns how many bytes a directory of virt.WithCompilationCache holds, and in how many
-// entries.
+// CacheSize returns the size in bytes and the number of entries of a directory of
+// [virt.WithCompilationCache].
 func CacheSize(dir string) (bytes int64, entries int, err error) { return cachedir.Size(dir) }
 
 // ClearCache removes all entries of a directory of virt.WithCompilationCache.
@@ -48,20 +49,21 @@ const (
 // processesCompile says that Process was called, so that the program can be started to compile.
 var processesCompile atomic.Bool
 
-// ProcessLimits bounds a process that compiles one module. A field that is 0 sets no limit.
+// ProcessLimits bounds a process that compiles one module. 0 is no limit.
 type ProcessLimits struct {
-	// Time bounds the process's life, in real time.
+	// Time is how long the process may take, in real time.
 	Time time.Duration
-	// Memory bounds what it holds, in bytes. It is looked at every few milliseconds.
+	// Memory is the number of bytes that it may hold. It is checked every few milliseconds.
 	Memory uint64
 }
 
-// WithProcess has each module compiled in a process of its own, which is killed at its limits and
-// at the end of the context given to virt.Host.Compile. The process is the embedder's program,
-// started again; its main must call [Process] first. The code comes back through the cache, so
-// virt.WithCompilationCache is needed too.
+// WithProcess compiles each module in a process of its own. The process is killed when it exceeds
+// limits, and when the context of [virt.Host.Compile] ends. It runs the embedder's program, whose
+// main must call [Process] first. The code comes back through the cache, so
+// [virt.WithCompilationCache] is needed too.
 //
-// The option excludes virt.WithRuntime and virt.WithRuntimeConfig, whose code would be another.
+// It cannot be combined with [virt.WithRuntime] and [virt.WithRuntimeConfig], because the process
+// would generate other code.
 func WithProcess(limits ProcessLimits) virt.HostOption {
 	var c link.Compiler
 	if processesCompile.Load() {
@@ -70,8 +72,8 @@ func WithProcess(limits ProcessLimits) virt.HostOption {
 	return link.CompileElsewhere("compile.WithProcess", c).(virt.HostOption)
 }
 
-// Process makes programs able to use [WithProcess]. Call it first in main. In a process that was
-// started to compile a module it compiles that and ends the process; otherwise it returns at once.
+// Process lets a program use [WithProcess]. Call it first in main. In a process that was started to
+// compile a module, it compiles the module and ends the process. Otherwise it returns at once.
 func Process() {
 	processesCompile.Store(true)
 	dir := os.Getenv(processVariable)

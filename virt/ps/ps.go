@@ -1,9 +1,9 @@
-// Package ps shows what the guests of a Host do: the ps and lsof of the system.
+// Package ps shows what the guests of a Host do, as ps and lsof show processes.
 //
 //	ps.Write(os.Stderr, ps.Of(host))
 //
-// [Of] looks at the guests from any goroutine while they run and stops none of them. Nothing is
-// counted before it is called.
+// [Of] may be called from any goroutine while guests run, and does not stop them. It costs nothing
+// until it is called.
 package ps
 
 import (
@@ -25,7 +25,7 @@ type Guest struct {
 	// Number is the guest's number in its Host, Name its argument 0, as it was given.
 	Number uint64
 	Name   string
-	// Result tells how the guest ended; its Outcome is Running where it has not.
+	// Result tells how the guest ended. Its Outcome is virt.Running if it has not.
 	Result *virt.Result
 	// Threads are the threads alive, the oldest first. A reactor that runs no export has none.
 	Threads     []Thread
@@ -44,10 +44,10 @@ type Thread struct {
 	// not wait it is known from the second look at its guest on. For says what the call is about: a
 	// descriptor and its path, or an address in the guest's memory.
 	Call, For string
-	// Left is the time on the Host's clock until the wait ends at the latest; 0 where it has no
-	// end.
+	// Left is the time, on the Host's clock, until the wait ends at the latest; 0 if it has no
+	// deadline.
 	Left time.Duration
-	// Waited is the time on the Host's clock since the thread has had no turn; 0 where it runs.
+	// Waited is the time, on the Host's clock, since the thread ran last; 0 if it runs.
 	Waited time.Duration
 }
 
@@ -58,12 +58,12 @@ type Descriptor struct {
 	// Path is the path with which the file was opened, or the name of a stream such as "<stdin>".
 	// Peer is the address at the other end of a connection, or "".
 	Path, Peer string
-	// Offset is the position in bytes, -1 where it is in use.
+	// Offset is the position in bytes, or -1 while a call uses it.
 	Offset int64
 }
 
-// Of looks at the guests of a Host that have not been closed, in the order in which they were made.
-// The guests go on meanwhile, so that the parts of the answer may be of different moments.
+// Of returns the guests of a Host that have not been closed, in the order in which they were made.
+// The guests run meanwhile, so parts of the answer may be of different moments.
 func Of(h *virt.Host) []Guest {
 	guests := h.Guests()
 	all := make([]Guest, len(guests))
