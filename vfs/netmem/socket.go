@@ -33,10 +33,12 @@ const (
 type flow struct {
 	ring    pipe.Ring // arrived and on its way, in this order
 	arrived int
-	ended   bool // no more is sent
-	end     bool // the end has arrived
-	dead    bool // nobody will read: bytes vanish on arrival
-	refused bool // and the sender knows
+	packets int   // on their way
+	last    int64 // when the last one that was sent arrives
+	ended   bool  // no more is sent
+	end     bool  // the end has arrived
+	dead    bool  // nobody will read: bytes vanish on arrival
+	refused bool  // and the sender knows
 }
 
 // Socket is one end of a connection: a [vfs.Socket].
@@ -227,10 +229,19 @@ func (s *Socket) Recv(p []byte, peek bool) (int, error) {
 // not answered byte by byte.
 const room = 1024
 
+// packetCost is what a packet on its way takes besides its bytes, its timer included.
+const packetCost = 256
+
+// mostPackets is how many packets may be on their way: they take no more than the bytes may. Where
+// packets are not put together, each may hold one byte.
+func (f *flow) mostPackets() int {
+	return max((f.ring.Free()+f.ring.Len())/packetCost, 1)
+}
+
 // roomy reports whether the flow takes a write worth its while.
 func (f *flow) roomy() bool {
 	free := f.ring.Free()
-	return free >= min(room, free+f.ring.Len())
+	return free >= min(room, free+f.ring.Len()) && f.packets < f.mostPackets()
 }
 
 // Write sends what fits. Errors: EAGAIN; EPIPE after the other end has closed or this one has shut
@@ -254,6 +265,9 @@ func (s *Socket) Write(p []byte) (int, error) {
 		return 0, wasip1.EAGAIN
 	case f.dead:
 		return len(p), nil // as far as this end can know
+	}
+	if f.packets >= f.mostPackets() {
+		return 0, wasip1.EAGAIN
 	}
 	k := f.ring.Write(p)
 	if k == 0 {

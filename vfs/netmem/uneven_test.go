@@ -82,3 +82,47 @@ func TestUneven(t *testing.T) {
 		t.Error("two seeds have one order")
 	}
 }
+
+// Packets of one byte take many times the byte. A writer waits for them before the buffer is full,
+// and is woken when they arrive, or are put together after a partition.
+func TestSmallPacketsAreBounded(t *testing.T) {
+	for _, link := range []Link{{Latency: time.Second, Bandwidth: 1 << 20}, {Latency: time.Second, Jitter: time.Second}} {
+		w := newWorld(t)
+		c, s := w.pair()
+		fill := func() (n int) {
+			for write(c, "x") == nil {
+				n++
+			}
+			return n
+		}
+		woken := func(what string, by func()) {
+			t.Helper()
+			var waker wakes
+			waiter := poll.Waiter{Waker: &waker}
+			c.Subscribe(&waiter)
+			defer c.Unsubscribe(&waiter)
+			if by(); waker == 0 {
+				t.Errorf("%+v: %s: the writer is not woken", link, what)
+			}
+			if st := c.Poll(poll.Writable); st.Ready == 0 {
+				t.Errorf("%+v: %s: not ready for writing", link, what)
+			}
+		}
+		w.SetLink("client", "server", link)
+		if n := fill(); n != 256 {
+			t.Errorf("%+v: %d packets are on their way, want 256", link, n)
+		}
+		woken("arrived", func() { w.clock.Advance(3 * time.Second) })
+		w.want("arrived", s.Poll(poll.Readable).Bytes, uint64(256))
+		fill()
+		w.Partition("client", "server")
+		w.SetLink("client", "server", Link{})
+		woken("healed", func() { w.Heal("client", "server") })
+		_, _ = c.Close(), s.Close()
+	}
+}
+
+// wakes counts how often it is woken.
+type wakes int
+
+func (w *wakes) Wake() { *w++ }

@@ -135,11 +135,16 @@ func (w *wire) immediate() bool {
 }
 
 func (w *wire) put(p *packet) {
+	if p.conn != nil {
+		p.conn.flows[p.to].packets++
+	}
 	w.packets = append(w.packets, p)
 	w.schedule(p)
 }
 
-// schedule sets when p arrives: after what was sent before it.
+// schedule sets when p, the last of the packets, arrives: after what was sent before it. Where
+// packets take different times, that is what its connection sent, and p moves to its place in the
+// order.
 func (w *wire) schedule(p *packet) {
 	if w.down {
 		p.gone = true
@@ -151,11 +156,24 @@ func (w *wire) schedule(p *packet) {
 	}
 	w.free = leave
 	p.at = leave + int64(w.link.Latency)
+	last := len(w.packets) - 1 // p
 	if w.link.uneven() {
 		p.at += w.network.extraLocked(&w.link, p.socket != nil)
-		w.place(p)
-	} else if i := slices.Index(w.packets, p); i > 0 {
-		p.at = max(p.at, w.packets[i-1].at)
+		if p.conn != nil {
+			p.at = max(p.at, p.conn.flows[p.to].last)
+		}
+		i, _ := slices.BinarySearchFunc(w.packets[:last], p.at, func(q *packet, at int64) int {
+			if q.at <= at {
+				return -1
+			}
+			return 1
+		})
+		w.packets = slices.Insert(w.packets[:last], i, p)
+	} else if last > 0 {
+		p.at = max(p.at, w.packets[last-1].at)
+	}
+	if p.conn != nil {
+		p.conn.flows[p.to].last = p.at
 	}
 	if p.kind == packetConnect {
 		back := w.network.wireLocked(route{p.conn.ends[1].local.Site(), p.conn.ends[0].local.Site()})
@@ -163,23 +181,6 @@ func (w *wire) schedule(p *packet) {
 	}
 	p.gone = false
 	w.network.arm = append(w.network.arm, p)
-}
-
-// place moves p to where its arrival is in the order of all, which is not before what its
-// connection sent earlier.
-func (w *wire) place(p *packet) {
-	i := slices.Index(w.packets, p)
-	w.packets = slices.Delete(w.packets, i, i+1)
-	after := 0
-	for i, q := range w.packets {
-		if p.conn != nil && q.conn == p.conn && q.to == p.to {
-			p.at = max(p.at, q.at)
-		}
-		if q.at <= p.at {
-			after = i + 1
-		}
-	}
-	w.packets = slices.Insert(w.packets, after, p)
 }
 
 // deliverDue is called by the clock: it sets no timers.
@@ -195,8 +196,12 @@ func (w *wire) deliverDue() {
 		p.gone = true
 		if p.socket != nil {
 			p.socket.arriveLocked(p.datagram)
-		} else {
-			p.conn.arriveLocked(p.to, p.kind, p.n)
+			continue
+		}
+		p.conn.flows[p.to].packets--
+		p.conn.arriveLocked(p.to, p.kind, p.n)
+		if f := &p.conn.flows[p.to]; f.packets == f.mostPackets()-1 {
+			p.conn.ends[1-p.to].Wake()
 		}
 	}
 }
@@ -239,6 +244,11 @@ func (w *wire) heal() {
 	w.free = 0
 	packets := w.packets
 	w.packets = nil
+	for _, p := range packets {
+		f := &p.conn.flows[p.to]
+		f.packets, f.last = 0, 0
+		p.conn.ends[1-p.to].Wake() // there may be fewer packets now
+	}
 	for _, p := range packets {
 		if p.conn.phase == broken {
 			continue
