@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 
@@ -52,5 +53,29 @@ func TestLookupsThatNobodyWaitsFor(t *testing.T) {
 	}
 	if _, err := n.Lookup(poll.NewTask(t.Context()), "slow.example"); err == nil {
 		t.Error("a resolver without servers found a name")
+	}
+}
+
+// A name stands for public addresses only, in whatever form its owner gives others.
+func TestNamesStandForPublicAddresses(t *testing.T) {
+	for _, tc := range []struct {
+		addr    string
+		granted bool
+	}{
+		{"93.184.216.34", true}, {"2606:2800:220:1::1", true}, {"64:ff9b::5db8:d822", true},
+		{"127.0.0.1", false}, {"10.0.0.1", false}, {"100.64.0.1", false}, {"169.254.169.254", false}, {"224.0.0.1", false},
+		{"0.0.0.0", false}, {"0.0.0.1", false}, {"192.0.0.192", false}, {"198.18.0.1", false}, {"240.0.0.1", false}, {"255.255.255.255", false},
+		{"::1", false}, {"::", false}, {"::127.0.0.1", false}, {"::ffff:127.0.0.1", false}, {"fd00::1", false}, {"fe80::1", false}, {"fec0::1", false},
+		{"64:ff9b::7f00:1", false}, {"64:ff9b::a9fe:a9fe", false}, {"64:ff9b:1::1", false}, {"2002:7f00:1::1", false}, {"2001::1", false}, {"100::1", false},
+	} {
+		n, err := NewNetwork(Connect("name.example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := netip.MustParseAddr(tc.addr)
+		n.remember("name.example", []netip.Addr{a.Unmap()})
+		if got := n.granted(rights{}, netip.AddrPortFrom(dialed(a), 80)); got != tc.granted {
+			t.Errorf("%s: granted is %v", tc.addr, got)
+		}
 	}
 }

@@ -89,11 +89,40 @@ func (r *Rule) allows(port uint16) bool { return len(r.ports) == 0 || slices.Con
 
 // public reports whether an address is one that a name may stand for.
 func public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !carrier.Contains(a)
+	if translated.Contains(a) {
+		b := a.As16()
+		a = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// carrier are the addresses behind a carrier's translation (RFC 6598), which is private too.
-var carrier = netip.MustParsePrefix("100.64.0.0/10")
+// translated are the addresses that a gateway translates to the IPv4 address at their end (RFC
+// 6052).
+var translated = netip.MustParsePrefix("64:ff9b::/96")
+
+// special are the addresses that are not public besides those that netip knows: of the registries
+// of special-purpose addresses (RFC 6890) those that are not globally reachable, and those that
+// stand for an IPv4 address, which may be any.
+var special = prefixes(
+	"0.0.0.0/8",      // this network
+	"100.64.0.0/10",  // behind a carrier's translation
+	"192.0.0.0/24",   // of protocols, and of a cloud's metadata
+	"198.18.0.0/15",  // benchmarks
+	"240.0.0.0/4",    // reserved, and used inside of networks
+	"::/96",          // IPv4-compatible
+	"64:ff9b:1::/48", // translated to IPv4, locally
+	"100::/64",       // discarded
+	"2001::/32",      // Teredo
+	"2002::/16",      // 6to4
+	"fec0::/10",      // site-local
+)
+
+func prefixes(all ...string) (ps []netip.Prefix) {
+	for _, p := range all {
+		ps = append(ps, netip.MustParsePrefix(p))
+	}
+	return ps
+}
 
 func check(rules []Rule) error {
 	var errs []error
