@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -98,4 +99,50 @@ func TestFamiliesAreBounded(t *testing.T) {
 	if err := parent.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// The programs that a Host keeps are bounded in bytes, because compiled code takes many times as
+// much. One that is about to be started is not closed.
+func TestProgramsAreBounded(t *testing.T) {
+	first, second := bareGuest(t, "family"), bareGuest(t, "hang")
+	limits := inspect.DefaultLimits()
+	limits.ModuleBytes = uint64(len(first) + len(second) - 1)
+	host := newHost(t, virt.WithModuleLimits(limits))
+	parent, err := host.Instantiate(t.Context(), compiled(t, host, first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := func(wasm []byte) (*virt.Module, func()) {
+		t.Helper()
+		m, release, err := parent.Program(t.Context(), wasm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, release
+	}
+	start := func(m *virt.Module) error {
+		_, err := parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 4, MaxDepth: 1})
+		return err
+	}
+	m, release := program(first)
+	if again, done := program(first); again != m {
+		t.Error("the program is compiled again")
+	} else {
+		done()
+	}
+	_, done := program(second)
+	if err := start(m); err != nil {
+		t.Error(err)
+	}
+	release()
+	if err := start(m); !errors.Is(err, virt.ErrClosed) {
+		t.Errorf("%v, want that the program is closed", err)
+	}
+	if again, done := program(second); again == m {
+		t.Error("the first program is kept")
+	} else {
+		done()
+	}
+	done()
+	parent.Stop(nil)
 }

@@ -13,7 +13,7 @@
 // for calls (policy, network, middleware), and the descriptors that the parent gives it. What it
 // uses counts as the parent's; see [virt.Guest.StartChild]. It ends when its parent ends. A program
 // is compiled within the Host's limits of modules; the Host keeps the 16 programs that were started
-// last compiled.
+// last compiled, or as many as have together the bytes that one module may have.
 //
 // Where threads take turns, children do too: a deterministic Host repeats a pipeline.
 // [virt.WithRecording] of a parent records its calls of these functions; its children have no
@@ -113,10 +113,11 @@ func (c *Config) spawn(h *virt.HostCall, p []uint64) wasip1.Errno {
 	if errno != wasip1.ESUCCESS {
 		return errno
 	}
-	m, err := h.Guest().Program(h.Context(), wasm)
+	m, release, err := h.Guest().Program(h.Context(), wasm)
 	if err != nil {
 		return failed(err)
 	}
+	defer release()
 	child, err := h.Guest().StartChild(m, virt.ChildConfig{Args: r.args, Env: r.env, Descriptors: r.descriptors,
 		MaxChildren: c.MaxChildren, MaxDepth: c.MaxDepth})
 	if err != nil {
