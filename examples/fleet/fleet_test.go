@@ -271,3 +271,17 @@ func TestCommandsSpeakToOneAnother(t *testing.T) {
 		t.Errorf("a worker that was told to stop: exit %d: %s", code, worker.out)
 	}
 }
+
+// What workers and guests say is shown without what a terminal would carry out.
+func TestStatusIsPlain(t *testing.T) {
+	bad := "a\x1b]0;title\x07\r\u202e"
+	first := fleet.Side{Worker: bad, Result: fleet.Result{Text: bad}}
+	text := table(&fleet.Status{
+		Workers:     []fleet.WorkerState{{Name: bad}},
+		Aside:       []fleet.Aside{{ID: bad, Reason: bad}},
+		Differences: []fleet.Difference{{ID: bad, First: first, Second: first}},
+	})
+	if strings.ContainsAny(text, "\x1b\x07\r\u202e") {
+		t.Errorf("%q", text)
+	}
+}

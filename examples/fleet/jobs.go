@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/wasivirt/wasivirt/examples/fleet/fleet"
 	"github.com/wasivirt/wasivirt/vfs/archive"
@@ -178,7 +179,7 @@ func submit(ctx context.Context, a *app) error {
 		}
 	}
 	if f.Result.Exit != 0 {
-		fmt.Fprintf(a.stderr, "fleet: the guest ended: %s\n", f.Result.Text)
+		fmt.Fprintf(a.stderr, "fleet: the guest ended: %s\n", plain(f.Result.Text))
 		return exitCode(f.Result.Exit)
 	}
 	return nil
@@ -290,6 +291,16 @@ func status(ctx context.Context, a *app) error {
 	}
 }
 
+// plain is text of others without what a terminal would carry out.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
 // table is the status for a person.
 func table(s *fleet.Status) string {
 	var b strings.Builder
@@ -298,13 +309,14 @@ func table(s *fleet.Status) string {
 		fmt.Fprintf(&b, "\n%-40s %6s %6s %10s %8s\n", "worker", "slots", "busy", "done", "failed")
 	}
 	for _, w := range s.Workers {
-		fmt.Fprintf(&b, "%-40s %6d %6d %10d %8d\n", w.Name, w.Slots, w.Busy, w.Done, w.Failed)
+		fmt.Fprintf(&b, "%-40s %6d %6d %10d %8d\n", plain(w.Name), w.Slots, w.Busy, w.Done, w.Failed)
 	}
 	for _, x := range s.Aside {
-		fmt.Fprintf(&b, "\nset aside after %d tries: %s\n  %q\n", x.Tries, x.ID, x.Reason)
+		fmt.Fprintf(&b, "\nset aside after %d tries: %s\n  %q\n", x.Tries, plain(x.ID), x.Reason)
 	}
 	for _, d := range s.Differences {
-		fmt.Fprintf(&b, "\ndifferent results: %s\n  %s: %s\n  %s: %s\n", d.ID, d.First.Worker, d.First.Result.Text, d.Second.Worker, d.Second.Result.Text)
+		fmt.Fprintf(&b, "\ndifferent results: %s\n  %s: %s\n  %s: %s\n", plain(d.ID),
+			plain(d.First.Worker), plain(d.First.Result.Text), plain(d.Second.Worker), plain(d.Second.Result.Text))
 	}
 	return b.String()
 }
