@@ -147,6 +147,17 @@ func TestFront(t *testing.T) {
 	}
 }
 
+// A page of another origin, which a browser of this machine shows, runs nothing.
+func TestOtherOrigins(t *testing.T) {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/run", strings.NewReader(`{"script": "print(1)"}`))
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	front(nil).ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 // TestPageInABrowser runs the page's script in Chromium. SCRIPT_SCREENSHOT names a file for a
 // picture.
 func TestPageInABrowser(t *testing.T) {

@@ -18,7 +18,8 @@ type request struct {
 	Files  map[string]string `json:"files"`
 }
 
-// front serves the page, and POST /run, which runs a script and answers an Output.
+// front serves the page, and POST /run, which runs a script and answers an Output. Pages of other
+// origins cannot post to it.
 func front(e *Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -39,5 +40,5 @@ func front(e *Engine) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(out)
 	})
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux)
 }

@@ -30,7 +30,7 @@ const MaxUpload = 256 << 20
 //
 // POST /run answers with the Finished job as JSON. It waits for the job; with wait=0 it answers 202
 // and the ID at once. Front has no users of its own: serve it on loopback, or behind something that
-// has.
+// has. Pages of other origins that a browser of this machine shows cannot post to it.
 func Front(c *Client) http.Handler {
 	f := front{c}
 	mux := http.NewServeMux()
@@ -44,7 +44,7 @@ func Front(c *Client) http.Handler {
 	mux.HandleFunc("POST /run", f.run)
 	mux.HandleFunc("GET /results/{id}", f.result)
 	mux.HandleFunc("GET /objects/{hash}", f.object)
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 type front struct{ client *Client }

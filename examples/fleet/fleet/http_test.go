@@ -213,3 +213,14 @@ func TestEventsEndWithTheReader(t *testing.T) {
 		t.Error("the handler goes on after its reader has left")
 	}
 }
+
+// A page of another origin, which a browser of this machine shows, submits nothing.
+func TestOtherOrigins(t *testing.T) {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/run", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	Front(nil).ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
