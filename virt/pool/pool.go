@@ -40,6 +40,7 @@ type Pool struct {
 	workers sync.WaitGroup
 
 	mu     sync.Mutex
+	busy   map[*virt.Guest]struct{} // that Get has given out
 	usage  Usage
 	closed bool
 	failed error // of making guests in the background
@@ -67,7 +68,8 @@ func New(s *virt.Snapshot, c Config, opts ...virt.GuestOption) (*Pool, error) {
 	if err := link.CheckOptions(s, opts); err != nil {
 		return nil, fmt.Errorf("make a pool: %w", err)
 	}
-	p := &Pool{snapshot: s, config: c, opts: opts, slots: make(chan struct{}, c.Max), ready: make(chan *virt.Guest, c.Max)}
+	p := &Pool{snapshot: s, config: c, opts: opts, slots: make(chan struct{}, c.Max), ready: make(chan *virt.Guest, c.Max),
+		busy: map[*virt.Guest]struct{}{}}
 	p.base, p.cancel = context.WithCancel(context.Background())
 	for range c.Max {
 		p.slots <- struct{}{}
@@ -130,7 +132,7 @@ func (p *Pool) Get(ctx context.Context) (*virt.Guest, error) {
 		p.usage.Ready--
 	}
 	if err == nil {
-		p.usage.Busy++
+		p.busy[g] = struct{}{}
 	}
 	p.mu.Unlock()
 	p.fill()
@@ -160,9 +162,17 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 }
 
 // Put takes back a guest that Get returned. Do not use the guest afterwards. Errors: those of
-// [virt.Guest.Reset] and [virt.Guest.Close]. A guest that could not be reset is closed, and another
-// takes its place.
+// [virt.Guest.Reset] and [virt.Guest.Close]; a guest that is not at work for the Pool, because Get
+// has not returned it or Put has taken it back, to which nothing is done. A guest that could not be
+// reset is closed, and another takes its place.
 func (p *Pool) Put(g *virt.Guest) (err error) {
+	p.mu.Lock()
+	_, busy := p.busy[g]
+	delete(p.busy, g)
+	p.mu.Unlock()
+	if !busy {
+		return errors.New("put a guest into a pool: Get has not returned it, or it was put back before")
+	}
 	r := g.Result()
 	keep := p.config.Reset && r.Outcome == virt.Running && p.base.Err() == nil
 	if keep {
@@ -176,7 +186,6 @@ func (p *Pool) Put(g *virt.Guest) (err error) {
 		err = errors.Join(err, g.Close(context.WithoutCancel(p.base)))
 	}
 	p.mu.Lock()
-	p.usage.Busy--
 	switch {
 	case keep && !p.closed:
 		p.usage.Reset++
@@ -214,7 +223,9 @@ func (p *Pool) Do(ctx context.Context, f func(*virt.Guest) error) (err error) {
 func (p *Pool) Usage() Usage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.usage
+	u := p.usage
+	u.Busy = len(p.busy)
+	return u
 }
 
 // Close closes the guests that are ready or being made. Guests in use go on; [Pool.Put] closes

@@ -150,3 +150,38 @@ func TestPutReportsWhatResetSays(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A guest that was put back, or that the Pool has not given out, is given to nobody.
+func TestPutTakesOnlyWhatGetReturned(t *testing.T) {
+	s := snapshot(t)
+	p, err := pool.New(s, pool.Config{Ready: 1, Max: 1, Reset: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := p.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := s.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		what  string
+		guest *virt.Guest
+		bad   bool
+	}{{"another guest", other, true}, {"the guest", g, false}, {"the guest again", g, true}} {
+		if err := p.Put(tc.guest); err != nil != tc.bad {
+			t.Errorf("%s: %v", tc.what, err)
+		}
+	}
+	if r := other.Result(); r.Outcome != virt.Running {
+		t.Errorf("the other guest is %v", r)
+	}
+	if u := p.Usage(); u.Ready != 1 || u.Busy != 0 {
+		t.Errorf("%+v", u)
+	}
+	if err := errors.Join(other.Close(t.Context()), p.Close(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
