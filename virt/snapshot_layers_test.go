@@ -140,3 +140,33 @@ func TestForksGoOnWithTheDiskThatIsLeft(t *testing.T) {
 		t.Errorf("the Host's budget has room for eight, and a ninth got: %v", err)
 	}
 }
+
+// A fork of a snapshot allocates the same however many files of its overlay were changed before.
+func TestForksCostTheSameWhateverWasChangedBefore(t *testing.T) {
+	costs := map[int]float64{}
+	for _, n := range []int{1000, 10_000} {
+		host := newHost(t)
+		g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", overlayfs.New(memfs.New(), memfs.New())))
+		for i := range n {
+			if err := g.Namespace().Root().WriteFile(fmt.Sprint("f", i), []byte{byte(i)}, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := snapshotOf(t, g)
+		costs[n] = testing.AllocsPerRun(10, func() {
+			fork, err := s.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := fork.Namespace().Root().ReadFile("f7"); len(b) != 1 || b[0] != 7 {
+				t.Error(b, err)
+			}
+			if err := fork.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if costs[10_000] > costs[1000]+50 {
+		t.Errorf("a fork makes %v allocations after 1,000 changes, %v after 10,000", costs[1000], costs[10_000])
+	}
+}
