@@ -79,3 +79,19 @@ func TestNamesStandForPublicAddresses(t *testing.T) {
 		}
 	}
 }
+
+// A rule that nobody made is an error.
+func TestRulesOfNobody(t *testing.T) {
+	for _, r := range []Rule{{}, Rule{}.UDP()} {
+		if _, err := NewNetwork(Connect("127.0.0.1"), r); err == nil {
+			t.Errorf("%v is a rule", r)
+		}
+	}
+	n, err := NewNetwork(Connect("::ffff:10.0.0.0/104"), Listen("0.0.0.0"), Listen("::"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !n.granted(rights{}, netip.MustParseAddrPort("10.1.2.3:80")) || n.granted(rights{}, netip.MustParseAddrPort("11.0.0.1:80")) {
+		t.Error("a prefix of IPv4 addresses in IPv6 ones is not that of the IPv4 addresses")
+	}
+}

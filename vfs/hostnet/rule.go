@@ -44,6 +44,9 @@ func (r Rule) UDP() Rule {
 func newRule(listen bool, host string, ports []uint16) Rule {
 	r := Rule{rights: rights{listen: listen}, ports: slices.Clone(ports)}
 	if p, err := netip.ParsePrefix(host); err == nil {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		r.prefix = p.Masked()
 		return r
 	}
@@ -126,8 +129,11 @@ func prefixes(all ...string) (ps []netip.Prefix) {
 
 func check(rules []Rule) error {
 	var errs []error
-	for _, r := range rules {
+	for i, r := range rules {
 		errs = append(errs, r.err)
+		if r.err == nil && r.name == "" && !r.prefix.IsValid() {
+			errs = append(errs, fmt.Errorf("rule %d grants nothing: make it with Connect or Listen", i+1))
+		}
 	}
 	return errors.Join(errs...)
 }
