@@ -41,6 +41,9 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 // time; see the package comment. Errors, in a *net.OpError: ECONNREFUSED; ECONNRESET;
 // os.ErrDeadlineExceeded; the context's cause.
 func (d *Dialer) Dial(ctx context.Context, address string) (*Conn, error) {
+	if ctx.Err() != nil {
+		return nil, opError("dial", nil, Addr(address), context.Cause(ctx))
+	}
 	s := d.socket(address)
 	h := pipe.NewHost(ctx, s, d.network.clock)
 	if d.Timeout > 0 {

@@ -1,7 +1,10 @@
 package netmem
 
 import (
+	"context"
+	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -120,6 +123,28 @@ func TestSmallPacketsAreBounded(t *testing.T) {
 		woken("healed", func() { w.Heal("client", "server") })
 		_, _ = c.Close(), s.Close()
 	}
+}
+
+// The largest jitter that can be said is drawn.
+func TestLargestJitter(t *testing.T) {
+	w := newWorld(t)
+	c, s := w.pair()
+	w.SetLink("client", "server", Link{Jitter: math.MaxInt64})
+	w.want("write", write(c, "x"), error(nil))
+	_, _ = c.Close(), s.Close()
+}
+
+// Nobody is dialed with a context that has ended.
+func TestDialAfterTheEnd(t *testing.T) {
+	w := newWorld(t)
+	l := w.listen("server:80", 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Dial(ctx, "server:80"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	w.want("the listener", l.Poll(poll.Readable).Ready, poll.Events(0))
+	_ = l.Close()
 }
 
 // wakes counts how often it is woken.

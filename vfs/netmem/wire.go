@@ -38,7 +38,7 @@ func (l *Link) uneven() bool { return l.Jitter > 0 || l.Loss > 0 }
 // extraLocked draws what a packet takes besides the latency. Datagrams are not sent again.
 func (n *Network) extraLocked(l *Link, datagram bool) (extra int64) {
 	if l.Jitter > 0 {
-		extra = n.rng.Int64N(int64(l.Jitter) + 1)
+		extra = int64(n.rng.Uint64N(uint64(l.Jitter) + 1))
 	}
 	if datagram {
 		return extra
