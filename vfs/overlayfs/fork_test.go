@@ -305,7 +305,7 @@ func TestForkCostsWhatWasChangedSinceTheLast(t *testing.T) {
 		r, i := rootOf(t, fsys), 0
 		costs[n] = testing.AllocsPerRun(10, func() {
 			i++
-			if err := r.WriteFile(fmt.Sprint("3/changed3"), []byte{byte(i)}, 0o666); err != nil {
+			if err := r.WriteFile("3/changed3", []byte{byte(i)}, 0o666); err != nil {
 				t.Error(err)
 			}
 			if _, err := fsys.ForkFS(new(vfs.Forking)); err != nil {
