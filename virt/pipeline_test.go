@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 
@@ -21,6 +22,11 @@ import (
 // memory that takes.
 func TestPipeline(t *testing.T) {
 	mib := sized(128, 1024)
+	if testing.Short() {
+		mib = 16
+	}
+	// Garbage counts as heap until it is collected.
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	host := newHost(t, shared, virt.WithScheduler(sched.NewParallel(sched.Limits{}).DetectDeadlock()))
 	tools := compiled(t, host, goGuest(t, "tools"))
 	stages := [][]string{{"zeros", fmt.Sprint(mib)}, {"cat"}, {"invert"}, {"count"}}
