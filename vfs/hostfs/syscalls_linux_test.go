@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,8 +82,8 @@ var countedOps = []struct {
 		_, _, err := f.(vfs.Appender).Append([][]byte{make([]byte, 1)})
 		return err
 	}},
-	// About 500 names a fetch, and no stat.
-	{"list 2,000 names", "openat getdents64 getdents64 getdents64 getdents64 getdents64 getdents64 close", func(p vfs.PathOpener, _ vfs.File) error {
+	// No stat, and at least 200 names a fetch.
+	{"list 2,000 names", "openat getdents64 close", func(p vfs.PathOpener, _ vfs.File) error {
 		entries := make([]vfs.DirEntry, 64)
 		for cookie, total := uint64(0), 0; ; {
 			n, err := p.ReadDir(cookie, entries)
@@ -175,8 +176,14 @@ func TestSystemCalls(t *testing.T) {
 	}
 	counted := func(i int, name, want string) {
 		t.Helper()
-		if got := strings.Join(calls[i], " "); got != want {
-			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		all := len(calls[i])
+		// How many names a fetch returns depends on how the machine keeps them.
+		got := slices.CompactFunc(calls[i], func(a, b string) bool { return a == b && a == "getdents64" })
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, text, want)
+		}
+		if again := all - len(got); again > 8 {
+			t.Errorf("%s: getdents64 was called %d times more", name, again)
 		}
 	}
 	for i, c := range countedOps {
