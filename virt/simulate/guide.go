@@ -49,7 +49,7 @@ type trial struct {
 	result *Result
 }
 
-// find is Find with every second run varied.
+// findGuided is Find with every second run varied.
 func (r *Runner) findGuided(ctx context.Context, first, last uint64, workers int) (failed *Result, runs int, err error) {
 	g := &guide{
 		Runner: r, bounds: r.sim.Nemesis.bounds(r.sim.Length, r.names), rng: rand.New(rand.NewPCG(first, 0x6775_6964)),
