@@ -306,7 +306,9 @@ func (v *Virtual) met(b *blocker) bool {
 	return len(v.timers.heap) >= b.n && !(b.idle && (v.holds > 0 || v.firing.Load()))
 }
 
-// BlockUntil waits until at least n timers are set: at least n waits for the clock have begun.
+// BlockUntil waits until at least n timers are set: at least n waits for the clock have begun. A
+// guest sets its timer a moment before it counts as waiting; [Virtual.BlockUntilIdle] waits for
+// that too.
 func (v *Virtual) BlockUntil(n int) { _ = v.block(context.Background(), n, false) }
 
 // BlockUntilContext is BlockUntil that gives up with the cause of ctx's end.

@@ -31,7 +31,10 @@ func ExampleOf() {
 		ended <- err
 	}()
 
-	now.BlockUntil(1) // until the guest sleeps
+	// Until the guest sleeps: its timer is set a moment before it counts as waiting.
+	if err := now.BlockUntilIdle(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
 	for _, g := range ps.Of(host) {
 		for _, t := range g.Threads {
 			fmt.Println(g.Name, t.State, t.Call, t.Left)
