@@ -51,6 +51,11 @@ func (n *names) place(at uint32) place {
 	return p
 }
 
+// hasLines reports whether the module tells the lines of its source.
+func (n *names) hasLines() bool {
+	return n.module != nil && n.module.CustomSection(".debug_line") != nil
+}
+
 // address is what a place in memory is called: "counter", "places[1]" "worker.done" or "0x428".
 func (n *names) address(addr uint64) string {
 	i, found := slices.BinarySearchFunc(n.variables, addr, func(v variable, a uint64) int { return cmp.Compare(v.addr, a) })

@@ -258,15 +258,19 @@ func wrapped(text string) string {
 
 // needs says what of a schedule matters.
 func (s *Schedule) needs() string {
+	late := ""
+	if !s.Punctual {
+		late = ", and timers fire late"
+	}
 	switch n := len(s.Plan); {
 	case n == 0:
-		return "no thread has to be stopped"
+		return "no thread has to be stopped" + late
 	case n == 1 && s.Minimal:
-		return "one of them is needed"
+		return "one of them is needed" + late
 	case s.Minimal:
-		return fmt.Sprintf("%d of them are needed", n)
+		return fmt.Sprintf("%d of them are needed", n) + late
 	default:
-		return fmt.Sprintf("%d of them are enough", n)
+		return fmt.Sprintf("%d of them are enough", n) + late
 	}
 }
 

@@ -191,13 +191,6 @@ func (t *teller) woken(thread, by uint32) {
 	}
 }
 
-// lastWrite is who wrote somewhere last, what, and where the story tells of it.
-type lastWrite struct {
-	thread uint32
-	value  uint64
-	step   int
-}
-
 // harness are functions that tell nothing about what a thread is for.
 var harness = []string{"wasi_thread_start", "thread_main", "lock", "unlock", "join", "start", "_start", "__wasm_call_ctors", "__wasm_init_memory"}
 
@@ -205,9 +198,10 @@ var harness = []string{"wasi_thread_start", "thread_main", "lock", "unlock", "jo
 func (t *teller) tell(n *names) *Story {
 	shared := t.shared()
 	s := &Story{Threads: t.threads(n)}
-	writes := map[uint64]lastWrite{} // by address
-	seen := map[[2]uint64]uint64{}   // by thread and address: what it has seen or written last
-	lastOf := map[[2]uint64]int{}    // by thread and address: which step that was
+	writes := &writes{bytes: map[uint64]writtenByte{}}
+	seen := map[view]uint64{} // what a thread has seen or written last
+	lastOf := map[view]int{}  // which step that was
+	closing := t.closing(n)
 	for i := range t.all {
 		h := &t.all[i]
 		step := StoryStep{Thread: h.Thread}
@@ -217,36 +211,46 @@ func (t *teller) tell(n *names) *Story {
 				s.Steps = s.Steps[:last] // nothing to tell happened in between
 			}
 			step = StoryStep{Thread: h.turn.To, Switch: true, Forced: h.turn.Forced,
-				Text: fmt.Sprintf("%s %s; %s goes on", s.name(h.turn.From), stopped(h.turn.Point), s.name(h.turn.To))}
+				Text: fmt.Sprintf("%s %s; %s goes on", s.name(h.turn.From), t.stops(i), s.name(h.turn.To))}
 			s.Steps = append(s.Steps, step)
 			continue
 		case h.Op == trace.AccessCall:
 			step.Text = "calls " + h.Call
 			s.Steps = append(s.Steps, step)
 			continue
-		case h.Op != trace.AccessNotify && !shared[h.Addr]:
+		case h.Op != trace.AccessNotify && !shared.of(h) && !closing[i]:
+			writes.put(h, 0)
 			continue
 		}
 		p := n.place(h.At)
 		if p.function == "wasi_thread_start" || strings.HasPrefix(p.function, "__wasm_") {
+			writes.put(h, 0)
 			continue // how threads begin
 		}
 		step.Function, step.Line = p.function, p.line
-		where, key := n.address(h.Addr), [2]uint64{uint64(h.Thread), h.Addr}
-		w, written := writes[h.Addr]
+		where, key := n.address(h.Addr), view{h.Thread, h.Addr, h.Size}
+		w, written := writes.last(h)
 		mine := w.thread == h.Thread
-		switch h.Op {
-		case trace.AccessNotify:
+		switch {
+		case h.Op == trace.AccessNotify:
 			step.Text = s.wakes(h) + where
-		case trace.AccessWait:
+		case h.Op == trace.AccessWait:
 			step.Text = fmt.Sprintf("waits at %s, which is %s", where, number(h.before))
-		case trace.AccessLoad, trace.AccessAtomic:
+		case h.Size > 8 && !h.Op.Writes():
+			step.Text = fmt.Sprintf("reads %d bytes at %s", h.Size, where)
+			if written && !mine {
+				step.From = w.step
+			}
+		case h.Size > 8:
+			step.Text = fmt.Sprintf("writes %d bytes at %s", h.Size, where)
+			writes.put(h, len(s.Steps)+1)
+		case h.Op == trace.AccessLoad || h.Op == trace.AccessAtomic:
 			step.Text = fmt.Sprintf("reads %s: %s%s", where, number(h.before), atomically(h.Op))
 			if written && !mine {
 				step.From = w.step
 				if was, looked := seen[key]; looked && was != h.before {
 					step.Note = fmt.Sprintf("it was %s when this thread looked before: %s has changed it", number(was), s.name(w.thread))
-				} else if w.value != h.before {
+				} else if t.buffered && w.value != h.before {
 					step.Note, step.From = fmt.Sprintf("%s has written %s, which this thread does not see yet", s.name(w.thread), number(w.value)), 0
 				}
 			}
@@ -273,7 +277,7 @@ func (t *teller) tell(n *names) *Story {
 				}
 			}
 			seen[key], lastOf[key] = h.after, len(s.Steps)+1
-			writes[h.Addr] = lastWrite{h.Thread, h.after, len(s.Steps) + 1}
+			writes.put(h, len(s.Steps)+1)
 		}
 		s.Steps = append(s.Steps, step)
 	}
@@ -308,7 +312,7 @@ func (s *Story) wakes(h *happened) string {
 }
 
 // end says how the story ends.
-func (s *Story) end(n *names, r *virt.Result, writes map[uint64]lastWrite) {
+func (s *Story) end(n *names, r *virt.Result, w *writes) {
 	s.End = "the program ends: " + visible(r.String())
 	dead, ok := errors.AsType[*sched.DeadlockError](r.Err)
 	if !ok {
@@ -321,39 +325,8 @@ func (s *Story) end(n *names, r *virt.Result, writes map[uint64]lastWrite) {
 			s.End += " in " + t.Op
 			continue
 		}
-		s.End += " at " + n.address(t.On)
-		if w, ok := writes[t.On]; ok {
-			s.End += fmt.Sprintf(", where %s wrote %s last", s.name(w.thread), number(w.value))
-		}
+		s.End += " at " + n.address(t.On) + s.lastAt(t, w)
 	}
-}
-
-// shared are the addresses that several threads access and one writes, once the first other thread
-// runs.
-func (t *teller) shared() map[uint64]bool {
-	type use struct {
-		thread          uint32
-		several, writes bool
-	}
-	uses := map[uint64]*use{}
-	for i := range t.all {
-		h := &t.all[i]
-		if h.turn != nil || h.Size == 0 || h.Size > 16 {
-			continue
-		}
-		u := uses[h.Addr]
-		if u == nil {
-			u = &use{thread: h.Thread}
-			uses[h.Addr] = u
-		}
-		u.several = u.several || u.thread != h.Thread
-		u.writes = u.writes || h.Op.Writes()
-	}
-	shared := map[uint64]bool{}
-	for addr, u := range uses {
-		shared[addr] = u.several && u.writes
-	}
-	return shared
 }
 
 // threads names threads by the function in which they do most.

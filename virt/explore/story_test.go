@@ -28,7 +28,9 @@ func TestStories(t *testing.T) {
 		says  []string
 	}{
 		{"lost_update", 0, []string{"thread 1 (add)", "reads", "is stopped before an access to memory", "after this thread had looked: that write is lost", "the program ends: exit 1"}},
-		{"deadlock_three", 0, []string{"nothing can go on:", "waits at", "wrote"}},
+		{"deadlock_three", 0, []string{"nothing can go on:", "waits at", "wrote 1 before it did"}},
+		{"use_before_init", 0, []string{": 0  [use]", "the program ends: trap: unreachable"}},
+		{"sleep_sync", 0, []string{"one of them is needed, and timers fire late", "(the main thread waits in poll_oneoff;", "reads 0x1464: 0"}},
 		{"signal_one", 0, []string{"wakes thread 2 (pass), one of 2 that wait at", "thread 1 (pass) waits at"}},
 		{"aba", 0, []string{"it is 1 as when this thread looked, but thread 2 (two) has changed it meanwhile, and back"}},
 		{"publication", 0, []string{"[publish]", "[use]", "writes", "the program ends: exit 1"}},
