@@ -50,6 +50,15 @@ func (h *Host) counts() bool {
 	return h.config.limits.Fuel != 0 || h.config.shared.Fuel != 0 || h.takesTurns()
 }
 
+// turned reports whether the Host's modules have their checks where threads that take turns need
+// them.
+func (h *Host) turned() bool {
+	if h.replay != nil {
+		return h.replay.header.Turns
+	}
+	return h.takesTurns()
+}
+
 // first is the Host that made the runtime's host modules: h itself if it is no sibling.
 func (h *Host) first() *Host {
 	if h.elder != nil {

@@ -73,7 +73,7 @@ func (h *Host) rewriting(info *wasmbin.Module) wasmbin.Options {
 		Grow:         sharedMemory(info) != nil,
 		Waits:        sharedMemory(info) != nil,
 		SharedAccess: h.config.access && h.takesTurns(),
-		Turns:        h.takesTurns(),
+		Turns:        h.turned(),
 
 		CanonicalNaNs: h.config.nans,
 

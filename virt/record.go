@@ -197,16 +197,16 @@ func (g *Guest) checkRecording() error {
 		}
 		w, t.limit = c.recording.w, c.limits.RecordingBytes
 	}
-	t.Writer = recording.NewWriter(w, t.hash, g.host.header(g.module, c), recordingTable, g.host.clock.Realtime)
+	t.Writer = recording.NewWriter(w, t.hash, g.module.header(c), recordingTable, g.host.clock.Realtime)
 	g.observer = t
 	return nil
 }
 
 // header is what has to be the same where the guest's recording is replayed.
-func (h *Host) header(m *Module, c *config) recording.Header {
-	return recording.Header{Module: m.sum, Period: h.config.period, Depth: h.config.limits.CallDepth, Counts: h.counts(), Turns: h.takesTurns(),
-		Accesses: h.config.access, Unpreempted: h.config.noPreempt, Resumes: c.resume,
-		CanonicalNaNs: h.config.nans, Snapshot: c.recordedFrom}
+func (m *Module) header(c *config) recording.Header {
+	o := &m.options
+	return recording.Header{Module: m.sum, Period: o.Period, Depth: o.CallDepth, Counts: o.Fuel, Turns: o.Turns, Accesses: o.SharedAccess,
+		Unpreempted: !o.Stop, CanonicalNaNs: o.CanonicalNaNs, Stacks: o.Stack != 0, Resumes: c.resume, Snapshot: c.recordedFrom}
 }
 
 // recordingTable tells the recording's format how many arguments functions have.

@@ -248,6 +248,13 @@ func (r *replayer) stop(t *thread, e *recording.Event, called bool) {
 	r.guest.decide(result)
 }
 
+// deepened ends the guest if it was ended here for what its calls took of the stack.
+func (r *replayer) deepened(t *thread) {
+	if e, err := r.Peek(); err == nil && e.Op == recording.Finish && Budget(e.Ending.Budget) == BudgetStack {
+		r.stop(t, e, false)
+	}
+}
+
 func (r *replayer) end(t *thread) {
 	if t.guest.ended.Load() {
 		return

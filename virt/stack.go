@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	// stackName is the function that calls make when they may take more than was taken for them.
+	stackName = "stack"
 	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the
 	// Host looks how much they took.
 	stackStep = 1 << 15
@@ -31,9 +33,14 @@ const (
 // stackCounted is up to how many bytes calls of the module count for the stack before the Host
 // looks; 0 where they do not.
 func (h *Host) stackCounted(info *wasmbin.Module) uint32 {
-	h = h.first()
-	c := &h.config
-	if h.replay != nil || !givenStack(&c.limits) && c.shared.Stack == 0 && sharedMemory(info) == nil {
+	if h.replay != nil {
+		if h.replay.header.Stacks {
+			return stackStep
+		}
+		return 0
+	}
+	c := &h.first().config
+	if !givenStack(&c.limits) && c.shared.Stack == 0 && sharedMemory(info) == nil {
 		return 0
 	}
 	return stackStep
@@ -147,6 +154,13 @@ func (t *thread) stackCells() {
 func (t *thread) growStack() {
 	t.stackCells()
 	s, first := &t.stack, t.first()
+	if r, ok := t.observer().(*replayer); ok {
+		// The recorded engine's stacks may have been larger: the Host looks at each call that is
+		// deeper than all before.
+		s.end.Set(s.used.Get())
+		r.deepened(t)
+		return
+	}
 	size := int64(0)
 	if len(first.stack.functions) == 0 { // a start function, whose stack the engine does not show
 		size = int64(s.used.Get())

@@ -92,12 +92,13 @@ type Header struct {
 	Resumes     bool // exports can be called after a trap
 	// CanonicalNaNs says that NaNs are made canonical.
 	CanonicalNaNs bool
+	Stacks        bool // calls count what they take of the stack
 }
 
 const headerSize = 32 + 32 + 4 + 4 + 1
 
 func (h *Header) flags() []*bool {
-	return []*bool{&h.Counts, &h.Turns, &h.Accesses, &h.Unpreempted, &h.Resumes, &h.CanonicalNaNs}
+	return []*bool{&h.Counts, &h.Turns, &h.Accesses, &h.Unpreempted, &h.Resumes, &h.CanonicalNaNs, &h.Stacks}
 }
 
 func (h *Header) encode() []byte {
