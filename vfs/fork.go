@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/bits"
 	"reflect"
-	"slices"
 
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -167,7 +166,12 @@ func (ns *Namespace) syntheticMount() *mount {
 func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState) Node, stream func(*OpenState) *OpenFile) error {
 	made := make(map[uint32]*OpenFile, len(states))
 	old := t.List()
+	taken := make(map[*OpenFile]bool, len(old))
+	for _, d := range old {
+		taken[d.File] = true
+	}
 	restored := make(map[uint32]bool, len(states))
+	r := ns.restorer(node, stream)
 	for i := range states {
 		s := &states[i]
 		f := made[s.Same]
@@ -175,11 +179,11 @@ func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState)
 			f.acquire()
 		} else {
 			var err error
-			if f, err = ns.restore(s, node, stream); err != nil {
+			if f, err = r.restore(s); err != nil {
 				return fmt.Errorf("descriptor %d (%s): %w", s.Fd, s.Path, err)
 			}
 			made[s.Fd] = f
-			if slices.ContainsFunc(old, func(d Descriptor) bool { return d.File == f }) {
+			if taken[f] {
 				f.acquire() // it takes its own place
 			}
 		}
@@ -197,27 +201,70 @@ func (t *Table) Restore(states []OpenState, ns *Namespace, node func(*OpenState)
 	return nil
 }
 
+// restorer opens what states describe. It knows what is mounted, since there may be many of both.
+type restorer struct {
+	ns       *Namespace
+	node     func(*OpenState) Node
+	stream   func(*OpenState) *OpenFile
+	mounts   map[string]mounted // nil until it is asked for
+	preopens map[string]*mountPoint
+	root     *mountPoint
+}
+
+// mounted is a mount and its place.
+type mounted struct {
+	m  *mount
+	at *mountPoint
+}
+
+func (ns *Namespace) restorer(node func(*OpenState) Node, stream func(*OpenState) *OpenFile) *restorer {
+	r := &restorer{ns: ns, node: node, stream: stream, preopens: map[string]*mountPoint{}}
+	if ns == nil {
+		return r
+	}
+	for _, p := range ns.preopens() {
+		if p == ns.root {
+			r.root = p
+		}
+		if r.preopens[p.name] == nil {
+			r.preopens[p.name] = p
+		}
+	}
+	return r
+}
+
+// mounted returns what is mounted at a path.
+func (r *restorer) mounted(path string) mounted {
+	if r.mounts == nil {
+		r.mounts = map[string]mounted{}
+		r.ns.mu.Lock()
+		defer r.ns.mu.Unlock()
+		r.ns.each(func(p *mountPoint, m *mount) { r.mounts[p.path()] = mounted{m, p} })
+	}
+	return r.mounts[path]
+}
+
 // restore opens what s describes.
-func (ns *Namespace) restore(s *OpenState, node func(*OpenState) Node, stream func(*OpenState) *OpenFile) (*OpenFile, error) {
+func (r *restorer) restore(s *OpenState) (*OpenFile, error) {
 	var f *OpenFile
 	switch {
 	case s.Root:
-		for _, p := range ns.preopens() {
-			if p.name == s.Path || s.Path == "/" && p == ns.root {
-				f = newRootFile(p)
-				break
-			}
+		p := r.preopens[s.Path]
+		if s.Path == "/" && r.root != nil {
+			p = r.root
 		}
-		if f == nil {
+		if p == nil {
 			return nil, wasip1.ENOENT
 		}
+		f = newRootFile(p)
 	case s.Stream != nil:
-		if f = stream(s); f == nil {
+		if f = r.stream(s); f == nil {
 			return nil, wasip1.ENOTSUP
 		}
 	default:
-		m, at := ns.mounted(s.Mount)
-		n := node(s)
+		found := r.mounted(s.Mount)
+		m, at := found.m, found.at
+		n := r.node(s)
 		if m == nil || n == nil {
 			return nil, wasip1.ENOENT
 		}
@@ -249,16 +296,4 @@ func (ns *Namespace) restore(s *OpenState, node func(*OpenState) Node, stream fu
 	f.preopened, f.offset = s.Preopened, s.Offset
 	f.setPath("", s.Path)
 	return f, nil
-}
-
-// mounted returns what is mounted at a path.
-func (ns *Namespace) mounted(path string) (found *mount, at *mountPoint) {
-	ns.mu.Lock()
-	defer ns.mu.Unlock()
-	ns.each(func(p *mountPoint, m *mount) {
-		if p.path() == path {
-			found, at = m, p
-		}
-	})
-	return found, at
 }

@@ -23,7 +23,10 @@ type forked struct {
 // with those that they were taken from.
 type snapshotDisk struct {
 	own, shared *quotafs.Quota // nil where the guest had no such budget
-	fixed       []vfs.FS       // file systems that nobody can change and nothing forks
+	// usual is what file systems in memory from a file hold together, of guests without a budget of
+	// their own; nil where there are no such.
+	usual *quotafs.Quota
+	fixed []vfs.FS // file systems that nobody can change and nothing forks
 }
 
 // takeFiles takes descriptors and file systems.
@@ -51,6 +54,10 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 		s.disk.shared = quotafs.NewQuota(0, 0)
 		forking.Use(g.sharedDisk, s.disk.shared)
 		forking.Use(g.host.budgets.disk, s.disk.shared)
+	}
+	if g.forks.usual != nil {
+		s.disk.usual = quotafs.NewQuota(0, 0)
+		forking.Use(g.forks.usual, s.disk.usual)
 	}
 	nodes := map[string]func(vfs.Node) vfs.Node{}
 	for _, m := range g.ns.Mounts() {
@@ -124,6 +131,7 @@ type forks struct {
 	forking *vfs.Forking
 	nodes   map[string]func(vfs.Node) vfs.Node // by mount
 	settle  []func()
+	usual   *quotafs.Quota // in the place of the snapshot's
 }
 
 // mountForked makes a guest's own file system of a snapshot's.
@@ -162,6 +170,10 @@ func (g *Guest) forkFor(s *Snapshot) *vfs.Forking {
 		default:
 			f.Use(old, own)
 		}
+	}
+	if s.disk.usual != nil {
+		g.forks.usual = quotafs.NewQuota(defaultDiskBytes, 0)
+		f.Use(s.disk.usual, g.forks.usual)
 	}
 	for i, stream := range g.streams {
 		f.Use(vfs.StandardStream(i), stream)

@@ -5,8 +5,12 @@ import "sync/atomic"
 // nodeTable has the nodes of one file system by inode number. It is read without a lock and changed
 // under FS.tableMu. Unlike the inode table it is never shared: a fork starts with an empty one and
 // fills it with what is looked up there.
+//
+// The numbers may be any, as in a file system that was loaded: what the table takes depends on how
+// many nodes there are.
 type nodeTable struct {
-	top atomic.Pointer[[]atomic.Pointer[nodeMid]]
+	// top is never changed where others can see it.
+	top atomic.Pointer[tree[nodeMid]]
 	// The page of the highest numbers stays when it becomes empty, and serves the next ones then,
 	// lest a file made and removed over and over costs a page each time.
 	newest uint64
@@ -41,11 +45,10 @@ func (t *nodeTable) get(ino uint64) *node {
 
 func (t *nodeTable) leaf(ino uint64) *nodeLeaf {
 	top := t.top.Load()
-	i := ino / (nodePage * nodePage)
-	if top == nil || i >= uint64(len(*top)) {
+	if top == nil {
 		return nil
 	}
-	mid := (*top)[i].Load()
+	mid := top.get(ino / (nodePage * nodePage))
 	if mid == nil {
 		return nil
 	}
@@ -78,24 +81,17 @@ func (t *nodeTable) set(ino uint64, n *node) {
 
 // mid returns the page of pages for ino, made where there is none.
 func (t *nodeTable) mid(ino uint64) *nodeMid {
-	i := int(ino / (nodePage * nodePage))
-	var top []atomic.Pointer[nodeMid]
+	i := ino / (nodePage * nodePage)
+	var top tree[nodeMid]
 	if p := t.top.Load(); p != nil {
 		top = *p
 	}
-	if i >= len(top) {
-		// Readers may be in the old one; what they miss there they look for again under the lock.
-		grown := make([]atomic.Pointer[nodeMid], max(i+1, 2*len(top)))
-		for j := range top {
-			grown[j].Store(top[j].Load())
-		}
-		t.top.Store(&grown)
-		top = grown
-	}
-	mid := top[i].Load()
+	mid := top.get(i)
 	if mid == nil {
 		mid = new(nodeMid)
-		top[i].Store(mid)
+		// Readers may be in the old one; what they miss there they look for again under the lock.
+		top.set(new(owner), i, mid)
+		t.top.Store(&top)
 	}
 	return mid
 }
@@ -114,10 +110,12 @@ func (t *nodeTable) del(ino uint64) {
 
 // drop takes the page of ino out, which is empty.
 func (t *nodeTable) drop(ino uint64) {
-	at := &(*t.top.Load())[ino/(nodePage*nodePage)]
-	mid := at.Load()
+	i := ino / (nodePage * nodePage)
+	top := *t.top.Load()
+	mid := top.get(i)
 	mid.kids[ino/nodePage%nodePage].Store(nil)
 	if mid.n--; mid.n == 0 {
-		at.Store(nil)
+		top.del(new(owner), i)
+		t.top.Store(&top)
 	}
 }

@@ -95,6 +95,35 @@ type loader struct {
 	*binfile.Reader
 	fs    *FS
 	names map[uint64]uint64 // how many each inode has
+	pages int64             // of trees, for inode numbers and for places in directories
+}
+
+// Numbers may be far apart in a file system whose files were made and removed over and over. Each
+// then has pages of a tree to itself, which a file could make many of in a few bytes.
+const (
+	// pageBytes is about what a page takes.
+	pageBytes = 384
+	// farApart is how much the pages of numbers may take beside the charges for what has them,
+	// times these charges, and farApartAtFirst in any case.
+	farApart        = 4
+	farApartAtFirst = 1 << 20
+)
+
+// pagesOf returns how many pages of a tree hold key and not before, the key before it; 0 is before
+// the first.
+func pagesOf(before, key uint64) (n int64) {
+	for ; key > 0 && before != key; n++ {
+		before, key = before>>fanBits, key>>fanBits
+	}
+	return max(n-1, 0)
+}
+
+// spread counts the pages of a number that follows another.
+func (l *loader) spread(before, key uint64) {
+	l.pages += pagesOf(before, key)
+	if l.pages*pageBytes > farApart*l.fs.meta.Load()+farApartAtFirst {
+		l.Fail("its numbers are further apart than those of files that were made one after another")
+	}
 }
 
 // lastInode is the largest inode number that is read: one file system would have to make a million
@@ -118,6 +147,7 @@ func (l *loader) load() {
 		if ino == rootIno {
 			f.root.base().in = in
 		}
+		l.spread(last, ino)
 		f.table.set(f.owner, ino, in)
 		last = ino
 	}
@@ -178,6 +208,7 @@ func (l *loader) directory(ino uint64) *dirTable {
 			return t
 		}
 		l.charge(vfs.NameCost(name))
+		l.spread(t.lastSeq, seq)
 		l.names[of]++
 		t.lastSeq = seq - 1 // insert gives the next one
 		t.insert(l.fs.owner, hash, &entry{owner: l.fs.owner, name: &name, ino: of})
@@ -198,7 +229,9 @@ func (l *loader) content(in *inode) {
 		if l.Err() != nil {
 			return
 		}
-		room := len(data) // no more than arrived: what a hostile file says costs what it is long
+		// No more than arrived, and than its pages take: what a hostile file says costs what it is
+		// long.
+		room := max(len(data), min(chunkSize, int(pagesOf(max(next, 1)-1, i)*pageBytes)))
 		if i == 0 {
 			room = roomFor(i, len(data))
 		}

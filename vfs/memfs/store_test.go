@@ -1,9 +1,15 @@
 package memfs
 
 import (
+	"math"
+	"runtime"
+	"strings"
+
 	"bufio"
 	"bytes"
 	"fmt"
+	"github.com/wasivirt/wasivirt/internal/binfile"
+	"github.com/wasivirt/wasivirt/wasip1"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,4 +113,85 @@ func FuzzLoad(f *testing.F) {
 		}
 		_ = g.WriteFile("a/b/c", []byte("x")) // a may be a file; it must not panic
 	})
+}
+
+// forged writes a file of a file system that never was: a root with names for inodes that are files
+// with chunks of a byte each, at these places.
+func forged(t *testing.T, inodes, seqs, chunks []uint64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	out := binfile.NewWriter(&b)
+	out.Uint(lastInode)
+	out.Uint(uint64(1 + len(inodes)))
+	inode := func(ino uint64, typ wasip1.Filetype) {
+		out.Uint(ino)
+		out.Uint(uint64(typ))
+		for range 5 { // mode, mark, times
+			out.Uint(0)
+		}
+	}
+	inode(rootIno, wasip1.FiletypeDirectory)
+	out.Uint(rootIno)
+	out.Uint(lastInode)
+	out.Uint(uint64(len(inodes)))
+	for i, ino := range inodes {
+		out.Uint(seqs[i])
+		out.Uint(ino)
+		out.String(fmt.Sprint(i))
+	}
+	for _, ino := range inodes {
+		inode(ino, wasip1.FiletypeRegularFile)
+		out.Uint(math.MaxInt64)
+		out.Uint(uint64(len(chunks)))
+		for _, at := range chunks {
+			out.Uint(at)
+			out.Bytes([]byte{1})
+		}
+	}
+	_, err := out.Flush()
+	must(t, err)
+	return b.Bytes()
+}
+
+// steps are n numbers that are so far apart.
+func steps(n int, apart uint64) (s []uint64) {
+	for i := range uint64(n) {
+		s = append(s, 2+i*apart)
+	}
+	return s
+}
+
+// What is loaded takes no more memory than its charges say, whatever the numbers in the file are.
+func TestLoadedFileSystemsTakeWhatTheyAreCharged(t *testing.T) {
+	const n = 20_000
+	for name, c := range map[string]struct{ inodes, seqs, chunks []uint64 }{
+		"one after another":         {steps(n, 1), steps(n, 1), nil},
+		"most files removed":        {steps(n, 64), steps(n, 64), nil},
+		"inode numbers far apart":   {steps(n, 1<<47), steps(n, 1), nil},
+		"places far apart":          {steps(n, 1), steps(n, 1<<47), nil},
+		"chunks far apart":          {steps(1, 1), steps(1, 1), steps(n, 1<<34)},
+		"chunks one after another":  {steps(1, 1), steps(1, 1), steps(n, 1)},
+		"many files of far chunks":  {steps(n/10, 1), steps(n/10, 1), steps(10, 1<<43)},
+		"many files of near chunks": {steps(n/10, 1), steps(n/10, 1), steps(10, 1)},
+	} {
+		file := forged(t, c.inodes, c.seqs, c.chunks)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		f, err := Load(bytes.NewReader(file), WithMaxBytes(1<<28))
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			if strings.Contains(err.Error(), "further apart") == strings.Contains(name, "far apart") {
+				continue
+			}
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		u := f.Usage()
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 2*(u.Bytes+u.Metadata)+1<<20 {
+			t.Errorf("%s: %d bytes are charged, and %d are taken for a file of %d", name, u.Bytes+u.Metadata, grown, len(file))
+		}
+		runtime.KeepAlive(f)
+	}
 }

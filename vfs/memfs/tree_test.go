@@ -118,17 +118,37 @@ func TestNodeTable(t *testing.T) {
 	}
 	leaves := 0
 	top := *nt.top.Load()
-	for i := range top {
-		if mid := top[i].Load(); mid != nil {
-			for j := range mid.kids {
-				if mid.kids[j].Load() != nil {
-					leaves++
-				}
+	for i, mid := top.next(0); mid != nil; i, mid = top.next(i + 1) {
+		for j := range mid.kids {
+			if mid.kids[j].Load() != nil {
+				leaves++
 			}
 		}
 	}
 	if leaves > 101 {
 		t.Errorf("%d pages for 99 nodes", leaves)
+	}
+}
+
+// However large the numbers of nodes are, the table takes what their count needs.
+func TestNodeTableOfNumbersFarApart(t *testing.T) {
+	if n := testing.AllocsPerRun(10, func() {
+		var nt nodeTable
+		for _, ino := range []uint64{2, 1 << 30, 1 << 62, 1<<64 - 1} {
+			n := &node{ino: ino}
+			nt.set(ino, n)
+			if nt.get(ino) != n {
+				t.Fatalf("node %d is lost", ino)
+			}
+		}
+		for _, ino := range []uint64{2, 1 << 62, 1 << 30, 1<<64 - 1} {
+			nt.del(ino)
+			if nt.get(ino) != nil {
+				t.Fatalf("node %d is there still", ino)
+			}
+		}
+	}); n > 200 {
+		t.Errorf("%v allocations for four nodes", n)
 	}
 }
 
