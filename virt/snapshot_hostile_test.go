@@ -159,15 +159,15 @@ func TestHugeInodeNumbersInSnapshotFiles(t *testing.T) {
 	}
 }
 
-// What a guest of a snapshot file may hold on disk does not depend on what the file says of budgets,
-// nor on how many file systems it has.
+// What a guest of a snapshot file may hold on disk does not depend on what the file says of
+// budgets, nor on how many file systems it has.
 func TestSnapshotFilesDoNotRaiseBudgetsOfDisk(t *testing.T) {
 	host, m := fueled(t)
 	disk := func(n uint64) []virt.GuestOption {
 		return []virt.GuestOption{virt.WithLimits(func(l *virt.Limits) { l.DiskBytes = n })}
 	}
-	// written is how much of 300 bytes guests of a file with so many file systems, each with a file
-	// of 10, can write to each, or false where none can be started.
+	// written is how much of 300 bytes guests of a file with so many file systems, each with a
+	// file of 10, can write to each, or false where none can be started.
 	written := func(counted []bool, read, start []virt.GuestOption) (all []int, ok bool) {
 		f := forge(t, host, m)
 		f.mounts(len(counted))
