@@ -15,7 +15,8 @@ import (
 // last component is followed only if the operation follows it. The walk holds the directories on
 // its way, so that nobody can exchange them between the question and the operation. Their names can
 // change: a directory that was renamed after it was opened or walked through keeps its old name
-// here. If a walk failed, the rest of the path is appended as it is.
+// here. If a walk failed, the rest of the path is appended as it is. A place of more than
+// four times [MaxPath] bytes is ENAMETOOLONG, and the Guard is not asked.
 //
 // A Guard may be called several times for one operation. It must not use the Caller.
 type Guard func(places ...string) error
@@ -65,6 +66,9 @@ func (w *walker) where() string {
 	return gopath.Join(from, strings.Join(names, "/"), w.final)
 }
 
+// maxPlace is how long a place may be, in bytes: an open file keeps all of its own.
+const maxPlace = 4 * MaxPath
+
 // entered notes the name of the directory at the top. It stays out of the loop of walks that nobody
 // guards.
 //
@@ -89,6 +93,9 @@ func (w *walker) permit(err error) error {
 		return err
 	}
 	w.resolved = w.where()
+	if len(w.resolved) > maxPlace {
+		return wasip1.ENAMETOOLONG
+	}
 	if e := w.guard(w.resolved); e != nil {
 		return e
 	}

@@ -219,13 +219,18 @@ func (f *OpenFile) Preopened() (name string, ok bool) {
 }
 
 // Path returns the path with which f was opened, joined to the path of the directory that it was
-// relative to. Renaming does not change it.
+// relative to. Renaming does not change it. Of a path of more than [MaxPath] bytes it is "..." with
+// the last MaxPath bytes: a guest that opens each directory relative to the one before would have
+// paths of any length.
 func (f *OpenFile) Path() string {
 	if f.pathLen > len(f.short) {
 		return f.path
 	}
 	return string(f.short[:f.pathLen])
 }
+
+// cutPath begins a path whose beginning is left out.
+const cutPath = "..."
 
 // setPath keeps dir/name, without an allocation if it is short.
 func (f *OpenFile) setPath(dir, name string) {
@@ -234,6 +239,12 @@ func (f *OpenFile) setPath(dir, name string) {
 		sep = "/"
 	}
 	f.pathLen = len(dir) + len(sep) + len(name)
+	if f.pathLen > MaxPath {
+		end := dir + sep + name
+		f.path = cutPath + end[len(end)-MaxPath:]
+		f.pathLen = len(f.path)
+		return
+	}
 	if f.pathLen > len(f.short) {
 		f.path = strings.Join([]string{dir, name}, sep)
 		if dir == "" {
