@@ -8,8 +8,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// down opens name relative to a directory, as often as n says, each time relative to the one before,
-// and returns the last descriptor.
+// down opens name n times, each time relative to the directory before, and returns the last
+// descriptor.
 func down(g *guest, n int, name string) (fd uint32, e wasip1.Errno) {
 	fd = root
 	for range n {
