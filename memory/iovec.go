@@ -44,6 +44,21 @@ type iovecUse struct {
 // The array is noted as read. The buffers are not: the call says by Note how much of
 // them it used.
 func (v *View) Iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.Errno) {
+	// Most calls have one iovec, and nothing notes what it is used for.
+	if count == 1 && uint64(ptr)+wasip1.SizeIovec <= v.fast && s.use.log == nil && len(s.bufs) > 0 && v.given == nil {
+		iov := wasip1.DecodeIovec(v.b[ptr:])
+		end := uint64(iov.Buf) + uint64(iov.Len)
+		if end <= v.fast && iov.Len <= MaxIovecTotal {
+			s.bufs[0] = v.b[iov.Buf:end:end]
+			s.use.total = uint64(iov.Len)
+			return IovecList{s.bufs[:1], &s.use}, wasip1.ESUCCESS
+		}
+	}
+	return v.iovecs(ptr, count, s, w)
+}
+
+// iovecs is Iovecs for any number.
+func (v *View) iovecs(ptr, count uint32, s *Scratch, w bool) (IovecList, wasip1.Errno) {
 	if v.given != nil {
 		return v.givenIovecs(ptr, count, s, w)
 	}

@@ -142,6 +142,11 @@ func (p *Parallel) Yield(t *Thread, at Point) bool {
 	if !p.crowd.Load() {
 		return false
 	}
+	return p.yield(t)
+}
+
+// yield is Yield where there are other threads.
+func (p *Parallel) yield(t *Thread) bool {
 	if !p.queued.Load() {
 		// A guest that yields in a loop waits for another thread, which may lack a processor:
 		// compiled guest code is not preempted.

@@ -96,6 +96,9 @@ func (t *Thread) Ended() error {
 	return nil
 }
 
+// Over reports whether Ended returns an error. It costs one atomic load.
+func (t *Thread) Over() bool { return t.group.ended.Load() }
+
 // cause is apart so that Ended can be inlined.
 func (t *Thread) cause() error { return context.Cause(t.group.ctx) }
 

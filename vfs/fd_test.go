@@ -2,11 +2,13 @@ package vfs_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -343,6 +345,71 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Threads that share one position write each record to a place of its own, and read each record
+// once, however much they read at a time.
+func TestConcurrentPosition(t *testing.T) {
+	ns := newNS(t)
+	first := newGuest(t, ns)
+	fd := first.mustOpen("file", wasip1.OCreat, rw)
+	f := first.Table.Get(fd)
+	const threads, each = 4, 20_000
+	at := make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for {
+			select {
+			case <-at:
+				return
+			default:
+				first.Table.List()
+			}
+		}
+	})
+	records := func(n int, use func(thread int)) {
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { use(i) })
+		}
+		wg.Wait()
+	}
+	records(threads, func(thread int) {
+		var b [4]byte
+		for i := range each {
+			binary.LittleEndian.PutUint32(b[:], uint32(thread*each+i))
+			if _, err := f.Write(b[:]); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	var seen [threads * each]atomic.Int32
+	records(threads, func(thread int) {
+		b := make([]byte, []int{4, 64, 4096, 8192}[thread])
+		for {
+			n, err := f.Read(b)
+			if err != nil || n%4 != 0 {
+				if err != io.EOF {
+					t.Error(n, err)
+				}
+				return
+			}
+			for at := 0; at < n; at += 4 {
+				seen[binary.LittleEndian.Uint32(b[at:])].Add(1)
+			}
+		}
+	})
+	close(at)
+	looking.Wait()
+	for i := range seen {
+		if n := seen[i].Load(); n != 1 {
+			t.Fatalf("record %d was read %d times", i, n)
+		}
+	}
 }
 
 // queueStream is a stream that gives and takes what a test says.

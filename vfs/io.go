@@ -13,6 +13,17 @@ import (
 
 // readFile reads at the position and moves it. f has a file.
 func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
+	if f.lasting != nil {
+		if !f.alive() {
+			return 0, wasip1.EBADF
+		}
+		return f.lasting.ReadNext(bufs, &f.offset)
+	}
+	return f.readHere(bufs)
+}
+
+// readHere is readFile for a file whose positions f itself guards.
+func (f *OpenFile) readHere(bufs [][]byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -25,10 +36,21 @@ func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
 
 // readFileAt reads at off.
 func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
-	if !f.hold() {
+	switch {
+	case f.lasting == nil:
+		return f.readHeld(bufs, off)
+	case !f.alive():
 		return 0, wasip1.EBADF
 	}
-	defer f.letGo()
+	return f.readVector(bufs, off)
+}
+
+// readHeld is readFileAt for a file that has to be kept open.
+func (f *OpenFile) readHeld(bufs [][]byte, off int64) (int, error) {
+	if !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	defer f.release()
 	return f.readVector(bufs, off)
 }
 
@@ -63,13 +85,25 @@ func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 // was written. f has a file.
 func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 	flags := f.Flags()
-	if n, err = f.writeHere(bufs, flags); n == 0 && err != nil {
+	switch {
+	case f.lasting == nil:
+		n, err = f.writeHere(bufs, flags)
+	case !f.alive():
+		return 0, wasip1.EBADF
+	case flags&wasip1.FdAppend == 0:
+		f.wroteTo()
+		n, err = f.lasting.WriteNext(bufs, &f.offset)
+	default:
+		f.wroteTo()
+		n, err = f.lasting.AppendNext(bufs, &f.offset)
+	}
+	if n == 0 && err != nil {
 		return 0, err
 	}
 	return n, f.written(flags)
 }
 
-// writeHere writes at the position or the end, and moves the position.
+// writeHere writes at the position or the end, and moves the position, which f itself guards.
 func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,10 +144,26 @@ func (f *OpenFile) writeEnd(bufs [][]byte) (int, error) {
 
 // writeFileAt writes at off, also with FdAppend (POSIX: pwrite).
 func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
-	if !f.hold() {
+	switch {
+	case f.lasting == nil:
+		return f.writeHeld(bufs, off)
+	case !f.alive():
 		return 0, wasip1.EBADF
 	}
-	defer f.letGo()
+	return f.writeNow(bufs, off)
+}
+
+// writeHeld is writeFileAt for a file that has to be kept open.
+func (f *OpenFile) writeHeld(bufs [][]byte, off int64) (int, error) {
+	if !f.acquire() {
+		return 0, wasip1.EBADF
+	}
+	defer f.release()
+	return f.writeNow(bufs, off)
+}
+
+// writeNow is writeFileAt where the file stays open.
+func (f *OpenFile) writeNow(bufs [][]byte, off int64) (int, error) {
 	n, err := f.writeVector(bufs, off)
 	if n > 0 || err == nil {
 		f.wroteTo()
@@ -164,7 +214,16 @@ func total(bufs [][]byte) (n int64) {
 // written does what follows a write: it waits for the store where the flags that were set after
 // opening demand it, and tells those who watch.
 func (f *OpenFile) written(flags wasip1.Fdflags) error {
-	if flags&(wasip1.FdSync|wasip1.FdDsync) != 0 && f.mode&(OpenSync|OpenDsync) == 0 {
+	if flags&syncs == 0 && !f.m.watched() {
+		return nil
+	}
+	return f.writtenSlow(flags)
+}
+
+const syncs = wasip1.FdSync | wasip1.FdDsync
+
+func (f *OpenFile) writtenSlow(flags wasip1.Fdflags) error {
+	if flags&syncs != 0 && f.mode&(OpenSync|OpenDsync) == 0 {
 		if err := f.file.Sync(flags&wasip1.FdSync == 0); err != nil {
 			return err
 		}
@@ -186,8 +245,8 @@ func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
 		}
 		end = a.Size
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.lockPosition()
+	defer f.unlockPosition()
 	var from int64
 	switch whence {
 	case wasip1.WhenceSet:
@@ -212,8 +271,8 @@ func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
 }
 
 func (f *OpenFile) position() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.lockPosition()
+	defer f.unlockPosition()
 	return f.offset
 }
 

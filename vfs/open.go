@@ -338,18 +338,29 @@ func (w *walker) describe(f found, file File, o *opening) (*OpenFile, error) {
 }
 
 // lastingFile is implemented by a File, such as memfs's, whose methods may be called while Close
-// runs and after it: they do what they would have done before, or answer EBADF.
+// runs and after it: they do what they would have done before, or answer EBADF. The lock that
+// guards its content also guards the positions of its open file descriptions: a read or a write at
+// a position takes one lock then, not two.
 type lastingFile interface {
 	VectorFile
 	Appender
-	Lasting()
+	// ReadNext fills bufs from *pos on and moves *pos, in one step. 0 is the end of the file.
+	ReadNext(bufs [][]byte, pos *int64) (int, error)
+	// WriteNext writes bufs from *pos on and moves *pos, in one step. If n > 0 there is no error.
+	WriteNext(bufs [][]byte, pos *int64) (n int, err error)
+	// AppendNext is WriteNext at the end of the file.
+	AppendNext(bufs [][]byte, pos *int64) (n int, err error)
+	// LockPosition keeps other calls from positions until UnlockPosition. No method of the file may
+	// be called meanwhile.
+	LockPosition()
+	UnlockPosition()
 }
 
 // use makes file the content of d.
 func (d *OpenFile) use(file File) {
 	d.file = file
 	if l, ok := file.(lastingFile); ok {
-		d.lasting, d.vector, d.append = true, l, l
+		d.lasting, d.vector, d.append = l, l, l
 		return
 	}
 	d.vector, _ = file.(VectorFile)

@@ -27,24 +27,24 @@ type OpenFile struct {
 	mode      OpenMode
 	preopened bool
 	again     bool // it may be used again for another when it is closed; see Caller.alone
-	lasting   bool // file is a lastingFile
 	prepares  bool // its node is a Preparer
 	made      bool // its node is one that maker.Make has made for it
 
 	wrote atomic.Bool
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
-	closed bool
-	offset int64
+	closed bool       // not for a lastingFile
+	offset int64      // of a lastingFile: guarded by that
 
-	node   Node
-	m      *mount
-	file   File
-	vector VectorFile // file, if it is one
-	append Appender   // file, if it is one
-	stream Stream
-	late   atomic.Pointer[late] // of the stream; written under mu
-	dir    *openDirectory
+	node    Node
+	m       *mount
+	file    File
+	lasting lastingFile // file, if it is one
+	vector  VectorFile  // file, if it is one
+	append  Appender    // file, if it is one
+	stream  Stream
+	late    atomic.Pointer[late] // of the stream; written under mu
+	dir     *openDirectory
 
 	ino      uint64 // of a stream without a node
 	pathLen  int
@@ -288,20 +288,38 @@ func (f *OpenFile) acquire() bool {
 	}
 }
 
-// hold keeps f open until letGo, for a call of a method of its file. It is false if f has been
-// closed already.
-func (f *OpenFile) hold() bool {
-	if f.lasting {
-		return atomic.LoadInt32(&f.refs) > 0
+// alive reports whether f has not been closed.
+func (f *OpenFile) alive() bool { return atomic.LoadInt32(&f.refs) > 0 }
+
+// lockPosition guards the position until unlockPosition is called.
+func (f *OpenFile) lockPosition() {
+	if f.lasting != nil {
+		f.lasting.LockPosition()
+	} else {
+		f.mu.Lock()
 	}
-	return f.acquire()
 }
 
-// letGo undoes one hold.
-func (f *OpenFile) letGo() {
-	if !f.lasting {
-		f.release()
+func (f *OpenFile) unlockPosition() {
+	if f.lasting != nil {
+		f.lasting.UnlockPosition()
+	} else {
+		f.mu.Unlock()
 	}
+}
+
+// current returns the position, or false while a call is using it that may take long.
+func (f *OpenFile) current() (off int64, ok bool) {
+	if f.lasting == nil {
+		if !f.mu.TryLock() {
+			return 0, false
+		}
+	} else {
+		f.lasting.LockPosition()
+	}
+	off = f.offset
+	f.unlockPosition()
+	return off, true
 }
 
 // wroteTo notes that the content may have changed.
@@ -316,9 +334,11 @@ func (f *OpenFile) release() error {
 	if atomic.AddInt32(&f.refs, -1) != 0 {
 		return nil
 	}
-	f.mu.Lock()
-	f.closed = true
-	f.mu.Unlock()
+	if f.lasting == nil {
+		f.mu.Lock()
+		f.closed = true
+		f.mu.Unlock()
+	}
 	return f.finish()
 }
 
@@ -382,11 +402,9 @@ func (f *OpenFile) Poll(want poll.Events) poll.State {
 	s := poll.State{Ready: want}
 	if want&poll.Readable != 0 && f.file != nil {
 		if a, err := f.node.Attr(); err == nil {
-			f.mu.Lock()
-			if a.Size <= math.MaxInt64 && int64(a.Size) > f.offset {
-				s.Bytes = a.Size - uint64(f.offset)
+			if off := f.position(); a.Size <= math.MaxInt64 && int64(a.Size) > off {
+				s.Bytes = a.Size - uint64(off)
 			}
-			f.mu.Unlock()
 		}
 	}
 	return s

@@ -337,9 +337,8 @@ func (t *Table) List() []Descriptor {
 		// Without the table's lock, and without waiting for a file that is being read.
 		d, f := &list[i], list[i].File
 		d.Type, d.Path, d.Preopened, d.Flags, d.Offset = f.kind, f.Path(), f.preopened, f.Flags(), -1
-		if f.mu.TryLock() {
-			d.Offset = f.offset
-			f.mu.Unlock()
+		if off, ok := f.current(); ok {
+			d.Offset = off
 		}
 		d.Rights, d.RightsInheriting = f.Rights()
 	}

@@ -103,6 +103,9 @@ func (c *Caller) readFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) 
 // readFileAt is readFile for FdPread.
 func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) (int, error) {
 	if size <= maxPiece {
+		if f.lasting != nil && f.alive() {
+			return f.readVector(bufs, off)
+		}
 		n, err := f.readFileAt(bufs, off)
 		for err == ErrUnfinished {
 			if c.ended() {
@@ -122,8 +125,10 @@ func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) 
 
 // writeFile writes at the position of f, which has a file, for FdWrite. size is that of bufs.
 func (c *Caller) writeFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) {
-	if err := c.prepare(f, KeepAll); err != nil {
-		return 0, err
+	if f.prepares {
+		if err := c.prepare(f, KeepAll); err != nil {
+			return 0, err
+		}
 	}
 	if size <= maxPiece {
 		return f.writeFile(bufs)
@@ -133,8 +138,10 @@ func (c *Caller) writeFile(f *OpenFile, bufs [][]byte, size uint64) (int, error)
 
 // writeFileAt is writeFile for FdPwrite.
 func (c *Caller) writeFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) (int, error) {
-	if err := c.prepare(f, KeepAll); err != nil {
-		return 0, err
+	if f.prepares {
+		if err := c.prepare(f, KeepAll); err != nil {
+			return 0, err
+		}
 	}
 	if size <= maxPiece {
 		return f.writeFileAt(bufs, off)

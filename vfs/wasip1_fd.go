@@ -27,14 +27,14 @@ func (c *Caller) file(fd uint32, rights wasip1.Rights, stream wasip1.Errno) (*Op
 	switch {
 	case f == nil:
 		return nil, wasip1.EBADF
-	case f.file == nil && f.dir != nil:
-		return nil, wasip1.EISDIR
-	case f.file == nil:
-		return nil, stream
-	case !f.can(rights):
+	case f.file != nil && f.can(rights):
+		return f, wasip1.ESUCCESS
+	case f.file != nil:
 		return nil, wasip1.ENOTCAPABLE
+	case f.dir != nil:
+		return nil, wasip1.EISDIR
 	}
-	return f, wasip1.ESUCCESS
+	return nil, stream
 }
 
 // any returns what fd stands for.

@@ -93,7 +93,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		if noting {
 			t.noteCall(nil, nil)
 		}
-		if t.gone() {
+		if t.over() && t.gone() {
 			t.unwind(ctx)
 		}
 		stack[0] = uint64(errno)

@@ -23,6 +23,9 @@ func (t *thread) gone() bool {
 	return t.guest.ended.Load() || t.task != nil && t.lost()
 }
 
+// over is gone for a first look, which is inlined: gone decides where it is true.
+func (t *thread) over() bool { return t.guest.ended.Load() || t.task != nil && t.task.Over() }
+
 func (t *thread) lost() bool {
 	err := t.task.Ended()
 	if err == nil {

@@ -62,6 +62,20 @@ func (in *inode) read(p []byte, off int64) int {
 	return done
 }
 
+// readAll fills bufs from off on as far as the content goes, and reports whether it ended before
+// they did.
+func (in *inode) readAll(bufs [][]byte, off int64) (done int, short bool) {
+	for _, p := range bufs {
+		k := in.read(p, off)
+		done += k
+		if k < len(p) {
+			return done, true
+		}
+		off += int64(k)
+	}
+	return done, false
+}
+
 // within returns the part of chunk 0 that p is from off on, or nil unless there is content for all
 // of it: what most calls are about.
 func (in *inode) within(p []byte, off int64) []byte {

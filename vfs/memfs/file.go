@@ -65,9 +65,87 @@ func (n *fileNode) Close() error {
 	return nil
 }
 
-// Lasting says that the walker of package vfs need not keep the file open for a call: what has gone
-// has no content, and answers EBADF to writing.
-func (n *fileNode) Lasting() {}
+// The walker of package vfs need not keep the file open for a call: what has gone has no content,
+// and answers EBADF to writing. It leaves the positions to the file, whose lock guards them too.
+
+func total(bufs [][]byte) (n int64) {
+	for _, p := range bufs {
+		n += int64(len(p))
+	}
+	return n
+}
+
+// LockPosition guards all positions in the file, until UnlockPosition is called.
+func (n *fileNode) LockPosition() {
+	f := n.fs
+	f.stripe(n.ino).lock(&f.park)
+}
+
+// UnlockPosition undoes LockPosition.
+func (n *fileNode) UnlockPosition() {
+	f := n.fs
+	f.stripe(n.ino).unlock(&f.park)
+}
+
+// maxAlone is how many bytes are copied by a reader that keeps other readers out, so that it takes
+// its lock once.
+const maxAlone = 4096
+
+// ReadNext reads what there is from *pos on, and moves *pos behind it.
+func (n *fileNode) ReadNext(bufs [][]byte, pos *int64) (int, error) {
+	want := total(bufs)
+	if want == 0 {
+		return 0, nil
+	}
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	in, off := n.in, *pos
+	if in.unread {
+		in = n.base().own()
+		in.atim, in.unread = f.now(), false
+	}
+	k := min(want, max(in.size-off, 0))
+	*pos = off + k
+	if want <= maxAlone {
+		in.readAll(bufs, off)
+		l.unlock(&f.park)
+		return int(k), nil
+	}
+	l.downgrade(&f.park)
+	in.readAll(bufs, off)
+	l.runlock(&f.park)
+	return int(k), nil
+}
+
+// WriteNext writes bufs from *pos on, and moves *pos behind what was written. Errors: EFBIG,
+// ENOSPC, EBADF.
+func (n *fileNode) WriteNext(bufs [][]byte, pos *int64) (int, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	k, err, off := 0, error(wasip1.EFBIG), *pos
+	if total(bufs) <= math.MaxInt64-off {
+		k, err = n.writeAll(bufs, off)
+		*pos = off + int64(k)
+	}
+	l.unlock(&f.park)
+	return k, err
+}
+
+// AppendNext writes bufs at the end, and moves *pos behind what was written. Errors: EFBIG, ENOSPC,
+// EBADF.
+func (n *fileNode) AppendNext(bufs [][]byte, pos *int64) (int, error) {
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	k, err := n.writeAll(bufs, n.in.size)
+	if k > 0 {
+		*pos = n.in.size
+	}
+	l.unlock(&f.park)
+	return k, err
+}
 
 // Sync does nothing: memory is all the store there is.
 func (n *fileNode) Sync(bool) error { return nil }
@@ -103,16 +181,7 @@ func (n *fileNode) ReadVector(bufs [][]byte, off int64) (int, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)
-	done, short := 0, false
-	for _, p := range bufs {
-		k := n.in.read(p, off)
-		done += k
-		if k < len(p) {
-			short = true
-			break
-		}
-		off += int64(k)
-	}
+	done, short := n.in.readAll(bufs, off)
 	unread := n.in.unread
 	l.runlock(&f.park)
 	if unread && (done > 0 || short) {

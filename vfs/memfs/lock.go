@@ -14,7 +14,7 @@ import (
 // Waiting happens in a parking shared by all locks of one file system.
 type rwlock struct {
 	state   atomic.Int32 // how many readers are in; -1 for a writer
-	writers atomic.Int32 // how many writers wait
+	writers int32        // how many writers wait; used atomically, by functions, which inline better
 	waiting atomic.Int32 // how many wait in the parking
 	_       [52]byte     // alone on a cache line
 }
@@ -39,8 +39,8 @@ func (l *rwlock) lock(p *parking) {
 }
 
 func (l *rwlock) lockSlow(p *parking) {
-	l.writers.Add(1)
-	defer l.writers.Add(-1)
+	atomic.AddInt32(&l.writers, 1)
+	defer atomic.AddInt32(&l.writers, -1)
 	l.wait(p, func() bool { return l.state.Load() == 0 && l.state.CompareAndSwap(0, -1) })
 }
 
@@ -52,8 +52,8 @@ func (l *rwlock) unlock(p *parking) {
 }
 
 func (l *rwlock) rlock(p *parking) {
-	s := l.state.Load()
-	if s < 0 || l.writers.Load() != 0 || !l.state.CompareAndSwap(s, s+1) {
+	// Inlined, so it tries only what is most likely.
+	if atomic.LoadInt32(&l.writers) != 0 || !l.state.CompareAndSwap(0, 1) {
 		l.rlockSlow(p)
 	}
 }
@@ -65,7 +65,7 @@ func (l *rwlock) rlockSlow(p *parking) {
 		for {
 			s := l.state.Load()
 			// Who has tried long enough no longer gives way to waiting writers.
-			if s < 0 || l.writers.Load() != 0 && tries <= spins {
+			if s < 0 || atomic.LoadInt32(&l.writers) != 0 && tries <= spins {
 				return false
 			}
 			if l.state.CompareAndSwap(s, s+1) {
@@ -76,7 +76,16 @@ func (l *rwlock) rlockSlow(p *parking) {
 }
 
 func (l *rwlock) runlock(p *parking) {
-	if l.state.Add(-1) == 0 && l.waiting.Load() != 0 {
+	l.state.Add(-1)
+	if l.waiting.Load() != 0 {
+		p.wake()
+	}
+}
+
+// downgrade makes of a writer a reader, without anybody else in between.
+func (l *rwlock) downgrade(p *parking) {
+	l.state.Store(1)
+	if l.waiting.Load() != 0 {
 		p.wake()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -393,15 +394,23 @@ func TestLock(t *testing.T) {
 	p.cond.L = &p.mu
 	var wg sync.WaitGroup
 	a, b := 0, 0
-	for i := range 8 {
+	for i := range 10 {
 		wg.Go(func() {
 			for range 3000 {
-				if i < 4 {
+				switch {
+				case i >= 8:
+					l.lock(&p)
+					l.downgrade(&p)
+					if a != b {
+						t.Error("a writer that became a reader saw a writer at work")
+					}
+					l.runlock(&p)
+				case i < 4:
 					l.lock(&p)
 					a++
 					b++
 					l.unlock(&p)
-				} else {
+				default:
 					l.rlock(&p)
 					if a != b {
 						t.Error("a reader saw a writer at work")
@@ -415,7 +424,7 @@ func TestLock(t *testing.T) {
 	if a != 12_000 {
 		t.Errorf("counted %d, want 12000", a)
 	}
-	if s, w, q := l.state.Load(), l.writers.Load(), l.waiting.Load(); s != 0 || w != 0 || q != 0 {
+	if s, w, q := l.state.Load(), atomic.LoadInt32(&l.writers), l.waiting.Load(); s != 0 || w != 0 || q != 0 {
 		t.Errorf("left behind: state %d, %d writers, %d waiting", s, w, q)
 	}
 }
