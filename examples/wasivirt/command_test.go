@@ -70,7 +70,7 @@ func TestCompletionOfACommand(t *testing.T) {
 	script := wasivirt(t, "completion", "bash").stdout
 	for _, tc := range []struct{ typed, want string }{
 		{"sna", "snapshot"}, {"diff -", "-context"}, {"cache ", "clear"}, {"completion z", "zsh"}, {"help expl", "explore"},
-		{"explore -see", "-seed -seeds"}, {"run -see", "-seed"}, {"snapshot -o", "-output -o"},
+		{"explore -see", "-seed -seeds"}, {"run -see", "-seed"}, {"run --see", "--seed"}, {"snapshot -o", "-output -o"},
 	} {
 		words := strings.Split("wasivirt "+tc.typed, " ")
 		c := exec.Command("bash", "-c", script+`COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wasivirt; echo "${COMPREPLY[@]}"`)
@@ -99,6 +99,13 @@ func TestHabits(t *testing.T) {
 		{[]string{"run", "-dir", dir, do}, 0, ""},
 		{[]string{"run", "-dir", "::", do}, exitHost, "HOSTDIR::GUEST"},
 		{[]string{"run", "-mount", ".", do}, exitHost, "-dir HOSTDIR::GUEST"},
+		{[]string{"run", "-mount=.:/", do}, exitHost, "want -mount /=dir:."},
+		{[]string{"run", "-mount=.:/data:ro", do}, exitHost, "want -mount /data=ro:."},
+		{[]string{"run", "-mount", "/=tape:x", do}, exitHost, "want mem, mem:HOSTDIR"},
+		{[]string{"run", "--env", "HOME", do}, exitHost, "-env-pass HOME"},
+		{[]string{"run", "-env", "=x", do}, exitHost, `-env "=x": want K=V`},
+		{[]string{"run", "-from", "nosuch", do}, exitHost, "-from: open nosuch"},
+		{[]string{"help", "run", "inspect"}, exitHost, "want: wasivirt help [COMMAND]"},
 		{[]string{"run", "-timeout", "60", do}, 0, ""},
 		{[]string{"run", "-timeout", "0.05", do, "loop"}, exitTimeout, "wall time"},
 		{[]string{"run", "-timeout", "soon", do}, exitHost, "want a time such as 1.5s"},
@@ -272,6 +279,20 @@ func TestNobodyReadsADeterministicRun(t *testing.T) {
 	}
 }
 
+// TestTransient: a wrapper does not refer to a command that is about to be removed.
+func TestTransient(t *testing.T) {
+	for executable, want := range map[string]bool{
+		"/tmp/go-build123/b001/exe/wasivirt":           true,
+		"/root/.cache/go-build/53/53d5e07a-d/wasivirt": true,
+		"/root/go/bin/wasivirt":                        false,
+		"/home/a/go-builds/wasivirt":                   false,
+	} {
+		if got := transient(executable); got != want {
+			t.Errorf("%s: %v", executable, got)
+		}
+	}
+}
+
 // TestExecWrapper: the wrapper runs a Go test program in its directory, and a seed makes it repeat.
 func TestExecWrapper(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -307,6 +328,21 @@ func TestExecWrapper(t *testing.T) {
 	run("")
 	if one, again, other := run("7"), run("7"), run("8"); one != again || one == other {
 		t.Errorf("7: %s\n7: %s\n8: %s", one, again, other)
+	}
+	// Coverage goes where the go command looks for it.
+	for _, seed := range []string{"", "7"} {
+		t.Setenv("WASIVIRT_SEED", seed)
+		to := filepath.Join(t.TempDir(), "covered")
+		if err := os.Mkdir(to, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		got := wasivirt(t, "run", filepath.Join(here, do), "write", filepath.Join(to, "counters"), "1", "write", filepath.Join(filepath.Dir(to), "out"), "2",
+			"-test.gocoverdir="+to, "-test.coverprofile="+filepath.Join(filepath.Dir(to), "out"))
+		_, err1 := os.Stat(filepath.Join(to, "counters"))
+		_, err2 := os.Stat(filepath.Join(filepath.Dir(to), "out"))
+		if err := errors.Join(err1, err2); err != nil {
+			t.Errorf("seed %q: %v, %v", seed, err, got)
+		}
 	}
 	t.Setenv("WASIVIRT_SEED", "seven")
 	if got := wasivirt(t, "run", program); got.status != exitHost || !strings.Contains(got.stderr, strconv.Quote("seven")) {

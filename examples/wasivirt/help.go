@@ -253,8 +253,11 @@ func help(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		_, err := io.WriteString(stdout, usage)
 		return 0, err
 	}
+	if len(args) > 1 {
+		return exitHost, fmt.Errorf("want: %s", forms["help"].form)
+	}
 	command, ok := commands()[args[0]]
-	if !ok || len(args) > 1 {
+	if !ok {
 		return exitHost, fmt.Errorf("help %s: no such command%s: see wasivirt help", strings.Join(args, " "), orRather(args[0], "", names()))
 	}
 	if args[0] == "help" {
@@ -335,7 +338,8 @@ func bash() string {
 ` + eachCommand(func(command, flags, arguments string) string {
 		return fmt.Sprintf("  %s) flags=%q words=%q;;\n", command, flags, arguments)
 	}) + `  esac
-  if [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  if [ "${cur#--}" != "$cur" ]; then COMPREPLY=($(compgen -P - -W "$flags" -- "${cur#-}"))
+  elif [ "${cur#-}" != "$cur" ]; then COMPREPLY=($(compgen -W "$flags" -- "$cur"))
   elif [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur"))
   else COMPREPLY=($(compgen -f -- "$cur")); fi
 }

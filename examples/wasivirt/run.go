@@ -65,6 +65,7 @@ type settings struct {
 	from, store                                   string
 	model                                         string
 	short                                         map[string]string // of mounts that -dir made: its value
+	given                                         map[string]bool   // the flags that were given, or set by the environment
 }
 
 // optional is a number that may be left out.
@@ -214,10 +215,17 @@ func (s *settings) flags() *flag.FlagSet {
 	return f
 }
 
-// unused refuses flags that would have no effect beside the others.
-func (s *settings) unused(flags *flag.FlagSet) error {
+// givenOf tells which flags were given.
+func givenOf(flags *flag.FlagSet) map[string]bool {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	return given
+}
+
+// unused refuses flags that would have no effect beside the others.
+func (s *settings) unused(flags *flag.FlagSet) error {
+	given := givenOf(flags)
+	s.given = given
 	for _, name := range []string{"trace-format", "trace-calls"} {
 		if given[name] && s.trace == "" && traceFormats[s.traceFormat] != nil {
 			return fmt.Errorf("-%s has no effect without -trace FILE: give both", name)
@@ -266,7 +274,7 @@ func runGuest(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	if err := s.unused(flags); err != nil {
 		return exitHost, err
 	}
-	flags.Visit(func(f *flag.Flag) { s.parallel = s.parallel || f.Name == "sched" && s.sched == "parallel" })
+	s.parallel = s.given["sched"] && s.sched == "parallel"
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 

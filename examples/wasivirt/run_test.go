@@ -76,6 +76,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "the lower 8 bits of the guest's own", args: []string{do, "exit", "258"}, status: 2},
 		{name: "a signal", args: []string{do, "raise", "15"}, status: 128 + 15},
 		{name: "an untrusted guest's own", args: []string{"-untrusted", do, "exit", "7"}, status: 7},
+		{name: "an untrusted guest without a budget of output", args: []string{"-untrusted", "-output", "0", do, "spam", "20000", "exit", "7"}, status: 7},
 		{name: "an untrusted guest with a budget of its own", args: []string{"-untrusted", "-fuel", "10000", do, "loop"}, status: 137, stderr: "fuel"},
 		{name: "a trap", args: []string{do, "trap"}, status: 134, stderr: "unreachable"},
 		{name: "a trap, interpreted", args: []string{"-interpreter", do, "trap"}, status: 134, stderr: "unreachable"},

@@ -28,7 +28,7 @@ func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	if s.from != "" || s.record != "" || s.invoke != "" {
 		return exitHost, errors.New("-from, -record and -invoke have no effect on a snapshot: give them to wasivirt run")
 	}
-	s.store = *out
+	s.store, s.given = *out, givenOf(flags)
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 
@@ -43,12 +43,12 @@ func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *vir
 	}
 	f, err := os.Open(s.from)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("-from: %w", err)
 	}
 	defer f.Close()
 	snapshot, err := virt.ReadSnapshot(module, f)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", s.from, err)
+		return nil, nil, fmt.Errorf("-from %s: %w", s.from, err)
 	}
 	guest, err := snapshot.Start(ctx, opts...)
 	if err != nil {

@@ -53,16 +53,24 @@ func (w *world) budgets() (opts []virt.Option) {
 		opts = append(opts, virt.Untrusted())
 	}
 	return append(opts, virt.WithLimits(func(l *virt.Limits) {
-		l.WallTime = cmp.Or(time.Duration(w.timeout), l.WallTime)
-		l.CPUTime = cmp.Or(time.Duration(w.cpu), l.CPUTime)
-		l.Stack = cmp.Or(uint64(w.stack), l.Stack)
-		l.Memory = cmp.Or(uint64(w.memory), l.Memory)
+		limit(w, "timeout", &l.WallTime, time.Duration(w.timeout))
+		limit(w, "cpu", &l.CPUTime, time.Duration(w.cpu))
+		limit(w, "stack", &l.Stack, uint64(w.stack))
+		limit(w, "memory", &l.Memory, uint64(w.memory))
+		limit(w, "output", &l.OutputBytes, uint64(w.output))
+		limit(w, "fuel", &l.Fuel, uint64(w.fuel))
+		limit(w, "disk", &l.DiskBytes, uint64(w.disk))
 		l.Descriptors = cmp.Or(int(w.fds), l.Descriptors)
-		l.OutputBytes = cmp.Or(uint64(w.output), l.OutputBytes)
 		l.Threads = cmp.Or(int(w.threads), l.Threads)
-		l.Fuel = cmp.Or(uint64(w.fuel), l.Fuel)
-		l.DiskBytes = cmp.Or(uint64(w.disk), l.DiskBytes)
 	}))
+}
+
+// limit sets a budget to the value of its flag, where 0 is no limit if the flag was given.
+func limit[T comparable](w *world, name string, budget *T, value T) {
+	var zero T
+	if value != zero || w.given[name] {
+		*budget = value
+	}
 }
 
 // options turns the flags into options of the Host.
@@ -109,7 +117,10 @@ func (w *world) options() ([]virt.Option, error) {
 	for _, kv := range w.env {
 		key, value, ok := strings.Cut(kv, "=")
 		if !ok {
-			return nil, fmt.Errorf("-env %q: want K=V", kv)
+			return nil, fmt.Errorf("-env %q: want K=V; -env-pass %s takes the variable of the host's environment", kv, shellWord(kv))
+		}
+		if key == "" {
+			return nil, fmt.Errorf("-env %q: want K=V, with a name before the =", kv)
 		}
 		opts = append(opts, virt.WithEnv(key, value))
 	}
@@ -126,7 +137,12 @@ func (w *world) options() ([]virt.Option, error) {
 	for _, spec := range w.mounts {
 		guest, what, ok := strings.Cut(spec, "=")
 		if !ok || guest == "" {
-			return nil, fmt.Errorf("-mount %q: want GUEST=SPEC, such as /data=mem or /src=dir:HOSTDIR (-dir HOSTDIR::GUEST mounts a directory too)", spec)
+			want := "GUEST=SPEC, such as /data=mem or /src=dir:HOSTDIR (-dir HOSTDIR::GUEST mounts a directory too)"
+			if host, guest, ok := strings.Cut(spec, ":"); ok && host != "" && guest != "" { // as wazero has it
+				guest, readOnly := strings.CutSuffix(guest, ":ro")
+				want = "-mount " + shellWord(guest+"="+map[bool]string{true: "ro:", false: "dir:"}[readOnly]+host)
+			}
+			return nil, fmt.Errorf("-mount %q: want %s", spec, want)
 		}
 		if what == "dev" {
 			opts = append(opts, virt.WithDevices(guest))
@@ -210,8 +226,9 @@ func (w *world) filled(mount, spec string) (vfs.FS, error) {
 // mount makes the file system that a SPEC names.
 func (w *world) mount(spec string) (vfs.FS, error) {
 	kind, arg, _ := strings.Cut(spec, ":")
+	unknown := fmt.Errorf("%q is no kind of file system: want mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev", kind)
 	if kind != "mem" && arg == "" {
-		return nil, fmt.Errorf("%q: want mem, mem:HOSTDIR, mem:FILE.tar, dir:HOSTDIR, ro:HOSTDIR, overlay:HOSTDIR, file:HOSTFILE, zip:FILE or dev", spec)
+		return nil, unknown
 	}
 	switch kind {
 	case "mem":
@@ -241,7 +258,7 @@ func (w *world) mount(spec string) (vfs.FS, error) {
 		w.closers = append(w.closers, r.Close)
 		return iofs.New(r), nil
 	}
-	return nil, fmt.Errorf("%q is no kind of file system", kind)
+	return nil, unknown
 }
 
 // watched makes a file system tell afterwards what was changed in it.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -30,6 +32,9 @@ func execWrapper(_ context.Context, args []string, _ io.Reader, stdout, _ io.Wri
 	if err != nil {
 		return exitHost, err
 	}
+	if transient(self) {
+		return exitHost, errors.New("exec-wrapper: go run does not keep this command: build it with go build or go install, and run that")
+	}
 	if err := os.MkdirAll(args[0], 0o777); err != nil {
 		return exitHost, err
 	}
@@ -46,11 +51,17 @@ Limits: WASIVIRT_TIMEOUT, WASIVIRT_FUEL, WASIVIRT_MEMORY, WASIVIRT_DISK, WASIVIR
 	return 0, err
 }
 
+// transient reports whether go run made an executable, in a directory that it removes or in the
+// build cache.
+func transient(executable string) bool {
+	dir := path.Dir(filepath.ToSlash(executable))
+	return strings.Contains(dir, "/go-build") && (path.Base(dir) == "exe" || strings.HasSuffix(dir, "-d"))
+}
+
 // environment sets the flags that were not given from environment variables: the limits, the seed,
 // which makes the run deterministic, and the world that the go command expects.
 func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) error {
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	given := givenOf(flags)
 	for variable, name := range map[string]string{
 		"WASIVIRT_TIMEOUT": "timeout", "WASIVIRT_FUEL": "fuel", "WASIVIRT_MEMORY": "memory", "WASIVIRT_DISK": "disk",
 		"WASIVIRT_OUTPUT": "output", "WASIVIRT_SEED": "deterministic",
@@ -67,13 +78,13 @@ func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) 
 	if getenv(wrapperVariable) == "" || given["mount"] || given["dir"] {
 		return nil
 	}
-	return s.goWorld()
+	return s.goWorld(flags.Args())
 }
 
 // goWorld is the world of a program that the go command runs: the module's directory as it is on
 // the machine, copies of it below memory in a deterministic run, a directory for temporary files,
-// and the caller's environment.
-func (s *settings) goWorld() error {
+// where the tests' coverage goes, and the caller's environment.
+func (s *settings) goWorld(args []string) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
@@ -84,6 +95,18 @@ func (s *settings) goWorld() error {
 		kind = "overlay:"
 	}
 	s.mounts = repeated{"/=mem", "/tmp=mem", "/dev=dev", root + "=" + kind + root}
+	for _, arg := range args {
+		// The go command makes a directory for each of these, and reads it when the program has ended.
+		to, ok := strings.CutPrefix(arg, "-test.gocoverdir=")
+		if !ok {
+			if to, ok = strings.CutPrefix(arg, "-test.coverprofile="); ok {
+				to = filepath.Dir(to)
+			}
+		}
+		if rel, err := filepath.Rel(root, to); ok && filepath.IsAbs(to) && (err != nil || strings.HasPrefix(rel, "..")) {
+			s.mounts = append(s.mounts, to+"=dir:"+to)
+		}
+	}
 	s.absoluteLinks = true
 	for _, kv := range os.Environ() {
 		name, value, _ := strings.Cut(kv, "=")
