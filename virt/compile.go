@@ -61,7 +61,7 @@ type compilationKey struct {
 //
 // Errors:
 //   - [*inspect.Error]: the bytes are no module, exceed a limit, or the engine refuses them;
-//   - an import that nothing provides, or that the Host does not grant;
+//   - [*ImportError]: the module imports what nothing provides, or what the Host does not grant;
 //   - [ErrClosed]: the Host has been closed;
 //   - the cause of ctx.
 func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {

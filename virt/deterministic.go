@@ -37,7 +37,8 @@ import (
 // The promise does not cover:
 //
 //   - the bits of NaNs that arithmetic makes, unless Determinism.CanonicalNaNs is set;
-//   - recursion deeper than an engine allows, which [Limits].CallDepth bounds alike;
+//   - recursion deeper than the engine or [Limits].Stack allows; [Limits].CallDepth ends it at the
+//     same depth everywhere;
 //   - what the embedder's own functions, readers, file systems and clocks do, and what its
 //     goroutines do to a guest that runs;
 //   - when input comes from a reader that waits: a pipe or a terminal, but not a file, bytes.Reader

@@ -61,6 +61,9 @@
 //	[*ImportError]                    the module imports what the Host does not provide or allow
 //	[*ExitError]                      a call of an export ended the guest; it unwraps to [*Trap], [*BudgetError] or the cause
 //	[*BudgetError]                    a budget is used up; for wall time it matches context.DeadlineExceeded
+//	[*OutputError]                    output was lost: a writer of the embedder failed
+//	[*StuckError], [ErrInside]        Close did not wait to the end; Close was called by the guest's own call
+//	[ErrSnapshotMismatch]             a file for [ReadSnapshot] is of another module, or of other options
 //	[ErrBusy], [ErrClosed]            another call is under way; the Host or guest is closed
 //	[ErrNotCommand], [ErrAlreadyRun]  Run of a reactor; a second Run
 //	[ErrNoExport], [ErrParams]        no such export; its parameters are others

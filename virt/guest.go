@@ -269,8 +269,9 @@ func (g *Guest) run(ctx context.Context, main *sched.Thread) (_ *Result, err err
 	err = errors.Join(
 		contained(func() error { g.usage.stop(g); return nil }),
 		contained(func() error { return g.flush(ctx) }),
-		contained(g.abandon))
-	return g.Result(), errors.Join(err, g.finishObserver(ctx))
+		contained(g.abandon),
+		g.finishObserver(ctx))
+	return g.Result(), err // with the hash
 }
 
 // Call calls an exported function. Parameters and results are encoded as in wazero's

@@ -117,7 +117,7 @@ func (c *HostCall) ExportedFunctions() map[string]api.FunctionDefinition {
 	return c.t.module.exported
 }
 
-// Call calls an export, the allocator for one, of the instance that made this call, on its thread.
+// Call calls an export, such as the allocator, of the instance that made this call, on its thread.
 // See [Guest.Call].
 func (c *HostCall) Call(name string, params ...uint64) ([]uint64, error) {
 	if c.alone != nil {

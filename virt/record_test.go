@@ -132,3 +132,14 @@ func BenchmarkRecording(b *testing.B) {
 		}
 	})
 }
+
+// The Result that Guest.Run returns has the hash.
+func TestRunReturnsTheHash(t *testing.T) {
+	for _, opts := range [][]virt.Option{nil, {virt.Deterministic(1)}} {
+		host := newHost(t, opts...)
+		g := newGuest(t, host, compiled(t, host, bareGuest(t, "do")), virt.WithHash())
+		if r, err := g.Run(t.Context()); err != nil || r.Hash == [32]byte{} || r.Hash != g.Result().Hash {
+			t.Errorf("%v, %v, later %v", r, err, g.Result())
+		}
+	}
+}
