@@ -81,7 +81,7 @@ func (t *ChanTimer) Stop() bool {
 	return stopped
 }
 
-// Reset sets the timer anew, to fire once d has passed from now. It reports whether the timer was
+// Reset makes the timer fire once d has passed from now. It reports whether the timer was
 // still pending. It must not be called at the same time as Stop or another Reset.
 func (t *ChanTimer) Reset(d time.Duration) bool {
 	pending := t.Stop()

@@ -23,8 +23,7 @@ type Scratch struct {
 	use  iovecUse
 }
 
-// Release lets go of the guest's memory, which the Scratch may still refer to, and
-// keeps its room.
+// Release drops the Scratch's references to the guest's memory, and keeps its room.
 func (s *Scratch) Release() {
 	clear(s.bufs)
 }

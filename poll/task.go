@@ -11,9 +11,9 @@ import (
 // It does not hold time (see package clock). One goroutine at a time may Park it.
 func NewTask(ctx context.Context) Task { return newTask(ctx, nil) }
 
-// NewHoldingTask returns a Task for host code that holds h while it runs: it lets go of time to
-// wait, and whoever wakes it takes hold of time in its name. Its user holds h by itself when it
-// begins and lets go of it at the end.
+// NewHoldingTask returns a Task for host code that holds h while it runs: it releases h while it
+// waits, and whoever wakes it holds h for it. Its user calls Hold when it begins, and Release at
+// the end.
 func NewHoldingTask(ctx context.Context, h clock.Holder) Task { return newTask(ctx, h) }
 
 func newTask(ctx context.Context, h clock.Holder) *task {

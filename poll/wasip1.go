@@ -13,8 +13,8 @@ import (
 //	nevents  where the number of events (4 bytes) goes
 //
 // It returns as soon as one subscription has come true, with the events of all that have by
-// then, in the order of the subscriptions. What is wrong with one subscription is told in its
-// event and ends the wait too. in and out may overlap.
+// then, in the order of the subscriptions. A subscription that is wrong in itself gets an
+// event with an errno, and ends the wait too. in and out may overlap.
 //
 // Errors: EINVAL for no subscriptions, for more than the limit of s, and for one whose type does
 // not exist; EFAULT for pointers out of memory; ECANCELED if the thread was ended while it waited.

@@ -14,8 +14,10 @@
 //
 //   - [Limited] puts a budget on another Source.
 //
-//     world := random.Seeded(42)
-//     a, b := world.Stream(1), world.Stream(2) // of guest 1 and guest 2
+// Two guests of one world get a stream each:
+//
+//	world := random.Seeded(42)
+//	a, b := world.Stream(1), world.Stream(2)
 //
 // There is no global state and no default seed. All Sources here are safe for concurrent use,
 // because the threads of a guest share one.

@@ -28,8 +28,8 @@ type MachineUser interface {
 	UsesMachine() bool
 }
 
-// UsesMachine reports whether the bytes of src come from the machine. Defaults: those of a Source
-// that is no [MachineUser] do not.
+// UsesMachine reports whether the bytes of src come from the machine. It returns false
+// for a Source that is no [MachineUser].
 func UsesMachine(src Source) bool {
 	m, ok := src.(MachineUser)
 	return ok && m.UsesMachine()

@@ -22,7 +22,7 @@ type Scheduler interface {
 	// later, from whatever method it likes.
 	Ready(t *Thread)
 
-	// Block says that t, which had the turn, waits. Next(t) follows, when t has let go of time and
+	// Block says that t, which had the turn, waits. Next(t) follows, when t has released time and
 	// the timers that this fires have made others ready; until then t still runs in the host.
 	Block(t *Thread, w *poll.Wait)
 

@@ -17,7 +17,7 @@ type SpaceUser interface {
 }
 
 // KeepsWrites reports whether a file system keeps what guests write, so that budgets of disk count
-// it. Defaults: one that is no [SpaceUser] does.
+// it. A file system that is no [SpaceUser] does.
 func KeepsWrites(fsys FS) bool {
 	s, ok := fsys.(SpaceUser)
 	return !ok || s.KeepsWrites()

@@ -96,7 +96,7 @@ func (s *settings) goWorld(args []string) error {
 	}
 	s.mounts = repeated{"/=mem", "/tmp=mem", "/dev=dev", root + "=" + kind + root}
 	for _, arg := range args {
-		// The go command makes a directory for each of these, and reads it when the program has ended.
+		// The go command makes a directory for these, and reads it when the program has ended.
 		to, ok := strings.CutPrefix(arg, "-test.gocoverdir=")
 		if !ok {
 			if to, ok = strings.CutPrefix(arg, "-test.coverprofile="); ok {

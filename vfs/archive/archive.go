@@ -87,11 +87,20 @@ func (c *config) ended() error {
 	return context.Cause(c.ctx)
 }
 
-// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC. Holes count.
-func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = max(n, 0) } }
+// WithMaxBytes refuses what has more than n bytes of content in all, with ENOSPC; 0 is no limit.
+// Holes count.
+func WithMaxBytes(n int64) Option { return func(c *config) { c.maxBytes = limit(n) } }
 
-// WithMaxEntries refuses what has more than n entries, with ENOSPC.
-func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = max(n, 0) } }
+// WithMaxEntries refuses what has more than n entries, with ENOSPC; 0 is no limit.
+func WithMaxEntries(n int64) Option { return func(c *config) { c.maxEntries = limit(n) } }
+
+// limit is n, or no limit.
+func limit(n int64) int64 {
+	if n <= 0 {
+		return math.MaxInt64
+	}
+	return n
+}
 
 // WithLinksOut allows symbolic links with absolute targets and targets that lead above the root.
 // Guests are kept inside all the same; whoever follows such links on a host is not.

@@ -383,6 +383,8 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	must(t, archive.FromTar(memfs.New(), bytes.NewReader(data), archive.WithMaxBytes(1e6), archive.WithMaxEntries(100)))
+	must(t, archive.FromTar(memfs.New(memfs.WithMaxBytes(0), memfs.WithMaxInodes(0), memfs.WithMaxFileSize(0)), bytes.NewReader(data),
+		archive.WithMaxBytes(0), archive.WithMaxEntries(0))) // 0 is no limit
 	err := archive.FromTar(memfs.New(memfs.WithMaxBytes(50_000)), bytes.NewReader(data))
 	if wasip1.FromError(err) != wasip1.ENOSPC || !strings.Contains(err.Error(), `"large"`) {
 		t.Errorf("a full file system: %v", err)

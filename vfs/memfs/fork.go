@@ -77,9 +77,9 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	return n.self()
 }
 
-// DropOrphans lets go of the files without a name that came from the file system f was forked from
-// and that nobody has opened in f. Call it when the descriptors that shall move over have moved;
-// until then such files count in [FS.Usage].
+// DropOrphans drops the files without a name that came from the file system f was forked from and
+// that nobody has opened in f. Call it when the descriptors that shall move over have moved; until
+// then such files count in [FS.Usage].
 func (f *FS) DropOrphans() {
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)

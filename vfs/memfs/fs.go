@@ -71,25 +71,33 @@ type limits struct {
 // Option is a choice for [New].
 type Option func(*FS)
 
-// WithMaxBytes limits the memory for contents to n bytes. Beyond it a write answers ENOSPC after it
-// has written what fits. Names, inodes and link targets have a budget of their own,
+// WithMaxBytes limits the memory for contents to n bytes; 0 is no limit. Beyond it a write answers
+// ENOSPC after it has written what fits. Names, inodes and link targets have a budget of their own,
 // [vfs.MetadataLimit] of n: each file is charged [vfs.InodeBytes], each name [vfs.NameCost], each
 // link target its length. Beyond that budget, making or linking a file, or renaming one to a longer
 // name, answers ENOSPC.
 func WithMaxBytes(n int64) Option {
 	return func(f *FS) {
-		f.maxBytes = max(n, 0)
+		f.maxBytes = limit(n)
 		f.maxMeta = vfs.MetadataLimit(f.maxBytes)
 	}
 }
 
-// WithMaxInodes limits the number of files, directories and links, the root among them, to n, at
-// least 1. Making one more answers ENOSPC.
-func WithMaxInodes(n int64) Option { return func(f *FS) { f.maxInodes = max(n, 1) } }
+// WithMaxInodes limits the number of files, directories and links, the root among them, to n; 0 is
+// no limit. Making one more answers ENOSPC.
+func WithMaxInodes(n int64) Option { return func(f *FS) { f.maxInodes = limit(n) } }
 
-// WithMaxFileSize limits the size of each file to n bytes. Then writes answer EFBIG, after having
-// written what fits.
-func WithMaxFileSize(n int64) Option { return func(f *FS) { f.maxFile = max(n, 0) } }
+// WithMaxFileSize limits the size of each file to n bytes; 0 is no limit. A write beyond it answers
+// EFBIG after it has written what fits.
+func WithMaxFileSize(n int64) Option { return func(f *FS) { f.maxFile = limit(n) } }
+
+// limit is n, or no limit.
+func limit(n int64) int64 {
+	if n <= 0 {
+		return math.MaxInt64
+	}
+	return n
+}
 
 // WithClock sets the clock that times are taken from, in place of that of the first Host that
 // mounts the file system or a fork of it.

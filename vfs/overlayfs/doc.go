@@ -10,8 +10,8 @@
 // writing, in chunks and without the lock on names; who has the file open for reading then sees the
 // new content, as POSIX demands. A truncation copies only what stays.
 //
-// The FS keeps everything else about the difference in memory. There are no whiteout files, and
-// nothing is copied in vain.
+// There are no whiteout files, and nothing is copied in vain. The FS keeps everything else about
+// the difference in memory:
 //
 //   - removed names of the lower (whiteouts), and directories that hide one of the lower of the
 //     same name (opaque);

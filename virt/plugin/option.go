@@ -1,5 +1,7 @@
 package plugin
 
+import "math"
+
 // Option is an option of [Func], [Bind] and [HostFunc].
 type Option func(*options)
 
@@ -13,8 +15,16 @@ type options struct {
 // DefaultMaxSize is the default of [WithMaxSize]: 64 MiB.
 const DefaultMaxSize = 64 << 20
 
-// WithMaxSize limits how many bytes one call copies from the guest. Default: [DefaultMaxSize].
-func WithMaxSize(bytes uint64) Option { return func(o *options) { o.limit = bytes } }
+// WithMaxSize limits how many bytes one call copies from the guest; 0 is no limit. Default:
+// [DefaultMaxSize].
+func WithMaxSize(bytes uint64) Option {
+	return func(o *options) {
+		o.limit = bytes
+		if bytes == 0 {
+			o.limit = math.MaxUint64
+		}
+	}
+}
 
 // WithAllocator names the exports that allocate and free. alloc takes (size) or (size, align) and
 // returns a pointer; free takes (pointer), (pointer, size) or (pointer, size, align). All are i32.

@@ -280,6 +280,10 @@ func TestHostileResults(t *testing.T) {
 	str := fn[func(context.Context, uint64) (string, error)](t, g, "hostile", plugin.WithStaticResults(), plugin.WithMaxSize(1<<16))
 	structs := fn[func(context.Context, uint64) ([]point, error)](t, g, "hostile", plugin.WithStaticResults(), plugin.WithMaxSize(1<<16))
 	pointer := fn[func(context.Context, uint64) (point, error)](t, g, "hostile_pointer", plugin.WithStaticResults())
+	unlimited := fn[func(context.Context, uint64) (string, error)](t, g, "hostile", plugin.WithStaticResults(), plugin.WithMaxSize(0))
+	if s, err := unlimited(t.Context(), pack(0, 100)); err != nil || len(s) != 100 {
+		t.Errorf("without a limit: %d bytes, %v", len(s), err)
+	}
 	for _, c := range []struct {
 		packed uint64
 		want   wasip1.Errno

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -39,13 +40,16 @@ func Perfetto(w io.Writer) *PerfettoWriter {
 	return &PerfettoWriter{w: w, left: DefaultLimit, tracks: map[track]struct{}{}, open: map[track][]*Event{}}
 }
 
-// Limit sets how many bytes the trace writes at most, the end of the array aside, and returns t. An
-// event that does not fit ends the trace: Close still writes a file that can be opened, and returns
-// [ErrLimit]. Default: [DefaultLimit].
+// Limit sets how many bytes the trace writes at most, the end of the array aside, and returns t; 0
+// is no limit. An event that does not fit ends the trace: Close still writes a file that can be
+// opened, and returns [ErrLimit]. Default: [DefaultLimit].
 func (t *PerfettoWriter) Limit(bytes int64) *PerfettoWriter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.left = bytes
+	if bytes <= 0 {
+		t.left = math.MaxInt64
+	}
 	return t
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,12 +41,16 @@ func Text(w io.Writer) *Writer { return &Writer{w: w, line: textLine, left: Defa
 // object with its bytes in base64: {"base64":"/w=="}.
 func JSON(w io.Writer) *Writer { return &Writer{w: w, line: jsonLine, left: DefaultLimit} }
 
-// Limit sets how many bytes the trace writes at most, and returns t. A call whose text does not fit
-// ends the trace: nothing more is written, and Err returns [ErrLimit]. Default: [DefaultLimit].
+// Limit sets how many bytes the trace writes at most, and returns t; 0 is no limit. A call whose
+// text does not fit ends the trace: nothing more is written, and Err returns [ErrLimit]. Default:
+// [DefaultLimit].
 func (t *Writer) Limit(bytes int64) *Writer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.left = bytes
+	if bytes <= 0 {
+		t.left = math.MaxInt64
+	}
 	return t
 }
 

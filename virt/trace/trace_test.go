@@ -77,7 +77,20 @@ func TestAnEmptyPerfettoTraceIsAnArray(t *testing.T) {
 	if err := trace.Perfetto(&file).Close(); err != nil || !json.Valid(file.Bytes()) {
 		t.Errorf("%q, %v", file.String(), err)
 	}
-	if err := trace.Perfetto(io.Discard).Limit(0).Close(); err != nil {
+	if err := trace.Perfetto(io.Discard).Limit(1).Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestALimitOfZeroIsNone(t *testing.T) {
+	var text, lines, file bytes.Buffer
+	w, j, p := trace.Text(&text).Limit(0), trace.JSON(&lines).Limit(0), trace.Perfetto(&file).Limit(0)
+	for _, tracer := range []trace.Tracer{w, j, p} {
+		e := &trace.Event{Call: "fd_close"}
+		tracer.Begin(e)
+		tracer.End(e)
+	}
+	if err := errors.Join(w.Err(), j.Err(), p.Close()); err != nil || text.Len() == 0 || lines.Len() == 0 || !strings.Contains(file.String(), "fd_close") {
+		t.Errorf("%v, wrote %q, %q and %q", err, &text, &lines, &file)
 	}
 }
