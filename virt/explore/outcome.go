@@ -204,12 +204,18 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		if o.Result.Success() {
 			continue
 		}
-		fmt.Fprintf(&b, "\nseed %d: %v\n", o.Seed, o.Result)
+		end, stack, more := strings.Cut(o.Result.String(), "\n")
+		b.WriteString("\n" + wrapped(fmt.Sprintf("seed %d: %s", o.Seed, end)))
+		if more {
+			b.WriteString(stack + "\n")
+		}
 		if o.By != nil {
 			b.WriteString(wrapped("  found by " + o.by(r.ran())))
 		}
 		if command != nil && o.Order == nil && (o.Plan == nil || o.Schedule == nil) {
-			fmt.Fprintf(&b, "  run it again: %s\n", command(o.Seed, o.varied(r.punctual)))
+			if again := command(o.Seed, o.varied(r.punctual)); again != "" {
+				fmt.Fprintf(&b, "  run it again: %s\n", again)
+			}
 		}
 		o.writeText(&b)
 		for _, s := range o.Result.Stacks {
@@ -221,12 +227,12 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 		if o.Schedule != nil {
 			s := o.Schedule
 			if chance := s.chance(); chance != "" && o.Order == nil {
-				fmt.Fprintf(&b, "  %s\n", chance)
+				b.WriteString(wrapped("  " + chance))
 			}
 			if s.Before == 0 {
 				b.WriteString("  without a switch of threads:\n")
 			} else {
-				fmt.Fprintf(&b, "  with %d switches, from %d; %s:\n", len(s.Switches), s.Before, s.needs())
+				b.WriteString(wrapped(fmt.Sprintf("  with %d switches, from %d; %s:", len(s.Switches), s.Before, s.needs())))
 			}
 			for _, line := range s.Story.lines() {
 				fmt.Fprintf(&b, "    %s\n", line)
@@ -242,12 +248,13 @@ func (r *Report) Write(w io.Writer, command func(seed uint64, s *Schedule) strin
 	return err
 }
 
-// wrapped breaks a text that begins with two spaces into lines of at most 80 columns.
+// wrapped breaks a text into lines of at most 80 columns. It keeps the spaces at its beginning.
 func wrapped(text string) string {
 	var b strings.Builder
-	line := " "
-	for _, word := range strings.Fields(text) {
-		if len(line)+1+len(word) > 80 && line != " " {
+	words := strings.Fields(text)
+	line := text[:len(text)-len(strings.TrimLeft(text, " "))] + words[0]
+	for _, word := range words[1:] {
+		if len(line)+1+len(word) > 80 {
 			b.WriteString(line + "\n")
 			line = "   "
 		}

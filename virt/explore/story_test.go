@@ -3,6 +3,7 @@ package explore_test
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/explore"
@@ -14,8 +15,16 @@ func storyOf(t *testing.T, name string, model sched.MemoryModel) string {
 	p := program{name: name}
 	report := run(t, explore.Config{Wasm: p.wasm(t, ""), First: 1, Last: 1000, MemoryModel: model, Fuel: fuel})
 	var text strings.Builder
-	if err := report.Write(&text, nil); err != nil {
+	// A command that is "" is left out.
+	if err := report.Write(&text, func(uint64, *explore.Schedule) string { return "" }); err != nil {
 		t.Fatal(err)
+	}
+	for line := range strings.Lines(text.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		table, step := strings.Contains(line, "  output "), strings.HasPrefix(line, "    ")
+		if utf8.RuneCountInString(line) > 80 && !table && !step || strings.HasPrefix(line, "  run ") {
+			t.Errorf("%s: %q has more than 80 columns, or is a command without one", name, line)
+		}
 	}
 	return text.String()
 }
