@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"time"
@@ -15,19 +16,19 @@ import (
 )
 
 func main() {
-	if err := run(context.Background()); err != nil {
+	if err := run(context.Background(), os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, out io.Writer, opts ...virt.Option) error {
 	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/faketime/guest")
 	if err != nil {
 		return err
 	}
 	eve := time.Date(1999, time.December, 31, 23, 30, 0, 0, time.UTC)
 	virtual := clock.NewVirtual(clock.WithAutoAdvance(), clock.WithStart(eve))
-	host, err := virt.NewBuilder(virt.WithClock(virtual), virt.WithStdout(os.Stdout)).Build(ctx)
+	host, err := virt.NewBuilder(virt.WithClock(virtual), virt.WithStdout(out)).With(opts...).Build(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,6 +43,6 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%v: %v passed for the guest, %v for us\n", result, virtual.Elapsed(), time.Since(began).Round(time.Microsecond))
-	return nil
+	_, err = fmt.Fprintf(out, "%v: %v passed for the guest, %v for us\n", result, virtual.Elapsed(), time.Since(began).Round(time.Microsecond))
+	return err
 }

@@ -21,7 +21,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, opts ...virt.Option) error {
 	wasm, err := goguest.Build(ctx, "github.com/wasivirt/wasivirt/examples/httpguest/guest")
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	host, err := virt.NewBuilder(virt.WithoutFiles(), virt.WithPreopened(listener), virt.WithStderr(os.Stderr)).Build(ctx)
+	host, err := virt.NewBuilder(virt.WithoutFiles(), virt.WithPreopened(listener), virt.WithStderr(os.Stderr)).With(opts...).Build(ctx)
 	if err != nil {
 		return err
 	}
