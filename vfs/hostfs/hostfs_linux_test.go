@@ -201,6 +201,31 @@ func openDescriptors(t *testing.T) int {
 	return len(d)
 }
 
+// What changes modes before Linux 6.6 changes a file's, and nothing for a link.
+func TestModesOfOldKernels(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o600), os.Symlink("a", filepath.Join(dir, "l"))); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, c := range []struct {
+		name string
+		want error
+	}{{"a", nil}, {"l", wasip1.ENOTSUP}, {"none", wasip1.ENOENT}} {
+		if err := chmodHeld(fd, c.name, 0o640); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "a"))
+	if err != nil || info.Mode() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestDescriptorsAreGivenBack(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "a/b/f"), "x")

@@ -35,9 +35,13 @@ func (e *entry) setAttr(s vfs.SetAttr) error {
 	defer h.release()
 	if s.Mask&vfs.SetMode != 0 {
 		// ENOTSUP for symbolic links, whose mode Linux does not keep, and before Linux 6.6.
-		if err := again(func() error {
+		err := again(func() error {
 			return unix.Fchmodat(h.fd, at, uint32(s.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW)
-		}); err != nil {
+		})
+		if err == wasip1.ENOTSUP {
+			err = chmodHeld(h.fd, at, uint32(s.Mode.Perm()))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -45,6 +49,24 @@ func (e *entry) setAttr(s vfs.SetAttr) error {
 		return again(func() error { return unix.UtimesNanoAt(h.fd, at, ts[:], unix.AT_SYMLINK_NOFOLLOW) })
 	}
 	return nil
+}
+
+// chmodHeld changes the mode of a file that is held meanwhile, through procfs. Errors: ENOTSUP for
+// a symbolic link.
+func chmodHeld(dir int, name string, mode uint32) error {
+	fd, err := openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer closeFD(fd)
+	var st unix.Stat_t
+	if err := fstat(fd, &st); err != nil {
+		return err
+	}
+	if filetype(st.Mode) == wasip1.FiletypeSymbolicLink {
+		return wasip1.ENOTSUP
+	}
+	return again(func() error { return unix.Fchmodat(unix.AT_FDCWD, procPath(fd), mode, 0) })
 }
 
 func (e *entry) linkTo(dir int, name string) error {
