@@ -166,6 +166,15 @@ func (e *exploration) writePage(r *explore.Report) (err error) {
 
 // check refuses flags that make no sense for many runs.
 func (e *exploration) check() error {
+	given := givenOf(e.flags)
+	for _, name := range []string{"from", "spawn", "trace-calls", "trace-format"} {
+		if given[name] {
+			return fmt.Errorf("-%s is for wasivirt run: explore begins each run of the program at its start, and shows the end and the output", name)
+		}
+	}
+	if given["fuel"] && e.fuel == 0 {
+		return errors.New("-fuel 0: want a limit, by which explore knows a program that never ends; without the flag it finds one that fits the program")
+	}
 	for name, set := range map[string]bool{
 		"-plug": e.plugs != nil, "-status": e.status != "",
 		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-trap-unknown-imports": e.trapImports, "-export": e.exports != nil, "-listen": e.listen != nil,

@@ -79,6 +79,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		command, args = version, args[:1]
 	case strings.HasSuffix(name, ".wasm"):
 		return exitHost, fmt.Errorf("%q is no command: to run it write wasivirt run %s", name, shellWord(name))
+	case strings.HasPrefix(name, "-"):
+		return exitHost, fmt.Errorf("%q is no command: flags come after one, as in wasivirt run %s: see wasivirt help", name, shellWord(name))
 	default:
 		return exitHost, fmt.Errorf("%q is no command%s: see wasivirt help", name, orRather(name, "", names()))
 	}
