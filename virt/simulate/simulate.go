@@ -253,7 +253,11 @@ func (s *Shrunk) Story(command string) string {
 		fmt.Fprintf(&b, "It takes %d of %d faults (found in %d runs); without any one of them it does not fail so:\n", len(s.Plan), s.Before, s.Runs)
 	}
 	for _, f := range s.Plan {
-		fmt.Fprintf(&b, "  %v\n", f)
+		fmt.Fprintf(&b, "  %v", f)
+		if f.At > s.Elapsed {
+			b.WriteString(" (would come later: with it threads run in another order)")
+		}
+		b.WriteString("\n")
 	}
 	wrong, history := errors.AsType[*HistoryError](s.Failure)
 	if history {

@@ -258,3 +258,16 @@ func TestNewErrors(t *testing.T) {
 		}
 	}
 }
+
+// A fault that would come after the end of the run changes the order of threads only, and is told
+// to.
+func TestStoryTellsOfFaultsThatDidNotCome(t *testing.T) {
+	shrunk := simulate.Shrunk{Before: 2, Runs: 3, Result: &simulate.Result{
+		Plan:    simulate.Plan{{Kind: simulate.Crash, Node: "n1", At: time.Second, For: time.Second}, {Kind: simulate.Crash, Node: "n2", At: 3 * time.Second, For: time.Second}},
+		Failure: errors.New("both are down"), Elapsed: 2 * time.Second,
+	}}
+	want := "  n1 node:at=1s:crash:for=1s\n  n2 node:at=3s:crash:for=1s (would come later: with it threads run in another order)\n"
+	if story := shrunk.Story("go test"); !strings.Contains(story, want) {
+		t.Errorf("the story does not say %q:\n%s", want, story)
+	}
+}
