@@ -41,15 +41,18 @@ type Storer interface {
 // as a layer or a quota. The zero Forking is ready to use. Only one goroutine may use it.
 type Forking struct{ copies map[any]any }
 
-// Fork copies fsys, or returns the copy that it made before. Errors: ENOTSUP if fsys is no [Forker]
-// or is not comparable.
+// Fork copies fsys, or returns the copy that it made before or that [Forking.Use] gave. Errors:
+// ENOTSUP if there is none and fsys is no [Forker], or if fsys is not comparable.
 func (f *Forking) Fork(fsys FS) (Fork, error) {
-	forker, ok := fsys.(Forker)
-	if !ok || !reflect.ValueOf(fsys).Comparable() {
+	if !reflect.ValueOf(fsys).Comparable() {
 		return Fork{}, fmt.Errorf("fork a %T: %w", fsys, wasip1.ENOTSUP)
 	}
 	if made, ok := f.copies[fsys]; ok {
 		return made.(Fork), nil
+	}
+	forker, ok := fsys.(Forker)
+	if !ok {
+		return Fork{}, fmt.Errorf("fork a %T: %w", fsys, wasip1.ENOTSUP)
 	}
 	made, err := forker.ForkFS(f)
 	if err != nil {

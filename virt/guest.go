@@ -62,12 +62,13 @@ type Guest struct {
 	deadline    time.Time // of the budget of wall time; zero where there is none
 
 	forks    forks
-	home     *Snapshot     // what Reset goes back to, where it is not origin
-	origin   *Snapshot     // what it began as, nil where it began as its module does
-	atPoint  *checkpoint   // where a command's snapshot is to be taken
-	reserved bool          // the first thread's part of the budget of stacks was taken
-	copies   atomic.Int64  // bytes that its instances take besides the memory
-	calls    chan struct{} // holds one token while an export runs
+	home     *Snapshot       // what Reset goes back to, where it is not origin
+	origin   *Snapshot       // what it began as, nil where it began as its module does
+	given    map[Budget]bool // budgets that Snapshot.Start was given
+	atPoint  *checkpoint     // where a command's snapshot is to be taken
+	reserved bool            // the first thread's part of the budget of stacks was taken
+	copies   atomic.Int64    // bytes that its instances take besides the memory
+	calls    chan struct{}   // holds one token while an export runs
 	ended    atomic.Bool
 	noting   atomic.Bool // threads note their calls for Threads
 	uses     gate        // calls and whatever else needs what Close frees

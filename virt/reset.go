@@ -28,7 +28,8 @@ func (g *Guest) Reset(ctx context.Context) error {
 	return g.ResetTo(ctx, s)
 }
 
-// ResetTo puts the guest into the state of a snapshot of its module. See [Guest.Reset].
+// ResetTo puts the guest into the state of a snapshot of its module. Options that were given to
+// [Snapshot.Start], mounts and budgets too, remain in force. See [Guest.Reset].
 func (g *Guest) ResetTo(ctx context.Context, s *Snapshot) error {
 	lost, err := g.resetTo(ctx, s)
 	if err == nil {
@@ -127,13 +128,11 @@ func (g *Guest) beginning(ctx context.Context) (*Snapshot, error) {
 // reset makes the guest, of which nothing runs, what s is.
 func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	c := *g.config
-	if g.origin == nil {
-		c.mounts = s.mountsBeside(nil)
-	}
+	c.mounts = s.mountsFor(g)
 	g.config, g.forks = &c, forks{}
 	g.budgets = newBudgets(&c.limits)
 	g.shareDisk()
-	s.takeOver(g, nil)
+	s.takeOver(g, g.given)
 	g.draw()
 	g.random = g.limited(g.random)
 	g.ran.Store(false)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/virt"
 )
 
@@ -22,5 +25,64 @@ func TestResetReportsLostOutput(t *testing.T) {
 	}
 	if n, _ := g.Instance().Memory().ReadUint32Le(0x700); n != 0 || g.Result().Outcome != virt.Running {
 		t.Errorf("the guest is %v and its memory has %d", g.Result(), n)
+	}
+}
+
+// A fork that is reset to another snapshot has that one's files, not those of the snapshot that it
+// began with.
+func TestResetToAnotherSnapshotTakesItsFiles(t *testing.T) {
+	host := newHost(t)
+	files, err := memfs.FromMap(map[string]string{"a": "first"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGuest(t, host, compiled(t, host, warmWasm), virt.WithMount("/", files))
+	first := snapshotOf(t, g)
+	if err := g.Namespace().Root().WriteFile("a", []byte("second"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := snapshotOf(t, g)
+	read := func(g *virt.Guest) string {
+		b, err := g.Namespace().Root().ReadFile("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	fork, kept := started(t, first), started(t, first, virt.WithMount("/", memfs.New()))
+	if err := kept.Namespace().Root().WriteFile("a", []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range []*virt.Snapshot{second, first, second} {
+		for _, guest := range []*virt.Guest{fork, kept, g} {
+			if err := guest.ResetTo(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, read(guest))
+			if err := guest.Namespace().Root().WriteFile("a", []byte(got[len(got)-1]+", kept"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if d := cmp.Diff([]string{"second", "kept", "second", "first", "kept, kept", "first", "second", "kept, kept, kept", "second"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Budgets that were given to a fork are its own again after a reset.
+func TestResetGivesBudgetsAgain(t *testing.T) {
+	host := newHost(t, virt.WithFuel(1000))
+	g := newGuest(t, host, compiled(t, host, warmWasm))
+	one(t, g, "bump")
+	s := snapshotOf(t, g)
+	fork := started(t, s, virt.WithFuel(100_000))
+	for range 3 {
+		for range 500 {
+			one(t, fork, "bump")
+		}
+		if err := fork.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

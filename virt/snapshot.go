@@ -238,7 +238,7 @@ func (s *Snapshot) start(ctx context.Context, h *Host, c *config, given map[Budg
 		s.module.uses.leave()
 		return nil, fmt.Errorf("start a snapshot: %w", err)
 	}
-	g.origin = s
+	g.origin, g.given = s, given
 	s.takeOver(g, given)
 	g.uses.enter()
 	err = g.begin(ctx)

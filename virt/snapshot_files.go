@@ -122,6 +122,21 @@ func (s *Snapshot) mountsBeside(others []mount) []mount {
 	return append(all, others...)
 }
 
+// mountsFor are the mounts of a guest that becomes what s is: those of s, but for those in whose
+// place the embedder gave others when it started the guest.
+func (s *Snapshot) mountsFor(g *Guest) []mount {
+	if g.origin == nil {
+		return s.mountsBeside(s.given)
+	}
+	others := slices.DeleteFunc(slices.Clone(g.config.mounts), func(m mount) bool { return m.forked })
+	for _, m := range s.given {
+		if !mountsAt(others, m.path) {
+			others = append(others, m)
+		}
+	}
+	return s.mountsBeside(others)
+}
+
 func samePath(a, b string) bool {
 	return strings.HasPrefix(a, "/") == strings.HasPrefix(b, "/") && path.Clean(a) == path.Clean(b)
 }

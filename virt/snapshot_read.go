@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/wasivirt/wasivirt/internal/binfile"
 	"github.com/wasivirt/wasivirt/internal/mapping"
@@ -54,7 +55,9 @@ func (h *hashedSource) ReadByte() (byte, error) {
 // ReadSnapshot reads what [Snapshot.WriteTo] wrote, to the end of r. m is the module that the
 // snapshot was taken of, compiled under the same options of the Host. opts are options of the
 // guests that are made of the snapshot; those of the guest that it was taken of are not in the
-// file. The memory is mapped, and shared by the guests until they write to it.
+// file. A mount among opts takes the place of the one at its path; what was open there is closed.
+// Mounts of the Host serve where the file has none. The memory is mapped, and shared by the guests
+// until they write to it.
 //
 // The file may come from an untrusted source. A damaged file is an error, and ReadSnapshot takes no
 // more memory than the length of the file and the guest's limits allow. The state in the file
@@ -65,18 +68,24 @@ func (h *hashedSource) ReadByte() (byte, error) {
 //
 // Errors: [ErrSnapshotMismatch], with what differs, where the file is of another module, of other
 // options or of another version of this library; damage; a file system that has to be mounted again
-// and is not among opts, by its path.
+// and is neither among opts nor the Host's, by its path.
 func ReadSnapshot(m *Module, r io.Reader, opts ...GuestOption) (_ *Snapshot, err error) {
 	defer func() {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: the file ends too early: write it again", err)
+		}
 		if err != nil {
 			err = fmt.Errorf("read a snapshot: %w", err)
 		}
 	}()
-	if m.captured() == nil || len(m.captured().Refused) > 0 {
-		return nil, errors.New("the module has no snapshots: inspect.Module says why")
+	switch c := m.captured(); {
+	case c == nil:
+		return nil, errors.New("the Host runs modules as they are: build it without WithoutPreemption")
+	case len(c.Refused) > 0:
+		return nil, fmt.Errorf("the module has no snapshots: %s", strings.Join(c.Refused, "; "))
 	}
 	c := m.host.config
-	c.forGuest = true
+	c.forGuest, c.mounts = true, nil
 	if err := errors.Join(apply(&c, opts)...); err != nil {
 		return nil, err
 	}
@@ -85,6 +94,11 @@ func ReadSnapshot(m *Module, r io.Reader, opts ...GuestOption) (_ *Snapshot, err
 		Reader: binfile.NewReader(src), s: &Snapshot{module: m, config: c, given: c.mounts, left: map[Budget]int64{}},
 		mounts: map[string]*storedMount{}, opened: map[uint32]bool{},
 		most: int64(min(max(c.limits.DiskBytes, m.host.config.shared.DiskBytes, defaultDiskBytes), math.MaxInt64)),
+	}
+	for _, mount := range m.host.config.mounts {
+		if !l.given(mount.path) {
+			l.host = append(l.host, mount)
+		}
 	}
 	defer func() {
 		if err != nil && l.s.image != nil {
@@ -119,12 +133,20 @@ var ErrSnapshotMismatch = errors.New("the file does not fit")
 type snapshotReader struct {
 	*binfile.Reader
 	s       *Snapshot
+	host    []mount // those of the Host that are not in the file, and not given
 	mounts  map[string]*storedMount
 	limited bool            // a mount says that it counted to the guest's budget of disk
 	opened  map[uint32]bool // descriptors that others may be copies of
 
 	most        int64 // how many bytes the file systems may hold together
 	bytes, meta int64 // what those hold that were read
+}
+
+// given reports whether options give a mount.
+func (l *snapshotReader) given(path string) bool { return mountsAt(l.s.given, path) }
+
+func mountsAt(all []mount, path string) bool {
+	return slices.ContainsFunc(all, func(m mount) bool { return samePath(m.path, path) })
 }
 
 // header reads what the file is bound to.
@@ -144,7 +166,7 @@ func (l *snapshotReader) header() error {
 	case !bytes.Equal(sum, m.sum[:]):
 		return fmt.Errorf("%w: it is of a module with SHA-256 %x, and this one has %x: read it with the module that it was taken of", ErrSnapshotMismatch, sum, m.sum)
 	case options != m.key.options:
-		return fmt.Errorf("%w: the Host that wrote it rewrote modules with %.500q, this one with %q: build the Host with the same options (fuel, call depth, scheduler)", ErrSnapshotMismatch, options, m.key.options)
+		return fmt.Errorf("%w: it is of a Host with other options (%s): build the Host with the same options", ErrSnapshotMismatch, differences(options, m.key.options))
 	case !bytes.Equal(rewritten, m.rewritten[:]):
 		return fmt.Errorf("%w: another version of this library wrote it: write it again", ErrSnapshotMismatch)
 	}
@@ -280,6 +302,7 @@ func (l *snapshotReader) files() {
 			return
 		}
 	}
+	s.given = append(slices.Clip(s.given), l.host...)
 	l.count()
 	for range l.Uint("descriptors", maxStoredFds) {
 		f := l.file()
@@ -315,7 +338,7 @@ func (l *snapshotReader) mount() {
 	l.mounts[m.path] = at
 	switch kind {
 	case storedGiven:
-		if !slices.ContainsFunc(s.given, func(g mount) bool { return samePath(g.path, m.path) }) {
+		if !l.given(m.path) && !mountsAt(l.host, m.path) {
 			l.Fail("the mount at %.200q is not in the file: give it by WithMount", m.path)
 		}
 		return
@@ -335,7 +358,8 @@ func (l *snapshotReader) mount() {
 			return
 		}
 	}
-	if !slices.ContainsFunc(s.given, func(g mount) bool { return samePath(g.path, m.path) }) {
+	l.host = slices.DeleteFunc(l.host, func(h mount) bool { return samePath(h.path, m.path) })
+	if !l.given(m.path) {
 		at.mount = len(s.mounts)
 		s.mounts = append(s.mounts, m)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/faultfs"
+	"github.com/wasivirt/wasivirt/vfs/hostfs"
 	"github.com/wasivirt/wasivirt/vfs/iofs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
 	"github.com/wasivirt/wasivirt/vfs/overlayfs"
@@ -140,7 +141,12 @@ func TestStoredSnapshotsAreBoundToModuleAndOptions(t *testing.T) {
 	for name, c := range map[string]struct {
 		m    *virt.Module
 		want string
-	}{"module": {other, "SHA-256"}, "options": {compiled(t, deep, warmWasm), "CallDepth:100"}, "fuel": {compiled(t, newHost(t), warmWasm), "Fuel:false"}} {
+	}{
+		"module":  {other, "SHA-256"},
+		"options": {compiled(t, deep, warmWasm), "(Limits.CallDepth: no in the file, 100 here): build the Host with the same options"},
+		"fuel":    {compiled(t, newHost(t), warmWasm), "(counting of instructions, as for fuel and turns: yes in the file, no here)"},
+		"engine":  {compiled(t, newHost(t, virt.WithFuel(1), virt.WithInterpreter()), warmWasm), "(WithInterpreter: no in the file, yes here)"},
+	} {
 		_, err := virt.ReadSnapshot(c.m, bytes.NewReader(file))
 		if !errors.Is(err, virt.ErrSnapshotMismatch) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("another %s: %v", name, err)
@@ -188,6 +194,102 @@ func TestMountsOfStoredSnapshots(t *testing.T) {
 		if _, err := s.WriteTo(io.Discard); err == nil || !strings.Contains(err.Error(), "mount /: the layer "+layer) || !strings.Contains(err.Error(), "memfs") {
 			t.Errorf("a %s that can be changed: %v", layer, err)
 		}
+	}
+}
+
+// A Host that mounts what the Host of the snapshot mounted has the files of the snapshot all the
+// same, and what was open in them; a mount that is given to ReadSnapshot takes their place.
+func TestStoredFilesGoBeforeMountsOfTheHost(t *testing.T) {
+	files := func(text string) *memfs.FS {
+		fsys, err := memfs.FromMap(map[string]string{"a": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fsys
+	}
+	host := newHost(t, virt.WithMount("/data", files("first")))
+	g := newGuest(t, host, compiled(t, host, warmWasm))
+	f, err := g.Namespace().Root().OpenFile("data/a", os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := g.Files().Insert(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Namespace().Root().WriteFile("data/a", []byte("second"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if _, err := snapshotOf(t, g).WriteTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	other := compiled(t, newHost(t, virt.WithMount("/data", files("third")), virt.WithMount("/more", files("more"))), warmWasm)
+	for want, opts := range map[string][]virt.GuestOption{"second, more, open": nil, "given, more, closed": {virt.WithMount("/data", files("given"))}} {
+		s, err := virt.ReadSnapshot(other, bytes.NewReader(file.Bytes()), opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		fork := started(t, s)
+		data, err := fork.Namespace().Root().ReadFile("data/a")
+		more, err2 := fork.Namespace().Root().ReadFile("more/a")
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		got := string(data) + ", " + string(more) + ", closed"
+		if open := fork.Files().Get(fd); open != nil {
+			if b, err := io.ReadAll(io.NewSectionReader(open, 0, 100)); err != nil || string(b) != string(data) {
+				t.Errorf("what was open has %q, %v", b, err)
+			}
+			got = string(data) + ", " + string(more) + ", open"
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Directories of the machine that are mounted read-only cannot be forked, and need not be.
+func TestSnapshotsOfGuestsWithDirectories(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("machine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := hostfs.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	host, m := fueled(t)
+	lib := virt.WithMount("/lib", files, vfs.WithReadOnly())
+	s := snapshotOf(t, newGuest(t, host, m, virt.WithMount("/", memfs.New()), lib))
+	var b bytes.Buffer
+	if _, err := s.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	again, err := virt.ReadSnapshot(m, &b, lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for _, s := range []*virt.Snapshot{s, again} {
+		g := started(t, s)
+		for range 2 {
+			if b, err := g.Namespace().Root().ReadFile("lib/a"); err != nil || string(b) != "machine" {
+				t.Errorf("%q, %v", b, err)
+			}
+			if err := g.Reset(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	other := newGuest(t, host, m)
+	if err := other.ResetTo(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := other.Namespace().Root().ReadFile("lib/a"); err != nil || string(b) != "machine" {
+		t.Errorf("reset to a snapshot that was read: %q, %v", b, err)
 	}
 }
 

@@ -346,7 +346,7 @@ func (s *settings) run(ctx context.Context, file string, args []string, stdin io
 	if err != nil {
 		return exitHost, err
 	}
-	guest, close, err := s.instantiate(ctx, host, module, append(plugged, recording, virt.WithName(name), virt.WithArgs(args...),
+	guest, close, err := s.instantiate(ctx, host, module, w.mountOptions, append(plugged, recording, virt.WithName(name), virt.WithArgs(args...),
 		virt.WithStdin(stdin), virt.WithStdout(stdout), virt.WithStderr(stderr))...)
 	if exit := (*virt.ExitError)(nil); errors.As(err, &exit) {
 		return status(exit.Result, stderr), nil

@@ -32,8 +32,9 @@ func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 
-// instantiate makes the guest, of a snapshot with -from.
-func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *virt.Module, opts ...virt.GuestOption) (_ *virt.Guest, close func() error, err error) {
+// instantiate makes the guest, of a snapshot with -from, in which mounts take the place of those at their
+// paths.
+func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *virt.Module, mounts []virt.GuestOption, opts ...virt.GuestOption) (_ *virt.Guest, close func() error, err error) {
 	if s.from == "" {
 		guest, err := host.Instantiate(ctx, module, opts...)
 		return guest, func() error { return nil }, err
@@ -46,7 +47,7 @@ func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *vir
 		return nil, nil, fmt.Errorf("-from: %w", err)
 	}
 	defer f.Close()
-	snapshot, err := virt.ReadSnapshot(module, f)
+	snapshot, err := virt.ReadSnapshot(module, f, mounts...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("-from %s: %w", s.from, err)
 	}

@@ -55,3 +55,22 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 }
+
+// Mounts that cannot be written to are no part of a snapshot's file.
+func TestSnapshotBesideReadOnlyMounts(t *testing.T) {
+	dir := hostTree(t)
+	_, zipFile := archives(t, dir)
+	file := filepath.Join(t.TempDir(), "warm.snap")
+	for _, spec := range []string{"ro:" + dir, "zip:" + zipFile, "file:" + filepath.Join(dir, "a")} {
+		mount := "-mount=/r=" + spec
+		if got := wasivirt(t, "snapshot", "-o", file, mount, checkpointed); got != (outcome{}) {
+			t.Errorf("%s: %+v", spec, got)
+		}
+		if got := wasivirt(t, "run", "-from", file, mount, checkpointed); got != (outcome{status: 42}) {
+			t.Errorf("%s: from the snapshot: %+v", spec, got)
+		}
+		if got := wasivirt(t, "run", "-from", file, checkpointed); got.status != 125 || !strings.Contains(got.stderr, "/r") {
+			t.Errorf("%s: without the mount: %+v", spec, got)
+		}
+	}
+}

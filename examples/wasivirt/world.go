@@ -28,13 +28,14 @@ import (
 // world is what a run's flags ask to be there, and what has to be put away afterwards.
 type world struct {
 	*settings
-	ctx      context.Context // ends the filling of mounts; nil for none
-	stderr   io.Writer       // shows how far what takes long has come; nil for nobody
-	closers  []func() error
-	leave    bool // a compilation that cannot be ended goes on: the process ends without waiting for it
-	changes  []changed
-	archives map[string]*os.File // for what is asked for after the run, by flag
-	shared   *mounted            // of explore, whose runs share the engine too
+	ctx          context.Context // ends the filling of mounts; nil for none
+	stderr       io.Writer       // shows how far what takes long has come; nil for nobody
+	closers      []func() error
+	leave        bool // a compilation that cannot be ended goes on: the process ends without waiting for it
+	changes      []changed
+	archives     map[string]*os.File // for what is asked for after the run, by flag
+	mountOptions []virt.GuestOption  // the mounts among the options
+	shared       *mounted            // of explore, whose runs share the engine too
 }
 
 // close puts away what options opened.
@@ -134,6 +135,7 @@ func (w *world) options() ([]virt.Option, error) {
 		return nil, err
 	}
 	opts = append(opts, listeners...)
+	w.mountOptions = nil
 	for _, spec := range w.mounts {
 		guest, what, ok := strings.Cut(spec, "=")
 		if !ok || guest == "" {
@@ -145,7 +147,7 @@ func (w *world) options() ([]virt.Option, error) {
 			return nil, fmt.Errorf("-mount %q: want %s", spec, want)
 		}
 		if what == "dev" {
-			opts = append(opts, virt.WithDevices(guest))
+			w.mountOptions = append(w.mountOptions, virt.WithDevices(guest))
 			continue
 		}
 		fsys, err := w.filled(spec, what)
@@ -155,7 +157,14 @@ func (w *world) options() ([]virt.Option, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.flagOf(spec), err)
 		}
-		opts = append(opts, virt.WithMount(guest, fsys))
+		var how []vfs.MountOption
+		if kind, _, _ := strings.Cut(what, ":"); kind == "ro" || kind == "file" || kind == "zip" {
+			how = append(how, vfs.WithReadOnly()) // snapshots of the guest need not hold them
+		}
+		w.mountOptions = append(w.mountOptions, virt.WithMount(guest, fsys, how...))
+	}
+	for _, mount := range w.mountOptions {
+		opts = append(opts, mount)
 	}
 	return opts, nil
 }
