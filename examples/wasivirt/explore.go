@@ -80,10 +80,8 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 	if e.state != "" && !e.systematic {
 		return exitHost, errors.New("-state is for -systematic")
 	}
-	if e.state != "" {
-		if c.State, err = os.ReadFile(e.state); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return exitHost, err
-		}
+	if c.State, err = e.readState(); err != nil {
+		return exitHost, err
 	}
 	// A run leaves garbage of some 100 KiB while little is live: the collector would run every few
 	// milliseconds. A block that is never touched takes no memory of the machine and counts as
@@ -106,7 +104,7 @@ func exploreGuest(ctx context.Context, args []string, _ io.Reader, stdout, stder
 		return exitHost, fmt.Errorf("%s: %w", e.flags.Arg(0), stopped)
 	}
 	if e.state != "" && report.State != nil {
-		if err := os.WriteFile(e.state, report.State, 0o666); err != nil {
+		if err := os.WriteFile(e.state, append([]byte(e.searched()), report.State...), 0o666); err != nil {
 			return exitHost, err
 		}
 	}
@@ -216,19 +214,10 @@ func (e *exploration) makeWorld(seed uint64) ([]virt.Option, error) {
 func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 	words := []string{"wasivirt", "run", "-deterministic", strconv.FormatUint(seed, 10)}
 	given := map[string]bool{}
-	e.flags.Visit(func(f *flag.Flag) {
-		given[f.Name] = true
-		switch list, many := f.Value.(*repeated); {
-		case slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "guided", "state", "html"}, f.Name):
-		case s != nil && (f.Name == "strategy" || f.Name == "late-timers"):
-		case many:
-			for _, v := range *list {
-				words = append(words, "-"+f.Name, v)
-			}
-		default:
-			words = append(words, "-"+f.Name+"="+f.Value.String())
-		}
-	})
+	words = append(words, e.world(func(name string) bool {
+		given[name] = true
+		return s == nil || name != "strategy" && name != "late-timers"
+	})...)
 	if s != nil {
 		words = append(words, "-strategy", "plan:"+s.Plan.String())
 		if s.Punctual {
@@ -246,6 +235,54 @@ func (e *exploration) command(seed uint64, s *explore.Schedule) string {
 		words[i] = shellWord(w)
 	}
 	return strings.Join(words, " ") + " </dev/null"
+}
+
+// world are the flags that were given for what each run is, among those for which want is true.
+func (e *exploration) world(want func(name string) bool) (words []string) {
+	e.flags.Visit(func(f *flag.Flag) {
+		switch list, many := f.Value.(*repeated); {
+		case !want(f.Name) || slices.Contains([]string{"seeds", "workers", "time", "systematic", "schedules", "guided", "state", "html"}, f.Name):
+		case many:
+			for _, v := range *list {
+				words = append(words, "-"+f.Name, v)
+			}
+		default:
+			words = append(words, "-"+f.Name+"="+f.Value.String())
+		}
+	})
+	return words
+}
+
+// searched is the first line of a file of -state: what was searched. The search of other runs is
+// not gone on with, because what it says of these would be wrong.
+func (e *exploration) searched() string {
+	words := append([]string{"explore", "-systematic"}, e.world(func(string) bool { return true })...)
+	words = append(append(words, "MODULE"), e.flags.Args()[1:]...)
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.ReplaceAll(strings.Join(words, " "), "\n", `\n`) + "\n"
+}
+
+// readState reads the file of -state, if there is one.
+func (e *exploration) readState() ([]byte, error) {
+	if e.state == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(e.state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	line, state, _ := strings.Cut(string(b), "\n")
+	if !strings.HasPrefix(line, "explore -systematic ") {
+		return nil, fmt.Errorf("-state %q: the file holds no search: remove it, or name another", e.state)
+	}
+	if line+"\n" != e.searched() {
+		return nil, fmt.Errorf("-state %q: the search is of %q, and this one of %q: give the same flags and arguments, or another file", e.state, line, strings.TrimSpace(e.searched()))
+	}
+	return []byte(state), nil
 }
 
 // shellWord quotes a word where a shell would take it for anything else.

@@ -221,3 +221,30 @@ func TestRecordReplayRewrite(t *testing.T) {
 		t.Errorf("rewritten: %v, %v", after, err)
 	}
 }
+
+// A search goes on with the same flags and arguments only: what it says of other runs would be wrong.
+func TestExploreStateIsBoundToTheWorld(t *testing.T) {
+	t.Setenv(usercache.Variable, "off")
+	file := filepath.Join(t.TempDir(), "state")
+	guest := bareGuest("depth_four")
+	search := func(args ...string) outcome {
+		return wasivirt(t, append([]string{"explore", "-systematic", "-state", file}, args...)...)
+	}
+	if got := search("-schedules", "40", "-env", "A=1", guest, "x"); !strings.Contains(got.stdout, "40 schedules explored, at least") {
+		t.Fatalf("%+v", got)
+	}
+	for _, other := range [][]string{{guest, "x"}, {"-env", "A=2", guest, "x"}, {"-env", "A=1", guest, "y"}, {"-env", "A=1", guest}} {
+		if got := search(other...); got.status != 125 || !strings.Contains(got.stderr, "give the same flags and arguments, or another file") {
+			t.Errorf("%v: %+v", other, got)
+		}
+	}
+	if got := search("-workers", "1", "-env", "A=1", guest, "x"); !strings.Contains(got.stdout, "all 126 schedules explored") {
+		t.Errorf("%+v", got)
+	}
+	if err := os.WriteFile(file, []byte("no search\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := search(guest); got.status != 125 || !strings.Contains(got.stderr, "the file holds no search") {
+		t.Errorf("%+v", got)
+	}
+}

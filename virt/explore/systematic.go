@@ -479,7 +479,7 @@ func (e *explorer) save() ([]byte, error) {
 func (e *explorer) restore(t *tree) error {
 	var in saved
 	if err := json.Unmarshal(e.State, &in); err != nil {
-		return fmt.Errorf("explore: the state of a search: %w", err)
+		return fmt.Errorf("explore: the state of a search is damaged: begin without it: %w", err)
 	}
 	seed, _ := e.seed(0)
 	if in.Version != 1 || in.Wasm != e.sum() || in.Seed != seed {
