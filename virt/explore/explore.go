@@ -93,7 +93,7 @@ type Config struct {
 	MaxSchedules int
 	// State continues an earlier systematic exploration of the same module: it is the State of that
 	// exploration's Report. MaxSchedules more schedules are run. The world and the limits must be
-	// as before.
+	// as before. [SplitState] shares it out.
 	State []byte
 	// Guided makes every second run vary the schedule of an earlier run that did something new. New
 	// is the first run to take a path between two accesses, to see a value, to pass a value from

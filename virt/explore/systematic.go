@@ -228,7 +228,10 @@ func (e *explorer) again(ctx context.Context, f savedOutcome) error {
 	}
 	e.note(seed, r)
 	o := e.outcomes[r.key]
-	o.Order, o.Seeds = f.Order, f.Seeds
+	o.Seeds += f.Seeds - 1 // this run is one of them
+	if o.Order == nil {
+		o.Order = f.Order // parts of the search may have found it in different orders
+	}
 	return nil
 }
 
@@ -477,19 +480,16 @@ func (e *explorer) save() ([]byte, error) {
 
 // restore goes on with a search that was saved.
 func (e *explorer) restore(t *tree) error {
-	var in saved
-	if err := json.Unmarshal(e.State, &in); err != nil {
-		return fmt.Errorf("explore: the state of a search is damaged: begin without it: %w", err)
+	in, err := readSaved(e.State)
+	if err != nil {
+		return err
 	}
 	seed, _ := e.seed(0)
-	if in.Version != 1 || in.Wasm != e.sum() || in.Seed != seed {
-		return errors.New("explore: the state is of another version, of another module or of another seed: begin without it")
+	if in.Wasm != e.sum() || in.Seed != seed {
+		return errors.New("explore: the state is of another module or of another seed: begin without it")
 	}
 	states := make([]*state, len(in.States)+1)
 	for i, v := range in.States {
-		if v.Parent < 0 || v.Parent > i {
-			return fmt.Errorf("explore: the state of a search: state %d has parent %d", i+1, v.Parent)
-		}
 		s := &state{enabled: v.Enabled, sleep: v.Sleep, stops: v.Stops, parent: states[v.Parent]}
 		for _, b := range v.Done {
 			s.done = append(s.done, branch{b.Thread, b.Print})
@@ -505,9 +505,6 @@ func (e *explorer) restore(t *tree) error {
 	}
 	t.states, t.levels, t.proof = len(in.States), nil, in.Proof
 	for _, v := range in.Tasks {
-		if v.State < 0 || v.State >= len(states) {
-			return fmt.Errorf("explore: the state of a search: a task at state %d of %d", v.State, len(in.States))
-		}
 		if s := states[v.State]; s != nil {
 			s.live++
 		}
