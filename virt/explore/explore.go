@@ -50,7 +50,7 @@ func DefaultStrategy() sched.Strategy { return Portfolio() }
 type Config struct {
 	// Wasm is the guest, a command.
 	Wasm []byte
-	// First and Last are the seeds: all from First to Last.
+	// First and Last are the seeds: all from First to Last. Systematic needs no Last.
 	First, Last uint64
 	// Seeds, if not empty, replaces First and Last.
 	Seeds []uint64
@@ -248,6 +248,9 @@ type explorer struct {
 }
 
 func prepare(ctx context.Context, c Config) (*Campaign, error) {
+	if c.Systematic {
+		c.Last = max(c.First, c.Last) // only the first is run
+	}
 	if c.Last < c.First && c.Seeds == nil {
 		return nil, fmt.Errorf("explore: no seeds from %d to %d", c.First, c.Last)
 	}

@@ -66,6 +66,16 @@ func TestExplore(t *testing.T) {
 	}
 }
 
+// A systematic exploration needs no seeds.
+func TestExploreSystematic(t *testing.T) {
+	if failed := failure(t, func(t testing.TB) {
+		virttest.Explore(t, explore.Config{Wasm: bare(t, "depth_four"), Systematic: true})
+	}); !strings.Contains(failed, "18 of 126") {
+		t.Errorf("%s", failed)
+	}
+	virttest.Explore(t, explore.Config{Wasm: bare(t, "depth_four_fixed"), Systematic: true})
+}
+
 // Where seeds print different texts, the command runs two of them, which differ again.
 func TestExploreOfOutputs(t *testing.T) {
 	config := explore.Config{Wasm: bare(t, "relay"), First: 1, Last: 20, ShrinkRuns: -1, World: func(uint64) ([]virt.Option, error) {
