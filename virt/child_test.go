@@ -3,6 +3,7 @@ package virt_test
 import (
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -72,6 +73,37 @@ func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
 	if u := host.Usage(); u.Descriptors != 0 || u.Threads != 0 {
 		t.Errorf("%d descriptors and %d threads are left", u.Descriptors, u.Threads)
 	}
+}
+
+// A guest with children cannot be saved, and not be reset while they run: what is in its memory about
+// them would be wrong. Those that have ended are gone after a reset.
+func TestSnapshotsAndResetsBesideChildren(t *testing.T) {
+	host := newHost(t)
+	parent := newGuest(t, host, compiled(t, host, bareGuest(t, "family")))
+	child, err := parent.StartChild(compiled(t, host, bareGuest(t, "hang")), virt.ChildConfig{Args: []string{"child"}, MaxChildren: 2, MaxDepth: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parent.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "not waited for 1 of its children") {
+		t.Errorf("snapshot: %v", err)
+	}
+	if err := parent.Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "runs: wait for its end") {
+		t.Errorf("reset: %v", err)
+	}
+	child.Kill(wasip1.SIGTERM)
+	for child.Result() == nil {
+		runtime.Gosched()
+	}
+	if _, err := parent.Snapshot(t.Context()); err == nil || !strings.Contains(err.Error(), "have been waited for") {
+		t.Errorf("snapshot with a child that has ended: %v", err)
+	}
+	if err := parent.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(parent.Children()); n != 0 {
+		t.Errorf("%d children are left", n)
+	}
+	snapshotOf(t, parent)
 }
 
 // The guests below one that host code made are bounded together, however many children each may

@@ -80,6 +80,11 @@ func (g *Guest) resetTo(ctx context.Context, s *Snapshot) (lost, err error) {
 	if n := len(g.group.Threads()); n > 0 {
 		return nil, fmt.Errorf("reset: %d threads of the guest are alive: wait for their end, or start a guest of the snapshot instead", n)
 	}
+	for _, c := range g.Children() {
+		if c.Result() == nil {
+			return nil, fmt.Errorf("reset: the guest's child %d runs: wait for its end, or start a guest of the snapshot instead", c.PID())
+		}
+	}
 	err = contained(func() error {
 		lost, _ = g.flushWithin(ctx) // what was written before is written before what comes
 		return g.reset(ctx, s)
@@ -137,6 +142,9 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	g.random = g.limited(g.random)
 	g.ran.Store(false)
 	g.unread.clear()
+	for _, c := range g.Children() { // which have ended
+		g.Forget(c)
+	}
 	ns, err := g.namespace()
 	if err != nil {
 		return err

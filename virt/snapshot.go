@@ -61,8 +61,8 @@ var errFrames = errors.New("snapshot: a call of the guest is under way, and the 
 // [Guest.Reset], before anything else.
 //
 // Errors name what cannot be saved: imported tables, globals and memories, tables that the module
-// changes, mutable references, threads that live, streams and devices that are open, writable file
-// systems that are no vfs.Forker. [inspect.Audit] tells beforehand, in SnapshotRefusals, what of a
+// changes, mutable references, threads that live, children, streams and devices that are open,
+// writable file systems that are no vfs.Forker. [inspect.Audit] tells beforehand, in SnapshotRefusals, what of a
 // module cannot be saved.
 func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if err := g.checkSnapshot(); err != nil {
@@ -91,6 +91,9 @@ func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	}
 	if n := len(g.group.Threads()); n > 0 && !point.reached {
 		return nil, fmt.Errorf("snapshot: %d threads of the guest are alive: take it when they have ended", n)
+	}
+	if n := len(g.Children()); n > 0 {
+		return nil, fmt.Errorf("snapshot: the guest has not waited for %d of its children: take it when they have ended and have been waited for", n)
 	}
 	s := &Snapshot{module: g.module, point: point, left: g.budgetsLeft(), config: *g.config}
 	s.config.stdin, s.config.streams, s.config.given, s.config.recording = nil, [3]vfs.Stream{}, nil, nil
