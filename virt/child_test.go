@@ -75,8 +75,8 @@ func TestChildrenShareTheLimitsOfTheirParent(t *testing.T) {
 	}
 }
 
-// A guest with children cannot be saved, and not be reset while they run: what is in its memory about
-// them would be wrong. Those that have ended are gone after a reset.
+// A guest with children cannot be saved, and not be reset while they run: what is in its memory
+// about them would be wrong. Those that have ended are gone after a reset.
 func TestSnapshotsAndResetsBesideChildren(t *testing.T) {
 	host := newHost(t)
 	parent := newGuest(t, host, compiled(t, host, bareGuest(t, "family")))

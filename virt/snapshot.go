@@ -62,8 +62,8 @@ var errFrames = errors.New("snapshot: a call of the guest is under way, and the 
 //
 // Errors name what cannot be saved: imported tables, globals and memories, tables that the module
 // changes, mutable references, threads that live, children, streams and devices that are open,
-// writable file systems that are no vfs.Forker. [inspect.Audit] tells beforehand, in SnapshotRefusals, what of a
-// module cannot be saved.
+// writable file systems that are no vfs.Forker. [inspect.Audit] tells beforehand, in
+// SnapshotRefusals, what of a module cannot be saved.
 func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if err := g.checkSnapshot(); err != nil {
 		return nil, err

@@ -222,7 +222,8 @@ func TestRecordReplayRewrite(t *testing.T) {
 	}
 }
 
-// A search goes on with the same flags and arguments only: what it says of other runs would be wrong.
+// A search goes on with the same flags and arguments only: what it says of other runs would be
+// wrong.
 func TestExploreStateIsBoundToTheWorld(t *testing.T) {
 	t.Setenv(usercache.Variable, "off")
 	file := filepath.Join(t.TempDir(), "state")

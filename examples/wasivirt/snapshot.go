@@ -32,8 +32,8 @@ func snapshotGuest(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	return s.run(ctx, flags.Arg(0), flags.Args()[1:], stdin, stdout, stderr)
 }
 
-// instantiate makes the guest, of a snapshot with -from, in which mounts take the place of those at their
-// paths.
+// instantiate makes the guest, of a snapshot with -from, in which mounts take the place of those at
+// their paths.
 func (s *settings) instantiate(ctx context.Context, host *virt.Host, module *virt.Module, mounts []virt.GuestOption, opts ...virt.GuestOption) (_ *virt.Guest, close func() error, err error) {
 	if s.from == "" {
 		guest, err := host.Instantiate(ctx, module, opts...)

@@ -7,10 +7,10 @@ import (
 )
 
 // SplitState shares a systematic search out. It returns n states, each with a part of what is left
-// to be explored, for [Config.State] of explorations in other processes, or on other machines. Their
-// states can be stopped, saved and split again, and [JoinStates] puts them together. The search is a
-// proof when the joined state has nothing left. Parts do not know what others have found: they may
-// run some schedules that are equivalent to each other's.
+// to be explored, for [Config.State] of explorations in other processes, or on other machines.
+// These can be stopped, saved and split again, and [JoinStates] puts their states together. The
+// search is a proof when the joined state has nothing left. Parts do not know what others have
+// found: they may run some schedules that are equivalent to each other's.
 //
 // Errors: n is less than 1; the state is none.
 func SplitState(state []byte, n int) ([][]byte, error) {
@@ -41,8 +41,8 @@ func SplitState(state []byte, n int) ([][]byte, error) {
 }
 
 // JoinStates puts the states of parts of one search together: those that [SplitState] returned, as
-// they are after their explorations. [Config.State] goes on with what all of them have left, and the
-// report has what all have found.
+// they are after their explorations. [Config.State] goes on with what all of them have left, and
+// the report has what all have found.
 //
 // Errors: there is none; they are of different modules or seeds; one is none.
 func JoinStates(states ...[]byte) ([]byte, error) {
