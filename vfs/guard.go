@@ -126,13 +126,13 @@ func (w *walker) permitFound(f found, err error) (found, error) {
 }
 
 // lookupPermitted is lookupOrMake where there is a Guard, which is asked before a file is made.
-func (w *walker) lookupPermitted(name string, o *opening) (f found, made bool, err error) {
+func (w *walker) lookupPermitted(name string, o *opening) (f found, file File, made bool, err error) {
 	f, err = w.lookup(name)
 	if err == nil || o.oflags&wasip1.OCreat == 0 || wasip1.FromError(err) != wasip1.ENOENT {
-		return f, false, err
+		return f, nil, false, err
 	}
 	if err := w.permit(nil); err != nil {
-		return found{}, false, err
+		return found{}, nil, false, err
 	}
 	return w.lookupOrMake(name, o)
 }

@@ -117,11 +117,12 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			return w.openTop(o)
 		}
 		var f found
+		var file File
 		var made bool
 		if w.guard == nil {
-			f, made, err = w.lookupOrMake(name, o)
+			f, file, made, err = w.lookupOrMake(name, o)
 		} else {
-			f, made, err = w.lookupPermitted(name, o)
+			f, file, made, err = w.lookupPermitted(name, o)
 		}
 		if err != nil {
 			return nil, err
@@ -130,11 +131,16 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 			f.m.happened(Created, base, path)
 			empty := *o
 			empty.oflags &^= wasip1.OTrunc
-			d, err := w.openFound(f, &empty)
+			d, err := w.describe(f, file, &empty)
 			if err == nil {
 				d.made = true
+				return d, nil
 			}
-			return d, err
+			if file != nil {
+				file.Close()
+			}
+			f.m.drop(f.node)
+			return nil, err
 		}
 		if o.oflags&(wasip1.OCreat|wasip1.OExcl) == wasip1.OCreat|wasip1.OExcl {
 			f.m.drop(f.node)
@@ -163,9 +169,9 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 // maker is implemented by directories, such as memfs's, that look a name up and, where nothing is
 // there, make a file, in one step: an open that may make a file then asks once.
 type maker interface {
-	// Make returns what name stands for or, where that is nothing, a new, empty regular file, and
-	// says which. Errors: those of Create but EEXIST.
-	Make(name string, perm fs.FileMode) (node Node, made bool, err error)
+	// Make returns what name stands for or, where that is nothing, a new, empty regular file, which
+	// is open then: file is nil where the name was there. Errors: those of Create but EEXIST.
+	Make(name string, perm fs.FileMode) (node Node, file File, err error)
 }
 
 // reuser is implemented by a regular file's node that may stand for another file once its own has
@@ -177,32 +183,32 @@ type reuser interface {
 }
 
 // lookupOrMake finds what name stands for in the top directory and makes a file where nothing is
-// there and o wants that.
-func (w *walker) lookupOrMake(name string, o *opening) (f found, made bool, err error) {
+// there and o wants that. file is a file that was made, if it is open already.
+func (w *walker) lookupOrMake(name string, o *opening) (f found, file File, made bool, err error) {
 	top := w.top()
 	if o.oflags&wasip1.OCreat != 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
 		if dir, ok := top.dir.(maker); ok {
 			f.m = top.m
-			f.node, made, err = dir.Make(name, o.perm)
-			return f, made, err
+			f.node, file, err = dir.Make(name, o.perm)
+			return f, file, file != nil, err
 		}
 	}
 	if f, err = w.lookup(name); err == nil {
-		return f, false, nil
+		return f, nil, false, nil
 	}
 	if err = w.missing(name, err, o); err != nil {
-		return found{}, false, err
+		return found{}, nil, false, err
 	}
 	node, err := top.dir.Create(name, o.perm)
 	if err == nil {
-		return found{node: node, m: top.m}, true, nil
+		return found{node: node, m: top.m}, nil, true, nil
 	}
 	if wasip1.FromError(err) != wasip1.EEXIST || o.oflags&wasip1.OExcl != 0 {
-		return found{}, false, err
+		return found{}, nil, false, err
 	}
 	// Somebody else has just made it.
 	f, err = w.lookup(name)
-	return f, false, err
+	return f, nil, false, err
 }
 
 // missing decides whether a file is to be made for name, for which the lookup said err: nil if so.

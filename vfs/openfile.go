@@ -345,11 +345,10 @@ func (f *OpenFile) release() error {
 // releaseAlone is release for one who knows that nobody else has f, and reports whether that closed
 // it.
 func (f *OpenFile) releaseAlone() (closed bool, err error) {
-	if atomic.LoadInt32(&f.refs) != 1 {
+	if f.refs != 1 {
 		return false, f.release()
 	}
-	atomic.StoreInt32(&f.refs, 0)
-	f.closed = true
+	f.refs, f.closed = 0, true
 	if f.made {
 		if node, ok := f.node.(reuser); ok {
 			node.LetGo()

@@ -27,8 +27,8 @@ type Table struct {
 
 	mu     sync.Mutex
 	used   []uint64     // a bit for each descriptor that is open
-	open   atomic.Int32 // how many; it changes under mu
-	lent   atomic.Int32 // how many places other Tables have taken
+	open   int          // how many
+	lent   atomic.Int32 // how many places other Tables have taken; it changes under mu
 	limit  int
 	closed bool
 	inos   uint64
@@ -37,8 +37,9 @@ type Table struct {
 
 type slot = atomic.Pointer[OpenFile]
 
-// full reports whether all places are in use, in this Table or in those that it lends to.
-func (t *Table) full() bool { return int(t.open.Load()+t.lent.Load()) >= t.max() }
+// full reports whether all places are in use, in this Table or in those that it lends to. t.mu is
+// held.
+func (t *Table) full() bool { return t.open+int(t.lent.Load()) >= t.max() }
 
 // Take takes one of the places for another Table, which this one limits, and reports whether there
 // was one.
@@ -130,6 +131,11 @@ func (t *Table) insertFrom(from uint32, f *OpenFile) (uint32, error) {
 
 // room reports whether there is a number left, so that nothing is made that cannot be opened.
 func (t *Table) room() bool {
+	if slots := t.slots.Load(); t.quota == nil && slots != nil && len(*slots)+int(t.lent.Load()) < t.max() {
+		return true // no more can be open than it has slots
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.full() || t.quota == nil {
 		return !t.full()
 	}
@@ -208,7 +214,7 @@ func (t *Table) put(fd uint32, f *OpenFile) {
 	}
 	if bit := uint64(1) << (fd % 64); t.used[fd/64]&bit == 0 {
 		t.used[fd/64] |= bit
-		t.open.Add(1)
+		t.open++
 	}
 }
 
@@ -220,7 +226,7 @@ func (t *Table) take(fd uint32) *OpenFile {
 	}
 	(*t.slots.Load())[fd].Store(nil)
 	t.used[fd/64] &^= 1 << (fd % 64)
-	t.open.Add(-1)
+	t.open--
 	if t.quota != nil {
 		t.quota.Give()
 	}
@@ -318,7 +324,9 @@ type Descriptor struct {
 
 // Len returns the number of open descriptors.
 func (t *Table) Len() int {
-	return int(t.open.Load())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
 }
 
 // List returns the open descriptors in the order of their numbers.

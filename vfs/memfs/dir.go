@@ -118,31 +118,30 @@ func (d *dirNode) Symlink(name, target string) (vfs.Node, error) {
 
 // Make looks name up and makes a file where nothing is there, which the walker of package vfs
 // prefers.
-func (d *dirNode) Make(name string, perm fs.FileMode) (node vfs.Node, made bool, err error) {
+func (d *dirNode) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 	if err := vfs.CheckName(name); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	f := d.fs
 	hash := maphash.String(f.seed, name)
 	if c := f.cache.Load(); c != nil {
 		if n := c.lookup(hash, d.ino, name); n != nil {
-			return n.self(), false, nil
+			return n.self(), nil, nil
 		}
 	}
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)
 	if e := d.in.dir.find(hash, name); e != nil {
 		n := f.node(e.ino)
-		node = n.give()
+		node := n.give()
 		f.remember(d.ino, hash, e, n)
-		return node, false, nil
+		return node, nil, nil
 	}
-	n, err := d.addLocked(name, hash, wasip1.FiletypeRegularFile, perm, "")
+	n, err := d.addLocked(name, hash, &birth{typ: wasip1.FiletypeRegularFile, holder: heldByMaker, opens: 1, perm: perm})
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	n.held.Store(heldByMaker)
-	return (*fileNode)(n), true, nil
+	return (*fileNode)(n), (*fileNode)(n), nil
 }
 
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
@@ -165,29 +164,24 @@ func (d *dirNode) addFor(holder uint32, name string, typ wasip1.Filetype, perm f
 	if d.in.dir.find(hash, name) != nil {
 		return nil, wasip1.EEXIST
 	}
-	n, err := d.addLocked(name, hash, typ, perm, target)
-	if err == nil {
-		n.held.Store(holder)
-	}
-	return n, err
+	return d.addLocked(name, hash, &birth{typ: typ, holder: holder, perm: perm, target: target})
 }
 
 // addLocked adds a name that is not there. FS.mu is held for writing.
-func (d *dirNode) addLocked(name string, hash uint64, typ wasip1.Filetype, perm fs.FileMode, target string) (*node, error) {
-	f := d.fs
-	switch {
-	case d.gone:
+func (d *dirNode) addLocked(name string, hash uint64, b *birth) (*node, error) {
+	if d.gone {
 		return nil, wasip1.ENOENT
-	case !f.reserveInode():
-		return nil, wasip1.ENOSPC
-	case !f.reserveMeta(vfs.InodeBytes + vfs.NameCost(name) + int64(len(target))):
-		f.inodes.Add(-1)
+	}
+	f := d.fs
+	b.charge = vfs.InodeBytes + vfs.NameCost(name) + int64(len(b.target))
+	b.name, b.parent = f.names.get(hash, name), d.ino
+	n, e := f.newInode(b)
+	if n == nil {
 		return nil, wasip1.ENOSPC
 	}
-	n, e := f.newInode(typ, perm, target, f.names.get(hash, name), d.ino)
 	in := d.base().own()
 	in.dir.insert(f.owner, hash, e)
-	if typ == wasip1.FiletypeDirectory {
+	if b.typ == wasip1.FiletypeDirectory {
 		in.nlink++
 	}
 	in.changed(n.in.ctim)
@@ -256,9 +250,8 @@ func (d *dirNode) Unlink(name string) error {
 	now := f.now()
 	n := f.node(e.ino)
 	d.removeEntry(hash, e, now)
-	f.meta.Add(-vfs.NameCost(name))
 	f.discard(e)
-	n.unlinked(now)
+	n.unlinked(now, vfs.NameCost(name))
 	return nil
 }
 
@@ -299,16 +292,16 @@ func (d *dirNode) Rmdir(name string) error {
 	}
 	now := f.now()
 	d.removeEntry(hash, e, now)
-	f.meta.Add(-vfs.NameCost(name))
 	f.discard(e)
 	d.in.nlink--
-	child.removed(now)
+	child.removed(now, vfs.NameCost(name))
 	return nil
 }
 
-// removed makes an empty directory one that was removed. FS.mu is held for writing.
-func (n *node) removed(now int64) {
+// removed makes an empty directory one that was removed, whose name was charged that much. FS.mu is
+// held for writing.
+func (n *node) removed(now, charge int64) {
 	in := n.own()
 	in.nlink, in.ctim = 0, now
-	n.forget()
+	n.forget(charge)
 }

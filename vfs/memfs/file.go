@@ -3,6 +3,7 @@ package memfs
 import (
 	"io"
 	"math"
+	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -28,7 +29,7 @@ func (n *fileNode) Attr() (a vfs.Attr, err error) {
 }
 
 // LetGo says that the walker of package vfs, which had the file made, was the last to have it.
-func (n *fileNode) LetGo() { n.held.CompareAndSwap(heldByMaker, heldByNone) }
+func (n *fileNode) LetGo() { atomic.CompareAndSwapUint32(&n.held, heldByMaker, heldByNone) }
 
 // Open returns the node itself, which counts how often it is open. Errors: ENOENT
 // for a file whose last name was removed when it was not open.
@@ -60,7 +61,7 @@ func (n *fileNode) Close() error {
 		return wasip1.EBADF
 	}
 	if n.opens--; n.opens == 0 && n.in.nlink == 0 {
-		n.base().forget()
+		n.base().forget(0)
 	}
 	return nil
 }

@@ -27,8 +27,7 @@ func (f *FS) Fork() *FS {
 	g.limits, g.next, g.table, g.seed = f.limits, f.next, f.table, f.seed
 	g.orphans = maps.Clone(f.orphans)
 	g.used.Store(f.used.Load())
-	g.meta.Store(f.meta.Load())
-	g.inodes.Store(f.inodes.Load())
+	g.meta, g.inodes = f.meta, f.inodes
 	g.clock.Store(f.clock.Load())
 	g.clockChosen = f.clockChosen
 	g.identity, g.origin, g.forkedAt = new(identity), f.identity, f.next
@@ -94,7 +93,7 @@ func (f *FS) DropOrphans() {
 		l := f.stripe(ino)
 		l.lock(&f.park)
 		if n.opens == 0 && !n.gone {
-			n.forget()
+			n.forget(0)
 		}
 		l.unlock(&f.park)
 	}

@@ -34,10 +34,11 @@ type FS struct {
 	spares  spares
 	orphans map[uint64]struct{} // inodes in the table that have no name any more, but are open
 
-	used   atomic.Int64 // bytes of contents
-	meta   atomic.Int64 // bytes of names, inodes and targets of links, as they are charged
-	inodes atomic.Int64
-	spare  spareChunks
+	meta   int64 // bytes of names, inodes and targets of links, as they are charged; under tableMu
+	inodes int64 // under tableMu
+
+	used  atomic.Int64 // bytes of contents
+	spare spareChunks
 
 	seed  maphash.Seed
 	cache atomic.Pointer[nameCache]
@@ -122,8 +123,7 @@ func New(opts ...Option) *FS {
 	for _, opt := range opts {
 		opt(f)
 	}
-	f.inodes.Store(1)
-	n, _ := f.newInode(wasip1.FiletypeDirectory, 0o777, "", nil, rootIno)
+	n, _ := f.newInode(&birth{typ: wasip1.FiletypeDirectory, perm: 0o777, parent: rootIno})
 	f.root = (*dirNode)(n)
 	return f
 }
@@ -161,9 +161,11 @@ type Usage struct {
 // Usage returns what the file system holds and may hold. Without a limit the
 // maximum is math.MaxInt64.
 func (f *FS) Usage() Usage {
+	f.tableMu.Lock()
+	defer f.tableMu.Unlock()
 	return Usage{
-		Bytes: f.used.Load(), MaxBytes: f.maxBytes, Metadata: f.meta.Load(), MaxMetadata: f.maxMeta,
-		Inodes: f.inodes.Load(), MaxInodes: f.maxInodes,
+		Bytes: f.used.Load(), MaxBytes: f.maxBytes, Metadata: f.meta, MaxMetadata: f.maxMeta,
+		Inodes: f.inodes, MaxInodes: f.maxInodes,
 	}
 }
 
@@ -181,26 +183,23 @@ func (f *FS) reserve(want int64) int64 {
 	}
 }
 
-// reserveMeta takes n bytes of metadata, and reports whether there were as many.
+// reserveMeta takes n bytes of metadata, and reports whether there were as many. It gives back what
+// is less than 0.
 func (f *FS) reserveMeta(n int64) bool {
-	if f.meta.Add(n) <= f.maxMeta {
-		return true
+	f.tableMu.Lock()
+	defer f.tableMu.Unlock()
+	if n > 0 && f.meta+n > f.maxMeta {
+		return false
 	}
-	f.meta.Add(-n)
-	return false
+	f.meta += n
+	return true
 }
 
-// reserveInode takes one inode, and reports whether there was one.
-func (f *FS) reserveInode() bool {
-	for {
-		n := f.inodes.Load()
-		if n >= f.maxInodes {
-			return false
-		}
-		if f.inodes.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
+// inodeCount is how many inodes there are.
+func (f *FS) inodeCount() int64 {
+	f.tableMu.Lock()
+	defer f.tableMu.Unlock()
+	return f.inodes
 }
 
 // modeBits are the mode bits that are kept.

@@ -49,8 +49,8 @@ type node struct {
 	in    *inode // replaced and changed under the locks of its type; noInode for a file that has gone
 	opens int32  // of a file
 	typ   wasip1.Filetype
-	gone  bool // no longer in the table
-	held  atomic.Uint32
+	gone  bool   // no longer in the table
+	held  uint32 // used atomically once others know the node
 }
 
 // Who may have a node, besides its file system.
@@ -90,8 +90,8 @@ func (n *node) self() vfs.Node {
 
 // give returns n for somebody who may keep it. FS.mu is held.
 func (n *node) give() vfs.Node {
-	if n.held.Load() != heldByAny {
-		n.held.Store(heldByAny)
+	if atomic.LoadUint32(&n.held) != heldByAny {
+		atomic.StoreUint32(&n.held, heldByAny)
 	}
 	return n.self()
 }
@@ -118,9 +118,8 @@ type spares struct {
 	entry *entry // under FS.mu, held for writing
 }
 
-// take returns an inode, an entry and a node for a file of that type, with nothing in them but that
-// a node used again is still heldByNone: who gives it away says to whom. FS.mu is held for writing,
-// and FS.tableMu.
+// take returns an inode, an entry and a node for a file of that type, with nothing in them that
+// newInode does not set. FS.mu is held for writing, and FS.tableMu.
 func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 	e := s.entry
 	s.entry = nil
@@ -150,25 +149,44 @@ func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 // noInode stands in for that of a regular file that has gone. It is never changed.
 var noInode = &inode{typ: wasip1.FiletypeRegularFile}
 
-// newInode makes an inode, which the caller has reserved, with its node, and enters both in the
-// tables. The entry is in no directory yet. FS.mu is held for writing.
-func (f *FS) newInode(typ wasip1.Filetype, perm fs.FileMode, target string, name *string, parent uint64) (*node, *entry) {
+// birth is what a new inode begins with.
+type birth struct {
+	typ    wasip1.Filetype
+	holder uint32 // who has the node
+	opens  int32  // of a file
+	perm   fs.FileMode
+	target string // of a symbolic link
+	parent uint64 // of a directory
+	name   *string
+	charge int64 // of metadata
+}
+
+// newInode makes an inode, with its node, and enters both in the tables: nil if there is no room.
+// The entry is in no directory yet. FS.mu is held for writing.
+func (f *FS) newInode(b *birth) (*node, *entry) {
 	now := f.now()
 	f.tableMu.Lock()
+	if f.inodes >= f.maxInodes || f.meta+b.charge > f.maxMeta {
+		f.tableMu.Unlock()
+		return nil, nil
+	}
+	f.inodes++
+	f.meta += b.charge
+	typ := b.typ
 	in, e, n := f.spares.take(typ)
-	in.owner, in.typ, in.unread, in.mode, in.nlink = f.owner, typ, true, perm&modeBits, 1
+	in.owner, in.typ, in.unread, in.mode, in.nlink = f.owner, typ, true, b.perm&modeBits, 1
 	in.atim, in.mtim, in.ctim = now, now, now
-	e.owner, e.name, e.ino, e.typ = f.owner, name, f.next, typ
+	e.owner, e.name, e.ino, e.typ = f.owner, b.name, f.next, typ
 	switch typ {
 	case wasip1.FiletypeDirectory:
 		if in.dir == nil {
 			in.dir = new(dirTable)
 		}
-		in.nlink, in.dir.parent = 2, parent
+		in.nlink, in.dir.parent = 2, b.parent
 	case wasip1.FiletypeSymbolicLink:
-		in.dir = &dirTable{target: target}
+		in.dir = &dirTable{target: b.target}
 	}
-	n.fs, n.ino, n.in, n.typ, n.gone = f, f.next, in, typ, false
+	n.fs, n.ino, n.in, n.typ, n.gone, n.opens, n.held = f, f.next, in, typ, false, b.opens, b.holder
 	f.next++
 	f.table.set(f.owner, n.ino, in)
 	if n.ino != rootIno { // see FS.root
@@ -227,25 +245,26 @@ func (n *node) own() *inode {
 }
 
 // forget takes an inode without names, that is not open, out of the tables and gives back what it
-// took. The attributes of a directory and the target of a link stay with the node, for whoever
-// still has that; a file's do not. The lock of its type is held for writing.
-func (n *node) forget() {
+// took, and charge besides. The attributes of a directory and the target of a link stay with the
+// node, for whoever still has that; a file's do not. The lock of its type is held for writing.
+func (n *node) forget(charge int64) {
 	f := n.fs
 	n.gone = true
 	in := n.own()
 	f.truncate(in, 0)
-	f.inodes.Add(-1)
-	f.meta.Add(-vfs.InodeBytes)
+	charge += vfs.InodeBytes
 	if in.dir != nil {
-		f.meta.Add(-int64(len(in.dir.target)))
+		charge += int64(len(in.dir.target))
 	}
 	f.tableMu.Lock()
+	f.inodes--
+	f.meta -= charge
 	f.table.del(f.owner, n.ino)
 	f.nodes.del(n.ino)
 	if f.orphans != nil {
 		delete(f.orphans, n.ino)
 	}
-	switch spare := n.held.Load() == heldByNone; {
+	switch spare := atomic.LoadUint32(&n.held) == heldByNone; {
 	case n.typ == wasip1.FiletypeRegularFile:
 		// No fork has it, or it would have another tag.
 		n.in = noInode
@@ -271,8 +290,8 @@ func (f *FS) discard(e *entry) {
 	}
 }
 
-// unlinked takes one name from a file or link. FS.mu is held.
-func (n *node) unlinked(now int64) {
+// unlinked takes one name from a file or link, which was charged that much. FS.mu is held.
+func (n *node) unlinked(now, charge int64) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
@@ -281,7 +300,8 @@ func (n *node) unlinked(now int64) {
 	in.ctim = now
 	if in.nlink == 0 {
 		if n.opens == 0 {
-			n.forget()
+			n.forget(charge)
+			charge = 0
 		} else {
 			f.tableMu.Lock()
 			if f.orphans == nil {
@@ -292,6 +312,9 @@ func (n *node) unlinked(now int64) {
 		}
 	}
 	l.unlock(&f.park)
+	if charge != 0 {
+		f.reserveMeta(-charge)
+	}
 }
 
 // fileAttr stores the attributes of a file or link in a. Errors: ENOENT for a file that has gone.

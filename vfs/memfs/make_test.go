@@ -18,11 +18,11 @@ func TestMake(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range nodes {
 		all.Go(func() {
-			node, isNew, err := d.Make("file", 0o600)
+			node, file, err := d.Make("file", 0o600)
 			if err != nil {
 				t.Error(err)
 			}
-			if isNew {
+			if file != nil {
 				made.Add(1)
 			}
 			nodes[i] = node
@@ -42,8 +42,8 @@ func TestMake(t *testing.T) {
 	}
 	sub, err := d.Mkdir("sub", 0o777)
 	must(t, err)
-	if node, isNew, err := d.Make("sub", 0o666); node != sub || isNew || err != nil {
-		t.Errorf("Make of a directory's name: %v, %t, %v", node, isNew, err)
+	if node, file, err := d.Make("sub", 0o666); node != sub || file != nil || err != nil {
+		t.Errorf("Make of a directory's name: %v, %v, %v", node, file, err)
 	}
 	must(t, d.Rmdir("sub"))
 	if _, _, err := sub.(*dirNode).Make("x", 0o666); err != wasip1.ENOENT {

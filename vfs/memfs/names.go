@@ -60,13 +60,21 @@ func (c *nameCache) lookup(hash, dir uint64, name string) *node {
 	return nil
 }
 
+// empty empties the slot. Nobody is filling it.
+func (s *cacheSlot) empty() {
+	s.name.Store(nil)
+	s.node.Store(nil)
+}
+
 // put fills the slot, or leaves that to whoever is doing it at this moment.
 func (s *cacheSlot) put(dir uint64, name *string, n *node) {
 	turn := s.turn.Load()
 	if turn%2 != 0 || !s.turn.CompareAndSwap(turn, turn+1) {
 		return
 	}
-	s.dir.Store(dir)
+	if s.dir.Load() != dir {
+		s.dir.Store(dir)
+	}
 	s.name.Store(name)
 	s.node.Store(n)
 	s.turn.Store(turn + 2)
@@ -78,9 +86,13 @@ func (f *FS) remember(dir, hash uint64, e *entry, n *node) {
 	if c == nil {
 		f.cache.CompareAndSwap(nil, newNameCache(minCache))
 		c = f.cache.Load()
-	} else if size := int64(len(c.slots)); c.fills.Add(1) > size && size < min(maxCache, slotsPerInode*f.inodes.Load()) {
-		f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
-		c = f.cache.Load()
+	} else if size := int64(len(c.slots)); size < maxCache && c.fills.Add(1) > size {
+		if size < slotsPerInode*f.inodeCount() {
+			f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
+			c = f.cache.Load()
+		} else {
+			c.fills.Store(0)
+		}
 	}
 	c.slot(hash, dir).put(dir, e.name, n)
 }
@@ -89,7 +101,7 @@ func (f *FS) remember(dir, hash uint64, e *entry, n *node) {
 func (f *FS) unremember(dir, hash uint64, e *entry) {
 	if c := f.cache.Load(); c != nil {
 		if s := c.slot(hash, dir); s.name.Load() == e.name && s.dir.Load() == dir {
-			s.put(0, nil, nil)
+			s.empty()
 		}
 	}
 }

@@ -55,9 +55,18 @@ func (t *nodeTable) leaf(ino uint64) *nodeLeaf {
 	return mid.kids[ino/nodePage%nodePage].Load()
 }
 
+// page is leaf for who holds FS.tableMu: most of what is made and removed stands in the newest
+// page.
+func (t *nodeTable) page(ino uint64) *nodeLeaf {
+	if t.spare != nil && ino/nodePage == t.newest/nodePage {
+		return t.spare
+	}
+	return t.leaf(ino)
+}
+
 // set enters n, where there is none.
 func (t *nodeTable) set(ino uint64, n *node) {
-	leaf := t.leaf(ino)
+	leaf := t.page(ino)
 	if leaf == nil {
 		again := ino > t.newest && t.spare != nil && t.spare.n == 0
 		if again {
@@ -98,10 +107,10 @@ func (t *nodeTable) mid(ino uint64) *nodeMid {
 
 // del takes out what stands at ino, if anything.
 func (t *nodeTable) del(ino uint64) {
-	if t.get(ino) == nil {
+	leaf := t.page(ino)
+	if leaf == nil || leaf.kids[ino%nodePage].Load() == nil {
 		return
 	}
-	leaf := t.leaf(ino)
 	leaf.kids[ino%nodePage].Store(nil)
 	if leaf.n--; leaf.n == 0 && leaf != t.spare {
 		t.drop(ino)

@@ -20,10 +20,16 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 		return err
 	}
 	f := d.fs
-	hash, newHash := maphash.String(f.seed, name), maphash.String(f.seed, newName)
 	f.mu.lock(&f.park)
-	defer f.mu.unlock(&f.park)
+	err := d.renameLocked(name, t, newName)
+	f.mu.unlock(&f.park)
+	return err
+}
 
+// renameLocked is Rename with FS.mu held for writing.
+func (d *dirNode) renameLocked(name string, t *dirNode, newName string) error {
+	f := d.fs
+	hash, newHash := maphash.String(f.seed, name), maphash.String(f.seed, newName)
 	e := d.in.dir.find(hash, name)
 	if e == nil {
 		return d.absent(name)
@@ -55,11 +61,8 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	if old == nil {
 		more += vfs.NameCost(newName)
 	}
-	if more > 0 && !f.reserveMeta(more) {
+	if more != 0 && !f.reserveMeta(more) {
 		return wasip1.ENOSPC
-	}
-	if more < 0 {
-		f.meta.Add(more)
 	}
 	now := f.now()
 	d.removeEntry(hash, e, now)
@@ -93,9 +96,9 @@ func (d *dirNode) Rename(name string, to vfs.Directory, newName string) error {
 	if old != nil {
 		if isDir {
 			tin.nlink--
-			f.node(old.ino).removed(now)
+			f.node(old.ino).removed(now, 0)
 		} else {
-			f.node(old.ino).unlinked(now)
+			f.node(old.ino).unlinked(now, 0)
 		}
 		f.discard(old)
 	}

@@ -18,7 +18,7 @@ import (
 func (f *FS) Store(w io.Writer) error {
 	out := binfile.NewWriter(w)
 	out.Uint(f.next)
-	out.Uint(uint64(f.inodes.Load()))
+	out.Uint(uint64(f.inodes))
 	for ino, in := f.table.next(0); in != nil; ino, in = f.table.next(ino + 1) {
 		out.Uint(ino)
 		out.Uint(uint64(in.typ))
@@ -121,7 +121,7 @@ func pagesOf(before, key uint64) (n int64) {
 // spread counts the pages of a number that follows another.
 func (l *loader) spread(before, key uint64) {
 	l.pages += pagesOf(before, key)
-	if l.pages*pageBytes > farApart*l.fs.meta.Load()+farApartAtFirst {
+	if l.pages*pageBytes > farApart*l.fs.meta+farApartAtFirst {
 		l.Fail("its numbers are further apart than those of files that were made one after another")
 	}
 }
@@ -155,7 +155,7 @@ func (l *loader) load() {
 		l.Fail("it has no root")
 	}
 	if l.Err() == nil {
-		f.inodes.Store(int64(count))
+		f.inodes = int64(count)
 		l.check()
 	}
 }
