@@ -306,7 +306,7 @@ func (h *Host) finishClose(ctx context.Context) error {
 		for _, m := range h.plugModules {
 			errs = append(errs, m.Close(ctx))
 		}
-		errs = append(errs, h.variants.close(ctx))
+		errs = append(errs, h.variants.close(ctx), h.freeHostModules(ctx))
 	}
 	return errors.Join(errs...)
 }

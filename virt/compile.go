@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -30,6 +31,7 @@ type compilation struct {
 	name      string
 	sum       [32]byte // SHA-256 of the module as it was given
 	rewritten [32]byte // and as it is run
+	bytes     int      // of the module as it is run
 	exported  map[string]api.FunctionDefinition
 
 	host   *Host // the first
@@ -38,6 +40,7 @@ type compilation struct {
 	err    error
 	wanted context.Context // ends when nobody waits any more
 	forget context.CancelFunc
+	freed  sync.Once
 	refs   int // Modules and those who wait for one; guarded by host.mu
 }
 
@@ -168,11 +171,26 @@ func (c *compilation) release(ctx context.Context) error {
 	return nil
 }
 
+// free frees all that belongs to the code, which no Module uses any more.
 func (c *compilation) free(ctx context.Context) error {
-	err := errors.Join(c.compiled.Close(ctx), c.closeImage())
-	if c.memory != nil {
-		err = errors.Join(err, c.memory.Close(ctx))
+	return errors.Join(c.freeCode(ctx), c.closeImage())
+}
+
+// freeCode frees the code, if there is any, once: a Module may be closed after its Host.
+func (c *compilation) freeCode(ctx context.Context) (err error) {
+	if c.err != nil {
+		return nil
 	}
+	c.freed.Do(func() {
+		if cache := c.host.cache; cache != nil && cache.loaded != nil {
+			err = cache.loaded.Free(ctx, c.rewritten, c.bytes, c.compiled)
+		} else {
+			err = c.compiled.Close(ctx)
+		}
+		if c.memory != nil {
+			err = errors.Join(err, c.memory.Close(ctx))
+		}
+	})
 	return err
 }
 
@@ -193,7 +211,7 @@ func (h *Host) compile(ctx context.Context, c *compilation, wasm []byte, info *w
 		return err
 	}
 	c.compiled, c.info, c.report, c.rewritten = compiled, info, report, sha256.Sum256(rewritten)
-	c.options, c.offsetFile = options, options.Offsets
+	c.bytes, c.options, c.offsetFile = len(rewritten), options, options.Offsets
 	c.name, c.exported = compiled.Name(), compiled.ExportedFunctions()
 	if mem := sharedMemory(info); mem != nil && mem.Imported {
 		if c.memory, err = h.runtime.CompileModule(ctx, memoryModule(mem)); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/wasivirt/wasivirt/internal/loaded"
 	"github.com/wasivirt/wasivirt/virt/internal/cachedir"
 	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
@@ -18,6 +19,8 @@ type compilationCache struct {
 	dir   string
 	bytes int64
 	cache wazero.CompilationCache
+
+	loaded *loaded.Cache // that the cache belongs to, nil where it is the Host's own
 }
 
 func init() {
@@ -25,6 +28,12 @@ func init() {
 		var c config
 		_ = apply(&c, opts.([]Option)) // Build tells of mistakes
 		return c.runtime != nil
+	}
+	loaded.Option = func(of *loaded.Cache) any {
+		return hostOption("WithCompilationCache", func(c *config) error {
+			c.cache = &compilationCache{dir: of.Dir, bytes: cachedir.DefaultBytes, loaded: of}
+			return nil
+		})
 	}
 }
 
@@ -53,16 +62,20 @@ func WithCompilationCache(dir string, bytes int64) HostOption {
 }
 
 // openCache puts the cache into the configuration of the runtime. The Host closes it after the
-// runtime.
+// runtime, unless other Hosts use it too.
 func (c *config) openCache() error {
 	if c.interpreted {
 		c.cache = nil
 		return nil
 	}
-	err := os.MkdirAll(c.cache.dir, 0o700)
-	var cache wazero.CompilationCache
-	if err == nil {
-		cache, err = wazero.NewCompilationCacheWithDir(c.cache.dir)
+	opened := *c.cache
+	err := os.MkdirAll(opened.dir, 0o700)
+	switch {
+	case err != nil:
+	case opened.loaded != nil:
+		opened.cache = opened.loaded.Engine
+	default:
+		opened.cache, err = wazero.NewCompilationCacheWithDir(opened.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("WithCompilationCache: %w", err)
@@ -71,9 +84,17 @@ func (c *config) openCache() error {
 	if rc == nil {
 		rc = wazero.NewRuntimeConfig()
 	}
-	c.runtimeConfig = rc.WithCompilationCache(cache)
-	c.cache = &compilationCache{c.cache.dir, c.cache.bytes, cache}
+	c.runtimeConfig = rc.WithCompilationCache(opened.cache)
+	c.cache = &opened
 	return nil
+}
+
+// close closes what belongs to the Host.
+func (c *compilationCache) close(ctx context.Context) error {
+	if c == nil || c.loaded != nil {
+		return nil
+	}
+	return c.cache.Close(ctx)
 }
 
 // compileCached has the engine compile a module, with the Host's cache where it has one.

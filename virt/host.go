@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,11 +115,12 @@ type Host struct {
 	compilations map[compilationKey]*compilation
 	guests       map[*Guest]struct{} // that have not been closed
 	siblings     map[*Host]struct{}
-	lingering    map[*Guest]struct{}   // closed, with goroutines in code of the embedder's
-	own          []api.Module          // that WithModules made
-	plugModules  map[string]api.Module // what plugs import, once there is one
-	added        uint64                // guests, ever
-	disks        map[vfs.FS]vfs.FS     // on the Host's budget
+	lingering    map[*Guest]struct{}     // closed, with goroutines in code of the embedder's
+	own          []api.Module            // that WithModules made
+	plugModules  map[string]api.Module   // what plugs import, once there is one
+	hostModules  []wazero.CompiledModule // the code of the above, and of modules and variants
+	added        uint64                  // guests, ever
+	disks        map[vfs.FS]vfs.FS       // on the Host's budget
 	// instances are those of guests: what the embedder calls directly is found by it.
 	instances map[api.Module]*Guest
 	closed    bool
@@ -190,6 +193,7 @@ func newHost(ctx context.Context, c config) (_ *Host, err error) {
 		for _, m := range h.modules {
 			err = errors.Join(err, m.Close(ctx))
 		}
+		err = errors.Join(err, h.freeHostModules(ctx))
 	}()
 	for _, instantiate := range c.modules {
 		m, err := instantiate(h.runtime)
@@ -228,6 +232,9 @@ func (h *Host) instantiateHost(ctx context.Context, name string, b wazero.HostMo
 	if err != nil {
 		return nil, fmt.Errorf("compile the host module %s: %w", name, err)
 	}
+	h.mu.Lock()
+	h.hostModules = append(h.hostModules, compiled)
+	h.mu.Unlock()
 	m, err := h.runtime.InstantiateModule(ctx, compiled, h.plain)
 	if err != nil {
 		return nil, fmt.Errorf("instantiate the host module %s: %w", name, err)
@@ -235,13 +242,30 @@ func (h *Host) instantiateHost(ctx context.Context, name string, b wazero.HostMo
 	return m, nil
 }
 
-// closeRuntime closes a runtime that the Host made, and its cache.
+// closeRuntime closes a runtime that the Host made, and its cache. The cache may outlive the
+// runtime: all code is freed.
 func (h *Host) closeRuntime(ctx context.Context) error {
-	err := h.runtime.Close(ctx)
-	if h.cache != nil {
-		err = errors.Join(err, h.cache.cache.Close(ctx))
+	errs := []error{h.runtime.Close(ctx)}
+	h.mu.Lock()
+	compilations := slices.Collect(maps.Values(h.compilations))
+	h.mu.Unlock()
+	for _, c := range compilations {
+		errs = append(errs, c.freeCode(ctx))
 	}
-	return err
+	return errors.Join(append(errs, h.freeHostModules(ctx), h.cache.close(ctx))...)
+}
+
+// freeHostModules frees the code of the Host's own modules, whose instances have been closed.
+func (h *Host) freeHostModules(ctx context.Context) error {
+	h.mu.Lock()
+	modules := h.hostModules
+	h.hostModules = nil
+	h.mu.Unlock()
+	var errs []error
+	for _, m := range modules {
+		errs = append(errs, m.Close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // Runtime returns the wazero runtime that the Host's guests run in.

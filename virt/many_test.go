@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
+
+	"github.com/tetratelabs/wazero"
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
@@ -180,4 +183,27 @@ func TestManyHostsLeaveNothing(t *testing.T) {
 	before := measure()
 	run(total)
 	expectNothingLeft(t, before, 4<<20)
+}
+
+// Hosts in a runtime of the embedder's leave nothing in it.
+func TestHostsLeaveNothingInARuntime(t *testing.T) {
+	r := wazero.NewRuntime(t.Context())
+	defer r.Close(t.Context())
+	var hosts []weak.Pointer[virt.Host]
+	for range 3 {
+		host, err := virt.NewBuilder(virt.WithRuntime(r)).Build(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts = append(hosts, weak.Make(host))
+		if err := host.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	for i, h := range hosts[:len(hosts)-1] { // wazero forgets the code that it freed last when it compiles again
+		if h.Value() != nil {
+			t.Errorf("Host %d is still referred to", i)
+		}
+	}
 }

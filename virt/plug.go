@@ -265,6 +265,7 @@ func (h *Host) exportPlugs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("compile the host module %s: %w", name, err)
 		}
+		h.hostModules = append(h.hostModules, compiled)
 		if modules[name], err = h.runtime.InstantiateModule(ctx, compiled, h.plain); err != nil {
 			return fmt.Errorf("instantiate the host module %s: %w", name, err)
 		}
