@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wasivirt/wasivirt/internal/goguest"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/virt/trap"
@@ -24,10 +23,7 @@ type chain struct {
 
 func newChain(t *testing.T, host *virt.Host, rust virt.Library) *chain {
 	t.Helper()
-	inGo, err := goguest.Build(t.Context(), "./testdata/go/chain", "-buildmode=c-shared")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inGo := goGuest(t, "chain", "-buildmode=c-shared")
 	inRust, err := os.ReadFile("testdata/bare/chain-rust.wasm")
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/internal/goguest"
@@ -12,15 +15,22 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// goGuest compiles a Go program below testdata/go to WebAssembly. Go caches the result.
+// goGuest compiles a Go program below testdata/go to WebAssembly, once for all tests: the go command
+// keeps packages, but links each time.
 func goGuest(tb testing.TB, dir string, flags ...string) []byte {
 	tb.Helper()
-	wasm, err := goguest.Build(tb.Context(), "./"+filepath.Join("testdata", "go", dir), flags...)
+	key := strings.Join(append([]string{dir}, flags...), "\x00")
+	entry, _ := goGuests.LoadOrStore(key, sync.OnceValues(func() ([]byte, error) {
+		return goguest.Build(context.Background(), "./"+filepath.Join("testdata", "go", dir), flags...)
+	}))
+	wasm, err := entry.(func() ([]byte, error))()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return wasm
+	return slices.Clone(wasm) // a test may change it
 }
+
+var goGuests sync.Map // program and flags → func() ([]byte, error)
 
 func TestGoGuestReadsAndWritesFiles(t *testing.T) {
 	files := memfs.New()

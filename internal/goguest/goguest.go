@@ -11,7 +11,9 @@ import (
 )
 
 // Build compiles a program, named by its import path or its directory, with the go command of this
-// machine, which keeps the result in its cache. flags are those of go build.
+// machine, which keeps what it compiled in its cache. flags are those of go build. The guest depends
+// on its sources alone: it says nothing of the commit it was built at, as with each commit compiled
+// code that is kept for it, hashes and seeds would be another guest's.
 func Build(ctx context.Context, program string, flags ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "goguest")
 	if err != nil {
@@ -19,7 +21,7 @@ func Build(ctx context.Context, program string, flags ...string) ([]byte, error)
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "guest.wasm")
-	args := append([]string{"build", "-o", file}, flags...)
+	args := append([]string{"build", "-buildvcs=false", "-o", file}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, program)...)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
