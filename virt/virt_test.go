@@ -15,8 +15,8 @@ import (
 	"github.com/wasivirt/wasivirt/virt"
 )
 
-// goGuest compiles a Go program below testdata/go to WebAssembly, once for all tests: the go command
-// keeps packages, but links each time.
+// goGuest compiles a Go program below testdata/go to WebAssembly, once for all tests: the go
+// command keeps packages, but links each time.
 func goGuest(tb testing.TB, dir string, flags ...string) []byte {
 	tb.Helper()
 	key := strings.Join(append([]string{dir}, flags...), "\x00")

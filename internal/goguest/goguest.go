@@ -11,9 +11,9 @@ import (
 )
 
 // Build compiles a program, named by its import path or its directory, with the go command of this
-// machine, which keeps what it compiled in its cache. flags are those of go build. The guest depends
-// on its sources alone: it says nothing of the commit it was built at, as with each commit compiled
-// code that is kept for it, hashes and seeds would be another guest's.
+// machine, which keeps what it compiled in its cache. flags are those of go build. The guest does
+// not name the commit that it was built at: code that is kept for it, hashes and seeds would be
+// another guest's with each commit.
 func Build(ctx context.Context, program string, flags ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "goguest")
 	if err != nil {
