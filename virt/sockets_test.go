@@ -17,6 +17,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs/hostnet"
 	"github.com/wasivirt/wasivirt/vfs/netmem"
+	"github.com/wasivirt/wasivirt/vfs/sockets"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/virt/trace"
@@ -229,8 +230,18 @@ func machine(t *testing.T) *hostnet.Network {
 	return n
 }
 
-// TestSocketsEnd: a connection that is being made, and a name that is being looked up, end with the
-// guest.
+// connecting ends a context when a guest has begun a connection.
+type connecting struct {
+	sockets.Network
+	end context.CancelFunc
+}
+
+func (n connecting) Connect(from, to netip.AddrPort) (sockets.Conn, error) {
+	defer n.end()
+	return n.Network.Connect(from, to)
+}
+
+// TestSocketsEnd: a connection that is being made ends with the guest.
 func TestSocketsEnd(t *testing.T) {
 	network := netmem.New(nil)
 	if _, err := network.Listen("server:80", 1); err != nil {
@@ -238,9 +249,10 @@ func TestSocketsEnd(t *testing.T) {
 	}
 	network.Partition("client", "server")
 	host := newHost(t, shared, virt.WithoutFiles())
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	result, err := host.Run(ctx, goGuest(t, "fetch"), virt.WithNetwork(network.At("client")), virt.WithArgs("get", "http://server/", "1"))
+	result, err := host.RunModule(ctx, compiled(t, host, goGuest(t, "fetch")), virt.WithNetwork(connecting{network.At("client"), cancel}),
+		virt.WithArgs("get", "http://server/", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
