@@ -86,6 +86,9 @@ func (c *Caller) recvDatagram(f *OpenFile, d Datagrams, bufs [][]byte, peek bool
 	if err != nil {
 		return r, unlessEnd(err)
 	}
+	if size < 0 {
+		return r, errMiscounted
+	}
 	r = received{n: min(size, len(whole)), from: from}
 	if size > len(whole) {
 		r.flags = wasip1.RecvDataTruncated

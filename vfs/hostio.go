@@ -22,7 +22,11 @@ func (f *OpenFile) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if f.stream != nil {
-		return f.stream.Read(p)
+		n, err := f.stream.Read(p)
+		if miscounted(n, len(p)) {
+			return 0, errMiscounted
+		}
+		return n, err
 	}
 	n, err := f.readFile([][]byte{p})
 	for err == ErrUnfinished {
@@ -105,6 +109,9 @@ func full(p []byte, nothing error, transfer func(p []byte, done int) (int, error
 	n := 0
 	for n < len(p) {
 		k, err := transfer(p[n:], n)
+		if miscounted(k, len(p)-n) {
+			return n, errMiscounted
+		}
 		n += k
 		if err != nil {
 			return n, err

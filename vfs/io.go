@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 
@@ -10,6 +11,12 @@ import (
 
 // A file system is the embedder's code and may panic: locks and holds are given back by defer
 // wherever one is called.
+
+// miscounted reports whether n is no count of bytes of a buffer with so many: a file system or a
+// stream is the embedder's code and may be wrong. What it says is [errMiscounted] then.
+func miscounted(n, most int) bool { return uint(n) > uint(most) }
+
+var errMiscounted = fmt.Errorf("the file system or stream counts less than nothing, or more than it was asked for: %w", wasip1.EIO)
 
 // readFile reads at the position and moves it. f has a file.
 func (f *OpenFile) readFile(bufs [][]byte) (int, error) {
@@ -59,16 +66,22 @@ func (f *OpenFile) readHeld(bufs [][]byte, off int64) (int, error) {
 func (f *OpenFile) readVector(bufs [][]byte, off int64) (n int, err error) {
 	switch {
 	case len(bufs) == 1:
-		n, err = f.file.ReadAt(bufs[0], off)
+		if n, err = f.file.ReadAt(bufs[0], off); miscounted(n, len(bufs[0])) {
+			return 0, errMiscounted
+		}
 	case f.vector != nil:
-		n, err = f.vector.ReadVector(bufs, off)
+		if n, err = f.vector.ReadVector(bufs, off); miscounted(n, int(total(bufs))) {
+			return 0, errMiscounted
+		}
 	default:
 		for _, b := range bufs {
 			if len(b) == 0 {
 				continue
 			}
 			var k int
-			k, err = f.file.ReadAt(b, off+int64(n))
+			if k, err = f.file.ReadAt(b, off+int64(n)); miscounted(k, len(b)) {
+				return n, errMiscounted
+			}
 			n += k
 			if err != nil || k < len(b) {
 				break
@@ -117,6 +130,9 @@ func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err er
 	case f.append != nil:
 		var end int64
 		n, end, err = f.append.Append(bufs)
+		if miscounted(n, int(total(bufs))) || end < 0 {
+			return 0, errMiscounted
+		}
 		if n > 0 {
 			f.offset = end
 		}
@@ -180,18 +196,24 @@ func (f *OpenFile) writeVector(bufs [][]byte, off int64) (n int, err error) {
 		if off > math.MaxInt64-int64(len(bufs[0])) {
 			return 0, wasip1.EFBIG
 		}
-		n, err = f.file.WriteAt(bufs[0], off)
+		if n, err = f.file.WriteAt(bufs[0], off); miscounted(n, len(bufs[0])) {
+			return 0, errMiscounted
+		}
 	case off > math.MaxInt64-total(bufs):
 		return 0, wasip1.EFBIG
 	case f.vector != nil:
-		n, err = f.vector.WriteVector(bufs, off)
+		if n, err = f.vector.WriteVector(bufs, off); miscounted(n, int(total(bufs))) {
+			return 0, errMiscounted
+		}
 	default:
 		for _, b := range bufs {
 			if len(b) == 0 {
 				continue
 			}
 			var k int
-			k, err = f.file.WriteAt(b, off+int64(n))
+			if k, err = f.file.WriteAt(b, off+int64(n)); miscounted(k, len(b)) {
+				return n, errMiscounted
+			}
 			n += k
 			if err != nil || k < len(b) {
 				break

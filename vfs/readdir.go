@@ -49,6 +49,9 @@ func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 	inner, mounts := splitCookie(cookie)
 	for n < len(entries) && !mounts {
 		k, err := pos.dir.ReadDir(inner, entries[n:])
+		if miscounted(k, len(entries)-n) {
+			k, err = 0, errMiscounted
+		}
 		if err != nil {
 			if n > 0 {
 				return n, nil
@@ -144,8 +147,8 @@ func FdReaddir(c *Caller, fd, buf, bufLen uint32, cookie uint64, bufused uint32)
 	if !f.acquire() {
 		return wasip1.EBADF
 	}
+	defer f.release()
 	n, err := c.readdir(f, b, cookie)
-	f.release()
 	if err != nil {
 		return errno(err)
 	}
@@ -177,7 +180,9 @@ func (c *Caller) readdir(f *OpenFile, b []byte, cookie uint64) (int, error) {
 				return used, nil
 			}
 		}
-		cookie = entries[n-1].Next
+		if cookie = entries[n-1].Next; c.ended() {
+			break // a directory may have no end
+		}
 	}
 	return used, nil
 }

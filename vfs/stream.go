@@ -96,6 +96,9 @@ func (c *Caller) readStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (i
 				}
 				k, err = f.stream.Read(want)
 			}
+			if miscounted(k, len(want)) {
+				return n, errMiscounted
+			}
 			n += k
 			if err != nil && again(err) {
 				return n, nil
@@ -139,6 +142,9 @@ func (c *Caller) receive(f *OpenFile, s Socket, bufs [][]byte, flags wasip1.Rifl
 				}
 				return 0, err
 			}
+			if miscounted(k, len(want)) {
+				return n, errMiscounted
+			}
 			n += k
 			if err != nil {
 				return f.moved(poll.Readable, n, err)
@@ -174,7 +180,11 @@ func (c *Caller) writeStream(f *OpenFile, bufs [][]byte, op string, fd uint32) (
 			if c.endedAt(n, &look) {
 				return n, nil
 			}
-			k, err := f.stream.Write(b[:min(len(b), maxPiece)])
+			want := b[:min(len(b), maxPiece)]
+			k, err := f.stream.Write(want)
+			if miscounted(k, len(want)) {
+				return n, errMiscounted
+			}
 			n += k
 			b = b[k:]
 			if err == nil && k > 0 {
@@ -240,6 +250,9 @@ func again(err error) bool {
 func (c *Caller) wait(f *OpenFile, want poll.Events, op string, fd uint32) error {
 	if c.Task == nil || !f.waits() {
 		return wasip1.EAGAIN
+	}
+	if c.ended() { // a stream may say for ever that it is ready, and answer EAGAIN
+		return wasip1.ECANCELED
 	}
 	_, err := poll.Block(c.Task, f.stream, want, poll.Wait{Op: op, On: uint64(fd), Deadline: poll.NoDeadline})
 	if err != nil {

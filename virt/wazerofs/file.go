@@ -62,6 +62,9 @@ func (h *file) transfer(dir poll.Events, op func(f *vfs.OpenFile) (int, error)) 
 			if !errors.Is(err, wasip1.EAGAIN) || f.Flags()&wasip1.FdNonblock != 0 {
 				return err
 			}
+			if err := context.Cause(h.open); err != nil { // f may say for ever that it is ready
+				return err
+			}
 			if _, err := poll.Block(poll.NewTask(h.open), f, dir, poll.Wait{Op: "wazerofs"}); err != nil {
 				return err
 			}
@@ -213,6 +216,9 @@ func (h *file) Readdir(n int) (all []sys.Dirent, e sys.Errno) {
 			}
 			if k == 0 {
 				return nil
+			}
+			if err := context.Cause(h.open); err != nil { // a directory may have no end
+				return err
 			}
 			for _, d := range part[:k] {
 				mode := vfs.Attr{Type: d.Type}.FileMode().Type()
