@@ -89,7 +89,7 @@ func work(ctx context.Context, a *app) error {
 	w := &fleet.Worker{}
 	a.flags.StringVar(&w.Name, "name", "", "`NAME` of the worker (default: host, process and a random part)")
 	a.flags.IntVar(&w.Slots, "slots", 0, "jobs at a time (default: one for each core)")
-	a.flags.Uint64Var(&w.Memory, "memory", 0, "`BYTES` of guest memory for all jobs that run (default: 512 MiB for each slot)")
+	a.flags.Uint64Var(&w.Memory, "memory", 0, "`BYTES` of memory, files and output that all jobs that run may take (default: 512 MiB for each slot)")
 	a.flags.Uint64Var(&w.MaxTries, "tries", 0, "times that a job is handed out before it is set aside (default 5)")
 	a.flags.DurationVar(&w.Timeout, "try-timeout", 0, "time that one try may take (default 10m)")
 	a.flags.Float64Var(&w.Verify, "verify", 0, "`SHARE` of the jobs, from 0 to 1, that run twice to compare the results")

@@ -80,6 +80,9 @@ func (c *Client) Result(ctx context.Context, id string) (*Finished, error) {
 	}
 	f := &Finished{}
 	err := getJSON(ctx, c.results, id, f)
+	if err == nil && (f.ID != id || f.Job.ID() != id) {
+		return nil, fmt.Errorf("job %s: the result that is stored for it says that it is of job %q: it was not stored by a Worker of this version", id, f.ID)
+	}
 	if !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return f, err
 	}

@@ -55,6 +55,8 @@ type Client struct {
 	workers  jetstream.KeyValue
 	objects  jetstream.ObjectStore
 	finished *finishedWatch
+
+	maxObject int64 // lower in tests
 }
 
 // Connect returns a Client, after it has made what the fleet keeps in JetStream if that is missing.
@@ -79,7 +81,7 @@ func Connect(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w: start a server with fleet serve, or name one with -nats", c.URL, err)
 	}
-	client := &Client{config: c, nc: nc}
+	client := &Client{config: c, nc: nc, maxObject: MaxObject}
 	if err := client.prepare(ctx); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("prepare the fleet at %s: %w", c.URL, err)

@@ -18,6 +18,13 @@ var page []byte
 // MaxUpload bounds the body of a POST /run, in bytes.
 const MaxUpload = 256 << 20
 
+const (
+	// maxUploads is how many bodies are read and stored at a time.
+	maxUploads = 8
+	// uploadTime is how long the reading of one may take.
+	uploadTime = 5 * time.Minute
+)
+
 // Front serves a fleet over HTTP:
 //
 //	GET  /                 a page that shows the fleet live
@@ -29,10 +36,10 @@ const MaxUpload = 256 << 20
 //	GET  /objects/HASH     an object: a tree that a run exported, a large output, a recording
 //
 // POST /run answers with the Finished job as JSON. It waits for the job; with wait=0 it answers 202
-// and the ID at once. Front has no users of its own: serve it on loopback, or behind something that
+// and the ID at once. It reads eight bodies at a time, for five minutes each; more answer 503. Front has no users of its own: serve it on loopback, or behind something that
 // has. Pages of other origins that a browser of this machine shows cannot post to it.
 func Front(c *Client) http.Handler {
-	f := front{c}
+	f := front{c, make(chan struct{}, maxUploads)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -47,7 +54,10 @@ func Front(c *Client) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-type front struct{ client *Client }
+type front struct {
+	client  *Client
+	uploads chan struct{} // holds one for each body that is being read
+}
 
 func (f front) status(w http.ResponseWriter, r *http.Request) {
 	s, err := f.client.Status(r.Context())
@@ -88,25 +98,8 @@ func (f front) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f front) run(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, MaxUpload)
-	if err := r.ParseMultipartForm(32 << 20); err != nil {
-		http.Error(w, "want a multipart form with a file named module: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	defer r.MultipartForm.RemoveAll()
-	j, err := f.job(r)
-	var bad badField
-	switch {
-	case errors.As(err, &bad):
-		http.Error(w, bad.Error(), http.StatusBadRequest)
-		return
-	case err != nil:
-		answer(w, nil, err)
-		return
-	}
-	id, err := f.client.Submit(r.Context(), j)
-	if err != nil {
-		answer(w, nil, err)
+	id, ok := f.submit(w, r)
+	if !ok {
 		return
 	}
 	w.Header().Set("Location", "/results/"+id)
@@ -118,6 +111,45 @@ func (f front) run(w http.ResponseWriter, r *http.Request) {
 	}
 	done, err := f.client.Wait(r.Context(), id)
 	answer(w, done, err)
+}
+
+// submit reads a form and submits its job, or answers what stands against it.
+func (f front) submit(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+	select {
+	case f.uploads <- struct{}{}:
+		defer func() { <-f.uploads }()
+	default:
+		w.Header().Set("Retry-After", "10")
+		http.Error(w, fmt.Sprintf("%d uploads are under way: try again later", maxUploads), http.StatusServiceUnavailable)
+		return "", false
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(uploadTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		answer(w, nil, err)
+		return "", false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, MaxUpload)
+	if err := r.ParseMultipartForm(32 << 20); err != nil {
+		http.Error(w, "want a multipart form with a file named module: "+err.Error(), http.StatusBadRequest)
+		return "", false
+	}
+	_ = control.SetReadDeadline(time.Time{}) // as it was: waiting for the job may take longer
+	defer r.MultipartForm.RemoveAll()
+	j, err := f.job(r)
+	var bad badField
+	switch {
+	case errors.As(err, &bad):
+		http.Error(w, bad.Error(), http.StatusBadRequest)
+		return "", false
+	case err != nil:
+		answer(w, nil, err)
+		return "", false
+	}
+	if id, err = f.client.Submit(r.Context(), j); err != nil {
+		answer(w, nil, err)
+		return "", false
+	}
+	return id, true
 }
 
 // badField is a mistake in a form.

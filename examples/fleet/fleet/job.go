@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 )
 
@@ -73,6 +75,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// memory is how much memory a run can make a worker take, in bytes: files are in memory too, with
+// their names, and so is output. It is at most math.MaxInt64.
+func (l Limits) memory() uint64 {
+	l = l.withDefaults()
+	sum := uint64(0)
+	for _, n := range []uint64{l.Memory, l.Disk, l.Disk, l.Output} {
+		sum = min(sum+min(n, math.MaxInt64), math.MaxInt64)
+	}
+	return sum
+}
+
 // hashOf returns the SHA-256 of b in hexadecimal digits.
 func hashOf(b []byte) string {
 	sum := sha256.Sum256(b)
@@ -102,9 +115,19 @@ func (j Job) group() string {
 	return j.hash()[:16]
 }
 
+// maxText bounds the arguments and the environment of a job, in bytes: a job, its result and its
+// entry among those set aside each have to fit into a message.
+const maxText = 256 << 10
+
 // Validate reports the first mistake in the job.
 func (j Job) Validate() error {
+	text := len(j.Export)
+	for _, s := range append(slices.Clip(j.Args), j.Env...) {
+		text += len(s) + 1
+	}
 	switch {
+	case text > maxText:
+		return fmt.Errorf("job: arguments, environment and export have %d bytes, and may have %d: send more in the tree or in standard input", text, maxText)
 	case !isHash(j.Module):
 		return fmt.Errorf("job: module %q is no hash: store the module with Put and give the hash that it returns", j.Module)
 	case j.Tree != "" && !isHash(j.Tree):

@@ -13,9 +13,15 @@ import (
 // ErrNotFound says that the fleet does not have an object, a job or a result.
 var ErrNotFound = errors.New("not found")
 
-// Put stores bytes and returns their hash. What is there already is not sent again. An object that
-// was written by half is not visible: Put writes it again.
+// MaxObject bounds an object, in bytes: whoever asks for one holds all of it.
+const MaxObject = 2 << 30
+
+// Put stores bytes, at most [MaxObject], and returns their hash. What is there already is not sent
+// again. An object that was written by half is not visible: Put writes it again.
 func (c *Client) Put(ctx context.Context, b []byte) (hash string, err error) {
+	if int64(len(b)) > MaxObject {
+		return "", fmt.Errorf("store %d bytes: an object has at most %d", len(b), MaxObject)
+	}
 	hash = hashOf(b)
 	err = again(ctx, func(ctx context.Context) error {
 		if _, err := c.objects.GetInfo(ctx, hash); !errors.Is(err, jetstream.ErrObjectNotFound) {
@@ -32,7 +38,8 @@ func (c *Client) Put(ctx context.Context, b []byte) (hash string, err error) {
 
 // Get returns the bytes that have the hash.
 //
-// Errors: [ErrNotFound] if nobody stored them.
+// Errors: [ErrNotFound] if nobody stored them; more than [MaxObject] bytes; others than the hash
+// says.
 func (c *Client) Get(ctx context.Context, hash string) (b []byte, err error) {
 	if !isHash(hash) {
 		return nil, fmt.Errorf("object %q: %w: want the 64 hexadecimal digits that Put returned", hash, ErrNotFound)
@@ -43,7 +50,9 @@ func (c *Client) Get(ctx context.Context, hash string) (b []byte, err error) {
 			return err
 		}
 		defer r.Close()
-		b, err = io.ReadAll(r)
+		if b, err = io.ReadAll(io.LimitReader(r, c.maxObject+1)); err == nil && int64(len(b)) > c.maxObject {
+			err = fmt.Errorf("it has more than %d bytes", c.maxObject)
+		}
 		return err
 	})
 	switch {

@@ -27,8 +27,10 @@ const (
 	maxTree = 1 << 30
 	// maxEntries bounds the number of files of an input tree.
 	maxEntries = 1 << 20
-	// maxCached is how many modules, and how many trees, an Executor keeps.
-	maxCached = 32
+	// maxCached is how many modules, and how many trees, an Executor keeps, and maxCachedTrees how
+	// many bytes the trees may take together.
+	maxCached      = 32
+	maxCachedTrees = 1 << 30
 )
 
 // objects is where an Executor finds what a job names, and puts what it produced. A [Client] is
@@ -53,6 +55,8 @@ func NewExecutor(c *Client) *Executor { return newExecutor(c) }
 
 func newExecutor(o objects) *Executor {
 	e := &Executor{objects: o, cache: wazero.NewCompilationCache()}
+	e.trees.most = maxCachedTrees
+	e.trees.weigh = func(f *memfs.FS) int64 { u := f.Usage(); return u.Bytes + u.Metadata }
 	e.campaigns.drop = func(c *explore.Campaign) { c.Close(context.Background()) }
 	e.modules.drop = func(c *compiled) { c.host.Close(context.Background()) }
 	return e
@@ -287,17 +291,21 @@ func exitStatus(r *virt.Result) uint32 {
 // cached keeps values by hash, the least recently used of which go first. A value that is in use
 // stays until it is released.
 type cached[T any] struct {
-	drop   func(T) // may be nil
+	drop   func(T)       // may be nil
+	weigh  func(T) int64 // how large a value is; nil where only the number counts
+	most   int64         // how large all together may be; the latest stays in any case
 	flight singleflight.Group
 	mu     sync.Mutex
 	now    uint64
 	values map[string]*kept[T]
+	size   int64
 }
 
 type kept[T any] struct {
 	value T
 	users int
 	used  uint64
+	size  int64
 	gone  bool
 }
 
@@ -339,8 +347,12 @@ func (c *cached[T]) put(hash string, v T) {
 		c.values = map[string]*kept[T]{}
 	}
 	c.now++
-	c.values[hash] = &kept[T]{value: v, used: c.now}
-	for len(c.values) > maxCached {
+	k := &kept[T]{value: v, used: c.now}
+	if c.weigh != nil {
+		k.size = c.weigh(v)
+	}
+	c.values[hash], c.size = k, c.size+k.size
+	for len(c.values) > maxCached || c.size > c.most && len(c.values) > 1 {
 		oldest := ""
 		for h, k := range c.values {
 			if oldest == "" || k.used < c.values[oldest].used {
@@ -355,6 +367,7 @@ func (c *cached[T]) put(hash string, v T) {
 func (c *cached[T]) remove(hash string) {
 	k := c.values[hash]
 	delete(c.values, hash)
+	c.size -= k.size
 	if k.gone = true; k.users == 0 && c.drop != nil {
 		c.drop(k.value)
 	}

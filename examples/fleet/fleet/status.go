@@ -22,16 +22,19 @@ type Status struct {
 	// Doubled is the number of results that were stored over another. It is 0 unless something is
 	// broken.
 	Doubled uint64 `json:"doubled"`
-	// Aside are the jobs that no worker could finish, at most 100.
+	// Aside are the jobs that no worker could finish, at most 100, and 1 MiB of them.
 	Aside []Aside `json:"aside,omitempty"`
-	// Differences are the jobs with different results, at most 100.
+	// Differences are the jobs with different results, at most 100, and 1 MiB of them.
 	Differences []Difference `json:"differences,omitempty"`
-	// Workers are the workers that live, ordered by name.
+	// Workers are the workers that live, at most 100, ordered by name.
 	Workers []WorkerState `json:"workers,omitempty"`
 }
 
-// maxListed bounds the lists of a Status.
-const maxListed = 100
+// maxListed and maxListedBytes bound each list of a Status.
+const (
+	maxListed      = 100
+	maxListedBytes = 1 << 20
+)
 
 // Status asks the fleet for its state.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
@@ -77,12 +80,16 @@ func listed[T any](ctx context.Context, kv jetstream.KeyValue) (all []T, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, watch.Stop()) }()
+	size := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return all, ctx.Err()
 		case e := <-watch.Updates():
 			if e == nil || len(all) == maxListed {
+				return all, nil
+			}
+			if size += len(e.Value()); size > maxListedBytes {
 				return all, nil
 			}
 			var v T

@@ -44,8 +44,9 @@ type Worker struct {
 	Name string
 	// Slots is the number of jobs that run at a time. Default: one for each core.
 	Slots int
-	// Memory bounds the linear memories of the jobs that run at a time, in bytes: a job whose own
-	// limit does not fit waits for others. Default: half a gibibyte for each slot.
+	// Memory bounds what the limits of the jobs that run at a time allow together, in bytes: linear
+	// memory, twice the files (their names count as much again) and output. A job that does not fit
+	// waits for others; one that never does is set aside. Default: half a gibibyte for each slot.
 	Memory uint64
 	// MaxTries is the number of times a job is handed out before it is set aside. Default: 5.
 	MaxTries uint64
@@ -290,9 +291,9 @@ func (w *Worker) passOn(ctx context.Context, m jetstream.Msg, id string) {
 
 // try runs a job within the worker's limits.
 func (w *Worker) try(ctx context.Context, j Job) (*Result, []byte, error) {
-	need := j.Limits.withDefaults().Memory
+	need := j.Limits.memory()
 	if need > w.Memory {
-		return nil, nil, fmt.Errorf("the job may take %d bytes of memory, this worker has %d: start a worker with more", need, w.Memory)
+		return nil, nil, fmt.Errorf("the job may take %d bytes of memory, files and output, this worker has %d: start a worker with more memory or lower the job's limits", need, w.Memory)
 	}
 	if err := w.memory.Acquire(ctx, int64(need)); err != nil {
 		return nil, nil, err
@@ -366,8 +367,12 @@ func putJSON(ctx context.Context, kv jetstream.KeyValue, key string, value any) 
 	})
 }
 
+// maxReason is how much is kept of why a job was set aside, in bytes.
+const maxReason = 4 << 10
+
 // setAside gives a job up.
 func (w *Worker) setAside(ctx context.Context, m jetstream.Msg, j Job, tries uint64, reason string) {
+	reason = reason[:min(len(reason), maxReason)]
 	if err := putJSON(ctx, w.Client.aside, j.ID(), Aside{ID: j.ID(), Job: j, Reason: reason, Tries: tries}); err != nil {
 		m.Nak()
 		return
