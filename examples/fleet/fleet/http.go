@@ -36,8 +36,9 @@ const (
 //	GET  /objects/HASH     an object: a tree that a run exported, a large output, a recording
 //
 // POST /run answers with the Finished job as JSON. It waits for the job; with wait=0 it answers 202
-// and the ID at once. It reads eight bodies at a time, for five minutes each; more answer 503. Front
-// has no users of its own: serve it on loopback, or behind something that has. Pages of other
+// and the ID at once. It reads eight bodies at a time, for five minutes each; more answer 503.
+//
+// Front has no users of its own: serve it on loopback, or behind something that has. Pages of other
 // origins that a browser of this machine shows cannot post to it.
 func Front(c *Client) http.Handler {
 	f := front{c, make(chan struct{}, maxUploads)}
