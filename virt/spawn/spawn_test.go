@@ -62,9 +62,12 @@ func run(t *testing.T, h *virt.Host, wasm []byte, args []string, opts ...virt.Gu
 	return r, out.String()
 }
 
-// each runs a test with threads that run in parallel and with threads that take turns.
+// each runs a test with threads that run in parallel and with threads that take turns, in both
+// engines.
 func each(t *testing.T, test func(t *testing.T, opt virt.Option)) {
 	t.Run("parallel", func(t *testing.T) { test(t, virt.Options()) })
+	t.Run("interpreted", func(t *testing.T) { test(t, virt.WithInterpreter()) })
+	t.Run("interpreted deterministic", func(t *testing.T) { test(t, virt.Options(virt.WithInterpreter(), virt.Deterministic(1))) })
 	t.Run("deterministic", func(t *testing.T) { test(t, virt.Deterministic(1)) })
 }
 
