@@ -130,7 +130,7 @@ func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err er
 	case f.append != nil:
 		var end int64
 		n, end, err = f.append.Append(bufs)
-		if miscounted(n, int(total(bufs))) || end < 0 {
+		if miscounted(n, int(total(bufs))) || n > 0 && end < 0 {
 			return 0, errMiscounted
 		}
 		if n > 0 {
