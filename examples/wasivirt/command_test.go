@@ -122,7 +122,6 @@ func TestHabits(t *testing.T) {
 		{[]string{"run", "-invok", "f", do}, exitHost, "no flag -invok (did you mean -invoke?)"},
 		{[]string{"run", "-xyzzy", do}, exitHost, "no flag -xyzzy: see wasivirt help run"},
 		{[]string{"run", "-dir", "nosuch", do}, exitHost, `-dir "nosuch": `},
-		{[]string{"explore", "-from", "warm.snap", do}, exitHost, "-from is for one run"},
 		{[]string{"run", "-invoke", "nosuch", do}, exitHost, "wasivirt inspect lists its exports"},
 		{[]string{"run", "-status", dir + "/no/s", do}, exitHost, "-status " + dir + "/no/s: no such"},
 		{[]string{"run", "-memory-model", "tso", do}, exitHost, "-deterministic"},

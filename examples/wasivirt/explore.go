@@ -174,7 +174,7 @@ func (e *exploration) check() error {
 		return errors.New("-fuel 0: want a limit, by which explore knows a program that never ends; without the flag it finds one that fits the program")
 	}
 	for name, set := range map[string]bool{
-		"-from": e.from != "", "-plug": e.plugs != nil, "-status": e.status != "",
+		"-plug": e.plugs != nil, "-status": e.status != "",
 		"-record": e.record != "", "-diff": e.diff != "", "-trace": e.trace != "", "-trap-unknown-imports": e.trapImports, "-export": e.exports != nil, "-listen": e.listen != nil,
 		"-invoke": e.invoke != "", "-untrusted": e.untrusted, "-deterministic": e.deterministic.set, "-seed": e.seed.set, "-sched": e.sched != "parallel", "-clock": e.clock != "real",
 	} {
