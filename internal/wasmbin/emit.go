@@ -33,6 +33,9 @@ type emitter struct {
 	nlocals   uint32
 	wrapped   bool // the body stands in a block, so that it has one way out
 	hasTry    bool
+	// firstBranch is the branch that the body begins with, -1: it begins otherwise, or nothing
+	// was put before it.
+	firstBranch int
 	fuelLocal int64 // the local that holds the fuel, -1: the global is used
 	stopLocal int64 // the same for the stop counter
 	counters  []counter
@@ -45,13 +48,14 @@ type label struct {
 	op    opcode // what opened it
 	extra uint32 // how many labels of ours stand around it, and around those that enclose it
 	loop  *loop  // the loop whose check a branch to the label makes, nil for none
+	empty bool   // a branch to the label certainly takes no values along
 }
 
 func (e *emitter) emit(b *body) []byte {
 	e.body = b
 	e.p = patcher{data: e.data, last: b.locals, out: slices.Grow(e.p.out[:0], (b.end-b.locals)*9/8), trace: e.tune.trace}
 	e.locals, e.nlocals = e.locals[:0], b.nlocals
-	e.labels = append(e.labels[:0], label{op: opBlock})
+	e.labels = append(e.labels[:0], label{op: opBlock, empty: len(e.Types[b.typ].Results) == 0})
 	e.wrapped, e.fuelLocal, e.stopLocal = false, -1, -1
 	e.counters = e.countersOf(b)
 	if e.calls != nil {
@@ -76,6 +80,7 @@ func (e *emitter) emit(b *body) []byte {
 	if e.opts.CanonicalNaNs {
 		e.addNaNLocals(b)
 	}
+	e.firstBranch = -1
 	entry := e.prologue()
 	e.writeLocals()
 	e.p.out = append(e.p.out, entry...)
@@ -224,6 +229,9 @@ func (e *emitter) prologue() []byte {
 		if checked {
 			e.check(&a, max(e.summary.head, minEntry), 0)
 		}
+	}
+	if slices.Contains(a.code, byte(opGlobalSet)) { // or what looks so
+		e.firstBranch = e.findFirstBranch()
 	}
 	if e.wrapped {
 		a.ops(opBlock)
@@ -408,6 +416,30 @@ func (e *emitter) branchBack(in *instr, l *loop) {
 	})
 }
 
+// findFirstBranch returns the instruction that ends the straight code at the beginning of the body.
+func (e *emitter) findFirstBranch() int {
+	return slices.IndexFunc(e.body.instrs, func(in instr) bool { return in.op != opRun && in.op != opBlock })
+}
+
+// compares reports whether the instruction before a branch seems to be a comparison: the last byte
+// of another may look so too.
+func (e *emitter) compares(in *instr) bool {
+	before := opcode(e.data[in.at-1])
+	return before >= opI32Eqz && before <= opF64Ge
+}
+
+// branchByIf writes a br_if as a br in an if. wazero's compiler joins a comparison and the br_if
+// behind it in the first instructions of a function, but not behind those that were put there.
+func (e *emitter) branchByIf(in *instr) {
+	e.p.skip(int(in.at), int(in.end))
+	label := e.shiftLabel(in.index) + 1
+	e.asm(func(a *asm) {
+		a.ops(opIf, blockEmpty)
+		a.op(opBr, label)
+		a.ops(opEnd)
+	})
+}
+
 // leave is the code before control leaves the function for good.
 func (e *emitter) leave(a *asm) {
 	if e.opts.Fuel {
@@ -482,7 +514,7 @@ func (e *emitter) instr(i int, in *instr) {
 			e.asm(e.look)
 			e.eachCatch(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 		}
-		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra})
+		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra, empty: e.data[in.at+1] == blockEmpty})
 		if op == opLoop {
 			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 && (!l.sure || e.opts.Fuel) {
 				e.labels[len(e.labels)-1].loop = l
@@ -495,9 +527,12 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opElse:
 		e.labels[len(e.labels)-1].op = opElse
 	case op == opBr || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull:
-		if l := e.labels[len(e.labels)-1-int(in.index)].loop; l != nil {
-			e.branchBack(in, l)
-		} else {
+		switch to := &e.labels[len(e.labels)-1-int(in.index)]; {
+		case to.loop != nil:
+			e.branchBack(in, to.loop)
+		case op == opBrIf && to.empty && i == e.firstBranch && e.compares(in):
+			e.branchByIf(in)
+		default:
 			e.p.u32(in.indexAt(), int(in.end), e.shiftLabel(in.index))
 		}
 	case op == opBrTable:

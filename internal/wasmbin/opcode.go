@@ -49,6 +49,7 @@ const (
 	opI64GtU             opcode = 0x56
 	opI64LeU             opcode = 0x58
 	opI64GeS             opcode = 0x59
+	opF64Ge              opcode = 0x66
 	opI32Add             opcode = 0x6a
 	opI32Sub             opcode = 0x6b
 	opI32Shl             opcode = 0x74
