@@ -29,18 +29,18 @@ type emitter struct {
 
 	inFuelLocal, inStopLocal bool // the body counts in a local
 
-	locals    []byte // groups of locals to add
-	nlocals   uint32
-	wrapped   bool // the body stands in a block, so that it has one way out
-	hasTry    bool
+	locals  []byte // groups of locals to add
+	nlocals uint32
+	wrapped bool // the body stands in a block, so that it has one way out
+	hasTry  bool
 	// firstBranch is the branch that the body begins with, -1: it begins otherwise, or nothing
 	// was put before it.
 	firstBranch int
-	fuelLocal int64 // the local that holds the fuel, -1: the global is used
-	stopLocal int64 // the same for the stop counter
-	counters  []counter
-	spares    spares
-	nanLocals [nanShapes]uint32 // where what may be a NaN is kept
+	fuelLocal   int64 // the local that holds the fuel, -1: the global is used
+	stopLocal   int64 // the same for the stop counter
+	counters    []counter
+	spares      spares
+	nanLocals   [nanShapes]uint32 // where what may be a NaN is kept
 }
 
 // label is a label that is open.
@@ -421,6 +421,14 @@ func (e *emitter) findFirstBranch() int {
 	return slices.IndexFunc(e.body.instrs, func(in instr) bool { return in.op != opRun && in.op != opBlock })
 }
 
+// looksBefore reports whether there is a look at the fuel before a loop whose checks stand at its
+// branches. None is needed: the first turn is paid with what is before, and part of its piece. It
+// stays where threads take turns, because seeds rely on where looks are, and around a tight loop,
+// where wazero's compiler makes better code with it.
+func (e *emitter) looksBefore(l *loop) bool {
+	return e.opts.Fuel && (e.opts.Turns || e.inFuelLocal && !l.tight)
+}
+
 // compares reports whether the instruction before a branch seems to be a comparison: the last byte
 // of another may look so too.
 func (e *emitter) compares(in *instr) bool {
@@ -518,7 +526,7 @@ func (e *emitter) instr(i int, in *instr) {
 		if op == opLoop {
 			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 && (!l.sure || e.opts.Fuel) {
 				e.labels[len(e.labels)-1].loop = l
-				if e.opts.Fuel && !l.sure { // its first turn is paid with what is before
+				if !l.sure && e.looksBefore(l) {
 					e.p.copyTo(int(in.at))
 					e.asm(func(a *asm) { e.check(a, 0, 0) })
 				}

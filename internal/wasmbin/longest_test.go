@@ -365,6 +365,7 @@ var uncheckedForms = []Options{
 	{Fuel: true, ImportModule: "wasivirt"},
 	{Stop: true, Waits: true, Grow: true, SharedAccess: true, CallDepth: 1000, Turns: true, ImportModule: "wasivirt"},
 	{Fuel: true, Waits: true, Grow: true, CallDepth: 1000, Stack: 1 << 16, ImportModule: "wasivirt"},
+	{Fuel: true, Turns: true, ImportModule: "wasivirt"},
 	{Stop: true, CanonicalNaNs: true, ImportModule: "wasivirt"},
 	{Fuel: true, CanonicalNaNs: true, ImportModule: "wasivirt"},
 }

@@ -19,7 +19,7 @@ type Options struct {
 	Stop bool
 	// Period is at most what the code weighs that runs between two calls of check,
 	// in units of a simple instruction, give or take what is between two looks at
-	// the counter; 0 means DefaultPeriod, and a quarter of it with Turns.
+	// the counter; 0 means DefaultPeriod.
 	Period uint32
 	// Fuel counts instructions and has the host function fuel called when
 	// the count runs out. It implies what Stop does, for a host that gives out
@@ -85,9 +85,6 @@ type Options struct {
 // one before, and some milliseconds where every access to memory misses every cache. Looks count
 // the heaviest path to the next, so that ordinary code counts several times what it takes.
 const DefaultPeriod = 1 << 19
-
-// turnsPeriod is the same where threads take turns.
-const turnsPeriod = DefaultPeriod / 4
 
 func (o *Options) isZero() bool {
 	return !o.Stop && !o.Fuel && !o.Waits && !o.Grow && o.MemoryModule == "" && !o.SharedAccess && !o.CanonicalNaNs && !o.ExportGlobals && o.CallDepth == 0 && o.Stack == 0 && o.NameBytes == 0 && o.Offsets == ""
@@ -261,11 +258,7 @@ func (r *rewriter) checkReserved() error {
 // plan decides what is added: imports, types, globals, helpers.
 func (r *rewriter) plan() error {
 	o := &r.opts
-	switch {
-	case o.Period != 0:
-	case o.Turns:
-		o.Period = turnsPeriod
-	default:
+	if o.Period == 0 {
 		o.Period = DefaultPeriod
 	}
 	if o.Period > 1<<30 {

@@ -33,8 +33,8 @@ func (e *emitter) planBody(b *body) {
 	tight, calls := e.scan()
 	once := e.hasTry || e.opts.SharedAccess
 	e.plan(once)
-	e.atLoop = e.startsAtLoop()
 	e.inFuelLocal = !once && e.opts.Fuel && tight
+	e.atLoop = e.startsAtLoop()
 	e.inStopLocal = !once && e.opts.Stop && tight && !calls
 }
 
@@ -107,7 +107,8 @@ func (e *emitter) startsAtLoop() bool {
 		in := &e.body.instrs[i]
 		switch op := in.op; {
 		case op == opLoop:
-			return weight <= maxTail && e.loops[0].branches > 0 && !e.loops[0].sure && (e.opts.Fuel || !e.loops[0].atBranches)
+			l := &e.loops[0]
+			return weight <= maxTail && l.branches > 0 && !l.sure && (e.looksBefore(l) || !l.atBranches)
 		case op == opRun:
 			weight += in.weight()
 		case op == opIf || op == opEnd || op == opBrIf || op == opBrOnNull || op == opBrOnNonNull,
