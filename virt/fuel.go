@@ -10,8 +10,8 @@ import (
 )
 
 // Fuel is handed out in slices: fuelSlice instructions, after which the thread looks at the Host,
-// and where threads share what is nearly used up less, so that not much of it lies with those that
-// do not need it.
+// and where threads share what is nearly used up less, so that at most an eighth of it lies with
+// those that do not run: a sixteenth with the first, a sixteenth with all that it starts.
 const (
 	fuelSlice    = 100_000
 	minFuelSlice = 1_000
@@ -57,8 +57,8 @@ func (t *thread) refuel() {
 	if own, shared := t.fuelBudget(), t.guest.host.budgets.fuel; own != nil || shared != nil {
 		// Where threads take turns a slice ends at the same instruction with a limit as without,
 		// until the limit is reached: it decides who runs next and what time it is.
-		if own != nil && t.guest.usage.spawned.Load() > 0 && !t.guest.host.takesTurns() {
-			slice = min(slice, max(own.left.Load()/16, minFuelSlice))
+		if g := t.guest; own != nil && g.config.limits.Threads != NoThreads && !g.host.takesTurns() {
+			slice = min(slice, max(own.left.Load()/int64(16*max(g.group.Alive(), 1)), minFuelSlice))
 		}
 		slice = takeBoth(own, shared, slice)
 		// A negative rest is owed: it has been paid for instructions that run now, or ran already.
