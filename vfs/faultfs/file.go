@@ -2,6 +2,7 @@ package faultfs
 
 import (
 	"context"
+
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/wasip1"

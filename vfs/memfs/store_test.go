@@ -1,20 +1,19 @@
 package memfs
 
 import (
-	"math"
-	"runtime"
-	"strings"
-
 	"bufio"
 	"bytes"
 	"fmt"
-	"github.com/wasivirt/wasivirt/internal/binfile"
-	"github.com/wasivirt/wasivirt/wasip1"
+	"math"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wasivirt/wasivirt/internal/binfile"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // stored is a file system with everything that one can hold, as a file, and what it was.

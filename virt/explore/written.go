@@ -97,6 +97,7 @@ func (w *writes) put(h *happened, step int) {
 	for i := range h.Size {
 		b := writtenByte{thread: h.Thread, number: w.count, step: step, known: h.known && i < 8}
 		if before, ok := w.bytes[h.Addr+i]; ok && before.thread != h.Thread {
+			before.other = nil // one is looked at
 			b.other = &before
 		} else {
 			b.other = before.other
