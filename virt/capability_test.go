@@ -87,7 +87,8 @@ func TestClockThatStands(t *testing.T) {
 		k := clock.NewVirtual()
 		k.SetAutoAdvance(auto)
 		host := newHost(t, virt.WithClock(k))
-		g := newGuest(t, host, compiled(t, host, passing()), virt.WithTimeout(20*time.Millisecond))
+		// Long enough that it sleeps by then on a busy machine too.
+		g := newGuest(t, host, compiled(t, host, passing()), virt.WithTimeout(200*time.Millisecond))
 		if _, err := sleeping(t, g, k, 1<<61); err == nil {
 			t.Fatal("a sleep that has no end ended")
 		}

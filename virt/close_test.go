@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -529,11 +530,22 @@ func TestLingering(t *testing.T) {
 	host := newHost(t)
 	m := compiled(t, host, passing())
 	end := make(stalled)
-	g := newGuest(t, host, m, virt.WithStdin(end), virt.WithStdout(end), virt.WithTimeout(20*time.Millisecond))
+	g := newGuest(t, host, m, virt.WithStdin(end), virt.WithStdout(end))
 	mem := g.Instance().Memory()
 	mem.WriteUint32Le(0x800, 0x700)
 	mem.WriteUint32Le(0x804, 1)
-	if _, err := g.Call(t.Context(), "fd_read", 0, 0x800, 1, 0x100); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	var canceled sync.WaitGroup
+	canceled.Go(func() {
+		waits := func(s sched.Status) bool { return s.State == sched.Waiting }
+		for !slices.ContainsFunc(g.Threads(), waits) {
+			runtime.Gosched()
+		}
+		cancel()
+	})
+	_, err := g.Call(ctx, "fd_read", 0, 0x800, 1, 0x100)
+	canceled.Wait()
+	if err == nil {
 		t.Error("a read of what never comes has ended well")
 	}
 	if err := g.Close(t.Context()); err != nil {
