@@ -36,13 +36,13 @@ func TestReplayRewritesAlike(t *testing.T) {
 		host func() *virt.Host
 		runs []run
 	}{
-		{"parallel", func() *virt.Host { return newHost(t) }, deep},
-		{"fuel", func() *virt.Host { return newHost(t, virt.WithFuel(1<<40)) }, deep},
-		{"stack", func() *virt.Host { return newHost(t, stack(1<<20)) }, deep},
-		{"turns", func() *virt.Host { return newHost(t, virt.Deterministic(1), virt.WithMaxThreads(4)) }, deep},
-		{"parallel beside turns", func() *virt.Host { return sibling(newHost(t, virt.Deterministic(1))) }, deep},
-		{"turns beside fuel", func() *virt.Host { return sibling(newHost(t, virt.WithFuel(1<<40)), virt.Deterministic(1)) }, deep},
-		{"interpreter", func() *virt.Host { return newHost(t, virt.WithInterpreter()) }, calls}, // whose stack ends elsewhere
+		{"parallel", func() *virt.Host { return hostOf(t) }, deep},
+		{"fuel", func() *virt.Host { return hostOf(t, virt.WithFuel(1<<40)) }, deep},
+		{"stack", func() *virt.Host { return hostOf(t, stack(1<<20)) }, deep},
+		{"turns", func() *virt.Host { return hostOf(t, virt.Deterministic(1), virt.WithMaxThreads(4)) }, deep},
+		{"parallel beside turns", func() *virt.Host { return sibling(hostOf(t, virt.Deterministic(1))) }, deep},
+		{"turns beside fuel", func() *virt.Host { return sibling(hostOf(t, virt.WithFuel(1<<40)), virt.Deterministic(1)) }, deep},
+		{"interpreter", func() *virt.Host { return hostOf(t, virt.WithInterpreter()) }, calls}, // whose stack ends elsewhere
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			host := tc.host()

@@ -137,15 +137,15 @@ func TestStoredSnapshotsAreBoundToModuleAndOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deep := newHost(t, virt.WithFuel(1<<40), virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 }))
+	deep := hostOf(t, virt.WithFuel(1<<40), virt.WithLimits(func(l *virt.Limits) { l.CallDepth = 100 }))
 	for name, c := range map[string]struct {
 		m    *virt.Module
 		want string
 	}{
 		"module":  {other, "SHA-256"},
 		"options": {compiled(t, deep, warmWasm), "(Limits.CallDepth: no in the file, 100 here): build the Host with the same options"},
-		"fuel":    {compiled(t, newHost(t), warmWasm), "(counting of instructions, as for fuel and turns: yes in the file, no here)"},
-		"engine":  {compiled(t, newHost(t, virt.WithFuel(1), virt.WithInterpreter()), warmWasm), "(WithInterpreter: no in the file, yes here)"},
+		"fuel":    {compiled(t, hostOf(t), warmWasm), "(counting of instructions, as for fuel and turns: yes in the file, no here)"},
+		"engine":  {compiled(t, hostOf(t, virt.WithFuel(1), virt.WithInterpreter()), warmWasm), "(WithInterpreter: no in the file, yes here)"},
 	} {
 		_, err := virt.ReadSnapshot(c.m, bytes.NewReader(file))
 		if !errors.Is(err, virt.ErrSnapshotMismatch) || !strings.Contains(err.Error(), c.want) {
