@@ -74,8 +74,8 @@ var dropInEnds = []struct {
 // endsWaiting has a module wait, and ends it meanwhile.
 func endsWaiting(t *testing.T, end func(dropIn, context.CancelFunc), wait func(dropIn, context.Context) error, opts ...virt.Option) {
 	asked := make(chan struct{}, 1)
-	input := make(stalled)
-	defer close(input)
+	input := newStalled()
+	defer close(input.end)
 	tell := virt.WithMiddleware("poll_oneoff,fd_read", func(c *virt.Call) wasip1.Errno { asked <- struct{}{}; return c.Next() })
 	d := newDropIn(t, t.Context(), append(opts, virt.WithStdin(input), tell)...)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -191,6 +191,10 @@ func (s *pumpSource) startLocked() {
 func (s *pumpSource) fill() {
 	n, err := 0, error(&GoexitError{})
 	defer func() { s.filled(n, err) }()
+	if s.isClosed() { // before this goroutine got to run: the bytes are somebody else's
+		n, err = 0, wasip1.EBADF
+		return
+	}
 	for range 100 {
 		var got int
 		var failed error
@@ -220,6 +224,12 @@ func (s *pumpSource) filled(n int, err error) {
 		}
 	}
 	s.queue.Wake()
+}
+
+func (s *pumpSource) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 func (s *pumpSource) busy() bool {

@@ -200,6 +200,29 @@ func TestReaderReadsOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+// TestReaderReadsNothingOnceClosed: bytes that come later are for whoever has the reader next, even
+// if a Read was asked for before Close and its goroutine has not run yet.
+func TestReaderReadsNothingOnceClosed(t *testing.T) {
+	r := strings.NewReader("x")
+	let, ended := make(chan struct{}), make(chan struct{})
+	in := NewInput(r, WithPump(), WithAround(func(work func()) {
+		<-let
+		work()
+		close(ended)
+	}))
+	if _, err := in.Read(make([]byte, 1)); err != wasip1.EAGAIN {
+		t.Errorf("Read answers %v, want EAGAIN", err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	close(let)
+	<-ended
+	if r.Len() != 1 {
+		t.Error("a byte was read after Close")
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
