@@ -90,6 +90,28 @@ type family struct {
 
 	mu       sync.Mutex
 	children []*Child // in the order in which they were started
+	starting int      // children that are being made
+}
+
+// begin takes a place for one more child, unless there are limit.
+func (f *family) begin(limit int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.children)+f.starting >= limit {
+		return false
+	}
+	f.starting++
+	return true
+}
+
+// begun gives the place to c, or to nobody if that is nil.
+func (f *family) begun(c *Child) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.starting--
+	if c != nil {
+		f.children = append(f.children, c)
+	}
 }
 
 // maxFamily is how many guests that other guests started may exist below one that host code made:
@@ -148,7 +170,7 @@ func (g *Guest) Forget(c *Child) {
 // the guest that host code made, and if the Host has no place (WithMaxGuests); ENFILE if g's limit
 // has no descriptors left; EBADF for a descriptor that g does not have; ENOEXEC for a module that
 // is no command; those of making a guest.
-func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
+func (g *Guest) StartChild(m *Module, cfg ChildConfig) (c *Child, err error) {
 	switch {
 	case m.host.first() != g.host.first():
 		return nil, fmt.Errorf("start a child: the module: %w", ErrOtherHost)
@@ -158,9 +180,14 @@ func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 		return nil, fmt.Errorf("start a child: it has no arguments, not even a name: %w", wasip1.EINVAL)
 	case g.family.depth >= cfg.MaxDepth:
 		return nil, fmt.Errorf("start a child: there are %d guests above it: %w", g.family.depth+1, wasip1.EAGAIN)
-	case len(g.Children()) >= cfg.MaxChildren:
+	case !g.family.begin(cfg.MaxChildren):
 		return nil, fmt.Errorf("start a child: there are %d already: %w", cfg.MaxChildren, wasip1.EAGAIN)
 	}
+	defer func() {
+		if err != nil {
+			g.family.begun(nil)
+		}
+	}()
 	child, err := g.newChild(m, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("start a child: %w", err)
@@ -173,10 +200,8 @@ func (g *Guest) StartChild(m *Module, cfg ChildConfig) (*Child, error) {
 		g.uses.leave()
 		return nil, errors.Join(err, child.close(context.Background()))
 	}
-	c := &Child{guest: child}
-	g.family.mu.Lock()
-	g.family.children = append(g.family.children, c)
-	g.family.mu.Unlock()
+	c = &Child{guest: child}
+	g.family.begun(c)
 	go func() {
 		defer g.uses.leave()
 		ctx := g.group.Context()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -138,6 +140,36 @@ func TestFamiliesAreBounded(t *testing.T) {
 	parent.Stop(nil)
 	if err := parent.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestChildrenStartedAtOnce are no more than MaxChildren.
+func TestChildrenStartedAtOnce(t *testing.T) {
+	host := newHost(t)
+	m := compiled(t, host, bareGuest(t, "hang"))
+	for range 20 {
+		parent := newGuest(t, host, m)
+		var starts sync.WaitGroup
+		var started atomic.Int32
+		together := make(chan struct{})
+		for range 16 {
+			starts.Go(func() {
+				<-together
+				_, err := parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 2, MaxDepth: 1})
+				switch {
+				case err == nil:
+					started.Add(1)
+				case !errors.Is(err, wasip1.EAGAIN):
+					t.Error(err)
+				}
+			})
+		}
+		close(together)
+		starts.Wait()
+		if n := started.Load(); n != 2 {
+			t.Errorf("%d children started, want 2", n)
+		}
+		parent.Stop(nil)
 	}
 }
 
