@@ -69,6 +69,7 @@ type Group struct {
 	cpu     int64   // of those that ended
 
 	external atomic.Int64
+	turns    atomic.Uint32 // taken by the threads
 
 	tally tally // the scheduler's, under its lock
 }

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -106,7 +107,7 @@ func (t *Thread) cause() error { return context.Cause(t.group.ctx) }
 // turn again. It returns the cause if the group has ended. Only the thread itself calls it.
 func (t *Thread) Yield(p Point) error {
 	if t.sched.Yield(t, p) {
-		<-t.turn
+		t.awaitTurn()
 	}
 	return t.Ended()
 }
@@ -199,12 +200,25 @@ func (t *Thread) unblock() {
 
 // takeTurn waits until the scheduler gives a thread that is ready the turn.
 func (t *Thread) takeTurn() {
-	<-t.turn
+	t.awaitTurn()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.state = Running
 	t.waited += t.group.now() - t.idle
 	t.idle = 0
+}
+
+// cedes is how many turns a group's threads take until one of them lets other goroutines run first.
+const cedes = 64
+
+// awaitTurn waits for Resume. Go runs a goroutine that another has woken at once, in the other's
+// time slice. Threads that wake each other, or start each other, would pass one processor around
+// among them for many milliseconds, and other goroutines would not run.
+func (t *Thread) awaitTurn() {
+	if t.group.turns.Add(1)%cedes == 0 {
+		runtime.Gosched()
+	}
+	<-t.turn
 }
 
 // Resume gives the thread the turn. Only its Scheduler calls it.

@@ -1,0 +1,111 @@
+package sched_test
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/wasivirt/wasivirt/clock"
+	"github.com/wasivirt/wasivirt/poll"
+	"github.com/wasivirt/wasivirt/sched"
+)
+
+// TestThreadsLetOtherGoroutinesRun: on one processor, another goroutine runs now and then while
+// threads start, wake and yield to each other. It may run at the end of Go's time slices too, of 10
+// ms: the rounds take about as long.
+func TestThreadsLetOtherGoroutinesRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds = 4000
+	wait := poll.Wait{Deadline: poll.NoDeadline}
+	for _, row := range []struct {
+		name string
+		run  func(main *sched.Thread) error
+	}{
+		{"start and join", func(main *sched.Thread) error {
+			for range rounds {
+				var over atomic.Bool
+				_, err := main.Group().Go(func(*sched.Thread) {
+					over.Store(true)
+					main.Wake()
+				})
+				for err == nil && !over.Load() {
+					err = main.Park(wait)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"wake", func(main *sched.Thread) error {
+			var round atomic.Int64 // odd ones are the other thread's
+			var other atomic.Pointer[sched.Thread]
+			other.Store(main)
+			play := func(t, partner *sched.Thread, mine int64) error {
+				for i := mine; i < rounds; i += 2 {
+					for round.Load() != i {
+						if err := t.Park(wait); err != nil {
+							return err
+						}
+					}
+					round.Add(1)
+					partner.Wake()
+				}
+				return nil
+			}
+			if _, err := main.Group().Go(func(th *sched.Thread) {
+				other.Store(th)
+				main.Wake()
+				_ = play(th, main, 1)
+			}); err != nil {
+				return err
+			}
+			for other.Load() == main {
+				if err := main.Park(wait); err != nil {
+					return err
+				}
+			}
+			return play(main, other.Load(), 0)
+		}},
+		{"yield", func(main *sched.Thread) error {
+			yield := func(th *sched.Thread) {
+				for range rounds {
+					_ = th.Yield(sched.PointYield)
+				}
+			}
+			_, err := main.Group().Go(yield)
+			yield(main)
+			return err
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			schedulers(t, func(t *testing.T, s sched.Scheduler) {
+				var over atomic.Bool
+				var ran atomic.Int64
+				begun, ended := make(chan struct{}), make(chan struct{})
+				go func() {
+					defer close(ended)
+					close(begun)
+					for !over.Load() {
+						ran.Add(1)
+						runtime.Gosched()
+					}
+				}()
+				<-begun
+				g := group(t, s, clock.Real())
+				var err error
+				runs := g.Run(func(main *sched.Thread) { err = row.run(main) })
+				during := ran.Load()
+				over.Store(true)
+				<-ended
+				g.Wait()
+				if runs != nil || err != nil {
+					t.Fatal(runs, err)
+				}
+				if during < rounds/200 {
+					t.Errorf("another goroutine ran %d times in %d rounds", during, rounds)
+				}
+			})
+		})
+	}
+}
