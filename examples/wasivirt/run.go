@@ -60,6 +60,7 @@ type settings struct {
 	trace, traceFormat, traceCalls                string
 	record, diff, status                          string
 	noPreempt, interpreter, absoluteLinks, spawn  bool
+	localhost                                     bool // /etc/hosts names the loopback; has no flag
 	untrusted, trapImports                        bool
 	lateTimers, canonicalNaNs                     bool
 	from, store                                   string

@@ -163,6 +163,13 @@ func (w *world) options() ([]virt.Option, error) {
 		}
 		w.mountOptions = append(w.mountOptions, virt.WithMount(guest, fsys, how...))
 	}
+	if w.localhost {
+		etc := memfs.New()
+		if err := archive.FromMap(etc, map[string]string{"hosts": "127.0.0.1 localhost\n::1 localhost\n"}); err != nil {
+			return nil, err
+		}
+		w.mountOptions = append(w.mountOptions, virt.WithMount("/etc", etc, vfs.WithReadOnly()))
+	}
 	for _, mount := range w.mountOptions {
 		opts = append(opts, mount)
 	}

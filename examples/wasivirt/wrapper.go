@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,8 @@ func (s *settings) environment(flags *flag.FlagSet, getenv func(string) string) 
 
 // goWorld is the world of a program that the go command runs: the module's directory as it is on
 // the machine, copies of it below memory in a deterministic run, a directory for temporary files,
-// where the tests' coverage goes, and the caller's environment.
+// where the tests' coverage goes, the caller's environment, Go's own tree for reading, which has
+// the time zones, and a name for the loopback.
 func (s *settings) goWorld(args []string) error {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -94,7 +96,12 @@ func (s *settings) goWorld(args []string) error {
 	if s.deterministic.set {
 		kind = "overlay:"
 	}
-	s.mounts = repeated{"/=mem", "/tmp=mem", "/dev=dev", root + "=" + kind + root}
+	s.mounts = repeated{"/=mem", "/tmp=mem", "/dev=dev"}
+	if goroot := goRoot(); goroot != "" && goroot != root {
+		s.mounts = append(s.mounts, goroot+"=ro:"+goroot)
+	}
+	s.mounts = append(s.mounts, root+"="+kind+root)
+	s.localhost = true
 	for _, arg := range args {
 		// The go command makes a directory for these, and reads it when the program has ended.
 		to, ok := strings.CutPrefix(arg, "-test.gocoverdir=")
@@ -120,6 +127,23 @@ func (s *settings) goWorld(args []string) error {
 	}
 	s.env = append(s.env, "PWD="+dir, "TMPDIR=/tmp", "HOME=/tmp")
 	return nil
+}
+
+// goRoot is the tree of the go command, which puts its own directory first on the PATH of what it
+// runs, or "" where there is none.
+func goRoot() string {
+	root := os.Getenv("GOROOT")
+	if root == "" {
+		command, err := exec.LookPath("go")
+		if err != nil {
+			return ""
+		}
+		root = filepath.Dir(filepath.Dir(command))
+	}
+	if _, err := os.Stat(filepath.Join(root, "src", "runtime")); err != nil || !filepath.IsAbs(root) {
+		return ""
+	}
+	return root
 }
 
 // moduleRoot is the directory of the Go module that a directory is part of, or else itself.

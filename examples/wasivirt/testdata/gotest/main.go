@@ -1,10 +1,11 @@
 // Command gotest does what Go's tests do: it reads a file of its directory, writes a temporary one,
-// and looks at time and chance.
+// looks at time and chance, loads a time zone and listens on the loopback by its name.
 package main
 
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"time"
 )
@@ -22,6 +23,16 @@ func main() {
 	}
 	defer f.Close()
 	fmt.Println("temporary file")
+	if _, err := time.LoadLocation("America/Los_Angeles"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer l.Close()
 	time.Sleep(time.Millisecond)
 	fmt.Println(time.Now().Format(time.RFC3339Nano), rand.Uint64())
 }
