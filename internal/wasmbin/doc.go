@@ -82,7 +82,8 @@
 // paid exactly. A trap in a function with a small loop leaves the cell as it was
 // at the last call, because the count is in a local there, and the engines can
 // differ then. The cell is 0 at first: the host sets it before it calls an export,
-// and in fuel adds to it (and stops the guest there; slices should be small).
+// and in fuel adds to it (and stops the guest there; slices should be small). fuel
+// is called again if the cell is still below zero, unless threads take turns.
 //
 // The offset of a wait is that of the instruction: the address waited at is addr +
 // offset in 64 bits, both unsigned. Bounds, alignment and "the memory is shared"

@@ -219,7 +219,7 @@ func (e *emitter) prologue() []byte {
 		case checked:
 			e.check(&a, 0, e.costs[0])
 		default:
-			e.charge(&a, e.costs[0])
+			e.charge(&a, int64(e.costs[0]))
 		}
 	case e.opts.Stop:
 		if e.stopLocal >= 0 {
@@ -278,7 +278,7 @@ func frameBytes(b *body) int32 {
 }
 
 // charge takes cost from the fuel.
-func (e *emitter) charge(a *asm, cost uint32) {
+func (e *emitter) charge(a *asm, cost int64) {
 	if cost == 0 {
 		return
 	}
@@ -287,7 +287,7 @@ func (e *emitter) charge(a *asm, cost uint32) {
 		get, set, cell = opLocalGet, opLocalSet, uint32(e.fuelLocal)
 	}
 	a.op(get, cell)
-	a.i64Const(int64(cost))
+	a.i64Const(cost)
 	a.ops(opI64Sub)
 	a.op(set, cell)
 }
@@ -334,10 +334,27 @@ func (e *emitter) loadFuel(a *asm) {
 // check takes what comes next from the count, weight instructions for the stop
 // counter or cost for the fuel, and calls the host when that is used up.
 func (e *emitter) check(a *asm, weight, cost uint32) {
+	if e.opts.Fuel && (e.opts.Turns || e.fuelLocal >= 0) {
+		e.count(a, weight, cost)
+		a.ops(opIf, blockEmpty, opElse) // as in unlessCall
+		e.callHost(a, 0)
+		a.ops(opEnd)
+		return
+	}
+	// The call leads back to the look, which takes again what the call has given back. So the code
+	// that goes on is reached from the look alone, and wazero's compiler puts the call at the end
+	// of the function: nothing is jumped over. It does not pay where the fuel is in a local. Where
+	// threads take turns one look is one turn.
+	weight = max(weight, 1)
+	a.ops(opLoop, blockEmpty)
 	e.count(a, weight, cost)
-	a.ops(opIf, blockEmpty, opElse) // as in unlessCall
-	e.callHost(a)
-	a.ops(opEnd)
+	a.ops(opIf, blockEmpty, opElse)
+	e.callHost(a, weight)
+	if e.opts.Fuel {
+		e.charge(a, -int64(cost))
+	}
+	a.op(opBr, 1)
+	a.ops(opEnd, opEnd)
 }
 
 // count takes what comes next from the count, and leaves on the stack whether the
@@ -345,7 +362,7 @@ func (e *emitter) check(a *asm, weight, cost uint32) {
 func (e *emitter) count(a *asm, weight, cost uint32) {
 	switch {
 	case e.opts.Fuel:
-		e.charge(a, cost)
+		e.charge(a, int64(cost))
 		e.fuelLeft(a)
 		a.i64Const(0)
 		a.ops(opI64GeS)
@@ -373,18 +390,20 @@ func (e *emitter) look(a *asm) {
 	case e.opts.Fuel:
 		e.check(a, 0, 0)
 	case e.opts.Stop:
-		e.callHost(a)
+		e.callHost(a, 0)
 	}
 }
 
-// callHost calls the host because the count is used up.
-func (e *emitter) callHost(a *asm) {
+// callHost calls the host because the count is used up, and fills the stop counter with weight more
+// than a period.
+func (e *emitter) callHost(a *asm, weight uint32) {
 	if e.opts.Fuel {
 		e.storeFuel(a)
 		a.op(opCall, e.callFuel)
 		e.loadFuel(a)
 		return
 	}
+	a.i32Const(int32(weight))
 	a.op(opCall, e.callCheck)
 	e.loadStop(a)
 }
@@ -401,13 +420,13 @@ func (e *emitter) branchBack(in *instr, l *loop) {
 			label++
 		}
 		if l.sure {
-			e.charge(a, l.cost)
+			e.charge(a, int64(l.cost))
 		} else {
 			e.count(a, l.weight, l.cost)
 			a.ops(opIf, blockEmpty)
 			a.op(opBr, label+1)
 			a.ops(opEnd)
-			e.callHost(a)
+			e.callHost(a, 0)
 		}
 		a.op(opBr, label)
 		if in.op == opBrIf {
@@ -577,7 +596,7 @@ func (e *emitter) after(i int, in *instr) {
 		case l == nil:
 		case l.sure:
 			if e.opts.Fuel && !l.atBranches {
-				e.charge(&a, l.cost)
+				e.charge(&a, int64(l.cost))
 			}
 		default:
 			e.counts.Loops++
@@ -586,7 +605,7 @@ func (e *emitter) after(i int, in *instr) {
 			}
 		}
 	case e.opts.Fuel && !e.pointBefore(i+1):
-		e.charge(&a, e.costs[i+1])
+		e.charge(&a, int64(e.costs[i+1]))
 	}
 	if len(a.code) > 0 {
 		e.p.copyTo(int(in.end))

@@ -351,7 +351,7 @@ func (l *longest) behindCheck(ins []instr, i int) bool {
 		switch in := &ins[j]; in.op {
 		case opCall:
 			return in.index >= l.guestEnd || slices.Contains(l.looks, in.index)
-		case opEnd, opLocalGet, opLocalSet, opGlobalGet, opGlobalSet, opI32Const, opI32Sub, opI64Const, opI64Sub, opIf, opElse: // of the check
+		case opEnd, opLocalGet, opLocalSet, opGlobalGet, opGlobalSet, opI32Const, opI32Sub, opI64Const, opI64Sub, opIf, opElse, opLoop, opBr: // of the check
 		default:
 			return false
 		}

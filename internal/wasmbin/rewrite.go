@@ -375,16 +375,18 @@ func (r *rewriter) exportGlobal(index uint32, t ValueType, name string, added bo
 }
 
 // addCheckHelper adds the function that the checks call: it fills the counter
-// again and asks the host. As a function of its own it keeps the code that a
-// loop jumps over to one call.
+// with a period and its parameter, and asks the host. As a function of its own it
+// keeps the code that a loop jumps over to one call.
 func (r *rewriter) addCheckHelper() uint32 {
 	a := asm{}
 	a.byte(0) // no locals
 	a.i32Const(int32(r.opts.Period))
+	a.op(opLocalGet, 0)
+	a.ops(opI32Add)
 	a.op(opGlobalSet, r.stopGlobal)
 	a.op(opCall, r.callCheck)
 	a.byte(byte(opEnd))
-	return r.addHelper("check", "\x00", "\x00", a.code)
+	return r.addHelper("check", "\x01\x7f", "\x00", a.code)
 }
 
 // addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls
@@ -420,8 +422,10 @@ func (r *rewriter) lookIfSpent(a *asm) {
 	}
 	a.op(opGlobalGet, r.stopGlobal)
 	a.i32Const(0)
-	a.ops(opI32GeS)
-	a.unlessCall(r.callCheck)
+	a.ops(opI32GeS, opIf, blockEmpty, opElse)
+	a.i32Const(0)
+	a.op(opCall, r.callCheck)
+	a.ops(opEnd)
 }
 
 func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {

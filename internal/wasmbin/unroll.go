@@ -119,7 +119,7 @@ func (e *emitter) unrollPaid(l *loop, blockType byte) {
 			if !last {
 				a.ops(opBlock, blockEmpty)
 			}
-			e.charge(a, l.cost)
+			e.charge(a, int64(l.cost))
 		})
 		e.turn(l, to)
 		e.asm(func(a *asm) {
