@@ -153,6 +153,9 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 	ctx := context.Background()
 	module := command(2, withLocals(3), increments(3))
 	dear := hostileModules()["FunctionCost/many blocks"]
+	rethrowing := command(1, "\x00", "\x00\x0a")
+	trusted := inspect.DefaultLimits()
+	trusted.NoThrowRef = false
 	for _, tc := range []struct {
 		name   string
 		opts   []Option
@@ -164,6 +167,9 @@ func TestModuleLimitsThatAreSet(t *testing.T) {
 		{"the defaults", nil, module, ""},
 		{"cost", nil, dear, "FunctionCost"},
 		{"cost, interpreted", []Option{WithInterpreter()}, dear, ""},
+		{"throw_ref", nil, rethrowing, "NoThrowRef"},
+		{"throw_ref, of nobody", []Option{Untrusted()}, rethrowing, "NoThrowRef"},
+		{"throw_ref, trusted", []Option{WithModuleLimits(trusted)}, rethrowing, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			host, err := NewBuilder(append([]Option{WithInterpreter()}, tc.opts...)...).Build(ctx)

@@ -61,8 +61,9 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 	if large, ok := errors.AsType[*inspect.Error](err); ok && large.Limit != "" {
 		// What the library names is not to be had by a flag.
 		text, _, _ := strings.Cut(large.Error(), ": raise inspect.Limits.")
+		text, _, _ = strings.Cut(text, ": if you trust the module, ")
 		advice := "run it without -untrusted"
-		if !w.untrusted {
+		if !w.untrusted || large.Limit == "NoThrowRef" {
 			advice = "the command has no flag for that, a program that embeds wasivirt has (virt.WithModuleLimits)"
 		}
 		if large.Limit == "FunctionCost" || large.Limit == "TotalCost" {

@@ -33,6 +33,8 @@ type Limits struct {
 
 	FunctionCost uint64 // see Cost
 	TotalCost    uint64
+
+	NoThrowRef bool // no function has the instruction throw_ref
 }
 
 // Cost estimates what the engine's compiler takes for a module beyond a time that is proportional
@@ -49,7 +51,7 @@ type LimitError struct {
 	Limit string
 	// What is counted, in the plural.
 	What string
-	// Has is what the module holds, Most what it may.
+	// Has is what the module holds, Most what it may: 0 if it may have none.
 	Has, Most uint64
 	// Offset is the position in the module where this shows, Section the section there.
 	Offset  int
@@ -62,6 +64,9 @@ func (e *LimitError) Error() string {
 
 // Reason is the error without its offset.
 func (e *LimitError) Reason() string {
+	if e.Most == 0 {
+		return "there are " + e.What + ", which it may not have"
+	}
 	return fmt.Sprintf("%d %s, and %d is the most", e.Has, e.What, e.Most)
 }
 
@@ -120,6 +125,14 @@ func (k *checker) stopped() error {
 func (k *checker) over(name, what string, has, most uint64) {
 	if most != 0 && has > most && k.stopped() == nil {
 		k.limit = &LimitError{Limit: name, What: what, Has: has, Most: most, Offset: k.pos, Section: k.section}
+		k.pos = k.end
+	}
+}
+
+// never notes that the module has what it may not have at all.
+func (k *checker) never(name, what string, at int) {
+	if k.stopped() == nil {
+		k.limit = &LimitError{Limit: name, What: what, Has: 1, Offset: at, Section: k.section}
 		k.pos = k.end
 	}
 }

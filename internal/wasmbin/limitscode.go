@@ -9,6 +9,10 @@ func (k *checker) readCode(f *functionCost) {
 		if imm == immPrefix {
 			op, imm = k.prefixed(first)
 		}
+		if op == opThrowRef && k.NoThrowRef {
+			k.never("NoThrowRef", "instructions throw_ref", at)
+			return
+		}
 		switch imm {
 		case immNone:
 			k.plain(op, f)

@@ -40,6 +40,8 @@ func (e *Error) Error() string {
 		return text
 	case "FunctionCost", "TotalCost":
 		return text + ": raise inspect.Limits." + e.Limit + " by virt.WithModuleLimits, or use virt.WithInterpreter"
+	case "NoThrowRef":
+		return text + ": if you trust the module, unset inspect.Limits.NoThrowRef by virt.WithModuleLimits"
 	}
 	return text + ": raise inspect.Limits." + e.Limit + " by virt.WithModuleLimits"
 }

@@ -104,10 +104,11 @@ type Denial struct {
 	Reason string
 }
 
-// Module reads a module within the [DefaultLimits], without compiling it. Errors: an [*Error].
+// Module reads a module within the [DefaultLimits], but allows throw_ref, without compiling it.
+// Errors: an [*Error].
 func Module(wasm []byte) (*Audit, error) {
 	l := DefaultLimits()
-	l.FunctionCost, l.TotalCost = 0, 0 // nothing is compiled
+	l.FunctionCost, l.TotalCost, l.NoThrowRef = 0, 0, false // nothing is compiled
 	return l.Inspect(wasm)
 }
 

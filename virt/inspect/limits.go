@@ -52,6 +52,14 @@ type Limits struct {
 	// grows with the product of blocks, live locals and loop depth. A Host with
 	// virt.WithInterpreter does not look at these two: wazero's interpreter takes linear time.
 	FunctionCost, TotalCost uint64
+
+	// NoThrowRef refuses modules with the instruction throw_ref, by which C++ throws an exception
+	// again that it has caught, or has cleaned up behind. wazero 1.12 frees exceptions that a guest
+	// still refers to (wazero's issue 2522). A guest that throws such a reference makes the engine
+	// read, as an exception, memory of the process that is something else by now: it can end the
+	// process, and might read or write outside of its own memory. Other instructions of exceptions
+	// do not use the reference. Allow throw_ref only to modules that you trust.
+	NoThrowRef bool
 }
 
 // DefaultLimits returns the limits of a Host that was given none.
@@ -63,7 +71,7 @@ type Limits struct {
 // 200,000 exports, globals and functions; 1,000 tags; 100 tables of 10,000,000 elements together;
 // 2,000,000 entries in 400,000 segments; names of 16 KiB; 1,000 custom sections of 64 MiB;
 // functions of 7,654,321 bytes, 50,000 locals (2,000,000 in all), 16,000 levels and 65,536 branch
-// targets; a cost of 16,000,000 for a function and 250,000,000 in all.
+// targets; a cost of 16,000,000 for a function and 250,000,000 in all; no throw_ref.
 func DefaultLimits() Limits {
 	return Limits{
 		ModuleBytes: 128 << 20,
@@ -73,7 +81,7 @@ func DefaultLimits() Limits {
 		TableElements: MaxTableElements, Elements: 2_000_000, Segments: 400_000,
 		NameBytes: 16 << 10, CustomSections: 1_000, CustomBytes: 64 << 20,
 		BodyBytes: 7_654_321, Locals: wasmbin.MaxLocals, TotalLocals: 2_000_000, Nesting: 16_000, BranchTargets: 1 << 16,
-		FunctionCost: 16_000_000, TotalCost: 250_000_000,
+		FunctionCost: 16_000_000, TotalCost: 250_000_000, NoThrowRef: true,
 	}
 }
 
