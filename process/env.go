@@ -73,8 +73,8 @@ func (e Env) WithVars(vars ...string) Env {
 	return e
 }
 
-// WithHost passes the variables of the host's environment that pass says, as they are
-// when the guest starts.
+// WithHost passes the variables of the host's environment for which pass returns true, with their
+// values at the start of the guest.
 func (e Env) WithHost(pass Pass) Env {
 	e.pass = pass
 	return e
@@ -100,10 +100,9 @@ func (e Env) Check() error {
 	return err
 }
 
-// Snapshot returns the environment of a guest that starts now. It fails if a variable
-// has no name, no "=" or a "=" in its name, if there is a NUL in one, if all together
-// have more than 4 GiB, or if the function fails that was asked. Variables of the
-// host that are so, as Windows has them, are left out.
+// Snapshot returns the environment of a guest that starts now. It fails if a variable has no name,
+// no "=", a "=" in its name or a NUL, if all together have more than 4 GiB, or if the function of
+// WithFunc fails. Variables of the host with such a fault, as Windows has some, are left out.
 func (e Env) Snapshot() (*Strings, error) {
 	list := e.fromHost()
 	if e.ask != nil {
