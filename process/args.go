@@ -24,8 +24,8 @@ func (a Args) Check() error {
 	return err
 }
 
-// Snapshot returns the arguments of a guest that starts now. It fails if one has a NUL, if they have
-// more than 4 GiB together, or if the function of AskArgs fails.
+// Snapshot returns the arguments of a guest that starts now. It fails if one has a NUL, if they
+// have more than 4 GiB together, or if the function of AskArgs fails.
 func (a Args) Snapshot() (*Strings, error) {
 	list := a.list
 	if a.ask != nil {

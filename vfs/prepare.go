@@ -40,7 +40,7 @@ type Keeper interface {
 	Charging(charge KeepCharge) Node
 }
 
-// KeepCharge is what a [Keeper] asks.
+// KeepCharge charges a budget for the metadata that is kept for an inode; see [Keeper].
 type KeepCharge func(ino uint64, bytes int64) error
 
 // KeepAll is the value of keep in [Preparer.Prepare] for a change that truncates nothing.

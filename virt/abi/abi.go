@@ -82,7 +82,8 @@ func (f *Function) Only(k Kind) (found *Param, place int) {
 // Kind says what a parameter means.
 type Kind uint8
 
-// The kinds that are values.
+// The kinds: values, then pointers to what a function reads, pointers to where it stores, and last
+// those of functions that are not preview1's.
 const (
 	KindFd          Kind = iota // a descriptor
 	KindSize                    // a count
