@@ -77,6 +77,14 @@ func TestThreadsLetOtherGoroutinesRun(t *testing.T) {
 			yield(main)
 			return err
 		}},
+		{"compute", func(main *sched.Thread) error {
+			for range rounds {
+				if err := main.Yield(sched.PointFuel); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			schedulers(t, func(t *testing.T, s sched.Scheduler) {
@@ -106,6 +114,55 @@ func TestThreadsLetOtherGoroutinesRun(t *testing.T) {
 					t.Errorf("another goroutine ran %d times in %d rounds", during, rounds)
 				}
 			})
+		})
+	}
+}
+
+// TestBusyGoroutinesLeaveThreadsTheirShare: on one processor, a goroutine that computes for the
+// whole of each time slice does not run after each slice of a thread's fuel.
+func TestBusyGoroutinesLeaveThreadsTheirShare(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds = 100
+	compute := func(th *sched.Thread, looks *atomic.Int64) {
+		for range rounds {
+			looks.Add(1)
+			_ = th.Yield(sched.PointFuel)
+		}
+	}
+	for name, other := range map[string]func(th *sched.Thread, looks *atomic.Int64){
+		"beside a thread that waits":    func(th *sched.Thread, _ *atomic.Int64) { _ = th.Park(poll.Wait{Deadline: poll.NoDeadline}) },
+		"beside a thread that computes": compute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := group(t, &sched.Parallel{}, clock.Real())
+			var looks atomic.Int64
+			var over atomic.Bool
+			begun, interrupted := make(chan struct{}), make(chan int)
+			go func() {
+				close(begun)
+				n := 0
+				for last := int64(0); !over.Load(); {
+					if now := looks.Load(); now != last {
+						last = now
+						n++
+					}
+				}
+				interrupted <- n
+			}()
+			<-begun
+			if err := g.Run(func(main *sched.Thread) {
+				if _, err := g.Go(func(th *sched.Thread) { other(th, &looks) }); err != nil {
+					t.Error(err)
+				}
+				_ = main.Yield(sched.PointYield)
+				compute(main, &looks)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			over.Store(true)
+			if n := <-interrupted; n > rounds/2 {
+				t.Errorf("the goroutine ran %d times during %d slices of fuel", n, rounds)
+			}
 		})
 	}
 }

@@ -17,7 +17,7 @@ type Parallel struct {
 	limits   Limits
 	stats    Stats
 	spawned  int
-	running  int
+	running  atomic.Int32 // changes under mu
 	queue    fifo
 	crowd    atomic.Bool // more than one thread is alive
 	queued   atomic.Bool // a thread that yields may lose its turn
@@ -76,7 +76,7 @@ func (p *Parallel) Stats() Stats {
 	defer p.mu.Unlock()
 	s := p.stats
 	s.Alive = p.waits.threads.len
-	s.Running, s.Ready = p.running, p.queue.len()
+	s.Running, s.Ready = p.computing(), p.queue.len()
 	s.Waiting = s.Alive - s.Running - s.Ready
 	return s
 }
@@ -116,7 +116,7 @@ func (p *Parallel) Block(t *Thread, w *poll.Wait) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waits.block(t, w)
-	p.running--
+	p.running.Add(-1)
 	p.dispatch()
 }
 
@@ -128,7 +128,7 @@ func (p *Parallel) End(t *Thread) {
 	if !t.main {
 		p.spawned--
 	}
-	p.running--
+	p.running.Add(-1)
 	p.note()
 	p.dispatch()
 }
@@ -136,29 +136,26 @@ func (p *Parallel) End(t *Thread) {
 // Yield implements Scheduler. Calls, notifies and accesses are no switch points, because the Go
 // scheduler distributes the processors.
 func (p *Parallel) Yield(t *Thread, at Point) bool {
-	if at != PointYield && at != PointFuel {
-		return false
-	}
-	if !p.crowd.Load() {
-		return false
-	}
-	return p.yield(t)
-}
-
-// yield is Yield where there are other threads.
-func (p *Parallel) yield(t *Thread) bool {
-	if !p.queued.Load() {
+	switch {
+	case at != PointYield && at != PointFuel || !p.crowd.Load():
+	case p.queued.Load():
+		return p.yield(t)
+	case at == PointYield:
 		// A guest that yields in a loop waits for another thread, which may lack a processor:
 		// compiled guest code is not preempted.
 		runtime.Gosched()
-		return false
 	}
+	return false
+}
+
+// yield is Yield where another thread may be ready.
+func (p *Parallel) yield(t *Thread) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.queue.len() == 0 && !p.tooMany() {
 		return false
 	}
-	p.running--
+	p.running.Add(-1)
 	p.queue.push(t)
 	p.dispatch()
 	return true
@@ -177,15 +174,18 @@ func (p *Parallel) Next(t *Thread) {
 
 // dispatch gives turns to those ready as long as there are some to give.
 func (p *Parallel) dispatch() {
-	for p.queue.len() > 0 && (p.limits.Running <= 0 || p.running < p.limits.Running) {
-		p.running++
+	for p.queue.len() > 0 && (p.limits.Running <= 0 || p.computing() < p.limits.Running) {
+		p.running.Add(1)
 		p.queue.pop().Resume()
 	}
 	p.queued.Store(p.queue.len() > 0 || p.tooMany())
 }
 
 // tooMany reports whether more threads run than may: the limit was lowered.
-func (p *Parallel) tooMany() bool { return p.limits.Running > 0 && p.running > p.limits.Running }
+func (p *Parallel) tooMany() bool { return p.limits.Running > 0 && p.computing() > p.limits.Running }
+
+// computing implements [crowded].
+func (p *Parallel) computing() int { return int(p.running.Load()) }
 
 // note makes the number of threads known to Yield.
 func (p *Parallel) note() { p.crowd.Store(p.waits.threads.len > 1) }

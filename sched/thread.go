@@ -2,7 +2,6 @@ package sched
 
 import (
 	"context"
-	"runtime"
 	"sync"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -25,6 +24,8 @@ type Thread struct {
 	runs   string    // the function of the guest's that it runs
 	call   string    // that it is in, where that is noted
 	on     uint64    // the call's first parameter
+
+	ceding ceding // the thread's own
 
 	began  int64 // monotonic when it began
 	waited int64 // nanoseconds spent without a turn, until idle
@@ -106,8 +107,11 @@ func (t *Thread) cause() error { return context.Cause(t.group.ctx) }
 // Yield is a switch point: other threads may get the turn. When it returns, this thread has the
 // turn again. It returns the cause if the group has ended. Only the thread itself calls it.
 func (t *Thread) Yield(p Point) error {
-	if t.sched.Yield(t, p) {
+	switch {
+	case t.sched.Yield(t, p):
 		t.awaitTurn()
+	case p == PointFuel:
+		t.cede()
 	}
 	return t.Ended()
 }
@@ -206,19 +210,6 @@ func (t *Thread) takeTurn() {
 	t.state = Running
 	t.waited += t.group.now() - t.idle
 	t.idle = 0
-}
-
-// cedes is how many turns a group's threads take until one of them lets other goroutines run first.
-const cedes = 64
-
-// awaitTurn waits for Resume. Go runs a goroutine that another has woken at once, in the other's
-// time slice. Threads that wake each other, or start each other, would pass one processor around
-// among them for many milliseconds, and other goroutines would not run.
-func (t *Thread) awaitTurn() {
-	if t.group.turns.Add(1)%cedes == 0 {
-		runtime.Gosched()
-	}
-	<-t.turn
 }
 
 // Resume gives the thread the turn. Only its Scheduler calls it.
