@@ -126,8 +126,12 @@ func (t *Table) States(ns *Namespace) ([]OpenState, error) {
 		for ; word != 0; word &= word - 1 {
 			fd := uint32(i*64 + bits.TrailingZeros64(word))
 			f := t.get(fd)
+			at, err := f.position()
+			if err != nil {
+				return nil, fmt.Errorf("descriptor %d (%s): %w", fd, f.Path(), err)
+			}
 			s := OpenState{Fd: fd, Same: fd, Kind: f.kind, Stream: f.stream, Node: f.node, Mode: f.mode,
-				Flags: f.Flags(), Offset: f.offset, Path: f.Path(), Preopened: f.preopened, Dir: f.dir != nil}
+				Flags: f.Flags(), Offset: at, Path: f.Path(), Preopened: f.preopened, Dir: f.dir != nil}
 			s.Base, s.Inheriting = f.Rights()
 			if same, ok := first[f]; ok {
 				s.Same = same

@@ -36,6 +36,9 @@ func (f *OpenFile) readHere(bufs [][]byte) (int, error) {
 	if f.closed {
 		return 0, wasip1.EBADF
 	}
+	if err := f.settle(); err != nil {
+		return 0, err
+	}
 	n, err := f.readVector(bufs, f.offset)
 	f.offset += int64(n)
 	return n, err
@@ -44,7 +47,7 @@ func (f *OpenFile) readHere(bufs [][]byte) (int, error) {
 // readFileAt reads at off.
 func (f *OpenFile) readFileAt(bufs [][]byte, off int64) (int, error) {
 	switch {
-	case f.lasting == nil:
+	case !f.stays:
 		return f.readHeld(bufs, off)
 	case !f.alive():
 		return 0, wasip1.EBADF
@@ -125,8 +128,15 @@ func (f *OpenFile) writeHere(bufs [][]byte, flags wasip1.Fdflags) (n int, err er
 	case f.closed:
 		err = wasip1.EBADF
 	case flags&wasip1.FdAppend == 0:
-		n, err = f.writeVector(bufs, f.offset)
-		f.offset += int64(n)
+		if err = f.settle(); err == nil {
+			n, err = f.writeVector(bufs, f.offset)
+			f.offset += int64(n)
+		}
+	case f.guarded != nil:
+		if n, err = f.guarded.AppendOnly(bufs); miscounted(n, int(total(bufs))) {
+			return 0, errMiscounted
+		}
+		f.behind = f.behind || n > 0
 	case f.append != nil:
 		var end int64
 		n, end, err = f.append.Append(bufs)
@@ -161,7 +171,7 @@ func (f *OpenFile) writeEnd(bufs [][]byte) (int, error) {
 // writeFileAt writes at off, also with FdAppend (POSIX: pwrite).
 func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
 	switch {
-	case f.lasting == nil:
+	case !f.stays:
 		return f.writeHeld(bufs, off)
 	case !f.alive():
 		return 0, wasip1.EBADF
@@ -273,6 +283,9 @@ func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
 	switch whence {
 	case wasip1.WhenceSet:
 	case wasip1.WhenceCur:
+		if err := f.settle(); err != nil {
+			return 0, err
+		}
 		from = f.offset
 	case wasip1.WhenceEnd:
 		if end > math.MaxInt64 {
@@ -288,14 +301,15 @@ func (f *OpenFile) seek(delta int64, whence wasip1.Whence) (int64, error) {
 	if from+delta < 0 {
 		return 0, wasip1.EINVAL
 	}
-	f.offset = from + delta
+	f.offset, f.behind = from+delta, false
 	return f.offset, nil
 }
 
-func (f *OpenFile) position() int64 {
+func (f *OpenFile) position() (int64, error) {
 	f.lockPosition()
 	defer f.unlockPosition()
-	return f.offset
+	err := f.settle()
+	return f.offset, err
 }
 
 // setSize cuts or lengthens the file.

@@ -362,15 +362,30 @@ type lastingFile interface {
 	UnlockPosition()
 }
 
+// guardedFile is implemented by a File, such as hostfs's, whose methods may be called while Close
+// runs and after it, when they answer EBADF: a call at an offset need not keep it open.
+type guardedFile interface {
+	VectorFile
+	Appender
+	// AppendOnly is Append, but does not tell the new end.
+	AppendOnly(bufs [][]byte) (int, error)
+	// Appended returns the end that the last Append or AppendOnly left behind. It costs a system
+	// call, which most that append never need.
+	Appended() (int64, error)
+}
+
 // use makes file the content of d.
 func (d *OpenFile) use(file File) {
 	d.file = file
-	if l, ok := file.(lastingFile); ok {
-		d.lasting, d.vector, d.append = l, l, l
-		return
+	switch file := file.(type) {
+	case lastingFile:
+		d.lasting, d.vector, d.append, d.stays = file, file, file, true
+	case guardedFile:
+		d.guarded, d.vector, d.append, d.stays = file, file, file, true
+	default:
+		d.vector, _ = file.(VectorFile)
+		d.append, _ = file.(Appender)
 	}
-	d.vector, _ = file.(VectorFile)
-	d.append, _ = file.(Appender)
 }
 
 // newFile returns an OpenFile, one that was closed where there is one to use again.

@@ -34,12 +34,15 @@ type OpenFile struct {
 
 	mu     sync.Mutex // guards what follows, and is held while the position is being used
 	closed bool       // not for a lastingFile
+	behind bool       // offset is what guarded.Appended says
 	offset int64      // of a lastingFile: guarded by that
 
 	node    Node
 	m       *mount
 	file    File
 	lasting lastingFile // file, if it is one
+	guarded guardedFile // file, if it is one
+	stays   bool        // file is one of these: it need not be kept open for a call at an offset
 	vector  VectorFile  // file, if it is one
 	append  Appender    // file, if it is one
 	stream  Stream
@@ -317,9 +320,26 @@ func (f *OpenFile) current() (off int64, ok bool) {
 	} else {
 		f.lasting.LockPosition()
 	}
-	off = f.offset
-	f.unlockPosition()
-	return off, true
+	defer f.unlockPosition()
+	err := f.settle()
+	return f.offset, err == nil
+}
+
+// settle makes offset the position. The position is locked.
+func (f *OpenFile) settle() error {
+	if !f.behind {
+		return nil
+	}
+	return f.settleEnd()
+}
+
+func (f *OpenFile) settleEnd() error {
+	end, err := f.guarded.Appended()
+	if err != nil {
+		return err
+	}
+	f.offset, f.behind = end, false
+	return nil
 }
 
 // wroteTo notes that the content may have changed.
@@ -401,7 +421,7 @@ func (f *OpenFile) Poll(want poll.Events) poll.State {
 	s := poll.State{Ready: want}
 	if want&poll.Readable != 0 && f.file != nil {
 		if a, err := f.node.Attr(); err == nil {
-			if off := f.position(); a.Size <= math.MaxInt64 && int64(a.Size) > off {
+			if off, err := f.position(); err == nil && a.Size <= math.MaxInt64 && int64(a.Size) > off {
 				s.Bytes = a.Size - uint64(off)
 			}
 		}

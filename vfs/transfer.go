@@ -103,7 +103,7 @@ func (c *Caller) readFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) 
 // readFileAt is readFile for FdPread.
 func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) (int, error) {
 	if size <= maxPiece {
-		if f.lasting != nil && f.alive() {
+		if f.stays && f.alive() {
 			return f.readVector(bufs, off)
 		}
 		n, err := f.readFileAt(bufs, off)

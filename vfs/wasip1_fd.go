@@ -346,7 +346,11 @@ func FdTell(c *Caller, fd, result uint32) wasip1.Errno {
 	if !c.View.Has(result, 8) {
 		return wasip1.EFAULT
 	}
-	return c.View.PutUint64(result, uint64(f.position()))
+	at, err := f.position()
+	if err != nil {
+		return errno(err)
+	}
+	return c.View.PutUint64(result, uint64(at))
 }
 
 // FdWrite writes at the position and moves it; with FdAppend it writes at the end. To a stream it

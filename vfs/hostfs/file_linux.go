@@ -11,8 +11,8 @@ import (
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
-// file is an open regular file: one descriptor, used with offsets only, except that Append leaves
-// the descriptor's own offset at the end that it reports.
+// file is an open regular file: one descriptor, used with offsets only, except that appending
+// leaves the descriptor's own offset behind what was written.
 type file struct {
 	desc
 	node   *fileNode
@@ -20,8 +20,8 @@ type file struct {
 	mode   vfs.OpenMode
 	closed atomic.Bool
 
-	mu       sync.Mutex // one Append at a time; guards appendFD
-	appendFD int        // opened with O_APPEND where the kernel has no RWF_APPEND; -1 is none
+	mu       sync.Mutex   // one Append, and one NextData, at a time
+	appendFD atomic.Int64 // opened with O_APPEND where the kernel has no RWF_APPEND; -1 is none
 }
 
 var (
@@ -45,7 +45,15 @@ func (f *file) use() error {
 
 func (f *file) release() {
 	if f.unref() {
+		f.closeAppender()
 		closeFD(f.fd)
+	}
+}
+
+// closeAppender closes what nobody uses any more.
+func (f *file) closeAppender() {
+	if fd := f.appendFD.Load(); fd >= 0 {
+		closeFD(int(fd))
 	}
 }
 
@@ -56,15 +64,10 @@ func (f *file) Close() error {
 		return wasip1.EBADF
 	}
 	f.node.detach(f)
-	f.mu.Lock()
-	if f.appendFD >= 0 {
-		closeFD(f.appendFD)
-		f.appendFD = -1
-	}
-	f.mu.Unlock()
 	if !f.unref() {
 		return nil // a call in another thread is still using it, and closes it
 	}
+	f.closeAppender()
 	if err := unix.Close(f.fd); err != nil && err != unix.EINTR {
 		return wasip1.FromError(err)
 	}
@@ -194,52 +197,68 @@ func empty(bufs [][]byte) bool {
 }
 
 // Append writes at the end as O_APPEND does, indivisible also against other processes.
-func (f *file) Append(bufs [][]byte) (int, int64, error) {
+func (f *file) Append(bufs [][]byte) (n int, end int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n, err = f.AppendOnly(bufs); err == nil {
+		end, err = f.Appended()
+	}
+	return n, end, err
+}
+
+// AppendOnly is Append without looking where the end is now.
+func (f *file) AppendOnly(bufs [][]byte) (int, error) {
 	if err := f.use(); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	defer f.release()
 	bufs = bufs[:min(len(bufs), iovMax)]
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	for {
+		var n int
+		var err error
+		if fd := f.appendFD.Load(); fd >= 0 {
+			n, err = unix.Writev(int(fd), bufs)
+		} else {
+			// Offset -1 means the descriptor's own, which is left behind what was written: that is
+			// how its end is known whatever others append meanwhile.
+			n, err = unix.Pwritev2(f.fd, bufs, -1, unix.RWF_APPEND)
+			if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+				if err = f.openAppender(); err == nil {
+					continue
+				}
+			}
+		}
+		if err != unix.EINTR {
+			return result(n, err)
+		}
+	}
+}
+
+// Appended returns the descriptor's own offset, which nothing but appending moves.
+func (f *file) Appended() (int64, error) {
+	if err := f.use(); err != nil {
+		return 0, err
+	}
+	defer f.release()
 	fd := f.fd
-	n, err := 0, error(wasip1.ENOTSUP)
-	if f.appendFD < 0 {
-		// Offset -1 means the descriptor's own, which is left behind what was written: that is how
-		// its end is known whatever others append meanwhile.
-		for n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND); err == unix.EINTR; {
-			n, err = unix.Pwritev2(fd, bufs, -1, unix.RWF_APPEND)
-		}
-	}
-	if err == wasip1.ENOTSUP || err == unix.EOPNOTSUPP || err == unix.ENOSYS {
-		if fd, err = f.appender(); err != nil {
-			return 0, 0, err
-		}
-		for n, err = unix.Writev(fd, bufs); err == unix.EINTR; {
-			n, err = unix.Writev(fd, bufs)
-		}
-	}
-	if err != nil {
-		return 0, 0, wasip1.FromError(err)
+	if own := f.appendFD.Load(); own >= 0 {
+		fd = int(own)
 	}
 	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
 	if err != nil {
-		return n, 0, wasip1.FromError(err)
+		return 0, wasip1.FromError(err)
 	}
-	return n, end, nil
+	return end, nil
 }
 
-// appender opens the file once more, with O_APPEND: on f.fd that flag would make every
-// write an append. f.mu is held.
-func (f *file) appender() (int, error) {
-	if f.appendFD < 0 {
-		fd, err := reopen(f.fd, unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate))
-		if err != nil {
-			return -1, err
-		}
-		f.appendFD = fd
+// openAppender opens the file once more, with O_APPEND: on f.fd that flag would make every write an
+// append. Of several that do so at once one is kept, which nothing was written through yet.
+func (f *file) openAppender() error {
+	fd, err := reopen(f.fd, unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate))
+	if err == nil && !f.appendFD.CompareAndSwap(-1, int64(fd)) {
+		closeFD(fd)
 	}
-	return f.appendFD, nil
+	return err
 }
 
 // again opens the same file once more. The descriptor is duplicated if it is read only, because
@@ -324,17 +343,24 @@ func (f *file) Allocate(off, n int64) error {
 	return again(func() error { return unix.Fallocate(fd, 0, off, n) })
 }
 
-// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: nothing but
-// Append uses that.
+// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: that of a file
+// that can be appended to stays.
 func (f *file) NextData(off int64) (start, end int64, err error) {
 	if err := f.use(); err != nil {
 		return 0, 0, err
 	}
 	defer f.release()
+	fd := f.fd
+	if f.mode&vfs.OpenWrite != 0 {
+		if fd, err = reopen(f.fd, openFlags(f.mode&^vfs.OpenTruncate)); err != nil {
+			return 0, 0, err
+		}
+		defer closeFD(fd)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if start, err = unix.Seek(f.fd, off, unix.SEEK_DATA); err == nil {
-		end, err = unix.Seek(f.fd, start, unix.SEEK_HOLE)
+	if start, err = unix.Seek(fd, off, unix.SEEK_DATA); err == nil {
+		end, err = unix.Seek(fd, start, unix.SEEK_HOLE)
 	}
 	switch err {
 	case nil:

@@ -218,9 +218,9 @@ func TestAppendIsIndivisible(t *testing.T) {
 			node := must[vfs.Node](t)(root.Lookup("f"))
 			f := must[vfs.File](t)(node.(vfs.RegularFile).Open(vfs.OpenWrite)).(*file)
 			if old { // as on a kernel without RWF_APPEND
-				f.mu.Lock()
-				must[int](t)(f.appender())
-				f.mu.Unlock()
+				if err := f.openAppender(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			wg.Go(func() {
 				defer release(node)
@@ -255,6 +255,67 @@ func TestAppendIsIndivisible(t *testing.T) {
 					t.Fatalf("at the end %d is %q, want %q", end, at[end], want)
 				}
 			}
+		}
+	}
+}
+
+// The position behind an append is where that append ended, whatever others have appended since, and
+// is good for all that uses a position.
+func TestPositionBehindAnAppend(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		root := must[*vfs.Root](t)(vfs.NewRoot(newFS(t, dir)))
+		f := must[*vfs.OpenFile](t)(root.OpenFile("f", os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666))
+		file := f.Node().(*fileNode).open.Load()
+		if old { // as on a kernel without RWF_APPEND
+			if err := file.openAppender(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		another := must[*os.File](t)(os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0))
+		append := func(mine, others string) {
+			t.Helper()
+			must[int](t)(f.Write([]byte(mine)))
+			must[int](t)(another.WriteString(others))
+		}
+		at := func(want int64) {
+			t.Helper()
+			if pos := must[int64](t)(f.Seek(0, io.SeekCurrent)); pos != want {
+				t.Errorf("the position is %d, want %d", pos, want)
+			}
+		}
+		append("ab", "XY")
+		at(2)
+		append("cd", "Z")
+		buf := make([]byte, 9)
+		if n := must[int](t)(f.Read(buf)); string(buf[:n]) != "Z" {
+			t.Errorf("behind the append is %q, want Z", buf[:n])
+		}
+		at(7)
+		append("e", "U")
+		if _, _, err := file.NextData(0); err != nil && err != wasip1.ENOTSUP {
+			t.Error(err)
+		}
+		f.SetFlags(0)
+		must[int](t)(f.Write([]byte("f"))) // not at the end
+		at(9)
+		f.SetFlags(wasip1.FdAppend)
+		append("g", "V")
+		must[int64](t)(f.Seek(1, io.SeekStart))
+		at(1)
+		append("h", "W")
+		must[int](t)(f.WriteAt([]byte("A"), 0))
+		at(12)
+		if content, _ := os.ReadFile(path); string(content) != "AbXYcdZefgVhW" {
+			t.Errorf("the file holds %q", content)
+		}
+		another.Close()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.Write([]byte("x")); wasip1.FromError(err) != wasip1.EBADF {
+			t.Error("after closing:", err)
 		}
 	}
 }

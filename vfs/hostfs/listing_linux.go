@@ -3,6 +3,7 @@ package hostfs
 import (
 	"encoding/binary"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,8 @@ type listing struct {
 	buf   []byte // entries, as the kernel wrote them
 	text  string // the same bytes; names are pieces of it
 	pos   int    // the next entry in buf
-	start int64  // the position before buf's first entry
+	at    int64  // the position before that
+	start int64  // and before buf's first entry
 	end   int64  // and behind the last one, where the kernel goes on
 	fresh bool   // own was just opened, and stands at its start
 	table cookieTable
@@ -42,8 +44,14 @@ func (l *listing) close() {
 		l.own.release()
 		l.own = nil
 	}
+	if l.buf != nil {
+		listingBufs.Put((*[listingBuf]byte)(l.buf[:listingBuf]))
+	}
 	l.fd, l.buf, l.text, l.pos = -1, nil, "", 0
 }
+
+// listingBufs are buffers of listings that have ended.
+var listingBufs = sync.Pool{New: func() any { return new([listingBuf]byte) }}
 
 // openListing returns the listing, ready to be read. n.mu is held.
 func (n *dirNode) openListing(dir int) (*listing, error) {
@@ -106,6 +114,7 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		l.buf, l.text, l.pos, l.start, l.end = l.buf[:0], "", 0, off, off
 		l.fresh = false
 	}
+	dev, _ := n.h.ident()
 	count := 0
 	for count < len(entries) {
 		if l.pos == len(l.buf) {
@@ -115,7 +124,7 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 				break
 			}
 		}
-		if n.decode(l, dir, &entries[count]) {
+		if n.decode(l, dir, dev, &entries[count]) {
 			count++
 		}
 	}
@@ -127,18 +136,20 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 
 // within moves to the position off if it lies in what was fetched last.
 func (l *listing) within(off int64) bool {
-	if len(l.buf) == 0 {
+	switch {
+	case len(l.buf) == 0:
 		return off == l.end && !l.fresh && off != 0
-	}
-	if off == l.start {
-		l.pos = 0
+	case off == l.at:
+		return true
+	case off == l.start:
+		l.pos, l.at = 0, off
 		return true
 	}
 	for pos := 0; pos < len(l.buf); {
 		rec := l.buf[pos:]
 		pos += int(binary.NativeEndian.Uint16(rec[recReclen:]))
 		if int64(binary.NativeEndian.Uint64(rec[recOff:])) == off {
-			l.pos = pos
+			l.pos, l.at = pos, off
 			return true
 		}
 	}
@@ -148,7 +159,7 @@ func (l *listing) within(off int64) bool {
 // fill fetches more entries. more is false at the end, which is also where a removed directory is.
 func (l *listing) fill() (more bool, err error) {
 	if l.buf == nil {
-		l.buf = make([]byte, 0, listingBuf)
+		l.buf = listingBufs.Get().(*[listingBuf]byte)[:0]
 	}
 	buf := l.buf[:listingBuf]
 	var size int
@@ -164,7 +175,7 @@ func (l *listing) fill() (more bool, err error) {
 		l.buf, l.text, l.pos = buf[:0], "", 0
 		return false, err
 	}
-	l.start, l.buf, l.pos = l.end, buf[:size], 0
+	l.start, l.at, l.buf, l.pos = l.end, l.end, buf[:size], 0
 	l.text = string(l.buf)
 	for pos := 0; pos < size; {
 		rec := l.buf[pos:]
@@ -176,11 +187,13 @@ func (l *listing) fill() (more bool, err error) {
 
 // decode takes the next entry. It is false for one that is not to be told: "." and "..", and what
 // has gone before its type could be asked for.
-func (n *dirNode) decode(l *listing, dir int, e *vfs.DirEntry) bool {
+func (n *dirNode) decode(l *listing, dir int, dev uint64, e *vfs.DirEntry) bool {
 	rec := l.buf[l.pos:]
+	_ = rec[recName]
 	size := int(binary.NativeEndian.Uint16(rec[recReclen:]))
 	name := l.text[l.pos+recName : l.pos+size]
 	l.pos += size
+	l.at = int64(binary.NativeEndian.Uint64(rec[recOff:]))
 	if i := strings.IndexByte(name, 0); i >= 0 {
 		name = name[:i]
 	}
@@ -195,11 +208,10 @@ func (n *dirNode) decode(l *listing, dir int, e *vfs.DirEntry) bool {
 		}
 		t = filetype(st.Mode)
 	}
-	dev, _ := n.h.ident()
 	e.Name = name
 	e.Type = t
 	e.Ino = n.fs.ino(dev, binary.NativeEndian.Uint64(rec[recIno:]))
-	e.Next = l.table.cookie(int64(binary.NativeEndian.Uint64(rec[recOff:])))
+	e.Next = l.table.cookie(l.at)
 	return true
 }
 

@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -129,10 +130,10 @@ func (n *specialNode) SetAttr(s vfs.SetAttr) error {
 type fileNode struct {
 	entry
 
-	mu    sync.Mutex // guards what follows
-	open  *file      // list of open files, the youngest first
-	first file       // the first of them, in one allocation with its node
-	taken bool       // first is or was in use
+	open  atomic.Pointer[file] // list of open files, the youngest first; changed under mu
+	mu    sync.Mutex           // guards the rest of the list, and what follows
+	first file                 // the first of them, in one allocation with its node
+	taken bool                 // first is or was in use
 }
 
 var _ vfs.RegularFile = (*fileNode)(nil)
@@ -146,18 +147,24 @@ func (n *fileNode) attach(fd int, mode vfs.OpenMode) *file {
 		f = new(file)
 	}
 	n.taken = true
-	f.fd, f.mode, f.node, f.appendFD = fd, mode, n, -1
+	f.fd, f.mode, f.node = fd, mode, n
+	f.appendFD.Store(-1)
 	f.refs.Store(1)
-	f.next, n.open = n.open, f
+	f.next = n.open.Load()
+	n.open.Store(f)
 	return f
 }
 
 func (n *fileNode) detach(f *file) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for p := &n.open; *p != nil; p = &(*p).next {
-		if *p == f {
-			*p = f.next
+	if n.open.Load() == f {
+		n.open.Store(f.next)
+		return
+	}
+	for g := n.open.Load(); g != nil; g = g.next {
+		if g.next == f {
+			g.next = f.next
 			return
 		}
 	}
@@ -165,9 +172,13 @@ func (n *fileNode) detach(f *file) {
 
 // useOpen returns an open file that has all the bits of mode, good until its release; or nil.
 func (n *fileNode) useOpen(mode vfs.OpenMode) *file {
+	f := n.open.Load()
+	if f == nil || f.mode&mode == mode && f.acquire() {
+		return f
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for f := n.open; f != nil; f = f.next {
+	for f = n.open.Load(); f != nil; f = f.next {
 		if f.mode&mode == mode && f.acquire() {
 			return f
 		}

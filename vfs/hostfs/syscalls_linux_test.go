@@ -5,6 +5,7 @@ package hostfs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,7 +79,7 @@ var countedOps = []struct {
 	}},
 	{"read", "pread64", func(_ vfs.PathOpener, f vfs.File) error { _, err := f.ReadAt(make([]byte, 1), 0); return err }},
 	{"write", "pwrite64", func(_ vfs.PathOpener, f vfs.File) error { _, err := f.WriteAt(make([]byte, 1), 0); return err }},
-	{"append", "pwritev2 lseek", func(_ vfs.PathOpener, f vfs.File) error {
+	{"append, and where that ended", "pwritev2 lseek", func(_ vfs.PathOpener, f vfs.File) error {
 		_, _, err := f.(vfs.Appender).Append([][]byte{make([]byte, 1)})
 		return err
 	}},
@@ -115,6 +116,22 @@ var countedCalls = []struct {
 	{"make a directory, depth 8", "openat2 mkdirat close", func(r *vfs.Root) error { return r.Mkdir("1/2/3/4/5/6/7/dir", 0o777) }},
 	{"rename it, depth 8", "openat2 openat2 renameat2 close close", func(r *vfs.Root) error {
 		return r.Rename("1/2/3/4/5/6/7/dir", "1/2/3/4/5/6/7/dir2")
+	}},
+	{"append twice, then read behind that", "openat2 fstat openat close pwritev2 pwritev2 lseek pread64 close", func(r *vfs.Root) error {
+		f, err := r.OpenFile("file", os.O_RDWR|os.O_APPEND, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		for range 2 {
+			if _, err := f.Write([]byte{1}); err != nil {
+				return err
+			}
+		}
+		if n, err := f.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			return fmt.Errorf("read %d bytes, %w", n, err)
+		}
+		return nil
 	}},
 	{"stat, depth 1", "fstatat", func(r *vfs.Root) error { _, err := r.Stat("file"); return err }},
 	{"attributes of an open file, opened and closed", "openat2 fstat openat close fstat close", func(r *vfs.Root) error {
