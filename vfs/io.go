@@ -116,6 +116,9 @@ func (f *OpenFile) writeFile(bufs [][]byte) (n int, err error) {
 	if n == 0 && err != nil {
 		return 0, err
 	}
+	if f.plain(flags) {
+		return n, nil
+	}
 	return n, f.written(flags)
 }
 
@@ -191,11 +194,14 @@ func (f *OpenFile) writeHeld(bufs [][]byte, off int64) (int, error) {
 // writeNow is writeFileAt where the file stays open.
 func (f *OpenFile) writeNow(bufs [][]byte, off int64) (int, error) {
 	n, err := f.writeVector(bufs, off)
-	if n > 0 || err == nil {
-		f.wroteTo()
-		err = f.written(f.Flags())
+	if n == 0 && err != nil {
+		return 0, err
 	}
-	return n, err
+	f.wroteTo()
+	if flags := f.Flags(); !f.plain(flags) {
+		return n, f.written(flags)
+	}
+	return n, nil
 }
 
 // writeVector writes bufs to the content at off. What was written before an error counts; the next
@@ -243,18 +249,14 @@ func total(bufs [][]byte) (n int64) {
 	return n
 }
 
-// written does what follows a write: it waits for the store where the flags that were set after
-// opening demand it, and tells those who watch.
-func (f *OpenFile) written(flags wasip1.Fdflags) error {
-	if flags&syncs == 0 && !f.m.watched() {
-		return nil
-	}
-	return f.writtenSlow(flags)
-}
+// plain reports whether nothing follows a write.
+func (f *OpenFile) plain(flags wasip1.Fdflags) bool { return flags&syncs == 0 && !f.m.watched() }
 
 const syncs = wasip1.FdSync | wasip1.FdDsync
 
-func (f *OpenFile) writtenSlow(flags wasip1.Fdflags) error {
+// written does what follows a write: it waits for the store where the flags that were set after
+// opening demand it, and tells those who watch.
+func (f *OpenFile) written(flags wasip1.Fdflags) error {
 	if flags&syncs != 0 && f.mode&(OpenSync|OpenDsync) == 0 {
 		if err := f.file.Sync(flags&wasip1.FdSync == 0); err != nil {
 			return err

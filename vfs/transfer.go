@@ -123,7 +123,8 @@ func (c *Caller) readFileAt(f *OpenFile, bufs [][]byte, size uint64, off int64) 
 	})
 }
 
-// writeFile writes at the position of f, which has a file, for FdWrite. size is that of bufs.
+// writeFile writes at the position of f, which has a file, for FdWrite, where that takes more than
+// one step. size is that of bufs.
 func (c *Caller) writeFile(f *OpenFile, bufs [][]byte, size uint64) (int, error) {
 	if f.prepares {
 		if err := c.prepare(f, KeepAll); err != nil {

@@ -229,11 +229,15 @@ func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) 
 		return wasip1.EFAULT
 	}
 	n := 0
-	if list.Total() > 0 {
-		var err error
-		if n, err = c.writeFileAt(f, list.Bufs, list.Total(), at); err != nil {
-			return errno(err)
-		}
+	var err error
+	switch {
+	case list.Total() > maxPiece || f.prepares:
+		n, err = c.writeFileAt(f, list.Bufs, list.Total(), at)
+	case list.Total() > 0:
+		n, err = f.writeFileAt(list.Bufs, at)
+	}
+	if err != nil {
+		return errno(err)
 	}
 	list.DidRead(uint64(n))
 	return c.View.PutUint32(nwritten, uint32(n))
@@ -384,8 +388,10 @@ func FdWrite(c *Caller, fd, iovs, iovsLen, nwritten uint32) wasip1.Errno {
 		n, err = c.writeStream(f, list.Bufs, "fd_write", fd)
 	case f.file == nil:
 		return wasip1.EISDIR
-	case list.Total() > 0:
+	case list.Total() > maxPiece || f.prepares:
 		n, err = c.writeFile(f, list.Bufs, list.Total())
+	case list.Total() > 0:
+		n, err = f.writeFile(list.Bufs)
 	}
 	if err != nil {
 		return errno(err)

@@ -259,8 +259,17 @@ func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
 	if n.gone {
 		return 0, wasip1.EBADF
 	}
-	f := n.fs
-	in := n.base().own()
+	f, in := n.fs, n.in
+	if in.owner != f.owner {
+		in = n.base().own()
+	}
+	if len(bufs) == 1 && len(bufs[0]) > 0 {
+		k, err := f.write(in, bufs[0], off)
+		if k > 0 {
+			in.changed(f.now())
+		}
+		return k, err
+	}
 	done := 0
 	var err error
 	for _, p := range bufs {
