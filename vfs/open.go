@@ -360,6 +360,8 @@ type lastingFile interface {
 	// be called meanwhile.
 	LockPosition()
 	UnlockPosition()
+	// PutAttr is Attr of a File that is its own node.
+	PutAttr(a *Attr) error
 }
 
 // guardedFile is implemented by a File, such as hostfs's, whose methods may be called while Close
@@ -380,6 +382,7 @@ func (d *OpenFile) use(file File) {
 	switch file := file.(type) {
 	case lastingFile:
 		d.lasting, d.vector, d.append, d.stays = file, file, file, true
+		d.self = any(file) == any(d.node)
 	case guardedFile:
 		d.guarded, d.vector, d.append, d.stays = file, file, file, true
 	default:

@@ -43,6 +43,7 @@ type OpenFile struct {
 	lasting lastingFile // file, if it is one
 	guarded guardedFile // file, if it is one
 	stays   bool        // file is one of these: it need not be kept open for a call at an offset
+	self    bool        // lasting is node itself
 	vector  VectorFile  // file, if it is one
 	append  Appender    // file, if it is one
 	stream  Stream

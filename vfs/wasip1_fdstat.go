@@ -56,12 +56,17 @@ func FdFilestatGet(c *Caller, fd, result uint32) wasip1.Errno {
 	if !c.View.Has(result, wasip1.SizeFilestat) {
 		return wasip1.EFAULT
 	}
-	var a Attr
-	dev, err := f.attr(&a)
+	var dev uint64
+	var err error
+	if f.self {
+		dev, err = f.m.dev, f.lasting.PutAttr(&c.attr)
+	} else {
+		dev, err = f.attr(&c.attr)
+	}
 	if err != nil {
 		return errno(err)
 	}
-	return c.putFilestat(result, &a, dev)
+	return c.putFilestat(result, &c.attr, dev)
 }
 
 func (c *Caller) putFilestat(result uint32, a *Attr, dev uint64) wasip1.Errno {

@@ -28,6 +28,9 @@ func (n *fileNode) Attr() (a vfs.Attr, err error) {
 	return a, err
 }
 
+// PutAttr stores the attributes in a. Errors: as Attr.
+func (n *fileNode) PutAttr(a *vfs.Attr) error { return n.base().fileAttr(a) }
+
 // LetGo says that the walker of package vfs, which had the file made, was the last to have it.
 func (n *fileNode) LetGo() { atomic.CompareAndSwapUint32(&n.held, heldByMaker, heldByNone) }
 
@@ -221,7 +224,10 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 		l.unlock(&f.park)
 		return 0, wasip1.EBADF
 	}
-	in := n.base().own()
+	in := n.in
+	if in.owner != f.owner {
+		in = n.base().own()
+	}
 	k, err := f.write(in, p, off)
 	if k > 0 {
 		in.changed(f.now())
