@@ -120,13 +120,7 @@ func BenchmarkPeers(b *testing.B) {
 					}
 				}
 				run := start(b, &row)
-				timed(b, row.Times(), func() {
-					errno, err := run(uint64(b.N))
-					check(b, err)
-					if errno != 0 {
-						b.Fatalf("a call answered %d", errno)
-					}
-				})
+				timed(b, row.Times(), func() { called(b, run) })
 			})
 		}
 		for _, n := range natives {

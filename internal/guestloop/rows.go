@@ -162,6 +162,9 @@ func bounded(write Call) (calls []Call) {
 	return append(calls, Call{"fd_filestat_set_size", []any{From(resultAt), uint64(0)}})
 }
 
+// UsesFiles reports whether the calls are about the files of the mount.
+func (r *Row) UsesFiles() bool { return r.path != "" }
+
 // Times is how many times an iteration makes the operation.
 func (r *Row) Times() int { return max(r.Per, 1) }
 
