@@ -12,8 +12,8 @@ import (
 	"github.com/wasivirt/wasivirt/internal/guestloop"
 )
 
-// BenchmarkAfero times the rows on an aferofs with and without what afero itself takes, beside memfs.
-// What is afero's a profile tells, within a few percent if a benchmark runs for seconds.
+// BenchmarkAfero times the rows on an aferofs with and without what afero itself takes, beside
+// memfs. What is afero's a profile tells, within a few percent if a benchmark runs for seconds.
 func BenchmarkAfero(b *testing.B) {
 	for _, row := range guestloop.Rows() {
 		if !row.UsesFiles() {

@@ -343,8 +343,8 @@ func (f *file) Allocate(off, n int64) error {
 	return again(func() error { return unix.Fallocate(fd, 0, off, n) })
 }
 
-// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: that of a file
-// that can be appended to stays.
+// NextData implements [vfs.Sparse] by lseek, which moves the descriptor's own offset: that of a
+// file that can be appended to stays.
 func (f *file) NextData(off int64) (start, end int64, err error) {
 	if err := f.use(); err != nil {
 		return 0, 0, err

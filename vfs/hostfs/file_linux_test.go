@@ -259,8 +259,8 @@ func TestAppendIsIndivisible(t *testing.T) {
 	}
 }
 
-// The position behind an append is where that append ended, whatever others have appended since, and
-// is good for all that uses a position.
+// The position behind an append is where that append ended, whatever others have appended since,
+// and is good for all that uses a position.
 func TestPositionBehindAnAppend(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		dir := t.TempDir()
