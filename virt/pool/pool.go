@@ -90,7 +90,7 @@ func (p *Pool) fill() {
 		}
 		p.usage.Ready++
 		p.workers.Go(func() {
-			g, err := p.make()
+			g, err := p.make(p.base)
 			if err != nil {
 				p.mu.Lock()
 				p.usage.Ready--
@@ -104,8 +104,12 @@ func (p *Pool) fill() {
 	}
 }
 
-func (p *Pool) make() (*virt.Guest, error) {
-	g, err := p.snapshot.Start(p.base, p.opts...)
+// make makes a guest, unless ctx ends or the Pool is closed: the guest runs code at its start.
+func (p *Pool) make(ctx context.Context) (*virt.Guest, error) {
+	both, cancel := context.WithCancelCause(p.base)
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+	g, err := p.snapshot.Start(both, p.opts...)
 	if err == nil {
 		p.mu.Lock()
 		p.usage.Made++
@@ -150,7 +154,7 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 	case g := <-p.ready:
 		return g, true, nil
 	case <-p.slots:
-		if g, err = p.make(); err != nil {
+		if g, err = p.make(ctx); err != nil {
 			p.slots <- struct{}{}
 		}
 		return g, false, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,6 +21,12 @@ func snapshot(t *testing.T) *virt.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return snapshotOf(t, wasm)
+}
+
+// snapshotOf is one of a guest that has just been made.
+func snapshotOf(t *testing.T, wasm []byte) *virt.Snapshot {
+	t.Helper()
 	host, err := virt.NewBuilder().Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +189,30 @@ func TestPutTakesOnlyWhatGetReturned(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 	if err := errors.Join(other.Close(t.Context()), p.Close(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMakingAGuestEndsWithTheContext: a guest whose start does not end keeps nobody who waits for
+// it.
+func TestMakingAGuestEndsWithTheContext(t *testing.T) {
+	endless := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01" +
+		"\x07\x1c\x02\x06memory\x02\x00\x0fwasivirt_reseed\x00\x00\x0a\x09\x01\x07\x00\x03\x40\x0c\x00\x0b\x0b")
+	p, err := pool.New(snapshotOf(t, endless), pool.Config{Max: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the place is given back
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := p.Get(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the end of the context", err)
+		}
+		cancel()
+	}
+	if u := p.Usage(); u != (pool.Usage{}) {
+		t.Errorf("%+v, want nothing", u)
+	}
+	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
