@@ -389,6 +389,36 @@ func TestOneoffMany(t *testing.T) {
 	}
 }
 
+// TestOneoffCharges what it keeps of many subscriptions, until it returns.
+func TestOneoffCharges(t *testing.T) {
+	const n, in, out, nevents = 1000, 16, 100_000, 8
+	var taken, most int64
+	limit := int64(math.MaxInt64)
+	s := &poll.Set{Task: poll.NewTask(t.Context()), Clock: clock.NewVirtual(clock.WithAutoAdvance()), Charge: func(n int64) bool {
+		if n > limit {
+			return false
+		}
+		taken += n
+		most = max(most, taken)
+		return true
+	}}
+	v := memory.NewView(make([]byte, 1<<18))
+	for i := range n {
+		sub := timer(1, 1)
+		sub.Encode(v.Bytes()[in+i*wasip1.SizeSubscription:])
+	}
+	if errno := poll.Oneoff(s, v, in, out, 256, nevents); errno != wasip1.ESUCCESS || most != 0 {
+		t.Errorf("few subscriptions: %v, %d bytes", errno, most)
+	}
+	if errno := poll.Oneoff(s, v, in, out, n, nevents); errno != wasip1.ESUCCESS || most < n*(wasip1.SizeSubscription+wasip1.SizeEvent) || taken != 0 {
+		t.Errorf("many: %v, %d bytes, %d afterwards", errno, most, taken)
+	}
+	limit = most - 1
+	if errno := poll.Oneoff(s, v, in, out, n, nevents); errno != wasip1.ENOMEM || taken != 0 {
+		t.Errorf("more than there is: %v, %d bytes afterwards", errno, taken)
+	}
+}
+
 // TestOneoffReach looks at what the scheduler is told.
 func TestOneoffReach(t *testing.T) {
 	things := table{1: &thing{reach: poll.ByGroup}, 2: &thing{reach: poll.ByThreads}, 3: &thing{}}

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -36,6 +37,9 @@ type Set struct {
 	Poller Poller // nil: Set.Poll
 	// Limit is how many subscriptions a call may have; 0 stands for MaxSubscriptions.
 	Limit uint32
+	// Charge is asked before a call with more than 256 subscriptions takes n bytes, and told -n
+	// when it gives them back; a call that is refused is ENOMEM. nil: none is.
+	Charge func(n int64) bool
 
 	subs   []wasip1.Subscription
 	events []wasip1.Event
@@ -57,6 +61,31 @@ type wait struct {
 	p     Pollable
 	// waiter is in p's queue while Poll waits.
 	waiter Waiter
+}
+
+// keptSubscriptions is for how many subscriptions a Set keeps its buffers between two calls.
+const keptSubscriptions = 256
+
+// bufferBytes is what the buffers take for n subscriptions.
+func bufferBytes(n uint32) int64 {
+	return int64(n) * int64(unsafe.Sizeof(wasip1.Subscription{})+unsafe.Sizeof(wasip1.Event{})+unsafe.Sizeof(wait{}))
+}
+
+// charge takes the room for n subscriptions, and reports whether there is some. free gives it back.
+func (s *Set) charge(n uint32) (free func(), ok bool) {
+	if n <= keptSubscriptions {
+		return func() {}, true
+	}
+	size := bufferBytes(n)
+	if s.Charge != nil && !s.Charge(size) {
+		return nil, false
+	}
+	return func() {
+		s.subs, s.events, s.waits = nil, nil, nil
+		if s.Charge != nil {
+			s.Charge(-size)
+		}
+	}, true
 }
 
 type kind uint8

@@ -17,7 +17,8 @@ import (
 // event with an errno, and ends the wait too. in and out may overlap.
 //
 // Errors: EINVAL for no subscriptions, for more than the limit of s, and for one whose type does
-// not exist; EFAULT for pointers out of memory; ECANCELED if the thread was ended while it waited.
+// not exist; EFAULT for pointers out of memory; ENOMEM if s.Charge refuses; ECANCELED if the thread
+// was ended while it waited.
 func Oneoff(s *Set, v *memory.View, in, out, nsubs, nevents uint32) wasip1.Errno {
 	limit := s.Limit
 	if limit == 0 {
@@ -33,6 +34,11 @@ func Oneoff(s *Set, v *memory.View, in, out, nsubs, nevents uint32) wasip1.Errno
 	if !v.Has(out, nsubs*wasip1.SizeEvent) || !v.Has(nevents, 4) {
 		return wasip1.EFAULT
 	}
+	free, ok := s.charge(nsubs)
+	if !ok {
+		return wasip1.ENOMEM
+	}
+	defer free()
 	if uint32(cap(s.subs)) < nsubs {
 		s.subs = make([]wasip1.Subscription, nsubs)
 		s.events = make([]wasip1.Event, nsubs)
