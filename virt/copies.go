@@ -1,10 +1,15 @@
 package virt
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+
+	"github.com/wasivirt/wasivirt/virt/inspect"
+)
 
 // Each thread of a guest is an instance of its module, with globals, tables and segments of its
 // own. What they take together besides the linear memory is a budget as large as that of the
-// memory.
+// memory. What tables grow by counts for it too.
 
 // leastCopies is what the instances of a guest may take in any case, in bytes: what the modules of
 // toolchains take.
@@ -34,4 +39,33 @@ func (g *Guest) dischargeInstance(m *Module) {
 	if n > leastCopies {
 		g.host.budgets.memory.giveBack(n)
 	}
+}
+
+// elementBytes is what an element of a table takes.
+const elementBytes = 8
+
+// growTable is called before table.grow adds elements. It answers how many may be added: all, or a
+// number that no table has room for.
+func (t *thread) growTable(p []uint64) {
+	n, g := int64(uint32(p[0])), t.guest
+	if n == 0 || n > inspect.MaxTableElements { // more than the table can have in any case
+		return
+	}
+	size := n * elementBytes
+	if g.copies.Add(size) > int64(max(g.limit(), leastCopies)) || !g.host.takeMemory(size) {
+		g.copies.Add(-size)
+		p[0] = math.MaxUint32
+		return
+	}
+	t.grown += size
+	g.grown.Add(size)
+}
+
+// dischargeTables gives back what tables of the thread's instance grew by.
+func (t *thread) dischargeTables() {
+	g := t.guest
+	g.copies.Add(-t.grown)
+	g.grown.Add(-t.grown)
+	g.host.budgets.memory.giveBack(t.grown)
+	t.grown = 0
 }

@@ -48,6 +48,7 @@ func (e *idleExports) take(mod api.Module, name string) api.Function {
 // put keeps a function that has returned, unless there is no room for its stack.
 func (e *idleExports) put(mod api.Module, name string, fn api.Function) {
 	size, known := stackOf(fn)
+	size += keptCopies(fn)
 	if !known || size > maxIdleStack {
 		return
 	}
@@ -75,24 +76,71 @@ func (e *idleExports) put(mod api.Module, name string, fn api.Function) {
 // stackOf returns the size of a function's own stack in bytes. It is known of the compiler's
 // functions.
 func stackOf(fn api.Function) (size int, known bool) {
-	v := reflect.ValueOf(fn)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+	v, at := engineOf(fn)
+	if at.stack < 0 {
 		return 0, false
 	}
-	at, ok := stackFields.Load(v.Type())
-	if !ok {
-		at = -1
-		if f, ok := v.Type().Elem().FieldByName("stack"); ok && len(f.Index) == 1 && f.Type == reflect.TypeFor[[]byte]() {
-			at = f.Index[0]
-		}
-		stackFields.Store(v.Type(), at)
-	}
-	if i := at.(int); i >= 0 {
-		return v.Elem().Field(i).Cap(), true
-	}
-	return 0, false
+	return v.Field(at.stack).Cap(), true
 }
 
-// stackFields are the indices of the fields that hold the stack, by the types of functions, of
-// which there are two.
-var stackFields sync.Map
+// copiedBytes returns how many bytes the copies of a function's stack take at most that the
+// compiler keeps for the try_tables that the function is within, and for more of them. No copy is
+// larger than the stack: while a copy is kept the stack only grows, or is replaced by a later copy.
+func copiedBytes(fn api.Function, more int) int64 {
+	v, at := engineOf(fn)
+	if at.tries < 0 {
+		return 0
+	}
+	tries := v.Field(at.tries)
+	n, one := tries.Len()+more, v.Field(at.stack).Cap()+2*int(tries.Type().Elem().Size())
+	return int64(n) * int64(one)
+}
+
+// maxKeptTries is up to how many nested try_tables a function may have been within that is kept.
+const maxKeptTries = 16
+
+// keptCopies returns the size of the copies of its stack that a function has not let go of, though
+// it has returned.
+func keptCopies(fn api.Function) int {
+	v, at := engineOf(fn)
+	if at.tries < 0 {
+		return 0
+	}
+	tries := v.Field(at.tries)
+	if tries.Cap() > maxKeptTries {
+		return maxIdleStack + 1
+	}
+	tries, size := tries.Slice(0, tries.Cap()), 0
+	for i := range tries.Len() {
+		size += tries.Index(i).FieldByName("stack").Cap()
+	}
+	return size
+}
+
+// engineFields are the indices of fields of an engine's function, -1 where it has none: its stack,
+// and what it keeps for each try_table that it is within.
+type engineFields struct{ stack, tries int }
+
+// engineOf finds what is known of a function in its engine.
+func engineOf(fn api.Function) (reflect.Value, engineFields) {
+	none := engineFields{-1, -1}
+	v := reflect.ValueOf(fn)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return v, none
+	}
+	at, ok := engines.Load(v.Type())
+	if !ok {
+		t, found := v.Type().Elem(), none
+		if f, ok := t.FieldByName("stack"); ok && len(f.Index) == 1 && f.Type == reflect.TypeFor[[]byte]() {
+			found.stack = f.Index[0]
+			if f, ok := t.FieldByName("tryHandlers"); ok && len(f.Index) == 1 && f.Type.Kind() == reflect.Slice {
+				found.tries = f.Index[0]
+			}
+		}
+		at, _ = engines.LoadOrStore(v.Type(), found)
+	}
+	return v.Elem(), at.(engineFields)
+}
+
+// engines are the fields by the types of functions, of which there are two.
+var engines sync.Map

@@ -68,6 +68,7 @@ type Guest struct {
 	atPoint  *checkpoint     // where a command's snapshot is to be taken
 	reserved bool            // the first thread's part of the budget of stacks was taken
 	copies   atomic.Int64    // bytes that its instances take besides the memory
+	grown    atomic.Int64    // those by which their tables have grown
 	calls    chan struct{}   // holds one token while an export runs
 	ended    atomic.Bool
 	noting   atomic.Bool // threads note their calls for Threads

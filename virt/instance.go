@@ -88,7 +88,7 @@ func (g *Guest) directly(ctx context.Context, fn api.Function, call func() error
 		defer g.watch(ctx)()
 	}
 	t := g.main
-	if g.metered() || g.module.stacked() {
+	if g.metered() || g.module.watched() {
 		t = g.beside(g.main.mod)
 		defer t.compute()()
 	}

@@ -58,6 +58,8 @@ var kernel = []kernelFunction{
 	{checkpointName, []api.ValueType{i32, i32}, []api.ValueType{i32}, (*thread).checkpoint},
 	{stackName, nil, nil, func(t *thread, _ []uint64) { t.growStack() }},
 	{noteName, []api.ValueType{i32, i32, i32, i32, i64}, nil, (*thread).note},
+	{tryName, nil, nil, func(t *thread, _ []uint64) { t.enterTry() }},
+	{"tables", []api.ValueType{i32}, []api.ValueType{i32}, (*thread).growTable},
 }
 
 // kernelModule makes the host module of a table other than preview1's.
@@ -66,7 +68,7 @@ func (h *Host) kernelModule(name string, table []kernelFunction) wazero.HostModu
 	for i, f := range table {
 		call := f.call
 		// Recordings do not count what decides nothing, and what looks at the engine's own stacks.
-		quiet := f.name == noteName || f.name == stackName
+		quiet := f.name == noteName || f.name == stackName || f.name == tryName
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 			t, ok := ctx.(*thread)
 			if !ok || !same(t.mod, mod) {

@@ -77,6 +77,11 @@ type Limits struct {
 	// about half of the budget. Without a budget the engine bounds the stack of each thread: at 50
 	// to 100 MB in the compiler, and at 2,000 frames in the interpreter.
 	//
+	// wazero's compiler copies the whole stack where a guest enters a try_table, and keeps the copy
+	// until the guest leaves it. The copies count in all modules. So does what the Host keeps of a
+	// poll_oneoff with more than 256 subscriptions while it waits, 160 bytes of each; beyond the
+	// budget it is ENOMEM.
+	//
 	// Code that is put into modules when they are compiled counts, in functions that can call
 	// themselves or need much. In a module without a shared memory it counts only if the Builder
 	// gave another amount than the default. Single guests may then have other amounts. How deep a

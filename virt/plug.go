@@ -172,7 +172,9 @@ func (p *plug) serve(c *Call) wasip1.Errno {
 	n := copy(params[:], c.p[:c.f.Width()])
 	fn := p.t.exports.take(p.t.mod, c.f.Name)
 	g := p.t.guest
-	results, err := fn.Call(p.t, params[:n]...)
+	var results []uint64
+	var err error
+	p.t.onStack(fn, func() { results, err = fn.Call(p.t, params[:n]...) })
 	if err == nil {
 		p.t.exports.put(p.t.mod, c.f.Name, fn)
 		return wasip1.Errno(results[0])

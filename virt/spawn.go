@@ -72,6 +72,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 		}
 	}()
 	t := g.newThread(parent.args, parent.env)
+	defer t.dischargeTables()
 	defer t.leaveUsage()
 	t.bind(task)
 	defer t.compute()()

@@ -14,6 +14,8 @@ import (
 const (
 	// stackName is the function that calls make when they may take more than was taken for them.
 	stackName = "stack"
+	// tryName is the function that is called before a try_table.
+	tryName = "try"
 	// stackStep is how much the calls of a thread may take by the rewriter's estimate before the
 	// Host looks how much they took.
 	stackStep = 1 << 15
@@ -74,8 +76,23 @@ func (g *Guest) releaseStack() {
 	}
 }
 
+// chargePoll takes n bytes of the budgets for what a poll_oneoff keeps of its subscriptions, or
+// gives back -n.
+func (t *thread) chargePoll(n int64) bool {
+	own, all := t.guest.budgets.stack, t.guest.host.budgets.stack
+	if n >= 0 {
+		return takeAllOfBoth(own, all, n)
+	}
+	own.giveBack(-n)
+	all.giveBack(-n)
+	return true
+}
+
 // stacked reports whether calls of the module count for the stack.
 func (m *Module) stacked() bool { return m.report != nil && m.report.StackGlobal != "" }
+
+// watched reports whether the Host looks at the stacks of the module's calls.
+func (m *Module) watched() bool { return m.stacked() || m.report != nil && m.report.Tries }
 
 // stackUse is what is known of one thread's stack.
 type stackUse struct {
@@ -121,12 +138,12 @@ func (t *thread) giveStack(n int64) {
 // onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins
 // with what every thread has.
 func (t *thread) onStack(fn api.Function, f func()) {
-	if t.mod == nil || !t.module.stacked() {
+	if t.mod == nil || !t.module.watched() && t.guest.libraries == nil {
 		f()
 		return
 	}
 	s := &t.stack
-	if s.functions = append(s.functions, fn); len(s.functions) == 1 {
+	if s.functions = append(s.functions, fn); len(s.functions) == 1 && t.module.stacked() {
 		t.stackCells()
 		s.used.Set(0) // a trap leaves it as it was
 		s.end.Set(stackStep)
@@ -153,7 +170,7 @@ func (t *thread) stackCells() {
 // them.
 func (t *thread) growStack() {
 	t.stackCells()
-	s, first := &t.stack, t.first()
+	s := &t.stack
 	if r, ok := t.observer().(*replayer); ok {
 		// The recorded engine's stacks may have been larger: the Host looks at each call that is
 		// deeper than all before.
@@ -161,19 +178,47 @@ func (t *thread) growStack() {
 		r.deepened(t)
 		return
 	}
-	size := int64(0)
-	if len(first.stack.functions) == 0 { // a start function, whose stack the engine does not show
+	size, copies := t.stacks()
+	if size == 0 { // a start function, whose stack the engine does not show
 		size = int64(s.used.Get())
 	}
-	for _, fn := range first.stack.functions {
-		size += stackBytes(fn)
-	}
 	step := max(stackStep, size/2)
-	if !first.takeStack(2*(size+step) + stackAtStart) {
+	if !t.first().takeStack(2*(size+step) + copies + stackAtStart) {
 		t.exhaust(BudgetStack)
 		return
 	}
 	s.end.Set(s.used.Get() + uint64(step))
+}
+
+// stacks returns the size of the thread's stacks, and of the copies of them that wazero's compiler
+// keeps while the guest is within a try_table, in bytes.
+func (t *thread) stacks() (size, copies int64) {
+	first := t.first()
+	for _, fn := range first.stack.functions {
+		size += stackBytes(fn)
+		copies += copiedBytes(fn, 0)
+	}
+	return size, copies
+}
+
+// enterTry is called before the guest enters a try_table. The compiler copies the stack there, so
+// that a recursion takes memory that grows with the square of its depth.
+func (t *thread) enterTry() {
+	if r, ok := t.observer().(*replayer); ok {
+		r.deepened(t)
+	}
+	first := t.first()
+	size, copies := t.stacks()
+	if n := len(first.stack.functions); n > 0 {
+		fn := first.stack.functions[n-1]
+		copies += copiedBytes(fn, 1) - copiedBytes(fn, 0)
+	}
+	if !t.module.stacked() {
+		size = 0
+	}
+	if !first.takeStack(2*size + copies + stackAtStart) {
+		t.exhaust(BudgetStack)
+	}
 }
 
 // nest notes that a call of an export is within another of the thread's, and returns what notes its

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // alive is how many numbers of 8 bytes a call of [deep] has in use while the next is under way.
@@ -82,5 +83,55 @@ func TestStackOfAnotherHost(t *testing.T) {
 	host := newHost(t)
 	if _, err := host.Instantiate(t.Context(), compiled(t, host, deep()), virt.WithLimits(func(l *virt.Limits) { l.Stack = 1 << 20 })); err == nil {
 		t.Error("it was made")
+	}
+}
+
+// trying is a module whose export "try" is within as many try_tables as its parameter says, each in
+// a call of its own.
+func trying() []byte {
+	const opIf, opTryTable, catchAll, opI32Sub = 0x04, 0x1f, 2, 0x6b
+	body := []byte{opLocalGet, 0, opIf, opEmpty, opTryTable, opEmpty, 1, catchAll, 0,
+		opLocalGet, 0, opI32Const, 1, opI32Sub, opCall, 0, opEnd, opEnd}
+	return handModule{memory: 1, funcs: []handFunc{{name: "try", signature: signature{params: []byte{typeI32}}, body: body}}}.encode()
+}
+
+// TestCopiesOfTheStackCount ends a recursion whose calls are each within a try_table, for which the
+// compiler copies the whole stack: 10,000 deep the copies take 2.5 GiB.
+func TestCopiesOfTheStackCount(t *testing.T) {
+	limit := virt.WithLimits(func(l *virt.Limits) { l.Stack = 16 << 20 })
+	for name, opts := range map[string][]virt.Option{
+		"by default":       {virt.WithCallsAfterTrap()},
+		"fuel":             {virt.WithFuel(1 << 40)},
+		"counted":          {limit},
+		"counted and fuel": {limit, virt.WithFuel(1 << 40)},
+		"of nobody":        {virt.Untrusted()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := hostOf(t, opts...)
+			g := newGuest(t, host, compiled(t, host, trying()))
+			for range 20 { // what a call took is given back
+				if _, err := g.Call(t.Context(), "try", 150); err != nil {
+					t.Fatal(err)
+				}
+			}
+			endsBy(t, g, virt.BudgetStack, "try", 10_000)
+		})
+	}
+}
+
+// TestSubscriptionsCountForTheStack: what the Host keeps of a poll_oneoff counts while it waits, as
+// many threads may.
+func TestSubscriptionsCountForTheStack(t *testing.T) {
+	const in, out, nevents = 16, 200_000, 8
+	poll := imported("poll_oneoff", "iiii")
+	wasm := handModule{memory: 8, funcs: []handFunc{poll, {name: "poll", signature: poll.signature, body: calling(0, 4)}}}.encode()
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.Stack = 1 << 19 }))
+	g := newGuest(t, host, compiled(t, host, wasm))
+	for range 20 {
+		for n, want := range map[uint64]wasip1.Errno{1000: wasip1.ESUCCESS, 4096: wasip1.ENOMEM} {
+			if r, err := g.Call(t.Context(), "poll", in, out, n, nevents); err != nil || wasip1.Errno(r[0]) != want {
+				t.Fatalf("%d subscriptions: %v, %v, want %v", n, r, err, want)
+			}
+		}
 	}
 }

@@ -44,6 +44,7 @@ type thread struct {
 	reserve int64
 	ownFuel *allowance // of a library; nil for the guest's
 	stack   stackUse
+	grown   int64  // bytes by which tables of the instance have grown
 	nested  int    // calls of exports within others
 	meter   *meter // nil where computing time is not counted
 	times   clock.Times
@@ -74,7 +75,7 @@ func (d descriptors) LookupPoll(fd uint32, want poll.Events) (poll.Pollable, was
 func (g *Guest) newThread(args, env *process.Strings) *thread {
 	t := &thread{guest: g, module: g.module, args: args, env: env, stack: stackUse{taken: stackAtStart}, record: new(recordState)}
 	t.files.View, t.files.Table, t.files.Clock = &t.view, g.files, g.host.clock
-	t.poller.Clock, t.poller.Lookup = g.host.clock, descriptors{g.files}
+	t.poller.Clock, t.poller.Lookup, t.poller.Charge = g.host.clock, descriptors{g.files}, t.chargePoll
 	vfslink.Alone(&t.files, g.module.info != nil && sharedMemory(g.module.info) == nil)
 	t.times.Clock, t.times.Process = g.host.clock, g.group
 	if p := g.config.control.poller; p != nil {

@@ -400,6 +400,8 @@ func (e *emitter) bulk(in *instr) {
 	e.p.copyTo(int(in.at))
 	e.asm(func(a *asm) {
 		if in.op == opTableGrow {
+			e.storeFuel(a)
+			a.op(opCall, e.callTables)
 			e.look(a)
 		}
 		e.storeFuel(a)

@@ -53,6 +53,9 @@ type callGraph struct {
 	indirect []uint32 // the node of each type; equal types have the same
 	bodies   []uint32 // where the size of each function's body stands
 	any      bool     // references to functions come from outside, or go there
+	tries    bool     // there is a try_table
+
+	growsTables bool // there is a table.grow
 }
 
 // newCallGraph makes the nodes.
@@ -149,6 +152,7 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 			r.noteBulk(&b.bulk[k])
 		}
 		r.noteCapture(&b.capture)
+		g.tries, g.growsTables = g.tries || b.tries, g.growsTables || b.growsTables
 	}
 	for node := n + 1; g.any && node < len(g.edges); node++ {
 		g.edges[node] = append(g.edges[node], anyOf)
@@ -166,6 +170,9 @@ type batchCalls struct {
 	references []uint32 // of ref.func
 	bulk       []instr  // bulk instructions and memory.grow
 	capture    codeChanges
+	tries      bool // there is a try_table
+
+	growsTables bool // there is a table.grow
 }
 
 // findCallsOf reads the bodies of a batch.
@@ -193,9 +200,11 @@ func (r *rewriter) findCallsOf(w *worker, bodies batch, g *callGraph, found *bat
 			case in.op.isCall():
 				to = g.indirect[in.index]
 			default:
+				found.growsTables = found.growsTables || in.op == opTableGrow
 				if in.op.isBulk() || in.op == opMemoryGrow {
 					found.noteBulk(in)
 				}
+				found.tries = found.tries || in.op == opTryTable
 				found.capture.note(r.data, b.fn, in)
 				continue
 			}

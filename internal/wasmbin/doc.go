@@ -13,6 +13,9 @@
 //	fuel()                         Fuel: the cell "fuel" (i64) is below zero
 //	depth()                        CallDepth: too many calls are under way
 //	stack()                        Stack: calls may take more of the engine's stack than was said
+//	try()                          a try_table will be entered, for which wazero's compiler copies its
+//	                               stack
+//	tables(n i32) i32              table.grow will add so many elements, or as many as the host says
 //	access(addr, at i32, what i64) SharedAccess: memory will be accessed now, by the instruction at
 //	                               an offset of the module; AccessOf explains what
 //	note(a, b, c, at i32, what i64) the same of a bulk operation, with its operands, and of a fence

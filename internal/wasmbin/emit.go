@@ -538,6 +538,9 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opBlock || op == opTryTable || op == opIf || op == opLoop:
 		if op == opTryTable {
 			e.p.copyTo(int(in.at))
+			if counts {
+				e.asm(func(a *asm) { e.storeFuel(a); a.op(opCall, e.callTry) })
+			}
 			e.asm(e.look)
 			e.eachCatch(in, func(at, end int, k uint32) { e.p.u32(at, end, e.shiftLabel(k)) })
 		}

@@ -116,6 +116,8 @@ type Report struct {
 	Globals []ExportedGlobal
 	// Capture is what Options.Capture added, nil without it.
 	Capture *Capture
+	// Tries says that the module has try_table, before which try is called.
+	Tries bool
 	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the
 	// instructions that became calls, and Accesses those that have a switch point.
 	Loops, Entries, Waits, Grows, Accesses int
@@ -158,6 +160,7 @@ type rewriter struct {
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
 	callNote                                                 uint32
 	callCheck, callFuel, callDepth, callStack, callLook      uint32
+	callTry, callTables                                      uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	stackGlobal, stackEndGlobal                              uint32
 	calls                                                    *calls
@@ -301,6 +304,20 @@ func (r *rewriter) plan() error {
 		add(&r.callAccess, "access", []ValueType{i32, i32, i64})
 		add(&r.callNote, "note", []ValueType{i32, i32, i32, i32, i64})
 	}
+	var calls *callGraph
+	if o.Stop || o.Fuel || o.CallDepth > 0 || o.Stack > 0 {
+		var err error
+		if calls, err = r.findCalls(); err != nil {
+			return err
+		}
+		if calls.tries && (o.Stop || o.Fuel) {
+			add(&r.callTry, "try", nil)
+			r.report.Tries = true
+		}
+	}
+	if calls != nil && calls.growsTables && (o.Stop || o.Fuel) {
+		add(&r.callTables, "tables", []ValueType{i32}, i32)
+	}
 	r.shift = uint32(len(r.imports))
 	r.report.Imports = r.imports
 
@@ -324,16 +341,12 @@ func (r *rewriter) plan() error {
 		r.stackGlobal, r.report.StackGlobal = r.addGlobal(i32, 0, "stack")
 		r.stackEndGlobal, r.report.StackEndGlobal = r.addGlobal(i32, int64(o.Stack), "stackend")
 	}
-	if o.Stop || o.Fuel || o.CallDepth > 0 || o.Stack > 0 {
+	if calls != nil {
 		if o.Stop {
 			r.callCheck = r.addCheckHelper()
 		}
-		g, err := r.findCalls()
-		if err != nil {
-			return err
-		}
 		r.addBulkHelpers()
-		if err := r.solveCalls(g); err != nil {
+		if err := r.solveCalls(calls); err != nil {
 			return err
 		}
 		if r.looksByCall {

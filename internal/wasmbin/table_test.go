@@ -54,7 +54,8 @@ func TestTableElements(t *testing.T) {
 					r := wazero.NewRuntimeWithConfig(ctx, interpreterConfig())
 					defer r.Close(ctx)
 					if opts.Stop {
-						if _, err := r.NewHostModuleBuilder("wasivirt").NewFunctionBuilder().WithFunc(func() {}).Export("check").Instantiate(ctx); err != nil {
+						if _, err := r.NewHostModuleBuilder("wasivirt").NewFunctionBuilder().WithFunc(func() {}).Export("check").
+							NewFunctionBuilder().WithFunc(func(n uint32) uint32 { return n }).Export("tables").Instantiate(ctx); err != nil {
 							t.Fatal(err)
 						}
 					}
