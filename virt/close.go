@@ -185,7 +185,7 @@ func (g *Guest) finishClose(ctx context.Context) error {
 		err = errors.Join(err, g.main.mod.Close(ctx))
 	}
 	err = errors.Join(err, g.closeLibraries(ctx))
-	g.host.budgets.memory.giveBack(g.grown.Swap(0))
+	g.giveTables(g.grown.Load())
 	if g.copies.Load() > 0 {
 		g.dischargeInstance(g.module)
 	}

@@ -52,20 +52,37 @@ func (t *thread) growTable(p []uint64) {
 		return
 	}
 	size := n * elementBytes
-	if g.copies.Add(size) > int64(max(g.limit(), leastCopies)) || !g.host.takeMemory(size) {
-		g.copies.Add(-size)
+	if !g.takeTables(size) {
 		p[0] = math.MaxUint32
 		return
 	}
 	t.grown += size
+}
+
+// takeTables takes size bytes for growing tables. Together the guests of a family may take no more
+// than one.
+func (g *Guest) takeTables(size int64) bool {
+	limit := int64(max(g.limit(), leastCopies))
+	own, all := g.copies.Add(size), g.family.top().tables.Add(size)
+	if own > limit || all > limit || !g.host.takeMemory(size) {
+		g.copies.Add(-size)
+		g.family.top().tables.Add(-size)
+		return false
+	}
 	g.grown.Add(size)
+	return true
+}
+
+// giveTables gives back what takeTables took.
+func (g *Guest) giveTables(size int64) {
+	g.copies.Add(-size)
+	g.family.top().tables.Add(-size)
+	g.host.budgets.memory.giveBack(size)
+	g.grown.Add(-size)
 }
 
 // dischargeTables gives back what tables of the thread's instance grew by.
 func (t *thread) dischargeTables() {
-	g := t.guest
-	g.copies.Add(-t.grown)
-	g.grown.Add(-t.grown)
-	g.host.budgets.memory.giveBack(t.grown)
+	t.guest.giveTables(t.grown)
 	t.grown = 0
 }

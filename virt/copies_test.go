@@ -1,6 +1,8 @@
 package virt_test
 
 import (
+	"encoding/binary"
+	"runtime"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
@@ -39,6 +41,43 @@ func TestTablesCount(t *testing.T) {
 			if err := g.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// TestTablesOfChildrenCount for the guest that host code made, and are given back.
+func TestTablesOfChildrenCount(t *testing.T) {
+	const element, limit = 8, 4 << 20
+	const opRefNull, funcref, prefixBulk, tableGrow, opIf, opI32LtS = 0xd0, 0x70, 0xfc, 15, 0x04, 0x48
+	growing := func(bytes int) []byte { // traps if the table does not grow
+		body := append([]byte{opRefNull, funcref, opI32Const}, binary.AppendUvarint(nil, uint64(bytes/element))...)
+		body = append(body, prefixBulk, tableGrow, 0, opI32Const, 0, opI32LtS, opIf, opEmpty, opUnreachable, opEnd)
+		return handModule{memory: 1, tables: []string{"\x70\x00\x00"}, funcs: []handFunc{{name: "_start", body: body}}}.encode()
+	}
+	host := newHost(t, virt.WithMemoryLimit(limit))
+	parent := newGuest(t, host, compiled(t, host, growingTable()))
+	if r, err := parent.Call(t.Context(), "grow", limit/2/element); err != nil || r[0] != 0 {
+		t.Fatal(r, err)
+	}
+	run := func(bytes int) virt.Outcome {
+		t.Helper()
+		child, err := parent.StartChild(compiled(t, host, growing(bytes)), virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1, MaxDepth: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for child.Result() == nil {
+			runtime.Gosched()
+		}
+		parent.Forget(child)
+		return child.Result().Outcome
+	}
+	if got := run(limit * 3 / 4); got != virt.Trapped {
+		t.Errorf("a child that needs more than is left: %v, want a trap", got)
+	}
+	// The Host closes a child a moment after its end.
+	for exited := 0; exited < 10; {
+		if run(limit/4) == virt.Exited {
+			exited++
 		}
 	}
 }
