@@ -169,6 +169,9 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 // [virt.Guest.Reset] and [virt.Guest.Close]; a guest that is not at work for the Pool, because Get
 // has not returned it or Put has taken it back, to which nothing is done. A guest that could not be
 // reset is closed, and another takes its place.
+//
+// Resetting runs the guest's "wasivirt_reseed". For guests that are not trusted set a budget of
+// wall time or fuel, or Put may wait for the Pool's end.
 func (p *Pool) Put(g *virt.Guest) (err error) {
 	p.mu.Lock()
 	_, busy := p.busy[g]
