@@ -44,8 +44,9 @@ type ceding struct {
 // would wait for a slice of Go's each time on one processor, which runtime.GC does once for every
 // few spans of the heap.
 //
-// The others may compute for a whole slice themselves. The thread then runs for its share of that
-// time before it cedes again.
+// The others may compute for a whole slice themselves. The threads that cede so then run as long
+// together, each its part of that time, before they cede again. They do not run longer, because the
+// machine may have taken the processor away from the others.
 func (t *Thread) cede() {
 	c, among := &t.ceding, 1
 	if s, ok := t.sched.(crowded); ok {
@@ -56,10 +57,20 @@ func (t *Thread) cede() {
 		return
 	}
 	now := time.Now()
-	if now.Sub(c.last) < c.owed {
+	ran := min(now.Sub(c.last), slice)
+	if ran < c.owed {
 		return
 	}
 	runtime.Gosched()
 	c.last = time.Now()
-	c.owed = min(c.last.Sub(now)/time.Duration(among), slice)
+	processors := runtime.GOMAXPROCS(0)
+	c.owed = share(c.last.Sub(now), ran, (among+processors-1)/processors)
+}
+
+// share is how long a thread runs that was away, where so many threads cede on one processor, it
+// included: its part of the time that was not theirs, or of a slice if that is less. The others are
+// taken to have run as long as it did before.
+func share(away, ran time.Duration, threads int) time.Duration {
+	foreign := away - time.Duration(threads-1)*ran
+	return min(max(foreign, 0), slice) / time.Duration(threads)
 }
