@@ -39,15 +39,22 @@ func cacheBytes() (int64, error) {
 // compiling a large program takes seconds; where there is none, or it cannot be written to, every
 // run compiles.
 func (w *world) engine() (virt.Option, error) {
+	var opts []virt.Option
+	if w.throwRef {
+		limits := inspect.DefaultLimits()
+		limits.NoThrowRef = false
+		opts = append(opts, virt.WithModuleLimits(limits))
+	}
 	if w.interpreter {
-		return virt.WithInterpreter(), nil
+		opts = append(opts, virt.WithInterpreter())
+	} else if dir := usercache.Writable(); dir != "" {
+		bytes, err := cacheBytes()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, virt.WithCompilationCache(dir, bytes))
 	}
-	dir := usercache.Writable()
-	if dir == "" {
-		return virt.Options(), nil
-	}
-	bytes, err := cacheBytes()
-	return virt.WithCompilationCache(dir, bytes), err
+	return virt.Options(opts...), nil
 }
 
 // compile compiles a module, with all processors unless nobody vouches for it: an engine that fails
@@ -63,7 +70,10 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 		text, _, _ := strings.Cut(large.Error(), ": raise inspect.Limits.")
 		text, _, _ = strings.Cut(text, ": if you trust the module, ")
 		advice := "run it without -untrusted"
-		if !w.untrusted || large.Limit == "NoThrowRef" {
+		switch {
+		case large.Limit == "NoThrowRef":
+			advice = "if you trust the module, run it with -throw-ref"
+		case !w.untrusted:
 			advice = "the command has no flag for that, a program that embeds wasivirt has (virt.WithModuleLimits)"
 		}
 		if large.Limit == "FunctionCost" || large.Limit == "TotalCost" {

@@ -284,6 +284,28 @@ func TestNobodyReadsADeterministicRun(t *testing.T) {
 	}
 }
 
+// TestThrowRef: the command runs modules with throw_ref where it is told that they are trusted.
+func TestThrowRef(t *testing.T) {
+	module := write(t, "rethrows.wasm", "\x00asm\x01\x00\x00\x00"+
+		"\x01\x04\x01\x60\x00\x00"+ // a type without parameters
+		"\x03\x02\x01\x00"+ // a function
+		"\x07\x0a\x01\x06_start\x00\x00"+
+		"\x0a\x06\x01\x04\x00\x0f\x0a\x0b") // return, throw_ref
+	recording := filepath.Join(t.TempDir(), "recording")
+	if got := wasivirt(t, "run", module); got.status != exitHost || !strings.Contains(got.stderr, "run it with -throw-ref") {
+		t.Error(got)
+	}
+	if got := wasivirt(t, "run", "-throw-ref", "-record", recording, module); got.status != 0 {
+		t.Error(got)
+	}
+	if got := wasivirt(t, "replay", "-throw-ref", recording, module); got.status != 0 {
+		t.Error(got)
+	}
+	if got := wasivirt(t, "run", "-throw-ref", "-untrusted", module); got.status != exitHost || !strings.Contains(got.stderr, "leave out -untrusted") {
+		t.Error(got)
+	}
+}
+
 // TestTransient: a wrapper does not refer to a command that is about to be removed.
 func TestTransient(t *testing.T) {
 	for executable, want := range map[string]bool{

@@ -50,7 +50,7 @@ var forms = map[string]struct{ form, about string }{
 		"Runs a program with many orders of its threads, and says how the runs end. The\nexit status is 0 if all end alike and with 0, else 1."},
 	"snapshot": {"wasivirt snapshot -o FILE [run flags] guest.wasm [guest arguments]",
 		"Starts a program and writes its state to a file, for run -from. The exit status\nis 0 if the file was written."},
-	"replay": {"wasivirt replay [-interpreter] FILE guest.wasm",
+	"replay": {"wasivirt replay [-interpreter] [-throw-ref] FILE guest.wasm",
 		"Runs a recording of run -record again, without its world. The exit status is\nthat of the run."},
 	"diff": {"wasivirt diff [-context N] A B",
 		"Says where two recordings of run -record differ first. The exit status is 0 if\nthey do not, else 1."},
@@ -177,7 +177,7 @@ var flagGroups = []struct {
 	{"Budgets (0: no limit)", []string{"untrusted", "timeout", "cpu", "fuel", "memory", "stack", "disk", "output", "fds"}},
 	{"What happened", []string{"status", "trace", "trace-format", "trace-calls", "record", "diff", "export"}},
 	{"Faults", []string{"fault"}},
-	{"Engine", []string{"interpreter", "no-preempt"}},
+	{"Engine", []string{"interpreter", "no-preempt", "throw-ref"}},
 }
 
 // printHelp prints the form of a command and its flags, in groups, in 80 columns.

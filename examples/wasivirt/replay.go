@@ -19,6 +19,7 @@ func replayFile(ctx context.Context, args []string, _ io.Reader, stdout, stderr 
 	var s settings
 	flags := newFlags("replay")
 	flags.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
+	s.throwRefFlag(flags)
 	if err := parse(flags, args, stdout); err != nil {
 		return exitHost, err
 	}

@@ -61,7 +61,7 @@ type settings struct {
 	record, diff, status                          string
 	noPreempt, interpreter, absoluteLinks, spawn  bool
 	localhost                                     bool // /etc/hosts names the loopback; has no flag
-	untrusted, trapImports                        bool
+	untrusted, trapImports, throwRef              bool
 	lateTimers, canonicalNaNs                     bool
 	from, store                                   string
 	model                                         string
@@ -213,7 +213,12 @@ func (s *settings) flags() *flag.FlagSet {
 	f.BoolVar(&s.noPreempt, "no-preempt", false, "run the module as it is: a loop in it cannot be stopped")
 	f.BoolVar(&s.absoluteLinks, "absolute-links", false, "let symbolic links have absolute targets, which start at the guest's \"/\"")
 	f.BoolVar(&s.interpreter, "interpreter", false, "use wazero's interpreter instead of its compiler")
+	s.throwRefFlag(f)
 	return f
+}
+
+func (s *settings) throwRefFlag(f *flag.FlagSet) {
+	f.BoolVar(&s.throwRef, "throw-ref", false, "run modules with the instruction throw_ref, if you trust them: wazero frees exceptions that they refer to")
 }
 
 // givenOf tells which flags were given.

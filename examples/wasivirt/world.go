@@ -181,6 +181,9 @@ func (w *world) settle() error {
 	if w.switches != "" && w.switches != "accesses" && w.switches != "calls" {
 		return fmt.Errorf("-switches %q: want accesses or calls", w.switches)
 	}
+	if w.untrusted && w.throwRef {
+		return errors.New("-throw-ref: it is for modules that you trust, whose exceptions may end this process: leave out -untrusted")
+	}
 	if w.deterministic.set {
 		if w.listen != nil {
 			return errors.New("-listen: a real listener does not go with -deterministic: who connects when is not repeated")
