@@ -34,7 +34,6 @@ type listing struct {
 	pos   int    // the next entry in buf
 	at    int64  // the position before that
 	start int64  // and before buf's first entry
-	end   int64  // and behind the last one, where the kernel goes on
 	fresh bool   // own was just opened, and stands at its start
 	table cookieTable
 }
@@ -74,7 +73,7 @@ func (n *dirNode) openListing(dir int) (*listing, error) {
 		l.fd = fd
 	}
 	l.fresh = l.own != nil
-	l.end = 0
+	l.at = 0
 	return l, nil
 }
 
@@ -111,7 +110,7 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		if _, err := unix.Seek(l.fd, off, unix.SEEK_SET); err != nil {
 			return 0, wasip1.FromError(err)
 		}
-		l.buf, l.text, l.pos, l.start, l.end = l.buf[:0], "", 0, off, off
+		l.buf, l.text, l.pos, l.start, l.at = l.buf[:0], "", 0, off, off
 		l.fresh = false
 	}
 	dev, _ := n.h.ident()
@@ -138,7 +137,7 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 func (l *listing) within(off int64) bool {
 	switch {
 	case len(l.buf) == 0:
-		return off == l.end && !l.fresh && off != 0
+		return off == l.at && !l.fresh && off != 0
 	case off == l.at:
 		return true
 	case off == l.start:
@@ -156,7 +155,7 @@ func (l *listing) within(off int64) bool {
 	return false
 }
 
-// fill fetches more entries. more is false at the end, which is also where a removed directory is.
+// fill fetches the entries behind those that have all been taken. more is false at the end, which is also where a removed directory is.
 func (l *listing) fill() (more bool, err error) {
 	if l.buf == nil {
 		l.buf = listingBufs.Get().(*[listingBuf]byte)[:0]
@@ -171,17 +170,12 @@ func (l *listing) fill() (more bool, err error) {
 		size, err = 0, nil
 	}
 	if err != nil || size <= 0 {
-		l.start = l.end
+		l.start = l.at
 		l.buf, l.text, l.pos = buf[:0], "", 0
 		return false, err
 	}
-	l.start, l.at, l.buf, l.pos = l.end, l.end, buf[:size], 0
+	l.start, l.buf, l.pos = l.at, buf[:size], 0
 	l.text = string(l.buf)
-	for pos := 0; pos < size; {
-		rec := l.buf[pos:]
-		l.end = int64(binary.NativeEndian.Uint64(rec[recOff:]))
-		pos += int(binary.NativeEndian.Uint16(rec[recReclen:]))
-	}
 	return true, nil
 }
 
