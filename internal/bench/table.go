@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -139,9 +140,9 @@ func (t *table) ratio(row string, a *aim) (float64, bool) {
 	return ns / best, best > 0
 }
 
-// misses reports whether a ratio misses an aim.
+// misses reports whether a ratio, as it is printed, misses an aim.
 func (a *aim) misses(row string, ratio float64) bool {
-	return ratio > a.factor && !(a.files && without[row])
+	return math.Round(100*ratio) > math.Round(100*a.factor) && !(a.files && without[row])
 }
 
 // markdown writes the table.
@@ -151,7 +152,9 @@ func (t *table) markdown(w io.Writer) {
 	for _, h := range t.hosts {
 		head, line = head+" "+h+" |", line+"---:|"
 	}
-	aims := slices.DeleteFunc(slices.Clone(aims), func(a aim) bool { return !slices.Contains(t.hosts, a.host) })
+	aims := slices.DeleteFunc(slices.Clone(aims), func(a aim) bool {
+		return !slices.Contains(t.hosts, a.host) || !slices.ContainsFunc(a.beside, func(h string) bool { return slices.Contains(t.hosts, h) })
+	})
 	for _, a := range aims {
 		head, line = head+" "+a.host+" / "+strings.Join(a.beside, ", ")+" |", line+"---:|"
 	}

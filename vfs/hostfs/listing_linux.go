@@ -155,7 +155,8 @@ func (l *listing) within(off int64) bool {
 	return false
 }
 
-// fill fetches the entries behind those that have all been taken. more is false at the end, which is also where a removed directory is.
+// fill fetches the entries behind those that have all been taken. more is false at the end, which
+// is also where a removed directory is.
 func (l *listing) fill() (more bool, err error) {
 	if l.buf == nil {
 		l.buf = listingBufs.Get().(*[listingBuf]byte)[:0]
