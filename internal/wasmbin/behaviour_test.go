@@ -126,6 +126,37 @@ func TestFuelIsExact(t *testing.T) {
 	}
 }
 
+// TestLookIsTakenOnce has every look call the host: however little the host gives, a look calls
+// check once, and takes from the fuel once, though the code behind the call leads back to it.
+func TestLookIsTakenOnce(t *testing.T) {
+	ctx := context.Background()
+	for _, engine := range engines {
+		g := newGuest(t, engine.config(), kernels(), &Options{Stop: true, Period: 1})
+		mod, _ := g.start(t)
+		if _, err := mod.ExportedFunction("fib").Call(ctx, 10); err != nil {
+			t.Fatal(err)
+		}
+		if calls := 177; g.host.checks != calls { // of fib
+			t.Errorf("%s: %d checks in %d calls", engine.name, g.host.checks, calls)
+		}
+		for _, name := range []string{"empty", "sieve", "fib"} {
+			used := map[int64]int64{}
+			for _, slice := range []int64{1, 1000, 1 << 40} {
+				g := newGuest(t, engine.config(), kernels(), &Options{Fuel: true})
+				g.host.slice = slice
+				mod, _ := g.start(t)
+				if _, err := mod.ExportedFunction(name).Call(ctx, 12); err != nil {
+					t.Fatal(err)
+				}
+				used[slice] = int64(g.host.fuels)*slice - int64(mod.ExportedGlobal(g.report.FuelGlobal).Get())
+			}
+			if used[1] != used[1<<40] || used[1000] != used[1<<40] || used[1] == 0 {
+				t.Errorf("%s, %s: fuel used by slice: %v", engine.name, name, used)
+			}
+		}
+	}
+}
+
 // TestCallDepth calls depth when the limit is passed, and counts back down
 // however functions are left.
 func TestCallDepth(t *testing.T) {
