@@ -18,6 +18,9 @@ import (
 // commentWidth is how many columns a line of a comment may have. A tab counts as four.
 const commentWidth = 100
 
+// fileLines is how many lines a file has at most that is no test.
+const fileLines = 500
+
 // goFiles are the paths of all Go files of the repository.
 func goFiles(t *testing.T) (paths []string) {
 	t.Helper()
@@ -41,9 +44,9 @@ func goFiles(t *testing.T) (paths []string) {
 // outputComment is what an Example prints, which cannot be wrapped.
 var outputComment = regexp.MustCompile(`^// (Unordered output|Output):`)
 
-// TestCommentWidth finds comments that stand on lines of their own and are too wide. Directives,
-// addresses and what an example prints may be wider.
-func TestCommentWidth(t *testing.T) {
+// TestWidthAndLength finds comments that stand on lines of their own and are too wide, and files
+// that are too long. Directives, addresses and what an example prints may be wider.
+func TestWidthAndLength(t *testing.T) {
 	for _, path := range goFiles(t) {
 		source, err := os.ReadFile(path)
 		if err != nil {
@@ -55,6 +58,9 @@ func TestCommentWidth(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(string(source), "\n")
+		if n := len(lines) - 1; n > fileLines && !strings.HasSuffix(path, "_test.go") {
+			t.Errorf("%s has %d lines: split it into files of one notion each, of at most %d", path, n, fileLines)
+		}
 		for _, group := range file.Comments {
 			for _, c := range group.List {
 				if outputComment.MatchString(c.Text) {

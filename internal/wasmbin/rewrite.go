@@ -185,13 +185,6 @@ type newGlobal struct {
 	init int64
 }
 
-// helper is a function that is added to the module.
-type helper struct {
-	name string
-	typ  uint32
-	code []byte // the body: locals and instructions
-}
-
 func rewrite(module []byte, opts Options, tune tuning) ([]byte, *Report, error) {
 	m, err := parse(module)
 	if err != nil {
@@ -387,121 +380,10 @@ func (r *rewriter) exportGlobal(index uint32, t ValueType, name string, added bo
 	return name
 }
 
-// addCheckHelper adds the function that the checks call: it fills the counter
-// with a period and its parameter, and asks the host. As a function of its own it
-// keeps the code that a loop jumps over to one call.
-func (r *rewriter) addCheckHelper() uint32 {
-	a := asm{}
-	a.byte(0) // no locals
-	a.i32Const(int32(r.opts.Period))
-	a.op(opLocalGet, 0)
-	a.ops(opI32Add)
-	a.op(opGlobalSet, r.stopGlobal)
-	a.op(opCall, r.callCheck)
-	a.byte(byte(opEnd))
-	return r.addHelper("check", "\x01\x7f", "\x00", a.code)
-}
-
-// addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls
-// the host when that is used up.
-func (r *rewriter) addLookHelper() uint32 {
-	a := &asm{code: []byte{0}} // no locals
-	if r.opts.Fuel {
-		a.op(opGlobalGet, r.fuelGlobal)
-		a.op(opLocalGet, 0)
-		a.ops(opI64Sub)
-		a.op(opGlobalSet, r.fuelGlobal)
-		r.lookIfSpent(a)
-		a.ops(opEnd)
-		return r.addHelper("look", "\x01\x7e", "\x00", a.code)
-	}
-	a.op(opGlobalGet, r.stopGlobal)
-	a.op(opLocalGet, 0)
-	a.ops(opI32Sub)
-	a.op(opGlobalSet, r.stopGlobal)
-	r.lookIfSpent(a)
-	a.ops(opEnd)
-	return r.addHelper("look", "\x01\x7f", "\x00", a.code)
-}
-
-// lookIfSpent calls the host if the fuel, or without fuel the counter, is used up.
-func (r *rewriter) lookIfSpent(a *asm) {
-	if r.opts.Fuel {
-		a.op(opGlobalGet, r.fuelGlobal)
-		a.i64Const(0)
-		a.ops(opI64GeS)
-		a.unlessCall(r.callFuel)
-		return
-	}
-	a.op(opGlobalGet, r.stopGlobal)
-	a.i32Const(0)
-	a.ops(opI32GeS, opIf, blockEmpty, opElse)
-	a.i32Const(0)
-	a.op(opCall, r.callCheck)
-	a.ops(opEnd)
-}
-
-func (r *rewriter) addHelper(name, params, results string, code []byte) uint32 {
-	index := uint32(len(r.funcs)) + r.shift + uint32(len(r.helpers))
-	r.helpers = append(r.helpers, helper{name: name, typ: r.typeOf(params, results), code: code})
-	return index
-}
-
-// typeOf returns the index of a function type, adding it if no other addition
-// has.
-func (r *rewriter) typeOf(params, results string) uint32 {
-	t := newType{params, results}
-	i, ok := r.typeIndex[t]
-	if !ok {
-		if r.typeIndex == nil {
-			r.typeIndex = map[newType]uint32{}
-		}
-		i = uint32(len(r.Types) + len(r.types))
-		r.types, r.typeIndex[t] = append(r.types, t), i
-	}
-	return i
-}
-
-func encodeTypes(types []ValueType) string {
-	raw := []byte{byte(len(types))}
-	for _, t := range types {
-		raw = append(raw, byte(t))
-	}
-	return string(raw)
-}
-
 // fn is the index in the rewritten module of function index.
 func (r *rewriter) fn(index uint32) uint32 {
 	if int(index) >= r.importedFuncs {
 		return index + r.shift
 	}
 	return index
-}
-
-// asm assembles instructions.
-type asm struct{ code []byte }
-
-func (a *asm) byte(b byte) { a.code = append(a.code, b) }
-
-func (a *asm) op(op opcode, index uint32) {
-	a.code = appendU32(append(a.code, byte(op)), index, 1)
-}
-
-func (a *asm) i32Const(v int32) { a.code = appendS32(append(a.code, byte(opI32Const)), v) }
-
-func (a *asm) i64Const(v int64) { a.code = appendS64(append(a.code, byte(opI64Const)), v) }
-
-func (a *asm) ops(ops ...opcode) {
-	for _, op := range ops {
-		a.byte(byte(op))
-	}
-}
-
-// unlessCall calls f if the i32 on the stack is 0. The call stands in the else
-// branch because wazero's compiler lets the code behind an if begin with what the
-// branch that comes first leaves in registers, and a call leaves nothing there.
-func (a *asm) unlessCall(f uint32) {
-	a.ops(opIf, blockEmpty, opElse)
-	a.op(opCall, f)
-	a.ops(opEnd)
 }
