@@ -21,11 +21,13 @@ package hostnet
 import (
 	"errors"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
+	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -56,7 +58,7 @@ type Listener struct {
 
 	mu      sync.Mutex
 	conn    net.Conn // accepted and not handed out
-	err     error    // what Accept of l answered, to be told once; for ever if l is closed
+	err     error    // of Accept of l, returned once; always if l is closed or has panicked
 	running bool
 	closed  bool
 }
@@ -72,7 +74,9 @@ func (l *Listener) UsesMachine() bool { return true }
 // Addr returns the address of the net.Listener.
 func (l *Listener) Addr() net.Addr { return l.l.Addr() }
 
-// Accept returns the next connection. Errors: EAGAIN; EBADF after Close; those of the net.Listener.
+// Accept returns the next connection. It panics with a [stdio.PanicError] after the net.Listener has
+// panicked. Errors: EAGAIN; EBADF after Close; those of the net.Listener; a [stdio.GoexitError] if
+// it called runtime.Goexit.
 func (l *Listener) Accept() (vfs.Socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,6 +89,9 @@ func (l *Listener) Accept() (vfs.Socket, error) {
 		return c, nil
 	case l.err != nil:
 		err := l.err
+		if p, ok := err.(*stdio.PanicError); ok {
+			panic(p)
+		}
 		if !errors.Is(err, net.ErrClosed) {
 			l.err = nil
 		}
@@ -120,7 +127,28 @@ func (l *Listener) startLocked() {
 
 // accept accepts one connection.
 func (l *Listener) accept() {
-	c, err := l.l.Accept()
+	c, err := net.Conn(nil), error(&stdio.GoexitError{})
+	defer func() { l.accepted(c, err) }()
+	c, err = l.ask()
+}
+
+// ask calls Accept of the net.Listener, and makes its panic a [stdio.PanicError].
+func (l *Listener) ask() (c net.Conn, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &stdio.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	if c, err = l.l.Accept(); c == nil && err == nil {
+		err = errNoConn
+	}
+	return c, err
+}
+
+var errNoConn = errors.New("hostnet: Accept of the net.Listener returned neither a connection nor an error")
+
+// accepted is told what Accept of the net.Listener has returned.
+func (l *Listener) accepted(c net.Conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running = false

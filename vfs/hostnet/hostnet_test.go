@@ -327,6 +327,44 @@ func TestListenerFaults(t *testing.T) {
 	_ = l.Close()
 }
 
+// acceptor is a net.Listener whose Accept is a function.
+type acceptor struct {
+	net.Listener
+	accept func() (net.Conn, error)
+}
+
+func (a acceptor) Accept() (net.Conn, error) { return a.accept() }
+
+// A net.Listener that panics, ends its goroutine or returns nothing fails its guest, not the
+// program.
+func TestFaultyListeners(t *testing.T) {
+	leak.Check(t)
+	accept := func(f func() (net.Conn, error)) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = v.(error)
+			}
+		}()
+		_, err = newGuest(t.Context()).accept(NewListener(acceptor{nil, f}))
+		return err
+	}
+	fault := errors.New("a fault")
+	err := accept(func() (net.Conn, error) { panic(fault) })
+	if _, ok := errors.AsType[*stdio.PanicError](err); !ok || !errors.Is(err, fault) {
+		t.Errorf("it panics: %v", err)
+	}
+	err = accept(func() (net.Conn, error) { runtime.Goexit(); return nil, nil })
+	if _, ok := errors.AsType[*stdio.GoexitError](err); !ok {
+		t.Errorf("it ends its goroutine: %v", err)
+	}
+	if err = accept(func() (net.Conn, error) { return nil, nil }); err != errNoConn {
+		t.Errorf("it returns nothing: %v", err)
+	}
+	if _, ok := errors.AsType[*stdio.PanicError](accept(nil)); !ok {
+		t.Error("no panic of a nil function")
+	}
+}
+
 func TestKeep(t *testing.T) {
 	leak.Check(t)
 	nl := listen(t)
