@@ -2,7 +2,6 @@ package virt
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -335,98 +334,6 @@ func (g *Guest) startMain() (err error) {
 		g.noteEnd(0, nil)
 	}
 	return nil
-}
-
-// maxPrograms is how many modules a Host keeps compiled for [Guest.Program], if they have together
-// no more bytes than one module may have.
-const maxPrograms = 16
-
-// programs are the modules that guests have started last, the most recent one at the end.
-type programs struct {
-	mu   sync.Mutex
-	all  []*program
-	size uint64 // of all, in bytes
-}
-
-type program struct {
-	sum       [32]byte
-	size      uint64 // of the module, in bytes
-	module    *Module
-	holders   int  // who is about to start it
-	forgotten bool // it is closed when nobody holds it
-}
-
-// Program compiles a module for a child of g. The Host keeps the 16 that were asked for last, or as
-// many as have together the bytes that one module may have ([WithModuleLimits]), and closes them
-// with itself. The module is not closed before the caller calls release, once, when it has started
-// a child or does without. Errors: those of [Host.Compile].
-func (g *Guest) Program(ctx context.Context, wasm []byte) (m *Module, release func(), err error) {
-	p := &g.host.programs
-	sum := sha256.Sum256(wasm)
-	held := p.find(sum)
-	if held == nil {
-		m, err := g.host.Compile(ctx, wasm)
-		if err != nil {
-			return nil, nil, err
-		}
-		held = &program{sum: sum, size: uint64(len(wasm)), module: m, holders: 1}
-		p.add(held, g.host.config.limitsOf().ModuleBytes)
-	}
-	return held.module, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		held.holders--
-		held.closeIdle()
-	}, nil
-}
-
-// add keeps a program, and forgets the oldest ones as long as there are too many or they are larger
-// together than most; 0 is no limit.
-func (p *programs) add(added *program, most uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all, p.size = append(p.all, added), p.size+added.size
-	for len(p.all) > 1 && (len(p.all) > maxPrograms || most != 0 && p.size > most) {
-		oldest := p.all[0]
-		p.all, p.size = slices.Delete(p.all, 0, 1), p.size-oldest.size
-		oldest.forgotten = true
-		oldest.closeIdle()
-	}
-}
-
-// closeIdle closes the module if it was forgotten and nobody holds it.
-func (p *program) closeIdle() {
-	if p.forgotten && p.holders == 0 {
-		// The code is freed when no guest uses it any more: whose error that is nobody knows.
-		_ = p.module.Close(context.Background())
-	}
-}
-
-// find returns the program with a sum, which is now the most recent one and which the caller holds,
-// or nil.
-func (p *programs) find(sum [32]byte) *program {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.all, func(o *program) bool { return o.sum == sum })
-	if i < 0 {
-		return nil
-	}
-	found := p.all[i]
-	p.all = append(slices.Delete(p.all, i, i+1), found)
-	found.holders++
-	return found
-}
-
-// close closes the modules.
-func (p *programs) close(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, o := range p.all {
-		errs = append(errs, o.module.Close(ctx))
-	}
-	p.all, p.size = nil, 0
-	return errors.Join(errs...)
 }
 
 // Block waits until p is ready in a direction of want, until the deadline of w, or until the

@@ -1,15 +1,20 @@
 package virt_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -217,4 +222,112 @@ func TestProgramsAreBounded(t *testing.T) {
 	}
 	done()
 	parent.Stop(nil)
+}
+
+// distinct returns a module like wasm of other bytes, and of one size for all n.
+func distinct(wasm []byte, n byte) []byte {
+	return append(slices.Clone(wasm), 0, 3, 1, 'n', n) // a custom section
+}
+
+// Programs count as long as guests run them: compiled code that the Host has forgotten is freed
+// with the last guest.
+func TestProgramsInUseAreBounded(t *testing.T) {
+	wasm := bareGuest(t, "hang")
+	limits := inspect.DefaultLimits()
+	limits.ModuleBytes = uint64(len(distinct(wasm, 0)))
+	host := newHost(t, virt.WithModuleLimits(limits))
+	parent := newGuest(t, host, compiled(t, host, wasm))
+	start := func(n byte) (*virt.Child, error) {
+		m, release, err := parent.Program(t.Context(), distinct(wasm, n))
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		return parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 10, MaxDepth: 1})
+	}
+	var children []*virt.Child
+	for n := range byte(2) {
+		c, err := start(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		children = append(children, c)
+	}
+	if _, err := start(2); !errors.Is(err, wasip1.EAGAIN) {
+		t.Errorf("a third program: %v", err)
+	}
+	children[0].Kill(wasip1.SIGTERM)
+	_, err := start(2)
+	for errors.Is(err, wasip1.EAGAIN) {
+		runtime.Gosched()
+		_, err = start(2)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	_, _, err = parent.Program(t.Context(), append(distinct(wasm, 3), distinct(wasm, 3)...))
+	if _, ok := errors.AsType[*inspect.Error](err); !ok {
+		t.Errorf("a program that is too large: %v", err)
+	}
+	parent.Stop(nil)
+}
+
+// Guests that ask for programs and end do not leave many compilations behind, each with its memory.
+func TestProgramsAreCompiledOneAtATime(t *testing.T) {
+	wasm, dir := bareGuest(t, "hang"), t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var waits atomic.Bool
+		var running atomic.Int32
+		returns := make(chan struct{})
+		elsewhere := link.CompileElsewhere("elsewhere", func(context.Context, []byte, string) error {
+			if !waits.Load() {
+				return nil
+			}
+			running.Add(1)
+			defer running.Add(-1)
+			<-returns
+			return errors.New("not compiled")
+		}).(virt.HostOption)
+		host := hostOf(t, virt.WithCompilationCache(dir, 0), elsewhere)
+		parent := newGuest(t, host, compiled(t, host, wasm))
+		waits.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		var errs [3]error
+		for n := range errs {
+			go func() { _, _, errs[n] = parent.Program(ctx, distinct(wasm, byte(n))) }()
+		}
+		synctest.Wait()
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d programs are compiled at once", n)
+		}
+		cancel()
+		synctest.Wait()
+		for _, err := range errs {
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		go func() { _, _, _ = parent.Program(t.Context(), distinct(wasm, 4)) }()
+		synctest.Wait()
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d programs are compiled at once, some for nobody", n)
+		}
+		close(returns)
+	})
+}
+
+// A guest pays for compiling what it starts.
+func TestProgramsCountForProcessorTime(t *testing.T) {
+	host := newHost(t, virt.WithLimits(func(l *virt.Limits) { l.CPUTime = time.Hour }))
+	wasm := bareGuest(t, "hang")
+	parent := newGuest(t, host, compiled(t, host, wasm))
+	before := parent.Usage().CPUTime
+	_, release, err := parent.Program(t.Context(), distinct(wasm, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if after := parent.Usage().CPUTime; after <= before {
+		t.Errorf("%v of processor time before and %v after", before, after)
+	}
 }

@@ -74,6 +74,11 @@ func (h *Host) Compile(ctx context.Context, wasm []byte) (*Module, error) {
 // CompileLinked is [Host.Compile] for a module that imports from libraries with these names. Each
 // guest of the module needs a [WithLibrary] for each of them.
 func (h *Host) CompileLinked(ctx context.Context, wasm []byte, libraries ...string) (*Module, error) {
+	return h.compileModule(ctx, wasm, libraries, nil)
+}
+
+// compileModule is CompileLinked for code of the embedder, or, if by is not nil, for that guest.
+func (h *Host) compileModule(ctx context.Context, wasm []byte, libraries []string, by *Guest) (*Module, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("compile the module: %w", context.Cause(ctx))
 	}
@@ -91,7 +96,7 @@ func (h *Host) CompileLinked(ctx context.Context, wasm []byte, libraries ...stri
 		ctx, cancel := context.WithCancel(values)
 		defer cancel()
 		defer context.AfterFunc(c.wanted, cancel)()
-		return h.compile(ctx, c, wasm, info, options)
+		return by.compiling(ctx, func() error { return h.compile(ctx, c, wasm, info, options) })
 	})
 	if err != nil {
 		return nil, err

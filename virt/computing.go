@@ -56,13 +56,20 @@ func (t *thread) count(grain time.Duration) {
 	}
 	var d time.Duration
 	d, m.mark = cputime.Since(m.mark)
-	g := t.guest
+	if t.guest.chargeComputing(d) {
+		t.exhaust(BudgetCPUTime)
+	}
+}
+
+// chargeComputing charges the guest for computing time, and reports whether it has used up more
+// than it had.
+func (g *Guest) chargeComputing(d time.Duration) (overdrawn bool) {
 	g.usage.cpu.Add(int64(d))
 	for _, a := range []*allowance{g.budgets.cpu, g.host.budgets.cpu} {
-		if a.giveBack(-int64(d)); a.overdrawn() {
-			t.exhaust(BudgetCPUTime)
-		}
+		a.giveBack(-int64(d))
+		overdrawn = overdrawn || a.overdrawn()
 	}
+	return overdrawn
 }
 
 // meteredCalls is the layer that counts what long calls take.

@@ -143,6 +143,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if c.guests > 0 {
 		h.slots = make(chan struct{}, c.guests)
 	}
+	h.programs.compiling = make(chan struct{}, 1)
 	h.budgets = newBudgets(&c.shared)
 	if d := c.shared.WallTime; d > 0 {
 		h.deadline = time.Now().Add(d)

@@ -27,6 +27,7 @@ type Module struct {
 	preview1 api.Module
 	uses     gate // by guests
 	closed   sync.Once
+	freed    func() // called when neither the caller nor guests use the module; nil for none
 }
 
 // Name is the module's name from its name section, or "".
@@ -46,7 +47,12 @@ func (m *Module) Close(ctx context.Context) (err error) {
 	m.closed.Do(func() {
 		ctx := context.WithoutCancel(ctx)
 		freed := make(chan error, 1)
-		m.uses.shut(func() { freed <- m.release(ctx) })
+		m.uses.shut(func() {
+			freed <- m.release(ctx)
+			if m.freed != nil {
+				m.freed()
+			}
+		})
 		select {
 		case err = <-freed:
 		default: // the last guest does it
