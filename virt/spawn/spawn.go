@@ -70,7 +70,13 @@ type Config struct {
 	// MaxProgram is the size of the largest program that guests start from a file, in bytes. 0
 	// stands for 16 MiB.
 	MaxProgram int64
+
+	loading chan struct{} // holds one for each program that is read from a file and compiled
 }
+
+// maxLoading is how many programs are read from files, and kept until they are compiled, at one
+// time: a guest can have many children that start others.
+const maxLoading = 4
 
 // Functions returns the option that answers the functions.
 func Functions(c Config) virt.HostOption {
@@ -83,6 +89,7 @@ func Functions(c Config) virt.HostOption {
 	if c.MaxProgram == 0 {
 		c.MaxProgram = 16 << 20
 	}
+	c.loading = make(chan struct{}, maxLoading)
 	function := func(name string, params int, call func(c *Config, h *virt.HostCall, p []uint64) wasip1.Errno) virt.HostFunction {
 		types := make([]api.ValueType, params)
 		for i := range types {
@@ -108,6 +115,14 @@ func (c *Config) spawn(h *virt.HostCall, p []uint64) wasip1.Errno {
 		return errno
 	case !v.Has(uint32(p[1]), 4):
 		return wasip1.EFAULT
+	}
+	if r.file {
+		select {
+		case c.loading <- struct{}{}:
+			defer func() { <-c.loading }()
+		case <-h.Context().Done():
+			return wasip1.ECANCELED
+		}
 	}
 	wasm, errno := c.program(h.Guest(), r)
 	if errno != wasip1.ESUCCESS {

@@ -8,10 +8,14 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/vfs/wrapfs"
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/virt/spawn"
@@ -227,6 +231,90 @@ func TestStopped(t *testing.T) {
 	if u := h.Usage(); u.Descriptors != 0 || u.Threads != 0 {
 		t.Errorf("%d descriptors and %d threads are left", u.Descriptors, u.Threads)
 	}
+}
+
+// slow is a file system whose files are read when returns is closed.
+type slow struct {
+	vfs.FS
+	reading atomic.Int32
+	returns chan struct{}
+}
+
+func (s *slow) Root() vfs.Node { return wrapfs.Root(s.Wrap(s.FS.Root()), s.FS.Root()) }
+
+func (s *slow) Wrap(n vfs.Node) vfs.Node {
+	if _, ok := n.(vfs.RegularFile); ok {
+		return &slowFile{wrapfs.RegularFile{Node: wrapfs.Node{Below: n, Of: s}}, s}
+	}
+	return wrapfs.Plain(n, s)
+}
+
+type slowFile struct {
+	wrapfs.RegularFile
+	of *slow
+}
+
+func (f *slowFile) Open(mode vfs.OpenMode) (vfs.File, error) {
+	below, err := f.RegularFile.Open(mode)
+	return &slowOpen{wrapfs.File{Below: below, Node: f.Below}, f.of}, err
+}
+
+type slowOpen struct {
+	wrapfs.File
+	of *slow
+}
+
+func (o *slowOpen) ReadAt(p []byte, off int64) (int, error) {
+	o.of.reading.Add(1)
+	defer o.of.reading.Add(-1)
+	<-o.of.returns
+	return o.File.ReadAt(p, off)
+}
+
+func (o *slowOpen) ReadVector(bufs [][]byte, off int64) (int, error) { return o.ReadAt(bufs[0], off) }
+
+// TestProgramsBeingRead: guests cannot make the Host hold any number of programs that nobody has
+// compiled yet. Those that wait end with their context.
+func TestProgramsBeingRead(t *testing.T) {
+	wasm := shell(t)
+	synctest.Test(t, func(t *testing.T) {
+		mem, err := memfs.FromMap(map[string]string{"bin/gen": string(wasm)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := &slow{FS: mem, returns: make(chan struct{})}
+		h := newHost(t, spawn.Functions(config(wasm)), virt.WithMount("/", files))
+		m, err := h.Compile(t.Context(), wasm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var all sync.WaitGroup
+		var canceled atomic.Int32
+		for range 10 {
+			all.Go(func() {
+				r, err := h.RunModule(ctx, m, virt.WithName("sh"), virt.WithArgs("bin/gen 1 | sort"))
+				if err != nil {
+					t.Error(err)
+				} else if r.Outcome == virt.Canceled {
+					canceled.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := files.reading.Load(); n != 4 {
+			t.Errorf("%d programs are read at once, want 4", n)
+		}
+		cancel()
+		synctest.Wait()
+		if n := canceled.Load(); n != 6 {
+			t.Errorf("%d guests have ended, want the 6 that wait for their turn", n)
+		}
+		close(files.returns)
+		all.Wait()
+	})
 }
 
 // Example runs a shell that is a guest.
