@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/wasivirt/wasivirt/internal/goroutine"
+	"github.com/wasivirt/wasivirt/internal/safetext"
 )
 
 // ErrInside is the error of a Close that a guest's own call makes: by a Handler, a HostFunction, a
@@ -155,14 +156,14 @@ func (g *Guest) Stop(cause error) {
 // output was lost. Errors of closing descriptors.
 func (g *Guest) Close(ctx context.Context) error {
 	if g.inside(ctx) {
-		return fmt.Errorf("close guest %q: %w", g.title, ErrInside)
+		return fmt.Errorf("close guest %s: %w", safetext.Quote(g.title), ErrInside)
 	}
 	return g.close(ctx)
 }
 
 func (g *Guest) close(ctx context.Context) error {
 	return g.closing.close(ctx, func() error { return g.finishClose(ctx) }, func(cause error) error {
-		return stuck(fmt.Sprintf("close guest %q", g.title), cause, g)
+		return stuck("close guest "+safetext.Quote(g.title), cause, g)
 	})
 }
 

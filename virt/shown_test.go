@@ -1,12 +1,17 @@
 package virt
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/wasivirt/wasivirt/sched"
 	"github.com/wasivirt/wasivirt/virt/abi"
+	"github.com/wasivirt/wasivirt/virt/trace"
 	"github.com/wasivirt/wasivirt/virt/trap"
 )
 
@@ -73,5 +78,49 @@ func TestErrorsShowNamesSafely(t *testing.T) {
 	_, err = host.Compile(ctx, newWasm().section(1, 1, "\x60\x00\x00").section(3, 1, "\x00").section(7, 2, string(export)).section(10, 1, "\x02\x00\x0b"))
 	if err == nil || unsafeText(err.Error()) {
 		t.Errorf("%q", err)
+	}
+}
+
+// TestGuestsChooseNamesOfChildren: a guest that starts another with a name of megabytes fills no
+// trace with it, and the name acts on no terminal.
+func TestGuestsChooseNamesOfChildren(t *testing.T) {
+	ctx := t.Context()
+	module, err := os.ReadFile("testdata/bare/family.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines, perfetto bytes.Buffer
+	host, err := NewBuilder(WithMaxThreads(1), WithTrace(trace.JSON(&lines)), WithTrace(trace.Perfetto(&perfetto))).Build(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := host.Compile(ctx, module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := host.Instantiate(ctx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parent.StartChild(m, ChildConfig{Args: []string{hostileName + strings.Repeat("x", 1<<20)}, MaxChildren: 1, MaxDepth: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c.Result() == nil {
+		runtime.Gosched()
+	}
+	infos := (&sched.DeadlockError{Threads: []sched.Info{{Group: c.guest.group.Name()}}}).Error()
+	if err := host.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if lines.Len() == 0 {
+		t.Error("no calls are traced")
+	}
+	for what, text := range map[string]string{"trace": lines.String(), "Perfetto's trace": perfetto.String(), "deadlock": infos} {
+		for line := range strings.Lines(text) {
+			if unsafeText(line) || strings.Contains(line, `\u001b`) || len(line) > 1000 {
+				t.Errorf("%s: %d bytes: %.500q", what, len(line), line)
+			}
+		}
 	}
 }

@@ -131,7 +131,7 @@ func (tr *tracing) wrap(g *Guest, next callFunc) callFunc {
 	}
 }
 
-// name is the guest's argument 0.
+// name is the guest's argument 0 as it is shown: guests choose the names of their children.
 func (g *Guest) name() string { return g.group.Name() }
 
 // decoder decodes the parameters of one call.

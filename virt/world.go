@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/internal/vfslink"
 	"github.com/wasivirt/wasivirt/process"
 	"github.com/wasivirt/wasivirt/random"
@@ -85,7 +86,7 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 		vfslink.Limit(g.files, p)
 	}
 	g.base = context.WithoutCancel(ctx)
-	threads := sched.Config{Name: name, Clock: h.clock, MaxThreads: max(c.limits.Threads, 0)}
+	threads := sched.Config{Name: safetext.Name(name), Clock: h.clock, MaxThreads: max(c.limits.Threads, 0)}
 	if parent != nil {
 		threads.Shared = parent.group
 	} else if p := h.budgets.threads; p != nil {

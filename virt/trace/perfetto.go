@@ -67,8 +67,10 @@ func (t *PerfettoWriter) End(e *Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := track{e.Guest, e.Thread, false}
-	if open := t.open[k]; len(open) > 0 && open[len(open)-1] == e {
+	if open := t.open[k]; len(open) > 1 && open[len(open)-1] == e {
 		t.open[k] = open[:len(open)-1]
+	} else if len(open) == 1 && open[0] == e {
+		delete(t.open, k) // its thread may have no other
 	} else {
 		// It is known only now that the call is to be shown. Others of its track may have been
 		// written meanwhile, whose times must not be undercut.
@@ -103,7 +105,7 @@ func (t *PerfettoWriter) begin(e *Event) {
 }
 
 func (t *PerfettoWriter) name(k track, what, name string) {
-	if _, ok := t.tracks[k]; ok {
+	if _, ok := t.tracks[k]; ok || t.full {
 		return
 	}
 	t.tracks[k] = struct{}{}

@@ -1,0 +1,20 @@
+package trace
+
+import (
+	"io"
+	"testing"
+)
+
+// A guest that starts threads without end makes the writer remember those that are in a call, and
+// no more than fit the trace.
+func TestPerfettoForgetsThreads(t *testing.T) {
+	w := Perfetto(io.Discard).Limit(10_000)
+	for i := range uint32(10_000) {
+		e := &Event{Guest: 1, Thread: i, Call: "sched_yield"}
+		w.Begin(e)
+		w.End(e)
+	}
+	if len(w.open) != 0 || len(w.tracks) > 100 {
+		t.Errorf("the writer remembers %d threads in calls, and %d in all", len(w.open), len(w.tracks))
+	}
+}
