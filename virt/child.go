@@ -215,7 +215,7 @@ func (g *Guest) StartChild(m *Module, cfg ChildConfig) (c *Child, err error) {
 }
 
 // newChild makes a child's world.
-func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
+func (g *Guest) newChild(m *Module, cfg ChildConfig) (*Guest, error) {
 	h := g.host
 	if h.slots != nil {
 		select {
@@ -223,12 +223,13 @@ func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
 		default:
 			return nil, fmt.Errorf("the Host has as many guests as WithMaxGuests allows: %w", wasip1.EAGAIN)
 		}
-		defer func() {
-			if err != nil {
-				h.dismiss()
-			}
-		}()
 	}
+	admitted := true
+	defer func() {
+		if admitted {
+			h.dismiss() // the child could not be made
+		}
+	}()
 	if !h.uses.enter() {
 		return nil, fmt.Errorf("the Host is %w", ErrClosed)
 	}
@@ -253,7 +254,7 @@ func (g *Guest) newChild(m *Module, cfg ChildConfig) (_ *Guest, err error) {
 		m.uses.leave()
 		return nil, err
 	}
-	child.admitted = h.slots != nil
+	child.admitted, admitted = true, false
 	for _, at := range slices.Sorted(maps.Keys(cfg.Descriptors)) {
 		if err = g.files.Share(cfg.Descriptors[at], child.files, at); err != nil {
 			break

@@ -224,6 +224,28 @@ func TestProgramsAreBounded(t *testing.T) {
 	parent.Stop(nil)
 }
 
+// A child that cannot be made gives back its place among the Host's guests, and no other.
+func TestChildrenThatCannotBeMade(t *testing.T) {
+	host := newHost(t, virt.WithMaxGuests(3))
+	m := compiled(t, host, bareGuest(t, "hang"))
+	parent := newGuest(t, host, m)
+	start := func(of uint32) error {
+		_, err := parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, Descriptors: map[uint32]uint32{5: of}, MaxChildren: 10, MaxDepth: 1})
+		return err
+	}
+	for range 5 {
+		if err := start(1000); !errors.Is(err, wasip1.EBADF) {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		if err := start(0); (err == nil) != (i < 2) || err != nil && !errors.Is(err, wasip1.EAGAIN) {
+			t.Errorf("child %d of a guest, of three guests in all: %v", i, err)
+		}
+	}
+	parent.Stop(nil)
+}
+
 // distinct returns a module like wasm of other bytes, and of one size for all n.
 func distinct(wasm []byte, n byte) []byte {
 	return append(slices.Clone(wasm), 0, 3, 1, 'n', n) // a custom section
