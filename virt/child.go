@@ -86,7 +86,7 @@ type family struct {
 	budget *allowance   // bytes of memory of the guest that host code made and all below it; nil without limit
 	root   *family      // of the guest that host code made; nil where it is that one
 	alive  atomic.Int64 // guests below the root, in the root's family
-	tables atomic.Int64 // bytes by which tables have grown, in the root's family
+	copies atomic.Int64 // bytes by which tables have grown, and of instances of more than leastCopies, in the root's family
 
 	mu       sync.Mutex
 	children []*Child // in the order in which they were started

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/wasivirt/wasivirt/virt/inspect"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // Each thread of a guest is an instance of its module, with globals, tables and segments of its
@@ -25,7 +26,18 @@ func (g *Guest) chargeInstance(m *Module) error {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the instances of a guest may take %d: raise WithMemoryLimit, or lower WithMaxThreads", n, limit)
 	}
-	if n > leastCopies && !g.host.takeMemory(n) {
+	if n <= leastCopies {
+		return nil
+	}
+	limit, family := int64(g.limit()), &g.family.top().copies
+	if all := family.Add(n); all > limit {
+		family.Add(-n)
+		g.copies.Add(-n)
+		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the guests that one started may take %d together with it: raise WithMemoryLimit: %w",
+			n, limit, wasip1.ENOMEM)
+	}
+	if !g.host.takeMemory(n) {
+		family.Add(-n)
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the Host's budget of memory (WithSharedLimits) has %d", n, g.host.budgets.memory.left.Load())
 	}
@@ -37,6 +49,7 @@ func (g *Guest) dischargeInstance(m *Module) {
 	n := int64(m.info.InstanceBytes())
 	g.copies.Add(-n)
 	if n > leastCopies {
+		g.family.top().copies.Add(-n)
 		g.host.budgets.memory.giveBack(n)
 	}
 }
@@ -63,10 +76,10 @@ func (t *thread) growTable(p []uint64) {
 // than one.
 func (g *Guest) takeTables(size int64) bool {
 	limit := int64(max(g.limit(), leastCopies))
-	own, all := g.copies.Add(size), g.family.top().tables.Add(size)
+	own, all := g.copies.Add(size), g.family.top().copies.Add(size)
 	if own > limit || all > limit || !g.host.takeMemory(size) {
 		g.copies.Add(-size)
-		g.family.top().tables.Add(-size)
+		g.family.top().copies.Add(-size)
 		return false
 	}
 	g.grown.Add(size)
@@ -76,7 +89,7 @@ func (g *Guest) takeTables(size int64) bool {
 // giveTables gives back what takeTables took.
 func (g *Guest) giveTables(size int64) {
 	g.copies.Add(-size)
-	g.family.top().tables.Add(-size)
+	g.family.top().copies.Add(-size)
 	g.host.budgets.memory.giveBack(size)
 	g.grown.Add(-size)
 }

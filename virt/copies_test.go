@@ -2,10 +2,12 @@ package virt_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/wasip1"
 )
 
 // growingTable is a module whose export "grow" adds as many elements to a table as its parameter
@@ -80,4 +82,33 @@ func TestTablesOfChildrenCount(t *testing.T) {
 			exited++
 		}
 	}
+}
+
+// TestInstancesOfChildrenCount for the guest that host code made, and are given back.
+func TestInstancesOfChildrenCount(t *testing.T) {
+	const element, limit = 8, 4 << 20
+	table := binary.AppendUvarint([]byte("\x70\x00"), limit/element*3/4)
+	hold := handModule{memory: 1, tables: []string{string(table)},
+		funcs: []handFunc{{name: "_start", body: []byte{opLoop, opEmpty, opBr, 0, opEnd}}}}.encode()
+	host := newHost(t, virt.WithMemoryLimit(limit))
+	m := compiled(t, host, hold)
+	parent := newGuest(t, host, compiled(t, host, growingTable()))
+	start := func() (*virt.Child, error) {
+		return parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1000, MaxDepth: 1})
+	}
+	for range 3 {
+		child, err := start()
+		for errors.Is(err, wasip1.ENOMEM) { // the Host closes a child a moment after its end
+			runtime.Gosched()
+			child, err = start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := start(); !errors.Is(err, wasip1.ENOMEM) {
+			t.Errorf("a second child with a table of three quarters of the limit: %v", err)
+		}
+		child.Kill(wasip1.SIGTERM)
+	}
+	parent.Stop(nil)
 }
