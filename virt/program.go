@@ -44,8 +44,8 @@ type program struct {
 // a child or does without.
 //
 // A Host compiles one program at a time. What that takes counts for the processor time of g, which
-// may end that much late. If ctx is that of a [HostCall], Program is called on its goroutine: waiting
-// is not counted.
+// may end that much late. If ctx is that of a [HostCall], call Program on its goroutine: its thread
+// counts no time while it waits.
 //
 // Errors: those of [Host.Compile]; EAGAIN if this program, those kept and those that guests still
 // run would have more than twice the bytes of one module.

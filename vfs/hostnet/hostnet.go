@@ -74,9 +74,9 @@ func (l *Listener) UsesMachine() bool { return true }
 // Addr returns the address of the net.Listener.
 func (l *Listener) Addr() net.Addr { return l.l.Addr() }
 
-// Accept returns the next connection. It panics with a [stdio.PanicError] after the net.Listener has
-// panicked. Errors: EAGAIN; EBADF after Close; those of the net.Listener; a [stdio.GoexitError] if
-// it called runtime.Goexit.
+// Accept returns the next connection. It panics with a [stdio.PanicError] after the net.Listener
+// has panicked. Errors: EAGAIN; EBADF after Close; those of the net.Listener; a
+// [stdio.GoexitError] if it called runtime.Goexit.
 func (l *Listener) Accept() (vfs.Socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,8 +24,8 @@ import (
 // Event is one call of a guest, as the guest sees it: after policy, middleware and faults. It is
 // valid only during [Tracer.Begin] and [Tracer.End].
 type Event struct {
-	// Guest is the guest's number in its Host, from 1, and Program its name, escaped and cut: guests
-	// choose the names of guests that they start.
+	// Guest is the guest's number in its Host, from 1, and Program its name, escaped and cut:
+	// guests choose the names of guests that they start.
 	Guest   uint64
 	Program string
 	// Thread is the number of the guest's thread; 0 is the first.
