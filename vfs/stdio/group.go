@@ -96,7 +96,7 @@ func (g *Group) step() (more bool) {
 	}()
 	if !lost {
 		n := 0
-		n, err = guard(w.to.w.Write, p)
+		n, err = guard(w.to.write, p)
 		if err == nil && n < len(p) {
 			err = io.ErrShortWrite
 		}
@@ -175,6 +175,9 @@ func (s *pumpSink) send(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// write calls the writer, which may be nil.
+func (s *pumpSink) write(p []byte) (int, error) { return s.w.Write(p) }
 
 // start begins the goroutine that writes.
 func (s *pumpSink) start() {

@@ -198,13 +198,16 @@ func (s *pumpSource) fill() {
 	for range 100 {
 		var got int
 		var failed error
-		if got, failed = guard(s.r.Read, s.buf); got != 0 || failed != nil {
+		if got, failed = guard(s.read, s.buf); got != 0 || failed != nil {
 			n, err = got, failed
 			return
 		}
 	}
 	err = nil
 }
+
+// read calls the reader, which may be nil.
+func (s *pumpSource) read(p []byte) (int, error) { return s.r.Read(p) }
 
 // filled notes what a Read has answered.
 func (s *pumpSource) filled(n int, err error) {

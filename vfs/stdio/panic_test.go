@@ -60,3 +60,28 @@ func TestPanicsGoToTheCaller(t *testing.T) {
 		t.Errorf("Flush returns %v, want the panic", err)
 	}
 }
+
+// A reader or writer that is nil panics where it is used, in no goroutine of the stream's.
+func TestNilReaderAndWriter(t *testing.T) {
+	task := poll.NewTask(t.Context())
+	in := stdio.NewInput(nil)
+	if _, err := poll.Block(task, in, poll.Readable, poll.Wait{Op: "read", Deadline: poll.NoDeadline}); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if p, ok := recover().(*stdio.PanicError); !ok {
+				t.Errorf("%v, want a panic of reading", p)
+			}
+		}()
+		_, err := in.Read(make([]byte, 1))
+		t.Errorf("no panic, but %v", err)
+	}()
+	out := stdio.NewOutput(nil)
+	if _, err := out.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Flush(task); !errors.As(err, new(*stdio.PanicError)) {
+		t.Errorf("Flush returns %v, want the panic", err)
+	}
+}
