@@ -12,8 +12,9 @@
 // A child is a process of the same Host. It sees the mounts of its parent, has the parent's options
 // for calls (policy, network, middleware), and the descriptors that the parent gives it. What it
 // uses counts as the parent's; see [virt.Guest.StartChild]. It ends when its parent ends. A program
-// is compiled within the Host's limits of modules; the Host keeps the 16 programs that were started
-// last compiled, or as many as have together the bytes that one module may have.
+// is compiled within the Host's limits of modules, one at a time; the Host keeps the 16 programs
+// that were started last compiled, or as many as have together the bytes that one module may have.
+// With those that children still run they may have twice as many bytes.
 //
 // Where threads take turns, children do too: a deterministic Host repeats a pipeline.
 // [virt.WithRecording] of a parent records its calls of these functions; its children have no
@@ -37,7 +38,7 @@
 //
 // Errors: EFAULT; EINVAL and E2BIG for a request that is malformed or too large; ENOENT for a name
 // that nobody registered; EBADF; ENOEXEC for what is no command that the Host can run; EAGAIN for
-// too many children, or if none has ended; ECHILD; ESRCH; EMFILE; ENOMEM.
+// too many children or programs, or if no child has ended; ECHILD; ESRCH; EMFILE; ENOMEM.
 package spawn
 
 import (
