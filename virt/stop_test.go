@@ -135,11 +135,15 @@ func TestStopManyAtOnce(t *testing.T) {
 		var told time.Time
 		var slowest time.Duration
 		var group sync.WaitGroup
-		for range n {
+		guests := make([]*virt.Guest, n) // all are made before any computes, and none waits for a processor meanwhile
+		for i := range guests {
 			g, err := host.Instantiate(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)
 			}
+			guests[i] = g
+		}
+		for _, g := range guests {
 			group.Go(func() {
 				_, err := g.Call(ctx, "hang", hangSpin, 0)
 				if exit, ok := errors.AsType[*virt.ExitError](err); !ok || exit.Result.Outcome != virt.Canceled {
