@@ -159,7 +159,9 @@ func bytesCodec(set func(reflect.Value, []byte)) *codec {
 		}
 		return ptr, uint32(n), err
 	}, func(x *transfer, ptr, n uint32, v reflect.Value) error {
-		x.take(ptr, uint64(n), 1)
+		if err := x.take(ptr, uint64(n), 1); err != nil {
+			return err
+		}
 		if n == 0 {
 			set(v, nil)
 			return nil
@@ -195,7 +197,9 @@ func sliceCodec(t reflect.Type, element *codec) *codec {
 		return ptr, uint32(n), write(x, ptr, b)
 	}, func(x *transfer, ptr, n uint32, v reflect.Value) error {
 		size := uint64(n) * uint64(element.size)
-		x.take(ptr, size, element.align)
+		if err := x.take(ptr, size, element.align); err != nil {
+			return err
+		}
 		b, err := x.read(ptr, size)
 		if err == nil {
 			// In Go an element may be larger than in the guest.

@@ -61,7 +61,8 @@
 // # Trust
 //
 // A guest may return any pointer and any length. A range outside of its memory, one larger than
-// [WithMaxSize], and a pointer to no object are a [*MemoryError]. The host never copies more than
-// [WithMaxSize] bytes for one call. A call ends with its context, as [virt.Guest.Call] does.
+// [WithMaxSize], and a pointer to no object are a [*MemoryError]. The host never takes more than
+// [WithMaxSize] bytes for one call. If the guest fails to free a block, those that are left are not
+// freed. A call ends with its context, as [virt.Guest.Call] does.
 // [virt.WithRecording] records calls.
 package plugin

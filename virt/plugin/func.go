@@ -248,10 +248,9 @@ func (c *caller) call(args []reflect.Value) []reflect.Value {
 			return fmt.Errorf("%s: a library of the guest is at work, with a memory of its own: call it when the library has returned",
 				safetext.Name(c.name))
 		}
-		x := &transfer{host: h, name: c.name, alloc: &c.alloc, left: c.options.limit}
+		x := &transfer{host: h, name: c.name, alloc: &c.alloc, left: c.options.limit, keeps: c.options.static}
 		x.given, x.taken = x.space[:0:2], x.space[2:2]
-		err := c.make(x, args[1:], out)
-		return x.done(c.options.static, err)
+		return x.done(c.make(x, args[1:], out))
 	})
 	if err != nil {
 		for _, v := range out[:len(out)-1] {
@@ -305,8 +304,7 @@ func (c *caller) make(x *transfer, args, out []reflect.Value) error {
 			_, e := x.host.Call(c.post, results[0])
 			return errors.Join(err, e)
 		}
-		x.take(ptr, uint64(c.results.size), c.results.align)
-		return err
+		return errors.Join(err, x.take(ptr, uint64(c.results.size), c.results.align))
 	case formArea:
 		return c.results.fetch(x, area, at)
 	}
@@ -335,7 +333,9 @@ func (c *caller) unpack(x *transfer, packed uint64, at func(int) reflect.Value) 
 	case len(c.results.members) == 1 && c.results.members[0].pair:
 		return c.results.lift(x, []uint64{uint64(ptr), uint64(n)}, at)
 	}
-	x.take(ptr, uint64(c.results.size), c.results.align)
+	if err := x.take(ptr, uint64(c.results.size), c.results.align); err != nil {
+		return err
+	}
 	return c.results.fetch(x, ptr, at)
 }
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -81,7 +82,8 @@ type transfer struct {
 	host  *virt.HostCall
 	name  string
 	alloc *allocator
-	left  uint64 // how many bytes may still be copied from the guest
+	left  uint64 // how many bytes may still be taken for what comes from the guest
+	keeps bool   // results are not freed
 	// given are blocks that the host allocated and frees after the call; taken are blocks of the
 	// results.
 	given, taken []block
@@ -183,28 +185,33 @@ func (x *transfer) charge(ptr uint32, n uint64) error {
 	return nil
 }
 
-// take notes that a block of the results is to be freed.
-func (x *transfer) take(ptr uint32, size uint64, align uint32) {
-	if a := x.alloc; a.free != "" && ptr != 0 && x.host.View().Has(ptr, uint32(size)) {
-		x.taken = append(x.taken, block{ptr, uint32(max(size, 1)), align})
+// blockBytes is what a noted block takes of the host's memory: the list grows by copying it.
+const blockBytes = 2 * uint64(unsafe.Sizeof(block{}))
+
+// take notes that a block of the results is to be freed. A result can have more of them than bytes:
+// all its strings may be empty.
+func (x *transfer) take(ptr uint32, size uint64, align uint32) error {
+	if x.keeps || x.alloc.free == "" || ptr == 0 || !x.host.View().Has(ptr, uint32(size)) {
+		return nil
 	}
+	if err := x.charge(ptr, blockBytes); err != nil {
+		return err
+	}
+	x.taken = append(x.taken, block{ptr, uint32(max(size, 1)), align})
+	return nil
 }
 
-// done frees what the call has left in the guest's memory, unless the guest has ended. err is the
-// error of the call.
-func (x *transfer) done(static bool, err error) error {
-	blocks := x.given
-	if !static {
-		blocks = append(blocks, x.taken...)
-	}
+// done frees what the call has left in the guest's memory, unless the guest has ended or fails to
+// free one. err is the error of the call.
+func (x *transfer) done(err error) error {
 	if err != nil && ended(x.host) {
 		return err
 	}
-	for _, b := range blocks {
-		if e := x.release(b); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: free %#x in the guest: %w", x.name, b.ptr, e))
-			if ended(x.host) {
-				break
+	for _, blocks := range [][]block{x.given, x.taken} {
+		for _, b := range blocks {
+			if e := x.release(b); e != nil {
+				// A guest that may be called after a trap could answer each of them with one.
+				return errors.Join(err, fmt.Errorf("%s: free %#x in the guest: %w", x.name, b.ptr, e))
 			}
 		}
 	}

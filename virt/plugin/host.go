@@ -103,7 +103,7 @@ func (h *hostFunc) answer(c *virt.HostCall, stack []uint64) error {
 		x.given = nil // the guest's
 	}
 	stack[0] = result
-	return x.done(false, err)
+	return x.done(err)
 }
 
 // lowerResult puts what the function answered into the guest's memory, if it is no number, and

@@ -15,7 +15,8 @@ type options struct {
 // DefaultMaxSize is the default of [WithMaxSize]: 64 MiB.
 const DefaultMaxSize = 64 << 20
 
-// WithMaxSize limits how many bytes one call copies from the guest; 0 is no limit. Default:
+// WithMaxSize limits how many bytes one call takes for what it gets from the guest: values as they
+// are in Go, and 24 bytes for each block of them that has to be freed. 0 is no limit. Default:
 // [DefaultMaxSize].
 func WithMaxSize(bytes uint64) Option {
 	return func(o *options) {

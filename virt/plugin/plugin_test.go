@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -305,6 +306,33 @@ func TestHostileResults(t *testing.T) {
 	}
 	if r := g.Result(); r.Outcome != virt.Running {
 		t.Errorf("the guest is %v", r)
+	}
+}
+
+// TestBlocksCount: a result that has more blocks to free than bytes is as large as their list, and
+// the guest is not asked to free the next one after it has failed to.
+func TestBlocksCount(t *testing.T) {
+	const at, n, limit = 40000, 2000, 1 << 16
+	g := cGuest(t, virt.WithCallsAfterTrap())
+	var empty []byte
+	for range n {
+		empty = binary.LittleEndian.AppendUint32(empty, 8)
+		empty = binary.LittleEndian.AppendUint32(empty, 0)
+	}
+	if err := g.WriteMemory(at, empty); err != nil {
+		t.Fatal(err)
+	}
+	list := func(opts ...plugin.Option) error {
+		f := fn[func(context.Context, uint64) ([]string, error)](t, g, "hostile", append(opts, plugin.WithMaxSize(limit))...)
+		return second(f(t.Context(), at<<32|n))
+	}
+	if err := list(plugin.WithStaticResults()); err != nil {
+		t.Errorf("not freed: %v", err)
+	}
+	if err := list(); !errors.Is(err, wasip1.EOVERFLOW) {
+		t.Errorf("%d blocks: %v, want EOVERFLOW", n, err)
+	} else if told := strings.Count(err.Error(), ": free "); told > 1 {
+		t.Errorf("%d errors of freeing, want one", told)
 	}
 }
 
