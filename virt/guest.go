@@ -156,6 +156,22 @@ func (g *Guest) startTimer() {
 	}
 }
 
+// rest stops the budget of wall time while the guest waits in a pool for work.
+func (g *Guest) rest() {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+}
+
+// resume begins the budget of wall time anew, and reports whether the guest has not ended.
+func (g *Guest) resume() bool {
+	if d, limited := g.wallTime(); limited && g.timer != nil {
+		g.deadline = time.Now().Add(d)
+		g.timer.Reset(d)
+	}
+	return !g.ended.Load()
+}
+
 // errClockStands says why a guest waited until its wall time was used up.
 var errClockStands = errors.New("it waited for the virtual clock, which nothing moved: make it with clock.WithAutoAdvance, or call Advance")
 

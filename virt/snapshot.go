@@ -270,6 +270,8 @@ func init() {
 		_, _, err := s.(*Snapshot).configure(opts.([]GuestOption))
 		return err
 	}
+	link.Rest = func(g any) { g.(*Guest).rest() }
+	link.Resume = func(g any) bool { return g.(*Guest).resume() }
 }
 
 // configure returns the options of a guest, and which budgets opts give.

@@ -99,6 +99,7 @@ func (p *Pool) fill() {
 				p.slots <- struct{}{} // who waits for one tries by itself, and is told
 				return
 			}
+			link.Rest(g)
 			p.ready <- g
 		})
 	}
@@ -106,9 +107,8 @@ func (p *Pool) fill() {
 
 // make makes a guest, unless ctx ends or the Pool is closed: the guest runs code at its start.
 func (p *Pool) make(ctx context.Context) (*virt.Guest, error) {
-	both, cancel := context.WithCancelCause(p.base)
-	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+	both, cancel := p.within(ctx)
+	defer cancel()
 	g, err := p.snapshot.Start(both, p.opts...)
 	if err == nil {
 		p.mu.Lock()
@@ -118,10 +118,17 @@ func (p *Pool) make(ctx context.Context) (*virt.Guest, error) {
 	return g, err
 }
 
-// Get returns a guest in the state of the snapshot. If all guests are at work, it waits for one.
-// Give the guest back to [Pool.Put]. Errors: virt.ErrClosed; the cause of ctx's end; those of
-// [virt.Snapshot.Start].
-func (p *Pool) Get(ctx context.Context) (*virt.Guest, error) {
+// within returns a context that ends with ctx and with the Pool.
+func (p *Pool) within(ctx context.Context) (both context.Context, cancel func()) {
+	both, end := context.WithCancelCause(p.base)
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	return both, func() { stop(); end(nil) }
+}
+
+// Get returns a guest in the state of the snapshot. If all guests are at work, it waits for one. A
+// guest's budget of wall time begins when Get returns it. Give the guest back to [Pool.Put]. Errors:
+// virt.ErrClosed; the cause of ctx's end; those of [virt.Snapshot.Start].
+func (p *Pool) Get(ctx context.Context) (g *virt.Guest, err error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -129,12 +136,22 @@ func (p *Pool) Get(ctx context.Context) (*virt.Guest, error) {
 	}
 	p.usage.Waiting++
 	p.mu.Unlock()
-	g, ahead, err := p.next(ctx)
+	for again := true; again; {
+		var ahead bool
+		g, ahead, err = p.next(ctx)
+		again = err == nil && !link.Resume(g) && ahead
+		p.mu.Lock()
+		if ahead {
+			p.usage.Ready--
+		}
+		p.mu.Unlock()
+		if again { // it ended while it was ready, by the end of the Host's time for instance
+			_ = g.Close(context.WithoutCancel(ctx)) // it has done nothing for anybody
+			p.slots <- struct{}{}
+		}
+	}
 	p.mu.Lock()
 	p.usage.Waiting--
-	if ahead {
-		p.usage.Ready--
-	}
 	if err == nil {
 		p.busy[g] = struct{}{}
 	}
@@ -170,9 +187,9 @@ func (p *Pool) next(ctx context.Context) (g *virt.Guest, ahead bool, err error) 
 // has not returned it or Put has taken it back, to which nothing is done. A guest that could not be
 // reset is closed, and another takes its place.
 //
-// Resetting runs the guest's "wasivirt_reseed". For guests that are not trusted set a budget of
-// wall time or fuel, or Put may wait for the Pool's end.
-func (p *Pool) Put(g *virt.Guest) (err error) {
+// Resetting runs the guest's "wasivirt_reseed", and ends with ctx: the guest is then closed, which
+// is no error.
+func (p *Pool) Put(ctx context.Context, g *virt.Guest) (err error) {
 	p.mu.Lock()
 	_, busy := p.busy[g]
 	delete(p.busy, g)
@@ -180,17 +197,24 @@ func (p *Pool) Put(g *virt.Guest) (err error) {
 	if !busy {
 		return errors.New("put a guest into a pool: Get has not returned it, or it was put back before")
 	}
+	both, cancel := p.within(ctx)
+	defer cancel()
 	r := g.Result()
-	keep := p.config.Reset && r.Outcome == virt.Running && p.base.Err() == nil
+	keep := p.config.Reset && r.Outcome == virt.Running && both.Err() == nil
 	if keep {
-		err = g.Reset(p.base)
-		if p.base.Err() != nil {
-			err = nil // the Pool was closed meanwhile
+		err = g.Reset(both)
+		if both.Err() != nil { // the guest has ended, or will
+			lost, _ := errors.AsType[*virt.OutputError](err)
+			if err = nil; lost != nil {
+				err = lost
+			}
 		}
-		keep = err == nil
+		keep = err == nil && both.Err() == nil
 	}
-	if !keep {
-		err = errors.Join(err, g.Close(context.WithoutCancel(p.base)))
+	if keep {
+		link.Rest(g)
+	} else {
+		err = errors.Join(err, g.Close(context.WithoutCancel(ctx)))
 	}
 	p.mu.Lock()
 	switch {
@@ -209,20 +233,20 @@ func (p *Pool) Put(g *virt.Guest) (err error) {
 		return nil
 	}
 	if keep {
-		err = g.Close(context.WithoutCancel(p.base))
+		err = g.Close(context.WithoutCancel(ctx))
 	}
 	p.slots <- struct{}{}
 	p.fill()
 	return err
 }
 
-// Do calls Get, then f with the guest, then Put. Errors: those of the three.
+// Do calls Get, then f with the guest, then Put, with ctx. Errors: those of the three.
 func (p *Pool) Do(ctx context.Context, f func(*virt.Guest) error) (err error) {
 	g, err := p.Get(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Put(g)) }()
+	defer func() { err = errors.Join(err, p.Put(ctx, g)) }()
 	return f(g)
 }
 

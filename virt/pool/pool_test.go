@@ -5,10 +5,13 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tetratelabs/wazero/api"
 
 	"github.com/wasivirt/wasivirt/virt"
 	"github.com/wasivirt/wasivirt/virt/pool"
@@ -25,9 +28,9 @@ func snapshot(t *testing.T) *virt.Snapshot {
 }
 
 // snapshotOf is one of a guest that has just been made.
-func snapshotOf(t *testing.T, wasm []byte) *virt.Snapshot {
+func snapshotOf(t *testing.T, wasm []byte, opts ...virt.Option) *virt.Snapshot {
 	t.Helper()
-	host, err := virt.NewBuilder().Build(t.Context())
+	host, err := virt.NewBuilder(opts...).Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,7 @@ func TestWaitsWithTheContext(t *testing.T) {
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := p.Put(g); err != nil {
+	if err := p.Put(t.Context(), g); err != nil {
 		t.Error(err)
 	}
 }
@@ -142,7 +145,7 @@ func TestPutReportsWhatResetSays(t *testing.T) {
 	if _, err := g.Files().Get(1).Write([]byte("lost")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Put(g); !errors.Is(err, full) {
+	if err := p.Put(t.Context(), g); !errors.Is(err, full) {
 		t.Errorf("Put: %v, want %v", err, full)
 	}
 	if err := p.Do(t.Context(), func(next *virt.Guest) error {
@@ -178,7 +181,7 @@ func TestPutTakesOnlyWhatGetReturned(t *testing.T) {
 		guest *virt.Guest
 		bad   bool
 	}{{"another guest", other, true}, {"the guest", g, false}, {"the guest again", g, true}} {
-		if err := p.Put(tc.guest); err != nil != tc.bad {
+		if err := p.Put(t.Context(), tc.guest); err != nil != tc.bad {
 			t.Errorf("%s: %v", tc.what, err)
 		}
 	}
@@ -214,5 +217,102 @@ func TestMakingAGuestEndsWithTheContext(t *testing.T) {
 	}
 	if err := p.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPutEndsWithTheContext: a guest that does not end to be reset keeps nobody who puts it back.
+func TestPutEndsWithTheContext(t *testing.T) {
+	var endless atomic.Bool
+	again := virt.HostFunction{Name: "again", Results: []api.ValueType{api.ValueTypeI32}, Call: func(_ *virt.HostCall, stack []uint64) {
+		if stack[0] = 0; endless.Load() {
+			stack[0] = 1
+		}
+	}}
+	const reseed = "\x00asm\x01\x00\x00\x00\x01\x08\x02\x60\x00\x00\x60\x00\x01\x7f\x02\x0d\x01\x03env\x05again\x00\x01\x03\x02\x01\x00" +
+		"\x05\x03\x01\x00\x01\x07\x1c\x02\x06memory\x02\x00\x0fwasivirt_reseed\x00\x01\x0a\x0b\x01\x09\x00\x03\x40\x10\x00\x0d\x00\x0b\x0b"
+	s := snapshotOf(t, []byte(reseed), virt.WithFunctions("env", again))
+	p, err := pool.New(s, pool.Config{Max: 1, Reset: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the place is given back
+		g, err := p.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		endless.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if err := p.Put(ctx, g); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		endless.Store(false)
+	}
+	if d := cmp.Diff(pool.Usage{Made: 2}, p.Usage()); d != "" {
+		t.Error(d)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadyGuestsHaveTheirTime: the budget of wall time begins when a guest is given out.
+func TestReadyGuestsHaveTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := snapshot(t)
+		p, err := pool.New(s, pool.Config{Ready: 1, Max: 1, Reset: true}, virt.WithTimeout(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the first time it has just been made, then it was put back
+			synctest.Wait()
+			time.Sleep(time.Hour)
+			if err := p.Do(t.Context(), func(g *virt.Guest) error {
+				if _, err := g.Call(t.Context(), "bump"); err != nil {
+					return err
+				}
+				time.Sleep(59 * time.Second)
+				_, err := g.Call(t.Context(), "bump")
+				return err
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		if made := p.Usage().Made; made != 1 {
+			t.Errorf("%d guests were made, want 1", made)
+		}
+		g, err := p.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if r := g.Result(); r.Budget != virt.BudgetWallTime {
+			t.Errorf("%v, want the end of its time", r)
+		}
+		if err := errors.Join(p.Put(t.Context(), g), p.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestEndedGuestsAreNotGivenOut, also those that end while they are ready.
+func TestEndedGuestsAreNotGivenOut(t *testing.T) {
+	p, err := pool.New(snapshot(t), pool.Config{Ready: 1, Max: 1, Reset: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first *virt.Guest
+	if err := p.Do(t.Context(), func(g *virt.Guest) error { first = g; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	first.Stop(nil)
+	if err := p.Do(t.Context(), func(g *virt.Guest) error { _, err := g.Call(t.Context(), "bump"); return err }); err != nil {
+		t.Error(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if u := p.Usage(); u.Made != 2 || u.Busy != 0 || u.Waiting != 0 {
+		t.Errorf("%+v", u)
 	}
 }

@@ -46,6 +46,10 @@ var (
 	// CheckOptions reports why snapshot, a *virt.Snapshot, starts no guest with opts, a
 	// []virt.GuestOption.
 	CheckOptions func(snapshot, opts any) error
+	// Rest stops the budget of wall time of guest, a *virt.Guest of which nothing runs. Resume
+	// begins it anew, and reports whether the guest has not ended.
+	Rest   func(guest any)
+	Resume func(guest any) bool
 
 	// Compile puts a module's code into the cache in dir.
 	Compile func(ctx context.Context, wasm []byte, dir string) error
