@@ -54,12 +54,16 @@ func (g *Guest) dischargeInstance(m *Module) {
 	}
 }
 
+// ungrownName is the function that is called after a table.grow that failed.
+const ungrownName = "ungrown"
+
 // elementBytes is what an element of a table takes.
 const elementBytes = 8
 
 // growTable is called before table.grow adds elements. It answers how many may be added: all, or a
 // number that no table has room for.
 func (t *thread) growTable(p []uint64) {
+	t.growing = 0
 	n, g := int64(uint32(p[0])), t.guest
 	if n == 0 || n > inspect.MaxTableElements { // more than the table can have in any case
 		return
@@ -70,6 +74,14 @@ func (t *thread) growTable(p []uint64) {
 		return
 	}
 	t.grown += size
+	t.growing = size
+}
+
+// tableStays is called after table.grow has added no elements: the table has a maximum.
+func (t *thread) tableStays() {
+	t.guest.giveTables(t.growing)
+	t.grown -= t.growing
+	t.growing = 0
 }
 
 // takeTables takes size bytes for growing tables. Together the guests of a family may take no more

@@ -11,11 +11,11 @@ import (
 )
 
 // growingTable is a module whose export "grow" adds as many elements to a table as its parameter
-// says, and returns how many there were, or -1.
-func growingTable() []byte {
+// says, and returns how many there were, or -1. most is the table's maximum.
+func growingTable(most uint64) []byte {
 	const opRefNull, funcref, prefixBulk, tableGrow = 0xd0, 0x70, 0xfc, 15
 	body := []byte{opRefNull, funcref, opLocalGet, 0, prefixBulk, tableGrow, 0}
-	return handModule{memory: 1, tables: []string{"\x70\x00\x00"},
+	return handModule{memory: 1, tables: []string{string(binary.AppendUvarint([]byte{0x70, 1, 0}, most))},
 		funcs: []handFunc{{name: "grow", signature: signature{[]byte{typeI32}, []byte{typeI32}}, body: body}}}.encode()
 }
 
@@ -24,7 +24,7 @@ func growingTable() []byte {
 func TestTablesCount(t *testing.T) {
 	const element, limit, all = 8, 4 << 20, 6 << 20
 	host := newHost(t, virt.WithMemoryLimit(limit), virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = all }))
-	m := compiled(t, host, growingTable())
+	m := compiled(t, host, growingTable(limit))
 	grow := func(g *virt.Guest, n, want uint64) {
 		t.Helper()
 		if r, err := g.Call(t.Context(), "grow", n); err != nil || r[0] != want {
@@ -47,6 +47,27 @@ func TestTablesCount(t *testing.T) {
 	}
 }
 
+// TestTablesThatDoNotGrow take nothing of the budgets.
+func TestTablesThatDoNotGrow(t *testing.T) {
+	const element, limit, most = 8, 4 << 20, 100
+	host := newHost(t, virt.WithMemoryLimit(limit), virt.WithSharedLimits(func(l *virt.Limits) { l.Memory = 2 * limit }))
+	full, free := newGuest(t, host, compiled(t, host, growingTable(most))), newGuest(t, host, compiled(t, host, growingTable(limit)))
+	for range 10 {
+		if r, err := full.Call(t.Context(), "grow", limit/element/2); err != nil || r[0] != 1<<32-1 {
+			t.Fatalf("a table of at most %d elements: %v, %v", most, r, err)
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		guest *virt.Guest
+		n     uint64
+	}{{"the guest whose table was full", full, most}, {"another", free, limit/element - 1}} {
+		if r, err := tc.guest.Call(t.Context(), "grow", tc.n); err != nil || r[0] != 0 {
+			t.Errorf("%s: %v, %v", tc.name, r, err)
+		}
+	}
+}
+
 // TestTablesOfChildrenCount for the guest that host code made, and are given back.
 func TestTablesOfChildrenCount(t *testing.T) {
 	const element, limit = 8, 4 << 20
@@ -57,7 +78,7 @@ func TestTablesOfChildrenCount(t *testing.T) {
 		return handModule{memory: 1, tables: []string{"\x70\x00\x00"}, funcs: []handFunc{{name: "_start", body: body}}}.encode()
 	}
 	host := newHost(t, virt.WithMemoryLimit(limit))
-	parent := newGuest(t, host, compiled(t, host, growingTable()))
+	parent := newGuest(t, host, compiled(t, host, growingTable(limit)))
 	if r, err := parent.Call(t.Context(), "grow", limit/2/element); err != nil || r[0] != 0 {
 		t.Fatal(r, err)
 	}

@@ -45,6 +45,7 @@ type thread struct {
 	ownFuel *allowance // of a library; nil for the guest's
 	stack   stackUse
 	grown   int64  // bytes by which tables of the instance have grown
+	growing int64  // of these those for the last table.grow, until it is known whether it failed
 	nested  int    // calls of exports within others
 	meter   *meter // nil where computing time is not counted
 	times   clock.Times

@@ -17,6 +17,7 @@ type bulkKey struct {
 // bulkHelpers are the functions for the bulk instructions of a module.
 type bulkHelpers struct {
 	index  map[bulkKey]uint32 // of each function, after addBulkHelpers
+	grown  uint32             // the function that looks at what table.grow answered
 	wanted []bulkKey
 	tables []Table
 	data   []uint32 // the lengths of segments
@@ -161,6 +162,23 @@ func (r *rewriter) addBulkHelpers() {
 		}
 		r.bulk.index[k] = r.addHelper(name, params, results, code)
 	}
+	if r.callTables != 0 { // what makes it wanted is imported before it
+		r.bulk.grown = r.addGrownHelper()
+	}
+}
+
+// addGrownHelper adds the function that answers its parameter, the result of a table.grow, and
+// tells the host if that failed.
+func (r *rewriter) addGrownHelper() uint32 {
+	a := &asm{code: []byte{0}} // no locals
+	a.op(opLocalGet, 0)
+	a.i32Const(-1)
+	a.ops(opI32Eq, opIf, blockEmpty)
+	a.op(opCall, r.callUngrown)
+	a.ops(opEnd)
+	a.op(opLocalGet, 0)
+	a.ops(opEnd)
+	return r.addHelper("table.grow", "\x01\x7f", "\x01\x7f", a.code)
 }
 
 var bulkNames = map[opcode]string{
@@ -411,6 +429,9 @@ func (e *emitter) bulk(in *instr) {
 		e.p.copyTo(int(in.end))
 	} else {
 		e.p.skip(int(in.at), int(in.end))
+	}
+	if in.op == opTableGrow {
+		e.asm(func(a *asm) { a.op(opCall, e.rewriter.bulk.grown) })
 	}
 	e.asm(e.loadFuel)
 }

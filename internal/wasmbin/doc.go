@@ -16,6 +16,7 @@
 //	try()                          a try_table will be entered, for which wazero's compiler copies its
 //	                               stack
 //	tables(n i32) i32              table.grow will add so many elements, or as many as the host says
+//	ungrown()                      it has added none
 //	access(addr, at i32, what i64) SharedAccess: memory will be accessed now, by the instruction at
 //	                               an offset of the module; AccessOf explains what
 //	note(a, b, c, at i32, what i64) the same of a bulk operation, with its operands, and of a fence

@@ -160,7 +160,7 @@ type rewriter struct {
 	callWait32, callWait64, callNotify, callGrow, callAccess uint32
 	callNote                                                 uint32
 	callCheck, callFuel, callDepth, callStack, callLook      uint32
-	callTry, callTables                                      uint32
+	callTry, callTables, callUngrown                         uint32
 	stopGlobal, fuelGlobal, depthGlobal                      uint32
 	stackGlobal, stackEndGlobal                              uint32
 	calls                                                    *calls
@@ -310,6 +310,7 @@ func (r *rewriter) plan() error {
 	}
 	if calls != nil && calls.growsTables && (o.Stop || o.Fuel) {
 		add(&r.callTables, "tables", []ValueType{i32}, i32)
+		add(&r.callUngrown, "ungrown", nil)
 	}
 	r.shift = uint32(len(r.imports))
 	r.report.Imports = r.imports

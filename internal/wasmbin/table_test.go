@@ -55,7 +55,8 @@ func TestTableElements(t *testing.T) {
 					defer r.Close(ctx)
 					if opts.Stop {
 						if _, err := r.NewHostModuleBuilder("wasivirt").NewFunctionBuilder().WithFunc(func() {}).Export("check").
-							NewFunctionBuilder().WithFunc(func(n uint32) uint32 { return n }).Export("tables").Instantiate(ctx); err != nil {
+							NewFunctionBuilder().WithFunc(func(n uint32) uint32 { return n }).Export("tables").
+							NewFunctionBuilder().WithFunc(func() {}).Export("ungrown").Instantiate(ctx); err != nil {
 							t.Fatal(err)
 						}
 					}

@@ -41,7 +41,7 @@ import (
 
 const (
 	magic     = "wasivrec"
-	version   = 6
+	version   = 7
 	frameSize = 64 << 10
 	frameHead = 4 + 4 + 8
 )
