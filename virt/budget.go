@@ -59,12 +59,11 @@ func (t *thread) exhaust(b Budget) {
 
 // countedCalls is the layer of the budget of host calls.
 func countedCalls(g *Guest, _ int, _ *function, next callFunc) callFunc {
-	own, shared := g.budgets.calls, g.host.budgets.calls
-	if own == nil && shared == nil {
+	if g.budgets.calls == nil && g.host.budgets.calls == nil {
 		return nil
 	}
 	return func(t *thread, f *function, p []uint64) wasip1.Errno {
-		if takeBoth(own, shared, 1) == 0 {
+		if takeBoth(g.budgets.calls, g.host.budgets.calls, 1) == 0 { // Reset gives the guest others
 			t.exhaust(BudgetHostCalls)
 			return wasip1.ECANCELED // the guest is left where the call came in
 		}

@@ -86,3 +86,36 @@ func TestResetGivesBudgetsAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestResetGivesEachBudgetAgain however often, to guests that began by themselves and as forks.
+func TestResetGivesEachBudgetAgain(t *testing.T) {
+	for _, tc := range []struct {
+		budget virt.Budget
+		set    func(*virt.Limits)
+		use    []call // all that the budget allows
+	}{
+		{virt.BudgetHostCalls, func(l *virt.Limits) { l.HostCalls = 2 }, []call{{"sched_yield", nil}, {"sched_yield", nil}}},
+		{"random bytes", func(l *virt.Limits) { l.RandomBytes = 8 }, []call{{"random_get", []any{0x700, 8}}}},
+		{virt.BudgetOutput, func(l *virt.Limits) { l.OutputBytes = 4 }, []call{{"fd_write", []any{1, 0x800, 1, 0x900}}}},
+	} {
+		host := newHost(t, virt.WithLimits(tc.set))
+		first := newGuest(t, host, compiled(t, host, passing()))
+		for name, g := range map[string]*virt.Guest{"guest": first, "fork": started(t, snapshotOf(t, first))} {
+			for round := range 3 {
+				for _, c := range tc.use {
+					g.Instance().Memory().WriteUint32Le(0x804, 4) // the length of a vector
+					var params []uint64
+					for _, p := range c.args {
+						params = append(params, uint64(p.(int)))
+					}
+					if r, err := g.Call(t.Context(), c.name, params...); err != nil || r[0] != 0 {
+						t.Fatalf("%s of a %s after %d resets: %s: %v, %v", tc.budget, name, round, c.name, r, err)
+					}
+				}
+				if err := g.Reset(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
