@@ -318,30 +318,28 @@ func (w waiting) Park(x poll.Wait) error {
 }
 
 // letGo closes the worlds of modules that have been closed. It looks at all of them each time their
-// number has doubled, which costs each a constant share.
+// number has grown by an eighth, which costs each a constant share: if few are open, at each time.
 func (h *Host) letGo() {
 	a := &h.adopted
 	a.mu.Lock()
-	if a.count < max(a.sweep, 16) {
+	if a.count < a.sweep {
 		a.mu.Unlock()
 		return
 	}
 	var gone []*Guest
 	h.threads.Range(func(key, value any) bool {
-		if t := value.(*thread); t.guest.adopted && t.mod.IsClosed() {
+		// One that is still in a call is looked at again.
+		if t := value.(*thread); t.guest.adopted && t.mod.IsClosed() && !t.guest.uses.used() {
 			h.threads.Delete(key)
 			a.count--
 			gone = append(gone, t.guest)
 		}
 		return true
 	})
-	a.sweep = 2 * a.count
+	a.sweep = a.count + a.count/8
 	a.mu.Unlock()
 	for _, g := range gone {
-		// One that is in a call is closed with the Host. What closing a descriptor of a guest that
-		// is gone answers is of use to nobody.
-		if !g.uses.used() {
-			_ = g.close(context.Background())
-		}
+		// What closing a descriptor of a guest that is gone answers is of use to nobody.
+		_ = g.close(context.Background())
 	}
 }

@@ -250,3 +250,32 @@ func TestDropInOptionThatRunsAModule(t *testing.T) {
 		t.Errorf("%d worlds were made, want 2", depth)
 	}
 }
+
+// TestDropInFreesWorlds of modules that were closed before another one gets its own.
+func TestDropInFreesWorlds(t *testing.T) {
+	r := newRuntime(t)
+	shared := virt.WithSharedLimits(func(l *virt.Limits) { l.Inodes = 3 })
+	if _, err := dropin.Instantiate(t.Context(), r, shared); err != nil {
+		t.Fatal(err)
+	}
+	makesDir := func() api.Module {
+		t.Helper()
+		mod, err := r.InstantiateWithConfig(t.Context(), passing(), anonymous())
+		if err != nil {
+			t.Fatal(err)
+		}
+		mod.Memory().WriteString(0x700, "d")
+		if errno, err := mod.ExportedFunction("path_create_directory").Call(t.Context(), 3, 0x700, 1); err != nil || errno[0] != 0 {
+			t.Fatalf("make a directory: %v, %v", errno, err)
+		}
+		return mod
+	}
+	for range 2 { // they stay open
+		makesDir()
+	}
+	for range 20 {
+		if err := makesDir().Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

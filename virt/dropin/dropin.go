@@ -20,8 +20,9 @@ import (
 // modules with wazero itself.
 //
 // Each module that is instantiated afterwards gets a world of its own at its first call, made by
-// opts and by what [WithOptions] put into the context it is instantiated with. It is freed when the
-// module has been closed.
+// opts and by what [WithOptions] put into the context it is instantiated with. When the module has
+// been closed, the world is freed before another module gets its own. Where more than seven are
+// open, an eighth of their number may wait for it.
 //
 // Differences from wazero's:
 //
@@ -31,6 +32,7 @@ import (
 //     the option to use, virt.WithMount or virt.WithClock;
 //   - modules run as they are: a loop in them is stopped only by a runtime with
 //     WithCloseOnContextDone, memory.atomic.wait by nothing, and there is no thread-spawn;
+//   - budgets begin with the world: virt.WithTimeout does not end a module that makes no call;
 //   - options that need more than that are refused by name: virt.WithFuel, virt.WithPlug,
 //     virt.WithMemoryLimit, virt.WithRecording, virt.WithUsage, …
 //
