@@ -1,12 +1,14 @@
 package virt_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"runtime"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/replay"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -65,6 +67,27 @@ func TestTablesThatDoNotGrow(t *testing.T) {
 		if r, err := tc.guest.Call(t.Context(), "grow", tc.n); err != nil || r[0] != 0 {
 			t.Errorf("%s: %v, %v", tc.name, r, err)
 		}
+	}
+}
+
+// TestTablesAreReplayed as they grew, and as they did not.
+func TestTablesAreReplayed(t *testing.T) {
+	const element, limit, most = 8, 4 << 20, 1 << 20
+	host := newHost(t, virt.WithMemoryLimit(limit))
+	wasm := growingTable(most)
+	var tape bytes.Buffer
+	g := newGuest(t, host, compiled(t, host, wasm), virt.WithRecording(&tape))
+	const failed = 1<<32 - 1
+	for _, c := range [][2]uint64{{10, 0}, {most, failed}, {0, 10}, {failed, failed}, {most - 10, failed}, {limit/element - 100, 10}, {100, failed}, {0, limit/element - 90}} {
+		if r, err := g.Call(t.Context(), "grow", c[0]); err != nil || r[0] != c[1] {
+			t.Errorf("table.grow of %d: %v, %v, want %#x", c[0], r, err, c[1])
+		}
+	}
+	if err := g.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replay.Run(t.Context(), wasm, &tape); err != nil {
+		t.Error(err)
 	}
 }
 

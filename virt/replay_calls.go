@@ -38,6 +38,10 @@ func (r *replayer) spawn(t *thread, arg uint64) {
 	}
 }
 
+// kernelGrows are the instructions for which a guest gets memory of the Host's, also where it is
+// replayed, by the function that decides.
+var kernelGrows = map[string]string{"grow": "memory.grow", "tables": "table.grow"}
+
 func (r *replayer) kernel(t *thread, i int, p []uint64) {
 	if kernel[i].results == nil {
 		kernel[i].call(t, p)
@@ -49,9 +53,10 @@ func (r *replayer) kernel(t *thread, i int, p []uint64) {
 	if !ok {
 		return
 	}
-	if kernel[i].name == "grow" && a.Result != math.MaxUint32 {
+	t.growing = 0
+	if grows := kernelGrows[kernel[i].name]; grows != "" && a.Result != math.MaxUint32 {
 		if kernel[i].call(t, p); uint32(p[0]) != a.Result {
-			r.part(t, fmt.Sprintf("memory.grow answers %d, not %d", int32(p[0]), int32(a.Result)))
+			r.part(t, fmt.Sprintf("%s answers %d, not %d", grows, int32(p[0]), int32(a.Result)))
 		}
 	}
 	p[0] = uint64(a.Result)
