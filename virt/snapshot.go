@@ -97,6 +97,7 @@ func (g *Guest) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 	}
 	s := &Snapshot{module: g.module, point: point, left: g.budgetsLeft(), config: *g.config}
 	s.config.stdin, s.config.streams, s.config.given, s.config.recording = nil, [3]vfs.Stream{}, nil, nil
+	s.config.mounts = nil // they lead to the snapshot that the guest was made of, and all before it
 	if err := s.takeFiles(g); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/vfs/quotafs"
+	"github.com/wasivirt/wasivirt/vfs/stdio"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -36,6 +37,9 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 	}
 	for i := range s.files {
 		f := &s.files[i]
+		if f.Root {
+			f.Node = nil // it leads to the guest, and is found again by its path
+		}
 		if f.Stream == nil {
 			continue
 		}
@@ -43,9 +47,12 @@ func (s *Snapshot) takeFiles(g *Guest) (err error) {
 		if n < 0 || g.streams[n] != f.Stream || f.Node != nil {
 			return fmt.Errorf("descriptor %d (%s) is a stream or device that is open: close it before", f.Fd, f.Path)
 		}
-		f.Offset = int64(n) // which of the three it is
+		f.Offset, f.Stream = int64(n), stdio.Discard{} // which of the three it is: the stream leads to the guest
 	}
 	var forking vfs.Forking
+	for i := range g.streams {
+		forking.Use(vfs.StandardStream(i), stdio.Discard{}) // devices lead to the streams of the guest that is made
+	}
 	if g.budgets.disk != nil {
 		s.disk.own = quotafs.NewQuota(0, 0)
 		forking.Use(g.budgets.disk, s.disk.own)

@@ -2,9 +2,17 @@ package virt_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
+	"weak"
+
+	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt"
 )
 
 // imageMappings is how many mappings of snapshots' images the process has; 0 where the system does
@@ -55,5 +63,46 @@ func TestForksInARowLeaveNothing(t *testing.T) {
 	// The race detector keeps a shadow of each address that was ever written, mapped still or not.
 	if grown := resident() - memory; memory != 0 && !raceDetector && grown > 32<<20 {
 		t.Errorf("%d forks left %d KiB", n, grown>>10)
+	}
+}
+
+// TestForksKeepNoAncestors: of a row of guests, each made of a snapshot of the one before, those
+// that were closed are not kept by the last.
+func TestForksKeepNoAncestors(t *testing.T) {
+	for name, opts := range map[string][]virt.Option{
+		"default world": nil,
+		"memfs":         {virt.WithMount("/", memfs.New())},
+		"limits":        {virt.Untrusted()},
+		"streams":       {virt.WithStdout(io.Discard), virt.WithStdin(strings.NewReader(""))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := newHost(t, opts...)
+			g, err := host.Instantiate(t.Context(), compiled(t, host, warmWasm))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before []weak.Pointer[virt.Guest]
+			for range 4 {
+				s, err := g.Snapshot(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				next, err := s.Start(t.Context())
+				if err = errors.Join(err, g.Close(t.Context()), s.Close()); err != nil {
+					t.Fatal(err)
+				}
+				before = append(before, weak.Make(g))
+				g = next
+			}
+			runtime.GC()
+			for i, w := range before[:len(before)-1] {
+				if w.Value() != nil {
+					t.Errorf("guest %d of %d is kept", i, len(before))
+				}
+			}
+			if err := g.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

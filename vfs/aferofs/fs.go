@@ -91,7 +91,8 @@ func (f *FS) Root() vfs.Node { return f.root }
 // system's.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil {
-		f.clock.CompareAndSwap(nil, &env.Clock)
+		c := env.Clock // not &env.Clock, which keeps all of env, the guest that mounted f included
+		f.clock.CompareAndSwap(nil, &c)
 	}
 }
 

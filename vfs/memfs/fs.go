@@ -135,7 +135,8 @@ func (f *FS) Root() vfs.Node { return f.root }
 // the clock of what it was forked from until it gets its own.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil && !f.clockChosen && f.attached.CompareAndSwap(false, true) {
-		f.clock.Store(&env.Clock)
+		c := env.Clock // not &env.Clock, which keeps all of env, the guest that mounted f included
+		f.clock.Store(&c)
 	}
 }
 

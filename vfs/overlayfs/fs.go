@@ -105,7 +105,8 @@ func (f *FS) UsesMachine() bool { return vfs.UsesMachine(f.lower) || vfs.UsesMac
 // Attach hands the Host's time and randomness on to both layers.
 func (f *FS) Attach(env vfs.Env) {
 	if env.Clock != nil {
-		f.clock.CompareAndSwap(nil, &env.Clock)
+		c := env.Clock // not &env.Clock, which keeps all of env, the guest that mounted f included
+		f.clock.CompareAndSwap(nil, &c)
 	}
 	for _, l := range []vfs.FS{f.lower, f.upper} {
 		wrapfs.Attach(l, env)
