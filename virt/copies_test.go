@@ -136,7 +136,7 @@ func TestInstancesOfChildrenCount(t *testing.T) {
 		funcs: []handFunc{{name: "_start", body: []byte{opLoop, opEmpty, opBr, 0, opEnd}}}}.encode()
 	host := newHost(t, virt.WithMemoryLimit(limit))
 	m := compiled(t, host, hold)
-	parent := newGuest(t, host, compiled(t, host, growingTable()))
+	parent := newGuest(t, host, compiled(t, host, growingTable(limit)))
 	start := func() (*virt.Child, error) {
 		return parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1000, MaxDepth: 1})
 	}
