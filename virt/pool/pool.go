@@ -126,8 +126,8 @@ func (p *Pool) within(ctx context.Context) (both context.Context, cancel func())
 }
 
 // Get returns a guest in the state of the snapshot. If all guests are at work, it waits for one. A
-// guest's budget of wall time begins when Get returns it. Give the guest back to [Pool.Put]. Errors:
-// virt.ErrClosed; the cause of ctx's end; those of [virt.Snapshot.Start].
+// guest's budget of wall time begins when Get returns it. Give the guest back to [Pool.Put].
+// Errors: virt.ErrClosed; the cause of ctx's end; those of [virt.Snapshot.Start].
 func (p *Pool) Get(ctx context.Context) (g *virt.Guest, err error) {
 	p.mu.Lock()
 	if p.closed {
