@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"weak"
@@ -94,10 +95,19 @@ func TestForksKeepNoAncestors(t *testing.T) {
 				before = append(before, weak.Make(g))
 				g = next
 			}
-			runtime.GC()
-			for i, w := range before[:len(before)-1] {
-				if w.Value() != nil {
-					t.Errorf("guest %d of %d is kept", i, len(before))
+			before = before[:len(before)-1]
+			kept := func(w weak.Pointer[virt.Guest]) bool { return w.Value() != nil }
+			// A pool keeps what it was given for one collection more, and goroutines that are about
+			// to end what they have used.
+			for range 100 {
+				if runtime.GC(); !slices.ContainsFunc(before, kept) {
+					break
+				}
+				runtime.Gosched()
+			}
+			for i, w := range before {
+				if kept(w) {
+					t.Errorf("guest %d of %d is kept", i, len(before)+1)
 				}
 			}
 			if err := g.Close(t.Context()); err != nil {
