@@ -224,10 +224,7 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 		l.unlock(&f.park)
 		return 0, wasip1.EBADF
 	}
-	in := n.in
-	if in.owner != f.owner {
-		in = n.base().own()
-	}
+	in := n.base().own()
 	k, err := f.write(in, p, off)
 	if k > 0 {
 		in.changed(f.now())
@@ -265,10 +262,7 @@ func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
 	if n.gone {
 		return 0, wasip1.EBADF
 	}
-	f, in := n.fs, n.in
-	if in.owner != f.owner {
-		in = n.base().own()
-	}
+	f, in := n.fs, n.base().own()
 	if len(bufs) == 1 && len(bufs[0]) > 0 {
 		k, err := f.write(in, bufs[0], off)
 		if k > 0 {

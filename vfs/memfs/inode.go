@@ -221,10 +221,15 @@ func (f *FS) node(ino uint64) *node {
 // own makes the inode one that its file system may change. The lock of its type is held for
 // writing.
 func (n *node) own() *inode {
-	f := n.fs
-	if n.in.owner == f.owner {
+	if n.in.owner == n.fs.owner {
 		return n.in
 	}
+	return n.copyOwn()
+}
+
+// copyOwn is own for an inode that another file system has too.
+func (n *node) copyOwn() *inode {
+	f := n.fs
 	in := *n.in
 	in.owner = f.owner
 	if in.dir != nil {
