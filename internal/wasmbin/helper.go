@@ -25,23 +25,18 @@ func (r *rewriter) addCheckHelper() uint32 {
 // addLookHelper adds the function that takes its parameter from the counter or the fuel, and calls
 // the host when that is used up.
 func (r *rewriter) addLookHelper() uint32 {
-	a := &asm{code: []byte{0}} // no locals
+	cell, sub, params := r.stopGlobal, opI32Sub, "\x01\x7f"
 	if r.opts.Fuel {
-		a.op(opGlobalGet, r.fuelGlobal)
-		a.op(opLocalGet, 0)
-		a.ops(opI64Sub)
-		a.op(opGlobalSet, r.fuelGlobal)
-		r.lookIfSpent(a)
-		a.ops(opEnd)
-		return r.addHelper("look", "\x01\x7e", "\x00", a.code)
+		cell, sub, params = r.fuelGlobal, opI64Sub, "\x01\x7e"
 	}
-	a.op(opGlobalGet, r.stopGlobal)
+	a := &asm{code: []byte{0}} // no locals
+	a.op(opGlobalGet, cell)
 	a.op(opLocalGet, 0)
-	a.ops(opI32Sub)
-	a.op(opGlobalSet, r.stopGlobal)
+	a.ops(sub)
+	a.op(opGlobalSet, cell)
 	r.lookIfSpent(a)
 	a.ops(opEnd)
-	return r.addHelper("look", "\x01\x7f", "\x00", a.code)
+	return r.addHelper("look", params, "\x00", a.code)
 }
 
 // lookIfSpent calls the host if the fuel, or without fuel the counter, is used up.
