@@ -33,7 +33,7 @@ func Reserve(max uint64) (*Mapping, error) {
 	}
 	whole, err := reserve(int(max))
 	if err != nil {
-		return nil, fmt.Errorf("map %d bytes: %w", max, err)
+		return nil, fmt.Errorf("map %d bytes: %w", max, explained(err))
 	}
 	return &Mapping{whole: whole}, nil
 }
@@ -69,7 +69,7 @@ func (m *Mapping) Grow(size uint64) error {
 			err = commit(m.whole[m.committed:end])
 		}
 		if err != nil {
-			return fmt.Errorf("grow a mapping to %d bytes: %w", size, err)
+			return fmt.Errorf("grow a mapping to %d bytes: %w", size, explained(err))
 		}
 		m.committed = end
 	}
@@ -170,7 +170,7 @@ func (m *Mapping) Show(img *Image) error {
 	} else if m.rewound && m.image == img {
 		m.rewound = false
 	} else if err := m.show(img); err != nil {
-		return fmt.Errorf("show an image of %d bytes: %w", img.size, err)
+		return fmt.Errorf("show an image of %d bytes: %w", img.size, explained(err))
 	}
 	m.length.Store(img.size)
 	return nil

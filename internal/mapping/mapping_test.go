@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -41,6 +45,17 @@ func TestMapping(t *testing.T) {
 	}
 	if err := m.Unmap(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNoRoom asks for more addresses than a process has, which fails as too many mappings do.
+func TestNoRoom(t *testing.T) {
+	if runtime.GOOS != "linux" || strconv.IntSize < 64 {
+		t.Skip("what the system answers is Linux's")
+	}
+	_, err := mapping.Reserve(1 << 60)
+	if !errors.Is(err, syscall.ENOMEM) || !strings.Contains(err.Error(), "vm.max_map_count") {
+		t.Errorf("reserving 1<<60 bytes: %v; want ENOMEM with what to do", err)
 	}
 }
 

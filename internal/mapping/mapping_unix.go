@@ -3,7 +3,10 @@
 package mapping
 
 import (
+	"errors"
+	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"sync"
 	"unsafe"
@@ -19,6 +22,14 @@ func reserve(n int) ([]byte, error) {
 		return nil, err
 	}
 	return unsafe.Slice((*byte)(p), n), nil
+}
+
+// explained says what to do about err.
+func explained(err error) error {
+	if runtime.GOOS == "linux" && errors.Is(err, unix.ENOMEM) {
+		return fmt.Errorf("%w: free memory, or close guests, or raise vm.max_map_count (each guest takes two mappings)", err)
+	}
+	return err
 }
 
 func commit(b []byte) error { return unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE) }

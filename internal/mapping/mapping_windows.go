@@ -16,6 +16,9 @@ func reserve(n int) ([]byte, error) {
 	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&addr))), n), nil
 }
 
+// explained says what to do about err, which is its own text here.
+func explained(err error) error { return err }
+
 func commit(b []byte) error {
 	_, err := windows.VirtualAlloc(address(b), uintptr(len(b)), windows.MEM_COMMIT, windows.PAGE_READWRITE)
 	return err
