@@ -66,9 +66,8 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 	}
 	m, err := host.Compile(ctx, wasm)
 	if large, ok := errors.AsType[*inspect.Error](err); ok && large.Limit != "" {
-		// What the library names is not to be had by a flag.
-		text, _, _ := strings.Cut(large.Error(), ": raise inspect.Limits.")
-		text, _, _ = strings.Cut(text, ": if you trust the module, ")
+		bare := *large
+		bare.Limit = "" // what the library advises about it is not to be had by a flag
 		advice := "run it without -untrusted"
 		switch {
 		case large.Limit == "NoThrowRef":
@@ -79,7 +78,7 @@ func (w *world) compile(ctx context.Context, host *virt.Host, wasm []byte) (*vir
 		if large.Limit == "FunctionCost" || large.Limit == "TotalCost" {
 			advice += ", or use -interpreter"
 		}
-		err = fmt.Errorf("%s: %s", text, advice)
+		err = fmt.Errorf("%w: %s", &bare, advice)
 	}
 	if missing, ok := errors.AsType[*virt.ImportError](err); ok && missing.Missing != nil {
 		names := make([]string, 0, 4)
