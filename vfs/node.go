@@ -165,7 +165,13 @@ const (
 	// OpenSync and OpenDsync: every write is durable before it returns.
 	OpenSync
 	OpenDsync
+	openAppend
 )
+
+// Appends reports whether the file will mostly be written by [Appender]. It may change what that
+// costs, and nothing that a call does: WriteAt still writes at its offset. Only a mode with
+// OpenWrite says so.
+func (m OpenMode) Appends() bool { return m&openAppend != 0 }
 
 // RegularFile is a node with content.
 type RegularFile interface {

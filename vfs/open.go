@@ -33,6 +33,9 @@ func (o *opening) mode() OpenMode {
 	if o.fdflags&wasip1.FdDsync != 0 {
 		mode |= OpenDsync
 	}
+	if o.fdflags&wasip1.FdAppend != 0 && mode&OpenWrite != 0 {
+		mode |= openAppend
+	}
 	return mode
 }
 

@@ -20,8 +20,10 @@ type file struct {
 	mode   vfs.OpenMode
 	closed atomic.Bool
 
-	mu       sync.Mutex   // one Append, and one NextData, at a time
-	appendFD atomic.Int64 // opened with O_APPEND where the kernel has no RWF_APPEND; -1 is none
+	mu sync.Mutex // one Append, and one NextData, at a time
+	// otherFD is -1 or the same file opened once more: without O_APPEND, to write at an offset, if
+	// mode appends; else with O_APPEND, where the kernel has no RWF_APPEND.
+	otherFD atomic.Int64
 }
 
 var (
@@ -45,14 +47,14 @@ func (f *file) use() error {
 
 func (f *file) release() {
 	if f.unref() {
-		f.closeAppender()
+		f.closeOther()
 		closeFD(f.fd)
 	}
 }
 
-// closeAppender closes what nobody uses any more.
-func (f *file) closeAppender() {
-	if fd := f.appendFD.Load(); fd >= 0 {
+// closeOther closes what nobody uses any more.
+func (f *file) closeOther() {
+	if fd := f.otherFD.Load(); fd >= 0 {
 		closeFD(int(fd))
 	}
 }
@@ -67,7 +69,7 @@ func (f *file) Close() error {
 	if !f.unref() {
 		return nil // a call in another thread is still using it, and closes it
 	}
-	f.closeAppender()
+	f.closeOther()
 	if err := unix.Close(f.fd); err != nil && err != unix.EINTR {
 		return wasip1.FromError(err)
 	}
@@ -129,7 +131,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	defer f.release()
 	done := 0
 	for {
-		n, err := unix.Pwrite(f.fd, p[done:], off+int64(done))
+		n, err := f.pwrite(p[done:], off+int64(done))
 		if err == unix.EINTR {
 			continue
 		}
@@ -179,7 +181,7 @@ func (f *file) WriteVector(bufs [][]byte, off int64) (int, error) {
 	}
 	defer f.release()
 	for {
-		n, err := unix.Pwritev(f.fd, bufs, off)
+		n, err := f.pwritev(bufs, off)
 		if err == unix.EINTR {
 			continue
 		}
@@ -214,24 +216,34 @@ func (f *file) AppendOnly(bufs [][]byte) (int, error) {
 	defer f.release()
 	bufs = bufs[:min(len(bufs), iovMax)]
 	for {
-		var n int
-		var err error
-		if fd := f.appendFD.Load(); fd >= 0 {
-			n, err = unix.Writev(int(fd), bufs)
-		} else {
-			// Offset -1 means the descriptor's own, which is left behind what was written: that is
-			// how its end is known whatever others append meanwhile.
-			n, err = unix.Pwritev2(f.fd, bufs, -1, unix.RWF_APPEND)
-			if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
-				if err = f.openAppender(); err == nil {
-					continue
-				}
-			}
-		}
+		n, err := f.appendOnce(bufs)
 		if err != unix.EINTR {
 			return result(n, err)
 		}
 	}
+}
+
+// appendOnce is one system call that writes at the end. It leaves the offset of the descriptor
+// behind what was written: that is how its end is known whatever others append meanwhile.
+func (f *file) appendOnce(bufs [][]byte) (int, error) {
+	if f.mode.Appends() {
+		if len(bufs) == 1 {
+			return unix.Write(f.fd, bufs[0]) // a tenth less than with a vector of one
+		}
+		return unix.Writev(f.fd, bufs)
+	}
+	if fd := f.otherFD.Load(); fd >= 0 {
+		return unix.Writev(int(fd), bufs)
+	}
+	n, err := unix.Pwritev2(f.fd, bufs, -1, unix.RWF_APPEND) // -1 means the descriptor's own offset
+	if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+		fd, err := f.other()
+		if err != nil {
+			return 0, err
+		}
+		return unix.Writev(fd, bufs)
+	}
+	return n, err
 }
 
 // Appended returns the descriptor's own offset, which nothing but appending moves.
@@ -241,7 +253,7 @@ func (f *file) Appended() (int64, error) {
 	}
 	defer f.release()
 	fd := f.fd
-	if own := f.appendFD.Load(); own >= 0 {
+	if own := f.otherFD.Load(); own >= 0 && !f.mode.Appends() {
 		fd = int(own)
 	}
 	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
@@ -251,14 +263,46 @@ func (f *file) Appended() (int64, error) {
 	return end, nil
 }
 
-// openAppender opens the file once more, with O_APPEND: on f.fd that flag would make every write an
-// append. Of several that do so at once one is kept, which nothing was written through yet.
-func (f *file) openAppender() error {
-	fd, err := reopen(f.fd, unix.O_APPEND|openFlags(f.mode&^vfs.OpenTruncate))
-	if err == nil && !f.appendFD.CompareAndSwap(-1, int64(fd)) {
+// pwrite is one system call that writes at an offset.
+func (f *file) pwrite(p []byte, off int64) (int, error) {
+	if !f.mode.Appends() {
+		return unix.Pwrite(f.fd, p, off)
+	}
+	return f.pwritev([][]byte{p}, off)
+}
+
+// pwritev is pwrite from several buffers. With O_APPEND every write appends, so that one at an
+// offset needs another descriptor: RWF_NOAPPEND does not reach whoever serves a FUSE mount, and
+// serves where the file may not be opened once more.
+func (f *file) pwritev(bufs [][]byte, off int64) (int, error) {
+	if !f.mode.Appends() {
+		return unix.Pwritev(f.fd, bufs, off)
+	}
+	fd, err := f.other()
+	if err == nil {
+		return unix.Pwritev(fd, bufs, off)
+	}
+	n, e := unix.Pwritev2(f.fd, bufs, off, unix.RWF_NOAPPEND)
+	if e == unix.EOPNOTSUPP || e == unix.ENOSYS {
+		return 0, err
+	}
+	return n, e
+}
+
+// other opens the file once more with O_APPEND, or without it if f.fd has it. Of several that do so
+// at once one is kept, which nothing was written through yet.
+func (f *file) other() (int, error) {
+	if fd := f.otherFD.Load(); fd >= 0 {
+		return int(fd), nil
+	}
+	fd, err := reopen(f.fd, openFlags(f.mode&^vfs.OpenTruncate)^unix.O_APPEND)
+	if err != nil {
+		return -1, err
+	}
+	if !f.otherFD.CompareAndSwap(-1, int64(fd)) {
 		closeFD(fd)
 	}
-	return err
+	return int(f.otherFD.Load()), nil
 }
 
 // again opens the same file once more. The descriptor is duplicated if it is read only, because

@@ -206,25 +206,29 @@ func TestNodesGoAlongWithRenames(t *testing.T) {
 	release(sub)
 }
 
+// appending are the ways to write at the end: a file that was opened for it, one that was not, and
+// that on a kernel without RWF_APPEND.
+var appending = []struct {
+	flag int
+	old  bool
+}{{flag: os.O_APPEND}, {}, {old: true}}
+
 func TestAppendIsIndivisible(t *testing.T) {
-	for _, old := range []bool{false, true} {
+	for _, way := range appending {
 		dir := t.TempDir()
-		root := rootDir(newFS(t, dir))
-		release(must[vfs.Node](t)(root.Create("f", 0o666)))
+		root := must[*vfs.Root](t)(vfs.NewRoot(newFS(t, dir)))
+		writeFile(t, filepath.Join(dir, "f"), "")
 		var wg sync.WaitGroup
 		const writers, each = 4, 200
 		ends := make([][]int64, writers)
 		for w := range writers {
-			node := must[vfs.Node](t)(root.Lookup("f"))
-			f := must[vfs.File](t)(node.(vfs.RegularFile).Open(vfs.OpenWrite)).(*file)
-			if old { // as on a kernel without RWF_APPEND
-				if err := f.openAppender(); err != nil {
-					t.Fatal(err)
-				}
+			open := must[*vfs.OpenFile](t)(root.OpenFile("f", os.O_WRONLY|way.flag, 0))
+			f := open.Node().(*fileNode).open.Load()
+			if way.old {
+				must[int](t)(f.other())
 			}
 			wg.Go(func() {
-				defer release(node)
-				defer f.Close()
+				defer open.Close()
 				for i := range each {
 					line := fmt.Appendf(nil, "%d %d\n", w, i)
 					n, end, err := f.Append([][]byte{line[:1], line[1:]})
@@ -262,16 +266,15 @@ func TestAppendIsIndivisible(t *testing.T) {
 // The position behind an append is where that append ended, whatever others have appended since,
 // and is good for all that uses a position.
 func TestPositionBehindAnAppend(t *testing.T) {
-	for _, old := range []bool{false, true} {
+	for _, way := range appending {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "f")
 		root := must[*vfs.Root](t)(vfs.NewRoot(newFS(t, dir)))
-		f := must[*vfs.OpenFile](t)(root.OpenFile("f", os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666))
+		f := must[*vfs.OpenFile](t)(root.OpenFile("f", os.O_RDWR|os.O_CREATE|way.flag, 0o666))
+		f.SetFlags(wasip1.FdAppend)
 		file := f.Node().(*fileNode).open.Load()
-		if old { // as on a kernel without RWF_APPEND
-			if err := file.openAppender(); err != nil {
-				t.Fatal(err)
-			}
+		if way.old {
+			must[int](t)(file.other())
 		}
 		another := must[*os.File](t)(os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0))
 		append := func(mine, others string) {
@@ -317,6 +320,34 @@ func TestPositionBehindAnAppend(t *testing.T) {
 		if _, err := f.Write([]byte("x")); wasip1.FromError(err) != wasip1.EBADF {
 			t.Error("after closing:", err)
 		}
+	}
+}
+
+// What was opened to append is written at an offset even where the machine would not open it once
+// more.
+func TestWriteAtAnOffsetOfWhatMayNotBeOpened(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may open everything")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	root := must[*vfs.Root](t)(vfs.NewRoot(newFS(t, dir)))
+	f := must[*vfs.OpenFile](t)(root.OpenFile("f", os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666))
+	defer f.Close()
+	must[int](t)(f.Write([]byte("ab")))
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	n, err := f.WriteAt([]byte("A"), 0)
+	if errors.Is(err, wasip1.EACCES) {
+		t.Skip("the kernel has no RWF_NOAPPEND")
+	}
+	if n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	must[int](t)(f.Write([]byte("c")))
+	if content, _ := os.ReadFile(path); string(content) != "Abc" {
+		t.Errorf("the file holds %q", content)
 	}
 }
 

@@ -148,7 +148,7 @@ func (n *fileNode) attach(fd int, mode vfs.OpenMode) *file {
 	}
 	n.taken = true
 	f.fd, f.mode, f.node = fd, mode, n
-	f.appendFD.Store(-1)
+	f.otherFD.Store(-1)
 	f.refs.Store(1)
 	f.next = n.open.Load()
 	n.open.Store(f)

@@ -44,7 +44,13 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 			mode = vfs.OpenRead // O_PATH makes no files
 		}
 		// With O_EXCL the kernel opens nothing that was there before.
-		fd, err := openat2(dir, path, openFlags(mode)|nofollow|unix.O_CREAT|unix.O_EXCL, uint32(perm.Perm()), 0)
+		flags := openFlags(mode) | unix.O_NOFOLLOW | unix.O_CREAT | unix.O_EXCL
+		var fd int
+		if single(path) {
+			fd, err = openat(dir, path, flags, uint32(perm.Perm()))
+		} else {
+			fd, err = openat2(dir, path, flags, uint32(perm.Perm()), 0)
+		}
 		if err == nil {
 			node := &fileNode{entry: entry{fs: n.fs}}
 			return node, node.attach(fd, mode), nil
@@ -92,12 +98,8 @@ func (n *dirNode) openExisting(dir int, path string, nofollow int, mode vfs.Open
 }
 
 func (n *dirNode) openHeld(dir int, path string, nofollow int, mode vfs.OpenMode, resolve uint64, st *unix.Stat_t) (vfs.Node, vfs.File, error) {
-	fd, err := openat2(dir, path, unix.O_PATH|unix.O_CLOEXEC|nofollow, 0, resolve)
+	fd, err := hold(dir, path, nofollow, resolve, st)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := fstat(fd, st); err != nil {
-		closeFD(fd)
 		return nil, nil, err
 	}
 	if filetype(st.Mode) == wasip1.FiletypeDirectory {
@@ -108,6 +110,41 @@ func (n *dirNode) openHeld(dir int, path string, nofollow int, mode vfs.OpenMode
 	}
 	node := &fileNode{entry: entry{fs: n.fs}}
 	return node, node.attach(fd, mode), nil
+}
+
+// hold returns an O_PATH descriptor of what path stands for beneath dir, and what that is.
+func hold(dir int, path string, nofollow int, resolve uint64, st *unix.Stat_t) (int, error) {
+	const flags = unix.O_PATH | unix.O_CLOEXEC
+	if single(path) {
+		fd, err := openat(dir, path, flags|unix.O_NOFOLLOW, 0)
+		if err == nil {
+			err = heldStat(fd, st)
+		}
+		if err != nil || nofollow != 0 || filetype(st.Mode) != wasip1.FiletypeSymbolicLink {
+			return fd, err
+		}
+		closeFD(fd)
+	}
+	fd, err := openat2(dir, path, flags|nofollow, 0, resolve)
+	if err == nil {
+		err = heldStat(fd, st)
+	}
+	return fd, err
+}
+
+// heldStat is fstat of a descriptor that is closed if that fails.
+func heldStat(fd int, st *unix.Stat_t) error {
+	err := fstat(fd, st)
+	if err != nil {
+		closeFD(fd)
+	}
+	return err
+}
+
+// single reports whether path is one component, which stays in its directory if it is no symbolic
+// link, or is not followed: then openat does what openat2 does, and looks at less.
+func single(path string) bool {
+	return path != ".." && path != "" && strings.IndexByte(path, '/') < 0
 }
 
 // OpenPlain implements [vfs.PlainOpener] in as many system calls as OpenPath.
@@ -145,7 +182,7 @@ func (n *dirNode) attrPath(path string, follow bool, resolve uint64) (vfs.Attr, 
 	}
 	defer n.h.release()
 	var st unix.Stat_t
-	if path != ".." && path != "" && strings.IndexByte(path, '/') < 0 {
+	if single(path) {
 		if err := fstatat(dir, path, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return vfs.Attr{}, err
 		}

@@ -261,6 +261,9 @@ func openFlags(mode vfs.OpenMode) int {
 	if mode&vfs.OpenDsync != 0 {
 		flags |= unix.O_DSYNC
 	}
+	if mode.Appends() {
+		flags |= unix.O_APPEND
+	}
 	return flags
 }
 

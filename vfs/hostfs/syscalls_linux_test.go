@@ -30,10 +30,19 @@ var countedOps = []struct {
 }{
 	// A file is held and looked at before it is opened: a name alone could stand for a FIFO by
 	// then.
-	{"open and close, depth 1", "openat2 fstat openat close close", openClose("file")},
+	{"open and close, depth 1", "openat fstat openat close close", openClose("file")},
+	{"open and close, through a link", "openat fstat close openat2 fstat openat close close", openClose("link")},
 	{"open and close, depth 8", "openat2 fstat openat close close", openClose("1/2/3/4/5/6/7/file")},
 	{"create and close, depth 8", "openat2 close", func(p vfs.PathOpener, _ vfs.File) error {
 		n, f, err := p.OpenPath("1/2/3/4/5/6/7/new", true, wasip1.OCreat|wasip1.OExcl, vfs.OpenWrite, 0o666)
+		if err == nil {
+			f.Close()
+			release(n)
+		}
+		return err
+	}},
+	{"create and close, depth 1", "openat close", func(p vfs.PathOpener, _ vfs.File) error {
+		n, f, err := p.OpenPath("new", true, wasip1.OCreat, vfs.OpenWrite, 0o666)
 		if err == nil {
 			f.Close()
 			release(n)
@@ -117,7 +126,7 @@ var countedCalls = []struct {
 	{"rename it, depth 8", "openat2 openat2 renameat2 close close", func(r *vfs.Root) error {
 		return r.Rename("1/2/3/4/5/6/7/dir", "1/2/3/4/5/6/7/dir2")
 	}},
-	{"append twice, then read behind that", "openat2 fstat openat close pwritev2 pwritev2 lseek pread64 close", func(r *vfs.Root) error {
+	{"append twice, then read behind that", "openat fstat openat close write write lseek pread64 close", func(r *vfs.Root) error {
 		f, err := r.OpenFile("file", os.O_RDWR|os.O_APPEND, 0)
 		if err != nil {
 			return err
@@ -133,8 +142,22 @@ var countedCalls = []struct {
 		}
 		return nil
 	}},
+	{"append, then write at two offsets", "openat fstat openat close write openat pwritev pwritev close close", func(r *vfs.Root) error {
+		f, err := r.OpenFile("file", os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.Write([]byte{1})
+		for off := range 2 {
+			if err == nil {
+				_, err = f.WriteAt([]byte{1}, int64(off))
+			}
+		}
+		return err
+	}},
 	{"stat, depth 1", "fstatat", func(r *vfs.Root) error { _, err := r.Stat("file"); return err }},
-	{"attributes of an open file, opened and closed", "openat2 fstat openat close fstat close", func(r *vfs.Root) error {
+	{"attributes of an open file, opened and closed", "openat fstat openat close fstat close", func(r *vfs.Root) error {
 		f, err := r.Open("file")
 		if err != nil {
 			return err
@@ -172,6 +195,9 @@ func TestSystemCalls(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "file"), strings.Repeat("x", 8192))
 	writeFile(t, filepath.Join(dir, "1/2/3/4/5/6/7/file"), "")
+	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 2000 {
 		writeFile(t, filepath.Join(dir, fmt.Sprint("n", i)), "")
 	}
