@@ -40,7 +40,9 @@
 // next:
 //
 //  1. Each way around a loop has a look, at the loop's header or at the branch
-//     back. So a path without a look is a path without a cycle in its function.
+//     back. So a path without a look is a path without a cycle in its function. A branch to a
+//     loop that begins with a br_table over a local, behind code that sets the local to a constant,
+//     leads to the label in the table itself if that is ahead: it is no way around.
 //  2. A walk over the body, from its end to its beginning, adds up the heaviest
 //     path to the next look. Where it exceeds maxPiece another look is put. A call
 //     adds what the callee may weigh before its own first look.

@@ -40,7 +40,13 @@ type emitter struct {
 	stopLocal   int64 // the same for the stop counter
 	counters    []counter
 	spares      spares
-	nanLocals   [nanShapes]uint32 // where what may be a NaN is kept
+
+	// shortcuts: the constructs that are open, those of them that dispatch, and a reader of runs.
+	opened     []opened
+	dispatches []dispatch
+	single     *bodyReader
+
+	nanLocals [nanShapes]uint32 // where what may be a NaN is kept
 }
 
 func (e *emitter) emit(b *body) []byte {

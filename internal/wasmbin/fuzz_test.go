@@ -18,6 +18,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Add(kernels())
 	f.Add(numbers())
 	f.Add(catcher())
+	f.Add(dispatcher())
 	for seed := range uint64(40) {
 		f.Add(generate(seed))
 	}

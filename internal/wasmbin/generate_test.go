@@ -325,7 +325,7 @@ func (g *generator) statement(depth int) {
 	}
 	types := append(slices.Clone(numbersAndVectors), ValueFuncref, ValueExternref)
 	t := types[g.IntN(len(types))]
-	switch n := g.IntN(24); n {
+	switch n := g.IntN(25); n {
 	case 0, 1:
 		g.value(t, depth-1)
 		g.op(opLocalSet, g.local(t))
@@ -395,6 +395,8 @@ func (g *generator) statement(depth int) {
 		g.statement(depth - 1)
 		g.ops(opEnd)
 		g.labels = g.labels[:len(g.labels)-1]
+	case 23: // a loop that dispatches
+		g.dispatch(depth)
 	case 12: // an exception, caught outside of a block that the clause leaves with the payload
 		g.ops(opBlock)
 		g.byte(byte(ValueI32))
@@ -514,6 +516,57 @@ func (g *generator) statement(depth int) {
 		}
 		g.operator(of[g.IntN(len(of))], depth)
 	}
+}
+
+// dispatch writes a loop that begins with a br_table over a local, with branches that set the
+// local. Most lead ahead.
+func (g *generator) dispatch(depth int) {
+	n := 2 + g.IntN(3)
+	i := g.local(ValueI32)
+	g.i32Const(int32(g.IntN(n)))
+	g.op(opLocalSet, i)
+	g.ops(opLoop, blockEmpty)
+	g.labels = append(g.labels, 0)
+	for range n {
+		g.ops(opBlock, blockEmpty)
+		g.labels = append(g.labels, 0)
+	}
+	g.op(opLocalGet, i)
+	g.op(opBrTable, uint32(n))
+	for k := range n + 1 {
+		g.byte(byte(min(k, n-1)))
+	}
+	for k := range n {
+		g.ops(opEnd)
+		g.labels = g.labels[:len(g.labels)-1]
+		g.statement(depth - 1)
+		if k == n-1 {
+			break
+		}
+		sure := g.IntN(3) == 0
+		label := uint32(n - 1 - k)
+		if !sure {
+			g.value(ValueI32, depth-1)
+			g.ops(opIf, blockEmpty)
+			label++
+		}
+		to := k + 1 + g.IntN(n)
+		if g.IntN(8) == 0 {
+			to = -1 // the default
+		}
+		g.i32Const(int32(to))
+		if g.IntN(8) > 0 {
+			g.op(opLocalSet, i)
+		} else {
+			g.op(opLocalSet, g.local(ValueI32))
+		}
+		g.op(opBr, label)
+		if !sure {
+			g.ops(opEnd)
+		}
+	}
+	g.ops(opEnd)
+	g.labels = g.labels[:len(g.labels)-1]
 }
 
 // branchTo is a label that a branch may take, -1 if there is none.

@@ -403,7 +403,7 @@ func TestLongestUncheckedPath(t *testing.T) {
 			note(name, module)
 		}
 	}
-	for name, module := range map[string][]byte{"kernels": kernels(), "numbers": numbers(), "catcher": catcher(), "work": goGuest(t, "work")} {
+	for name, module := range map[string][]byte{"kernels": kernels(), "numbers": numbers(), "catcher": catcher(), "dispatcher": dispatcher(), "work": goGuest(t, "work")} {
 		note(name, module)
 	}
 	n := uint64(300)
@@ -420,6 +420,7 @@ func TestLongestUncheckedPath(t *testing.T) {
 func FuzzLongestUncheckedPath(f *testing.F) {
 	f.Add(kernels())
 	f.Add(catcher())
+	f.Add(dispatcher())
 	for seed := range uint64(40) {
 		f.Add(generate(seed))
 	}

@@ -41,7 +41,8 @@ type Options struct {
 	SharedAccess bool
 	// Turns says that threads take turns at checks, and a seed draws whose turn it is: checks stand
 	// where they have always stood, so that a seed goes on meaning the same. An indirect call
-	// counts as one of any function then, instead of those of its type.
+	// counts as one of any function then, instead of those of its type, and branches lead where
+	// the module says.
 	Turns bool
 	// CanonicalNaNs makes each NaN that arithmetic gives the canonical one with sign 0, which has
 	// the same bits on all machines: see nan.go.

@@ -30,6 +30,9 @@ func (e *emitter) planBody(b *body) {
 	e.body = b
 	e.loops, e.nextLoop, e.points = e.loops[:0], 0, e.points[:0]
 	e.hasTry, e.atLoop, e.copied = false, false, 0
+	if !e.opts.Turns && (e.opts.Stop || e.opts.Fuel) {
+		e.shortcuts()
+	}
 	tight, calls := e.scan()
 	once := e.hasTry || e.opts.SharedAccess
 	e.plan(once)

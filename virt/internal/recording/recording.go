@@ -41,7 +41,7 @@ import (
 
 const (
 	magic     = "wasivrec"
-	version   = 7
+	version   = 8
 	frameSize = 64 << 10
 	frameHead = 4 + 4 + 8
 )
