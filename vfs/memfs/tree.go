@@ -21,6 +21,11 @@ const (
 type tree[V any] struct {
 	root   *page[V]
 	height int // 0 without a root
+	// edge is the lowest page at the right edge, if that is known: nil is not. It has the keys from
+	// edgeAt<<fanBits on. Where keys are counted most of what comes and goes does so there, and
+	// need not be walked to.
+	edge   *page[V]
+	edgeAt uint64
 }
 
 // page is one page of a tree. Those at the bottom have vals, the others kids. Both are only as
@@ -34,6 +39,17 @@ type page[V any] struct {
 
 // get returns the value of key, or nil.
 func (t *tree[V]) get(key uint64) *V {
+	if p := t.edge; p != nil && key>>fanBits == t.edgeAt {
+		if i := key % fan; i < uint64(len(p.vals)) {
+			return p.vals[i]
+		}
+		return nil
+	}
+	return t.find(key)
+}
+
+// find is get, from the root on.
+func (t *tree[V]) find(key uint64) *V {
 	if key>>(fanBits*t.height) != 0 || t.root == nil {
 		return nil
 	}
@@ -55,6 +71,15 @@ func (t *tree[V]) get(key uint64) *V {
 
 // set gives key the value v, which is not nil.
 func (t *tree[V]) set(o *owner, key uint64, v *V) {
+	if p := t.edge; p != nil && key>>fanBits == t.edgeAt && p.owner == o {
+		p.put(key, v)
+		return
+	}
+	t.insert(o, key, v)
+}
+
+// insert is set, from the root on.
+func (t *tree[V]) insert(o *owner, key uint64, v *V) {
 	if t.root == nil {
 		t.root, t.height = &page[V]{owner: o}, 1
 		for key>>(fanBits*t.height) != 0 {
@@ -66,6 +91,7 @@ func (t *tree[V]) set(o *owner, key uint64, v *V) {
 		t.height++
 	}
 	at := &t.root
+	edge := true
 	for s := fanBits * (t.height - 1); s > 0; s -= fanBits {
 		p := own(at, o)
 		i := int(key >> s % fan)
@@ -75,10 +101,21 @@ func (t *tree[V]) set(o *owner, key uint64, v *V) {
 			*at = p.reuse(o, i, s == fanBits)
 			p.used |= 1 << i
 		}
+		edge = edge && p.used>>i == 1
 	}
 	p := own(at, o)
+	if edge {
+		t.edge, t.edgeAt = p, key>>fanBits
+	}
+	p.put(key, v)
+}
+
+// put gives key the value v in p, which is of the lowest level.
+func (p *page[V]) put(key uint64, v *V) {
 	i := int(key % fan)
-	p.vals = extend(p.vals, i)
+	if i >= len(p.vals) {
+		p.vals = extend(p.vals, i)
+	}
 	p.vals[i] = v
 	p.used |= 1 << i
 }
@@ -135,7 +172,19 @@ func extend[T any](s []*T, i int) []*T {
 // stay until set goes further: a tree in which one key follows the other, each gone before the next
 // comes, would make its pages over and over.
 func (t *tree[V]) del(o *owner, key uint64) {
-	if t.get(key) == nil {
+	if p := t.edge; p != nil && key>>fanBits == t.edgeAt && p.owner == o {
+		if i := key % fan; i < uint64(len(p.vals)) {
+			p.vals[i] = nil
+			p.used &^= 1 << i
+		}
+		return
+	}
+	t.remove(o, key)
+}
+
+// remove is del, from the root on.
+func (t *tree[V]) remove(o *owner, key uint64) {
+	if t.find(key) == nil {
 		return
 	}
 	var way [maxHeight]*page[V]
@@ -149,6 +198,9 @@ func (t *tree[V]) del(o *owner, key uint64) {
 		i := key >> (fanBits * h) % fan
 		edge = edge && way[h].used>>i == 1
 		at = &way[h].kids[i]
+	}
+	if edge {
+		t.edge, t.edgeAt = way[0], key>>fanBits
 	}
 	for h := range t.height {
 		p, i := way[h], key>>(fanBits*h)%fan
@@ -203,6 +255,7 @@ func (t *tree[V]) cut(o *owner, key uint64, f func(*V)) {
 	if t.root == nil || key>>(fanBits*t.height) != 0 {
 		return
 	}
+	t.edge = nil
 	if !cutPage(&t.root, o, key, fanBits*(t.height-1), f) {
 		return
 	}

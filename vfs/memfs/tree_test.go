@@ -2,6 +2,7 @@ package memfs
 
 import (
 	"maps"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -71,6 +72,75 @@ func TestTreeAgainstMap(t *testing.T) {
 			}
 			if len(got) != len(s.model) {
 				t.Fatalf("step %d: %d keys, want %d", step, len(got), len(s.model))
+			}
+		}
+	}
+}
+
+// TestTreeAtItsEdge does the same at random to trees that share pages and to maps, with keys that are
+// counted and come and go near the last one.
+func TestTreeAtItsEdge(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	type side struct {
+		tree  tree[int]
+		model map[uint64]*int
+		owner *owner
+	}
+	sides := []*side{{model: map[uint64]*int{}, owner: new(owner)}}
+	last := uint64(0)
+	for step := range 60_000 {
+		s := sides[rng.IntN(len(sides))]
+		near := last - min(last, uint64(rng.IntN(150)))
+		switch op := rng.IntN(1000); {
+		case op < 400:
+			last += uint64(1 + rng.IntN(3)*rng.IntN(40))
+			s.tree.set(s.owner, last, &step)
+			s.model[last] = &step
+		case op < 600:
+			s.tree.set(s.owner, near, &step)
+			s.model[near] = &step
+		case op < 980:
+			s.tree.del(s.owner, near)
+			delete(s.model, near)
+		case op < 985:
+			s.tree.cut(s.owner, near, func(*int) {})
+			maps.DeleteFunc(s.model, func(k uint64, _ *int) bool { return k >= near })
+		default:
+			s.owner = new(owner)
+			twin := &side{s.tree, maps.Clone(s.model), new(owner)}
+			if len(sides) < 4 {
+				sides = append(sides, twin)
+			} else {
+				*sides[rng.IntN(len(sides))] = *twin
+			}
+		}
+		for i, s := range sides {
+			if s.tree.edge != nil {
+				p, key := s.tree.root, uint64(0)
+				for range s.tree.height - 1 {
+					i := bits.Len64(p.used) - 1
+					p, key = p.kids[i], key<<fanBits|uint64(i)
+				}
+				if s.tree.edge != p || s.tree.edgeAt != key {
+					t.Fatalf("step %d: the edge of tree %d is not its last page", step, i)
+				}
+			}
+			if v := s.tree.get(near); v != s.model[near] {
+				t.Fatalf("step %d: tree %d has %v at %d, want %v", step, i, v, near, s.model[near])
+			}
+		}
+		if step%500 != 0 {
+			continue
+		}
+		for i, s := range sides {
+			n := 0
+			for key, v := s.tree.next(0); v != nil; key, v = s.tree.next(key + 1) {
+				if n++; s.model[key] != v {
+					t.Fatalf("step %d: tree %d has a wrong value at %d", step, i, key)
+				}
+			}
+			if n != len(s.model) {
+				t.Fatalf("step %d: tree %d has %d keys, want %d", step, i, n, len(s.model))
 			}
 		}
 	}
