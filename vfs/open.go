@@ -177,12 +177,12 @@ type maker interface {
 	Make(name string, perm fs.FileMode) (node Node, file File, err error)
 }
 
-// reuser is implemented by a regular file's node that may stand for another file once its own has
-// gone, if nobody has the node then.
+// reuser is implemented by a regular file's node that is its own File, and may stand for another
+// file once its own has gone, if nobody has the node then.
 type reuser interface {
-	// LetGo is called by the walker, which got the node from Make as a new file, gave it to nobody
-	// else, and will use neither it nor what it opened any more, but for the last Close.
-	LetGo()
+	// LetGo is Close for the walker, which got the node from Make as a new file, gave it to nobody
+	// else, and will not use it any more.
+	LetGo() error
 }
 
 // lookupOrMake finds what name stands for in the top directory and makes a file where nothing is

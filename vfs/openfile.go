@@ -360,7 +360,7 @@ func (f *OpenFile) release() error {
 		f.closed = true
 		f.mu.Unlock()
 	}
-	return f.finish()
+	return f.finish(nil)
 }
 
 // releaseAlone is release for one who knows that nobody else has f, and reports whether that closed
@@ -370,16 +370,15 @@ func (f *OpenFile) releaseAlone() (closed bool, err error) {
 		return false, f.release()
 	}
 	f.refs, f.closed = 0, true
-	if f.made {
-		if node, ok := f.node.(reuser); ok {
-			node.LetGo()
-		}
+	var made reuser
+	if f.made && f.self {
+		made, _ = f.node.(reuser)
 	}
-	return true, f.finish()
+	return true, f.finish(made)
 }
 
-// finish is what follows the last release.
-func (f *OpenFile) finish() error {
+// finish is what follows the last release. made is the file if nobody else has it, else nil.
+func (f *OpenFile) finish(made reuser) error {
 	var err error
 	if f.dir != nil && f.dir.origin != nil {
 		defer f.dir.origin.release()
@@ -387,6 +386,8 @@ func (f *OpenFile) finish() error {
 		defer f.m.drop(f.node)
 	}
 	switch {
+	case made != nil:
+		err = made.LetGo()
 	case f.file != nil:
 		err = f.file.Close()
 	case f.stream != nil:

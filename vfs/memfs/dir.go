@@ -35,10 +35,29 @@ func (d *dirNode) Lookup(name string) (vfs.Node, error) {
 		f.mu.runlock(&f.park)
 		return nil, wasip1.ENOENT
 	}
-	n := f.node(e.ino)
+	n := f.nodes.get(e.ino)
+	if n == nil {
+		f.mu.runlock(&f.park)
+		return d.lookupFirst(name, hash)
+	}
 	self := n.give()
 	f.remember(d.ino, hash, e, n)
 	f.mu.runlock(&f.park)
+	return self, nil
+}
+
+// lookupFirst is Lookup for a file that has no node in this file system yet.
+func (d *dirNode) lookupFirst(name string, hash uint64) (vfs.Node, error) {
+	f := d.fs
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
+	e := d.in.dir.find(hash, name)
+	if e == nil {
+		return nil, wasip1.ENOENT
+	}
+	n := f.node(e.ino)
+	self := n.give()
+	f.remember(d.ino, hash, e, n)
 	return self, nil
 }
 
@@ -103,7 +122,7 @@ func (d *dirNode) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 // MakeDir is Mkdir for one who does not want the node, which the walker of package vfs prefers:
 // nobody has that then, and it may serve for another directory when this one has gone.
 func (d *dirNode) MakeDir(name string, perm fs.FileMode) error {
-	_, err := d.addFor(heldByNone, name, wasip1.FiletypeDirectory, perm, "")
+	_, err := d.addFor(0, name, wasip1.FiletypeDirectory, perm, "")
 	return err
 }
 
@@ -137,7 +156,7 @@ func (d *dirNode) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error
 		f.remember(d.ino, hash, e, n)
 		return node, nil, nil
 	}
-	n, err := d.addLocked(name, hash, &birth{typ: wasip1.FiletypeRegularFile, holder: heldByMaker, opens: 1, perm: perm})
+	n, err := d.addLocked(name, hash, &birth{typ: wasip1.FiletypeRegularFile, life: opened, perm: perm})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,15 +164,15 @@ func (d *dirNode) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error
 }
 
 func (d *dirNode) add(name string, typ wasip1.Filetype, perm fs.FileMode, target string) (vfs.Node, error) {
-	n, err := d.addFor(heldByAny, name, typ, perm, target)
+	n, err := d.addFor(known, name, typ, perm, target)
 	if err != nil {
 		return nil, err
 	}
 	return n.self(), nil
 }
 
-// addFor adds a name that nobody but holder has the node of.
-func (d *dirNode) addFor(holder uint32, name string, typ wasip1.Filetype, perm fs.FileMode, target string) (*node, error) {
+// addFor adds a name for a node with that life.
+func (d *dirNode) addFor(life uint32, name string, typ wasip1.Filetype, perm fs.FileMode, target string) (*node, error) {
 	if err := vfs.CheckName(name); err != nil {
 		return nil, err
 	}
@@ -164,7 +183,7 @@ func (d *dirNode) addFor(holder uint32, name string, typ wasip1.Filetype, perm f
 	if d.in.dir.find(hash, name) != nil {
 		return nil, wasip1.EEXIST
 	}
-	return d.addLocked(name, hash, &birth{typ: typ, holder: holder, perm: perm, target: target})
+	return d.addLocked(name, hash, &birth{typ: typ, life: life, perm: perm, target: target})
 }
 
 // addLocked adds a name that is not there. FS.mu is held for writing.
@@ -214,6 +233,7 @@ func (d *dirNode) Link(name string, node vfs.Node) error {
 		return wasip1.EEXIST
 	}
 	now := f.now()
+	n.give() // the caller has it
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
 	if n.in.nlink == 0 {

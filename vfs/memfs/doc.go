@@ -31,7 +31,8 @@
 //
 // # Locks
 //
-// In this order: FS.mu, for all names and directories; FS.stripes, for files and links, spread by
-// inode number, of which only Fork takes more than one, in ascending order; FS.tableMu, for the
-// inode table and the nodes. Lookup usually takes none, see nameCache.
+// In this order: FS.mu, for all names and directories, the inode table and the nodes; FS.stripes,
+// for files and links, spread by inode number, of which only Fork takes more than one, in ascending
+// order. Lookup usually takes none, see nameCache, and how often a file is open is counted without
+// one, see node.life.
 package memfs

@@ -31,42 +31,63 @@ func (n *fileNode) Attr() (a vfs.Attr, err error) {
 // PutAttr stores the attributes in a. Errors: as Attr.
 func (n *fileNode) PutAttr(a *vfs.Attr) error { return n.base().fileAttr(a) }
 
-// LetGo says that the walker of package vfs, which had the file made, was the last to have it.
-func (n *fileNode) LetGo() { atomic.CompareAndSwapUint32(&n.held, heldByMaker, heldByNone) }
+// LetGo is Close for the walker of package vfs, which had the file made, and was the last to have
+// it.
+func (n *fileNode) LetGo() error {
+	if atomic.CompareAndSwapUint32(&n.life, opened, 0) {
+		return nil
+	}
+	return n.Close()
+}
 
 // Open returns the node itself, which counts how often it is open. Errors: ENOENT
 // for a file whose last name was removed when it was not open.
 func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
+	for {
+		life := atomic.LoadUint32(&n.life)
+		if life&over != 0 {
+			return nil, wasip1.ENOENT
+		}
+		if atomic.CompareAndSwapUint32(&n.life, life, life+opened) {
+			break
+		}
+	}
+	if mode&vfs.OpenTruncate != 0 {
+		f, l := n.fs, n.lockOwn()
+		f.truncate(n.in, 0)
+		n.in.changed(f.now())
+		l.unlock(&f.park)
+	}
+	return n, nil
+}
+
+// lockOwn returns the lock of the file, held for writing, with an inode that the file system may
+// change, unless the file has gone.
+func (n *fileNode) lockOwn() *rwlock {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
-	if n.gone {
-		l.unlock(&f.park)
-		return nil, wasip1.ENOENT
+	if n.in.owner != f.owner {
+		n.base().claim(l)
 	}
-	n.opens++
-	if mode&vfs.OpenTruncate != 0 {
-		in := n.base().own()
-		f.truncate(in, 0)
-		in.changed(f.now())
-	}
-	l.unlock(&f.park)
-	return n, nil
+	return l
 }
 
 // Close undoes one Open. What has no name goes with the last.
 func (n *fileNode) Close() error {
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
-	defer l.unlock(&f.park)
-	if n.opens == 0 {
-		return wasip1.EBADF
+	for {
+		was := atomic.LoadUint32(&n.life)
+		if was < opened {
+			return wasip1.EBADF
+		}
+		is := was - opened | known
+		if atomic.CompareAndSwapUint32(&n.life, was, is) {
+			if is == known|unnamed {
+				n.base().vanish()
+			}
+			return nil
+		}
 	}
-	if n.opens--; n.opens == 0 && n.in.nlink == 0 {
-		n.base().forget(0)
-	}
-	return nil
 }
 
 // The walker of package vfs need not keep the file open for a call: what has gone has no content,
@@ -104,11 +125,15 @@ func (n *fileNode) ReadNext(bufs [][]byte, pos *int64) (int, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
-	in, off := n.in, *pos
-	if in.unread {
-		in = n.base().own()
-		in.atim, in.unread = f.now(), false
+	if n.in.unread {
+		if n.in.owner != f.owner {
+			n.base().claim(l)
+		}
+		if in := n.in; in.unread {
+			in.atim, in.unread = f.now(), false
+		}
 	}
+	in, off := n.in, *pos
 	k := min(want, max(in.size-off, 0))
 	*pos = off + k
 	if want <= maxAlone {
@@ -125,9 +150,7 @@ func (n *fileNode) ReadNext(bufs [][]byte, pos *int64) (int, error) {
 // WriteNext writes bufs from *pos on, and moves *pos behind what was written. Errors: EFBIG,
 // ENOSPC, EBADF.
 func (n *fileNode) WriteNext(bufs [][]byte, pos *int64) (int, error) {
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	f, l := n.fs, n.lockOwn()
 	k, err, off := 0, error(wasip1.EFBIG), *pos
 	if total(bufs) <= math.MaxInt64-off {
 		k, err = n.writeAll(bufs, off)
@@ -140,9 +163,7 @@ func (n *fileNode) WriteNext(bufs [][]byte, pos *int64) (int, error) {
 // AppendNext writes bufs at the end, and moves *pos behind what was written. Errors: EFBIG, ENOSPC,
 // EBADF.
 func (n *fileNode) AppendNext(bufs [][]byte, pos *int64) (int, error) {
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	f, l := n.fs, n.lockOwn()
 	k, err := n.writeAll(bufs, n.in.size)
 	if k > 0 {
 		*pos = n.in.size
@@ -199,11 +220,8 @@ func (n *fileNode) ReadVector(bufs [][]byte, off int64) (int, error) {
 
 // wasRead sets the access time after the first read since a change.
 func (n *fileNode) wasRead() {
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
-	if n.in.unread {
-		in := n.base().own()
+	f, l := n.fs, n.lockOwn()
+	if in := n.in; in.unread {
 		in.atim, in.unread = f.now(), false
 	}
 	l.unlock(&f.park)
@@ -217,14 +235,12 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	f, l := n.fs, n.lockOwn()
 	if n.gone {
 		l.unlock(&f.park)
 		return 0, wasip1.EBADF
 	}
-	in := n.base().own()
+	in := n.in
 	k, err := f.write(in, p, off)
 	if k > 0 {
 		in.changed(f.now())
@@ -238,9 +254,7 @@ func (n *fileNode) WriteVector(bufs [][]byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, wasip1.EINVAL
 	}
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	f, l := n.fs, n.lockOwn()
 	k, err := n.writeAll(bufs, off)
 	l.unlock(&f.park)
 	return k, err
@@ -248,21 +262,19 @@ func (n *fileNode) WriteVector(bufs [][]byte, off int64) (int, error) {
 
 // Append writes bufs at the end, at one moment.
 func (n *fileNode) Append(bufs [][]byte) (int, int64, error) {
-	f := n.fs
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	f, l := n.fs, n.lockOwn()
 	k, err := n.writeAll(bufs, n.in.size)
 	end := n.in.size
 	l.unlock(&f.park)
 	return k, end, err
 }
 
-// writeAll writes bufs from off on. The stripe is held for writing.
+// writeAll writes bufs from off on. The file is locked by lockOwn.
 func (n *fileNode) writeAll(bufs [][]byte, off int64) (int, error) {
 	if n.gone {
 		return 0, wasip1.EBADF
 	}
-	f, in := n.fs, n.base().own()
+	f, in := n.fs, n.in
 	if len(bufs) == 1 && len(bufs[0]) > 0 {
 		k, err := f.write(in, bufs[0], off)
 		if k > 0 {
@@ -303,11 +315,12 @@ func (n *fileNode) Allocate(off, size int64) error {
 	if size > f.maxBytes {
 		return wasip1.ENOSPC
 	}
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	l := n.lockOwn()
 	defer l.unlock(&f.park)
-	if off+size > n.in.size {
-		in := n.base().own()
+	if n.gone {
+		return wasip1.EBADF
+	}
+	if in := n.in; off+size > in.size {
 		in.size = off + size
 		in.changed(f.now())
 	}
@@ -321,13 +334,12 @@ func (n *fileNode) SetAttr(a vfs.SetAttr) error {
 	if a.Mask&vfs.SetSize != 0 && a.Size > uint64(f.maxFile) {
 		return wasip1.EFBIG
 	}
-	l := f.stripe(n.ino)
-	l.lock(&f.park)
+	l := n.lockOwn()
 	defer l.unlock(&f.park)
 	if n.gone {
 		return wasip1.ENOENT
 	}
-	in, now := n.base().own(), f.now()
+	in, now := n.in, f.now()
 	if a.Mask&vfs.SetSize != 0 {
 		f.truncate(in, int64(a.Size))
 		in.changed(now)

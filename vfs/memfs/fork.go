@@ -21,7 +21,6 @@ func (f *FS) Fork() *FS {
 	for i := range f.stripes {
 		f.stripes[i].lock(&f.park)
 	}
-	f.tableMu.Lock()
 	// What was f's own is shared now, so neither may change it in place.
 	f.owner, g.owner = new(owner), new(owner)
 	g.limits, g.next, g.table, g.seed = f.limits, f.next, f.table, f.seed
@@ -31,7 +30,6 @@ func (f *FS) Fork() *FS {
 	g.clock.Store(f.clock.Load())
 	g.clockChosen = f.clockChosen
 	g.identity, g.origin, g.forkedAt = new(identity), f.identity, f.next
-	f.tableMu.Unlock()
 	for i := range f.stripes {
 		f.stripes[i].unlock(&f.park)
 	}
@@ -54,13 +52,13 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 	if o.fs.identity != f.origin || o.ino >= f.forkedAt {
 		return nil
 	}
-	f.mu.rlock(&f.park)
+	f.mu.lock(&f.park)
 	var self vfs.Node
 	n := f.node(o.ino)
 	if n != nil {
 		self = n.give()
 	}
-	f.mu.runlock(&f.park)
+	f.mu.unlock(&f.park)
 	if n != nil {
 		return self
 	}
@@ -72,7 +70,7 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 		}
 	}
 	n = newNode(f, o.ino, in)
-	n.gone = true
+	n.gone, n.life = true, known|unnamed|over
 	return n.self()
 }
 
@@ -82,20 +80,10 @@ func (f *FS) ForkNode(old vfs.Node) vfs.Node {
 func (f *FS) DropOrphans() {
 	f.mu.lock(&f.park)
 	defer f.mu.unlock(&f.park)
-	f.tableMu.Lock()
-	orphans := maps.Clone(f.orphans)
-	f.tableMu.Unlock()
-	for ino := range orphans {
-		n := f.node(ino)
-		if n == nil {
-			continue
+	for ino := range maps.Clone(f.orphans) {
+		if n := f.node(ino); n != nil {
+			n.vanishLocked()
 		}
-		l := f.stripe(ino)
-		l.lock(&f.park)
-		if n.opens == 0 && !n.gone {
-			n.forget(0)
-		}
-		l.unlock(&f.park)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"io/fs"
 	"math"
-	"sync"
 	"sync/atomic"
 
 	"github.com/wasivirt/wasivirt/clock"
@@ -14,6 +13,9 @@ import (
 
 // rootIno is the inode number of the root of every file system.
 const rootIno = 1
+
+// nobody is the tag of pages that are never shared.
+var nobody *owner
 
 // FS is a file system in memory. Make one with [New] or [FS.Fork]. All its methods may
 // be called from any goroutine.
@@ -28,14 +30,13 @@ type FS struct {
 	stripes [stripeCount]rwlock // files and links
 	park    parking
 
-	tableMu sync.Mutex
+	// These are under mu too: read where it is held, changed where it is held for writing.
 	table   tree[inode]
-	nodes   nodeTable
+	nodes   tree[node] // by inode number; never shared, so its pages are nobody's
 	spares  spares
 	orphans map[uint64]struct{} // inodes in the table that have no name any more, but are open
-
-	meta   int64 // bytes of names, inodes and targets of links, as they are charged; under tableMu
-	inodes int64 // under tableMu
+	meta    int64               // bytes of names, inodes and targets of links, as they are charged
+	inodes  int64
 
 	used  atomic.Int64 // bytes of contents
 	spare spareChunks
@@ -123,7 +124,7 @@ func New(opts ...Option) *FS {
 	for _, opt := range opts {
 		opt(f)
 	}
-	n, _ := f.newInode(&birth{typ: wasip1.FiletypeDirectory, perm: 0o777, parent: rootIno})
+	n, _ := f.newInode(&birth{typ: wasip1.FiletypeDirectory, life: known, perm: 0o777, parent: rootIno})
 	f.root = (*dirNode)(n)
 	return f
 }
@@ -162,8 +163,8 @@ type Usage struct {
 // Usage returns what the file system holds and may hold. Without a limit the
 // maximum is math.MaxInt64.
 func (f *FS) Usage() Usage {
-	f.tableMu.Lock()
-	defer f.tableMu.Unlock()
+	f.mu.rlock(&f.park)
+	defer f.mu.runlock(&f.park)
 	return Usage{
 		Bytes: f.used.Load(), MaxBytes: f.maxBytes, Metadata: f.meta, MaxMetadata: f.maxMeta,
 		Inodes: f.inodes, MaxInodes: f.maxInodes,
@@ -185,22 +186,13 @@ func (f *FS) reserve(want int64) int64 {
 }
 
 // reserveMeta takes n bytes of metadata, and reports whether there were as many. It gives back what
-// is less than 0.
+// is less than 0. FS.mu is held for writing.
 func (f *FS) reserveMeta(n int64) bool {
-	f.tableMu.Lock()
-	defer f.tableMu.Unlock()
 	if n > 0 && f.meta+n > f.maxMeta {
 		return false
 	}
 	f.meta += n
 	return true
-}
-
-// inodeCount is how many inodes there are.
-func (f *FS) inodeCount() int64 {
-	f.tableMu.Lock()
-	defer f.tableMu.Unlock()
-	return f.inodes
 }
 
 // modeBits are the mode bits that are kept.

@@ -44,20 +44,21 @@ func (in *inode) changed(now int64) {
 // node is the handle of an inode in one file system: there is one as long as the inode is in
 // the table. It is what dirNode, fileNode and linkNode have in common.
 type node struct {
-	fs    *FS
-	ino   uint64
-	in    *inode // replaced and changed under the locks of its type; noInode for a file that has gone
-	opens int32  // of a file
-	typ   wasip1.Filetype
-	gone  bool   // no longer in the table
-	held  uint32 // used atomically once others know the node
+	fs   *FS
+	ino  uint64
+	in   *inode // replaced and changed under the locks of its type; noInode for a file that has gone
+	life uint32 // used atomically once others know the node
+	typ  wasip1.Filetype
+	gone bool // no longer in the table
 }
 
-// Who may have a node, besides its file system.
+// What node.life holds: bits, and above them how often a file is open. A file goes when it has no
+// name and is not open. Whoever finds it so sets over, which only one can.
 const (
-	heldByAny   = iota // so it stays what it is for ever
-	heldByMaker        // only who got it from Make
-	heldByNone
+	known   = 1 << iota // others than who got it from Make may have the node: it stays what it is for ever
+	unnamed             // it has no name
+	over                // it goes or has gone
+	opened              // it is open once
 )
 
 // dirNode, fileNode and linkNode are the nodes of the three types.
@@ -90,15 +91,19 @@ func (n *node) self() vfs.Node {
 
 // give returns n for somebody who may keep it. FS.mu is held.
 func (n *node) give() vfs.Node {
-	if atomic.LoadUint32(&n.held) != heldByAny {
-		atomic.StoreUint32(&n.held, heldByAny)
+	if atomic.LoadUint32(&n.life)&known == 0 {
+		atomic.OrUint32(&n.life, known)
 	}
 	return n.self()
 }
 
 // newNode returns a handle for in. It is in no table yet.
 func newNode(f *FS, ino uint64, in *inode) *node {
-	return &node{fs: f, ino: ino, typ: in.typ, in: in}
+	n := &node{fs: f, ino: ino, typ: in.typ, in: in, life: known}
+	if in.nlink == 0 {
+		n.life |= unnamed
+	}
+	return n
 }
 
 // newborn is an inode with the entry that names it first: one piece of memory, since most live and
@@ -112,14 +117,14 @@ type newborn struct {
 // spares are parts of a file that nobody has any more: where files are made and removed over and
 // over, the next ones need no memory of their own.
 type spares struct {
-	inode *inode // under FS.tableMu
-	node  *node  // of a regular file, likewise
-	dir   *node  // of a directory, with its inode, likewise
-	entry *entry // under FS.mu, held for writing
+	inode *inode
+	node  *node // of a regular file
+	dir   *node // of a directory, with its inode
+	entry *entry
 }
 
 // take returns an inode, an entry and a node for a file of that type, with nothing in them that
-// newInode does not set. FS.mu is held for writing, and FS.tableMu.
+// newInode does not set. FS.mu is held for writing.
 func (s *spares) take(typ wasip1.Filetype) (*inode, *entry, *node) {
 	e := s.entry
 	s.entry = nil
@@ -152,8 +157,7 @@ var noInode = &inode{typ: wasip1.FiletypeRegularFile}
 // birth is what a new inode begins with.
 type birth struct {
 	typ    wasip1.Filetype
-	holder uint32 // who has the node
-	opens  int32  // of a file
+	life   uint32 // of the node
 	perm   fs.FileMode
 	target string // of a symbolic link
 	parent uint64 // of a directory
@@ -165,9 +169,7 @@ type birth struct {
 // The entry is in no directory yet. FS.mu is held for writing.
 func (f *FS) newInode(b *birth) (*node, *entry) {
 	now := f.now()
-	f.tableMu.Lock()
 	if f.inodes >= f.maxInodes || f.meta+b.charge > f.maxMeta {
-		f.tableMu.Unlock()
 		return nil, nil
 	}
 	f.inodes++
@@ -186,17 +188,16 @@ func (f *FS) newInode(b *birth) (*node, *entry) {
 	case wasip1.FiletypeSymbolicLink:
 		in.dir = &dirTable{target: b.target}
 	}
-	n.fs, n.ino, n.in, n.typ, n.gone, n.opens, n.held = f, f.next, in, typ, false, b.opens, b.holder
+	n.fs, n.ino, n.in, n.typ, n.gone, n.life = f, f.next, in, typ, false, b.life
 	f.next++
 	f.table.set(f.owner, n.ino, in)
 	if n.ino != rootIno { // see FS.root
-		f.nodes.set(n.ino, n)
+		f.nodes.set(nobody, n.ino, n)
 	}
-	f.tableMu.Unlock()
 	return n, e
 }
 
-// node returns the node of an inode that is in the table, else nil. FS.mu is held.
+// node returns the node of an inode that is in the table, else nil. FS.mu is held for writing.
 func (f *FS) node(ino uint64) *node {
 	if n := f.nodes.get(ino); n != nil {
 		return n
@@ -204,22 +205,30 @@ func (f *FS) node(ino uint64) *node {
 	if ino == rootIno {
 		return f.root.base()
 	}
-	f.tableMu.Lock()
-	defer f.tableMu.Unlock()
-	if n := f.nodes.get(ino); n != nil {
-		return n
-	}
 	in := f.table.get(ino)
 	if in == nil {
 		return nil
 	}
 	n := newNode(f, ino, in)
-	f.nodes.set(ino, n)
+	f.nodes.set(nobody, ino, n)
 	return n
 }
 
-// own makes the inode one that its file system may change. The lock of its type is held for
-// writing.
+// claim is own for a file or link whose lock l is held for writing, but not FS.mu. It lets go of l
+// meanwhile: the file may have changed, or gone, when it returns.
+func (n *node) claim(l *rwlock) {
+	f := n.fs
+	l.unlock(&f.park)
+	f.mu.lock(&f.park)
+	l.lock(&f.park)
+	if !n.gone {
+		n.own()
+	}
+	f.mu.unlock(&f.park)
+}
+
+// own makes the inode one that its file system may change. FS.mu is held for writing, and the lock
+// of its type.
 func (n *node) own() *inode {
 	if n.in.owner == n.fs.owner {
 		return n.in
@@ -242,16 +251,15 @@ func (n *node) copyOwn() *inode {
 	}
 	n.in = &in
 	if !n.gone {
-		f.tableMu.Lock()
 		f.table.set(f.owner, n.ino, &in)
-		f.tableMu.Unlock()
 	}
 	return &in
 }
 
 // forget takes an inode without names, that is not open, out of the tables and gives back what it
 // took, and charge besides. The attributes of a directory and the target of a link stay with the
-// node, for whoever still has that; a file's do not. The lock of its type is held for writing.
+// node, for whoever still has that; a file's do not. FS.mu is held for writing, and the lock of its
+// type unless nobody has the node.
 func (n *node) forget(charge int64) {
 	f := n.fs
 	n.gone = true
@@ -261,15 +269,14 @@ func (n *node) forget(charge int64) {
 	if in.dir != nil {
 		charge += int64(len(in.dir.target))
 	}
-	f.tableMu.Lock()
 	f.inodes--
 	f.meta -= charge
 	f.table.del(f.owner, n.ino)
-	f.nodes.del(n.ino)
+	f.nodes.del(nobody, n.ino)
 	if f.orphans != nil {
 		delete(f.orphans, n.ino)
 	}
-	switch spare := atomic.LoadUint32(&n.held) == heldByNone; {
+	switch spare := atomic.LoadUint32(&n.life)&known == 0; {
 	case n.typ == wasip1.FiletypeRegularFile:
 		// No fork has it, or it would have another tag.
 		n.in = noInode
@@ -284,7 +291,6 @@ func (n *node) forget(charge int64) {
 		*in = inode{dir: dir}
 		f.spares.dir = n
 	}
-	f.tableMu.Unlock()
 }
 
 // discard lets go of an entry that is in no directory any more. FS.mu is held for writing.
@@ -295,31 +301,67 @@ func (f *FS) discard(e *entry) {
 	}
 }
 
-// unlinked takes one name from a file or link, which was charged that much. FS.mu is held.
+// unlinked takes one name from a file or link, which was charged that much. FS.mu is held for
+// writing.
 func (n *node) unlinked(now, charge int64) {
 	f := n.fs
+	if atomic.LoadUint32(&n.life) == 0 {
+		// Nobody has it, so nobody holds its lock, and it has the one name that it was made with.
+		n.forget(charge)
+		return
+	}
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
 	in := n.own()
 	in.nlink--
 	in.ctim = now
 	if in.nlink == 0 {
-		if n.opens == 0 {
+		if n.lost() {
 			n.forget(charge)
 			charge = 0
 		} else {
-			f.tableMu.Lock()
 			if f.orphans == nil {
 				f.orphans = make(map[uint64]struct{})
 			}
 			f.orphans[n.ino] = struct{}{}
-			f.tableMu.Unlock()
 		}
 	}
 	l.unlock(&f.park)
-	if charge != 0 {
-		f.reserveMeta(-charge)
+	f.meta -= charge
+}
+
+// lost notes that a file or link has no name any more, and reports whether it goes for that.
+func (n *node) lost() bool {
+	for {
+		was := atomic.LoadUint32(&n.life)
+		is := was | unnamed
+		if was < opened {
+			is |= over
+		}
+		if atomic.CompareAndSwapUint32(&n.life, was, is) {
+			return is&over != 0
+		}
 	}
+}
+
+// vanish takes a file away that had no name and was not open, unless somebody has opened it again.
+func (n *node) vanish() {
+	f := n.fs
+	f.mu.lock(&f.park)
+	n.vanishLocked()
+	f.mu.unlock(&f.park)
+}
+
+// vanishLocked is vanish with FS.mu held for writing.
+func (n *node) vanishLocked() {
+	f := n.fs
+	if !atomic.CompareAndSwapUint32(&n.life, known|unnamed, known|unnamed|over) {
+		return
+	}
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	n.forget(0)
+	l.unlock(&f.park)
 }
 
 // fileAttr stores the attributes of a file or link in a. Errors: ENOENT for a file that has gone.

@@ -37,7 +37,12 @@ func (n *linkNode) SetAttr(a vfs.SetAttr) error {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.lock(&f.park)
-	n.base().own().set(&a, f.now())
+	if n.in.owner != f.owner {
+		n.base().claim(l)
+	}
+	if !n.gone {
+		n.in.set(&a, f.now())
+	}
 	l.unlock(&f.park)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 // nameCache remembers names that were looked up, so that looking them up again takes no lock.
 //
 // Whoever takes an entry out of its directory empties its slot while FS.mu is held for writing;
-// slots are filled while it is held for reading. So a slot never outlives its entry, and whoever
+// slots are filled while it is held, usually for reading. So a slot never outlives its entry, and whoever
 // misses a name in the midst of a rename waits for its end.
 //
 // It begins small, because many file systems are forks that live for a moment, and is replaced by a
@@ -80,14 +80,14 @@ func (s *cacheSlot) put(dir uint64, name *string, n *node) {
 	s.turn.Store(turn + 2)
 }
 
-// remember fills the slot of e, whose name has that hash. FS.mu is held for reading.
+// remember fills the slot of e, whose name has that hash. FS.mu is held.
 func (f *FS) remember(dir, hash uint64, e *entry, n *node) {
 	c := f.cache.Load()
 	if c == nil {
 		f.cache.CompareAndSwap(nil, newNameCache(minCache))
 		c = f.cache.Load()
 	} else if size := int64(len(c.slots)); size < maxCache && c.fills.Add(1) > size {
-		if size < slotsPerInode*f.inodeCount() {
+		if size < slotsPerInode*f.inodes {
 			f.cache.CompareAndSwap(c, newNameCache(cacheGrowth*len(c.slots)))
 			c = f.cache.Load()
 		} else {

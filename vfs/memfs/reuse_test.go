@@ -24,8 +24,7 @@ func TestFilesThatNobodyHasTakeNoMemory(t *testing.T) {
 	f := New()
 	if n := testing.AllocsPerRun(1000, func() {
 		n := makeFile(t, f, "temporary")
-		n.LetGo()
-		must(t, n.Close())
+		must(t, n.LetGo())
 		must(t, f.root.Unlink("temporary"))
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -115,7 +114,7 @@ func TestNodesThatAreHeldStay(t *testing.T) {
 		name string
 		hold func(f *FS, n *fileNode)
 	}{
-		{"by its maker", func(*FS, *fileNode) {}},
+		{"by its maker", func(f *FS, n *fileNode) { n.Close() }},
 		{"looked up before", func(f *FS, n *fileNode) { f.root.Lookup("file"); n.LetGo() }},
 		{"looked up after", func(f *FS, n *fileNode) { n.LetGo(); f.root.Lookup("file") }},
 		{"found by another open", func(f *FS, n *fileNode) { n.LetGo(); f.root.Make("file", 0) }},
@@ -137,7 +136,6 @@ func TestNodesThatAreHeldStay(t *testing.T) {
 			f := New()
 			n := makeFile(t, f, "file")
 			c.hold(f, n)
-			must(t, n.Close())
 			must(t, f.root.Unlink("file"))
 			for i := range 10 {
 				if other := makeFile(t, f, fmt.Sprint(i)); other == n {
@@ -165,8 +163,7 @@ func TestNodesThatAreUsedAgainStartAnew(t *testing.T) {
 	must(t, err)
 	before, err := n.Attr()
 	must(t, err)
-	n.LetGo()
-	must(t, n.Close())
+	must(t, n.LetGo())
 	fork := f.Fork()
 	must(t, f.root.Unlink("before"))
 
@@ -195,8 +192,7 @@ func TestLookupWhileNodesAreUsedAgain(t *testing.T) {
 			n := makeFile(t, f, "file")
 			_, err := n.WriteAt(make([]byte, i%7), 0)
 			must(t, err)
-			n.LetGo()
-			must(t, n.Close())
+			must(t, n.LetGo())
 			must(t, f.root.Unlink("file"))
 		}
 	})

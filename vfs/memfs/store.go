@@ -297,8 +297,8 @@ func (l *loader) check() {
 
 // Inode returns the node with an inode number, nil if there is none.
 func (f *FS) Inode(ino uint64) vfs.Node {
-	f.mu.rlock(&f.park)
-	defer f.mu.runlock(&f.park)
+	f.mu.lock(&f.park)
+	defer f.mu.unlock(&f.park)
 	if n := f.node(ino); n != nil {
 		return n.give()
 	}

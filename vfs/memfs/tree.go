@@ -80,6 +80,9 @@ func (t *tree[V]) set(o *owner, key uint64, v *V) {
 
 // insert is set, from the root on.
 func (t *tree[V]) insert(o *owner, key uint64, v *V) {
+	if p := t.edge; p != nil && p.used == 0 && key>>fanBits > t.edgeAt && key>>(2*fanBits) != t.edgeAt>>fanBits {
+		t.take(o, t.edgeAt<<fanBits, false) // reuse sees only what is in one page with it
+	}
 	if t.root == nil {
 		t.root, t.height = &page[V]{owner: o}, 1
 		for key>>(fanBits*t.height) != 0 {
@@ -184,12 +187,17 @@ func (t *tree[V]) del(o *owner, key uint64) {
 
 // remove is del, from the root on.
 func (t *tree[V]) remove(o *owner, key uint64) {
-	if t.find(key) == nil {
-		return
+	if t.find(key) != nil {
+		t.take(o, key, true)
 	}
+}
+
+// take takes key out, and the pages that are empty then. keep says that those at the right edge
+// stay.
+func (t *tree[V]) take(o *owner, key uint64, keep bool) {
 	var way [maxHeight]*page[V]
 	at := &t.root
-	edge := true
+	edge := keep
 	for h := t.height - 1; ; h-- {
 		way[h] = own(at, o)
 		if h == 0 {
@@ -201,6 +209,8 @@ func (t *tree[V]) remove(o *owner, key uint64) {
 	}
 	if edge {
 		t.edge, t.edgeAt = way[0], key>>fanBits
+	} else if !keep {
+		t.edge = nil
 	}
 	for h := range t.height {
 		p, i := way[h], key>>(fanBits*h)%fan

@@ -171,54 +171,59 @@ func TestTreeStaysSmall(t *testing.T) {
 	}
 }
 
-func TestNodeTable(t *testing.T) {
-	var nt nodeTable
-	for ino := uint64(1); ino < 100_000; ino++ {
-		n := &node{ino: ino}
-		nt.set(ino, n)
-		if nt.get(ino) != n {
-			t.Fatalf("node %d is lost", ino)
+// TestTreeOfLongPast: keys long past that are still there keep no more pages than they need.
+func TestTreeOfLongPast(t *testing.T) {
+	var tr tree[int]
+	v := 0
+	for key := uint64(1); key < 100_000; key++ {
+		tr.set(nobody, key, &v)
+		if tr.get(key) != &v {
+			t.Fatalf("key %d is lost", key)
 		}
-		if ino%1000 != 0 {
-			nt.del(ino)
+		if key%1000 != 0 {
+			tr.del(nobody, key)
 		}
-		if ino > 1000 && nt.get(ino/1000*1000) == nil {
-			t.Fatalf("after %d: node %d is lost", ino, ino/1000*1000)
+		if key > 1000 && tr.get(key/1000*1000) == nil {
+			t.Fatalf("after %d: key %d is lost", key, key/1000*1000)
 		}
 	}
 	leaves := 0
-	top := *nt.top.Load()
-	for i, mid := top.next(0); mid != nil; i, mid = top.next(i + 1) {
-		for j := range mid.kids {
-			if mid.kids[j].Load() != nil {
-				leaves++
+	var count func(p *page[int], height int)
+	count = func(p *page[int], height int) {
+		if height == 1 {
+			leaves++
+		}
+		for _, k := range p.kids {
+			if k != nil {
+				count(k, height-1)
 			}
 		}
 	}
+	count(tr.root, tr.height)
 	if leaves > 101 {
-		t.Errorf("%d pages for 99 nodes", leaves)
+		t.Errorf("%d pages for 99 keys", leaves)
 	}
 }
 
-// However large the numbers of nodes are, the table takes what their count needs.
-func TestNodeTableOfNumbersFarApart(t *testing.T) {
+// However large the keys are, the tree takes what their count needs.
+func TestTreeOfNumbersFarApart(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() {
-		var nt nodeTable
-		for _, ino := range []uint64{2, 1 << 30, 1 << 62, 1<<64 - 1} {
-			n := &node{ino: ino}
-			nt.set(ino, n)
-			if nt.get(ino) != n {
-				t.Fatalf("node %d is lost", ino)
+		var tr tree[int]
+		v := 0
+		for _, key := range []uint64{2, 1 << 30, 1 << 62, 1<<64 - 1} {
+			tr.set(nobody, key, &v)
+			if tr.get(key) != &v {
+				t.Fatalf("key %d is lost", key)
 			}
 		}
-		for _, ino := range []uint64{2, 1 << 62, 1 << 30, 1<<64 - 1} {
-			nt.del(ino)
-			if nt.get(ino) != nil {
-				t.Fatalf("node %d is there still", ino)
+		for _, key := range []uint64{2, 1 << 62, 1 << 30, 1<<64 - 1} {
+			tr.del(nobody, key)
+			if tr.get(key) != nil {
+				t.Fatalf("key %d is there still", key)
 			}
 		}
 	}); n > 200 {
-		t.Errorf("%v allocations for four nodes", n)
+		t.Errorf("%v allocations for four keys", n)
 	}
 }
 
