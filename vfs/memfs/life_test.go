@@ -1,7 +1,9 @@
 package memfs
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/vfs"
@@ -40,6 +42,38 @@ func TestLastCloseWhileNamesGo(t *testing.T) {
 		if u := f.Usage(); u.Inodes != 1 || u.Bytes != 0 || u.Metadata != 0 {
 			t.Fatalf("usage %+v", u)
 		}
+	}
+}
+
+// A file without a name that is opened again while its last close waits for the names' lock stays.
+func TestOpenedAgainBeforeItGoes(t *testing.T) {
+	f := New()
+	must(t, f.WriteFile("file", []byte("content")))
+	n, err := f.open("file", vfs.OpenRead)
+	must(t, err)
+	must(t, f.root.Unlink("file"))
+
+	f.mu.rlock(&f.park)
+	closed := make(chan error)
+	go func() { closed <- n.Close() }()
+	for atomic.LoadUint32(&n.life) != known|unnamed {
+		runtime.Gosched()
+	}
+	_, err = n.Open(vfs.OpenRead)
+	f.mu.runlock(&f.park)
+	must(t, err)
+	must(t, <-closed)
+
+	p := make([]byte, 7)
+	if k, err := n.ReadAt(p, 0); string(p[:k]) != "content" {
+		t.Errorf("it holds %q, %v", p[:k], err)
+	}
+	must(t, n.Close())
+	if _, err := n.Open(vfs.OpenRead); err != wasip1.ENOENT {
+		t.Errorf("closed for the last time, it can be opened: %v", err)
+	}
+	if u := f.Usage(); u.Inodes != 1 || u.Bytes != 0 {
+		t.Errorf("usage %+v", u)
 	}
 }
 

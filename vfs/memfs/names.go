@@ -8,8 +8,8 @@ import (
 // nameCache remembers names that were looked up, so that looking them up again takes no lock.
 //
 // Whoever takes an entry out of its directory empties its slot while FS.mu is held for writing;
-// slots are filled while it is held, usually for reading. So a slot never outlives its entry, and whoever
-// misses a name in the midst of a rename waits for its end.
+// slots are filled while it is held, usually for reading. So a slot never outlives its entry, and
+// whoever misses a name in the midst of a rename waits for its end.
 //
 // It begins small, because many file systems are forks that live for a moment, and is replaced by a
 // larger one when names keep displacing each other. Who is still reading the one before may find a

@@ -77,8 +77,8 @@ func TestTreeAgainstMap(t *testing.T) {
 	}
 }
 
-// TestTreeAtItsEdge does the same at random to trees that share pages and to maps, with keys that are
-// counted and come and go near the last one.
+// TestTreeAtItsEdge does the same at random to trees that share pages and to maps, with keys that
+// are counted and come and go near the last one.
 func TestTreeAtItsEdge(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	type side struct {
