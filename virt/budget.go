@@ -133,16 +133,20 @@ func (a *allowance) Take() bool { return a.takeAll(1) }
 // Give implements [sched.Semaphore], for descriptors too.
 func (a *allowance) Give() { a.giveBack(1) }
 
-// limited puts the budgets of randomness before a source. The guest's own is asked first: one that
-// has used its own up takes nothing of the Host's, not even for a moment.
-func (g *Guest) limited(src random.Source) random.Source {
+// drawFrom makes src the guest's randomness, within its budgets. The guest's own is asked first: one
+// that has used its own up takes nothing of the Host's, not even for a moment.
+func (g *Guest) drawFrom(src random.Source) {
+	g.source = src
+	if g.config.random == nil {
+		src = endlessRandom{src, g}
+	}
 	if a := g.host.budgets.random; a != nil {
-		src = sharedRandom{src, a}
+		src = budgetedRandom{src, a, "the Host's"}
 	}
-	if n := g.config.limits.RandomBytes; n != 0 {
-		src = random.Limited(src, n)
+	if a := g.budgets.random; a != nil {
+		src = budgetedRandom{src, a, "the guest's"}
 	}
-	return src
+	g.random = src
 }
 
 // randomPiece is how many bytes are drawn before a guest that has ended is looked for: a
@@ -170,15 +174,16 @@ func (s endlessRandom) Read(p []byte) (n int, err error) {
 	return n + k, err
 }
 
-// sharedRandom is a source with a budget that other sources share.
-type sharedRandom struct {
+// budgetedRandom is a source with a budget that other sources share.
+type budgetedRandom struct {
 	src  random.Source
 	left *allowance
+	of   string
 }
 
-func (s sharedRandom) Read(p []byte) (int, error) {
+func (s budgetedRandom) Read(p []byte) (int, error) {
 	if !s.left.takeAll(int64(len(p))) {
-		return 0, fmt.Errorf("the Host's budget of random bytes: %w", wasip1.EDQUOT)
+		return 0, fmt.Errorf("%s budget of random bytes: %w", s.of, wasip1.EDQUOT)
 	}
 	n, err := s.src.Read(p)
 	s.left.giveBack(int64(len(p) - max(n, 0)))

@@ -30,6 +30,7 @@ type Guest struct {
 	config *config // the Host's where the guest has no options of its own; nobody changes it
 
 	files       *vfs.Table
+	source      random.Source // without budgets
 	random      random.Source
 	hooks       *process.Hooks
 	main        *thread

@@ -2,6 +2,9 @@ package virt
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"os"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/random"
@@ -41,5 +44,45 @@ func TestRandomInPieces(t *testing.T) {
 		if !bytes.Equal(got, want) {
 			t.Errorf("%d bytes are not those of the source", size)
 		}
+	}
+}
+
+// TestRandomOfChildThatEnds draws nothing more for a child that has ended, though its parent goes
+// on, and no more for both together than the parent may have.
+func TestRandomOfChildThatEnds(t *testing.T) {
+	const limit = 8 << 20
+	host, err := NewBuilder(WithLimits(func(l *Limits) { l.RandomBytes = limit })).Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close(context.Background())
+	wasm, err := os.ReadFile("testdata/bare/hang.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := host.Compile(t.Context(), wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := host.Instantiate(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parent.StartChild(m, ChildConfig{Args: []string{"child"}, MaxChildren: 1, MaxDepth: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.guest.random.Read(make([]byte, 1<<20)); n != 1<<20 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	c.Kill(wasip1.SIGKILL)
+	if n, err := c.guest.random.Read(make([]byte, limit/2)); n != 0 || err != wasip1.ECANCELED {
+		t.Errorf("a child that was killed: %d bytes, %v; want ECANCELED", n, err)
+	}
+	if _, err := parent.random.Read(make([]byte, limit)); !errors.Is(err, wasip1.EDQUOT) {
+		t.Errorf("the parent reads what the child has taken: %v, want EDQUOT", err)
+	}
+	if n, err := parent.random.Read(make([]byte, limit-1<<20)); n != limit-1<<20 || err != nil {
+		t.Errorf("the parent: %d bytes, %v", n, err)
 	}
 }

@@ -139,7 +139,6 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	g.shareDisk()
 	s.takeOver(g, g.given)
 	g.draw()
-	g.random = g.limited(g.random)
 	g.ran.Store(false)
 	g.unread.clear()
 	for _, c := range g.Children() { // which have ended

@@ -58,15 +58,17 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 	if err != nil {
 		return nil, err
 	}
-	g.draw()
 	if parent != nil {
-		g.budgets, g.random, g.ns = parent.budgets, parent.random, parent.ns
+		g.budgets, g.ns = parent.budgets, parent.ns
 		g.family.depth, g.family.budget, g.family.root = parent.family.depth+1, parent.family.budget, parent.family.top()
 	} else {
 		g.budgets = newBudgets(&c.limits)
 		g.family.budget = newAllowance(c.limits.Memory)
 		g.shareDisk()
-		g.random = g.limited(g.random)
+	}
+	g.draw()
+	if parent != nil { // it has taken a number among the guests all the same
+		g.drawFrom(parent.source)
 	}
 	g.usage.start(g)
 	g.hooks = &c.hooks
@@ -111,11 +113,13 @@ func (h *Host) makeGuest(ctx context.Context, m *Module, c *config, opts []Guest
 // draw gives the guest its randomness.
 func (g *Guest) draw() {
 	h := g.host
-	g.random = g.config.random
-	if g.random == nil && h.seeded != nil {
-		g.random = endlessRandom{h.seeded.Stream(h.made.Add(1) - 1), g}
-	} else if g.random == nil {
-		g.random = endlessRandom{random.System(), g}
+	switch {
+	case g.config.random != nil:
+		g.drawFrom(g.config.random)
+	case h.seeded != nil:
+		g.drawFrom(h.seeded.Stream(h.made.Add(1) - 1))
+	default:
+		g.drawFrom(random.System())
 	}
 }
 
