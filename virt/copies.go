@@ -12,12 +12,19 @@ import (
 // own. What they take together besides the linear memory is a budget as large as that of the
 // memory. What tables grow by counts for it too.
 
-// leastCopies is what the instances of a guest may take in any case, in bytes: what the modules of
-// toolchains take.
+// leastCopies is what the instances of a guest, and of a family, may take in any case, in bytes:
+// what the modules of toolchains take.
 const leastCopies = 1 << 20
 
-// chargeInstance takes what one more instance of a module needs, before it is made.
-func (g *Guest) chargeInstance(m *Module) error {
+// countsForAll reports whether an instance of n bytes counts for the guest's family and for the
+// Host's budget of memory. A small one that a guest of host code begins with does not.
+func (g *Guest) countsForAll(n int64, first bool) bool {
+	return n > leastCopies || !first || g.family.root != nil
+}
+
+// chargeInstance takes what one more instance of a module needs, before it is made. first says that
+// the guest begins with it: it is no thread's.
+func (g *Guest) chargeInstance(m *Module, first bool) error {
 	n := int64(m.info.InstanceBytes())
 	if n == 0 {
 		return nil
@@ -26,10 +33,10 @@ func (g *Guest) chargeInstance(m *Module) error {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the instances of a guest may take %d: raise WithMemoryLimit, or lower WithMaxThreads", n, limit)
 	}
-	if n <= leastCopies {
+	if !g.countsForAll(n, first) {
 		return nil
 	}
-	limit, family := int64(g.limit()), &g.family.top().copies
+	limit, family := int64(max(g.limit(), leastCopies)), &g.family.top().copies
 	if all := family.Add(n); all > limit {
 		family.Add(-n)
 		g.copies.Add(-n)
@@ -45,10 +52,10 @@ func (g *Guest) chargeInstance(m *Module) error {
 }
 
 // dischargeInstance gives back what an instance took.
-func (g *Guest) dischargeInstance(m *Module) {
+func (g *Guest) dischargeInstance(m *Module, first bool) {
 	n := int64(m.info.InstanceBytes())
 	g.copies.Add(-n)
-	if n > leastCopies {
+	if g.countsForAll(n, first) {
 		g.family.top().copies.Add(-n)
 		g.host.budgets.memory.giveBack(n)
 	}

@@ -131,28 +131,39 @@ func TestTablesOfChildrenCount(t *testing.T) {
 // TestInstancesOfChildrenCount for the guest that host code made, and are given back.
 func TestInstancesOfChildrenCount(t *testing.T) {
 	const element, limit = 8, 4 << 20
-	table := binary.AppendUvarint([]byte("\x70\x00"), limit/element*3/4)
-	hold := handModule{memory: 1, tables: []string{string(table)},
-		funcs: []handFunc{{name: "_start", body: []byte{opLoop, opEmpty, opBr, 0, opEnd}}}}.encode()
-	host := newHost(t, virt.WithMemoryLimit(limit))
-	m := compiled(t, host, hold)
-	parent := newGuest(t, host, compiled(t, host, growingTable(limit)))
-	start := func() (*virt.Child, error) {
-		return parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1000, MaxDepth: 1})
+	for _, most := range []int{1, 5} { // children, each of which takes the same part of three quarters of the limit
+		table := binary.AppendUvarint([]byte("\x70\x00"), uint64(limit/element*3/4/most))
+		hold := handModule{tables: []string{string(table)},
+			funcs: []handFunc{{name: "_start", body: []byte{opLoop, opEmpty, opBr, 0, opEnd}}}}.encode()
+		host := newHost(t, virt.WithMemoryLimit(limit))
+		m := compiled(t, host, hold)
+		parent := newGuest(t, host, compiled(t, host, growingTable(limit)))
+		if r, err := parent.Call(t.Context(), "grow", limit/element/5); err != nil || r[0] != 0 {
+			t.Fatal(r, err)
+		}
+		start := func() (*virt.Child, error) {
+			return parent.StartChild(m, virt.ChildConfig{Args: []string{"child"}, MaxChildren: 1000, MaxDepth: 1})
+		}
+		for range 3 {
+			var children []*virt.Child
+			for range most {
+				child, err := start()
+				for errors.Is(err, wasip1.ENOMEM) { // the Host closes a child a moment after its end
+					runtime.Gosched()
+					child, err = start()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				children = append(children, child)
+			}
+			if _, err := start(); !errors.Is(err, wasip1.ENOMEM) {
+				t.Errorf("one more than %d children whose tables are three quarters of the limit: %v", most, err)
+			}
+			for _, child := range children {
+				child.Kill(wasip1.SIGTERM)
+			}
+		}
+		parent.Stop(nil)
 	}
-	for range 3 {
-		child, err := start()
-		for errors.Is(err, wasip1.ENOMEM) { // the Host closes a child a moment after its end
-			runtime.Gosched()
-			child, err = start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := start(); !errors.Is(err, wasip1.ENOMEM) {
-			t.Errorf("a second child with a table of three quarters of the limit: %v", err)
-		}
-		child.Kill(wasip1.SIGTERM)
-	}
-	parent.Stop(nil)
 }
