@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -18,17 +19,23 @@ type Conn struct {
 	in   *stdio.Input
 	out  *stdio.Output
 	keep bool
+	// crowd counts the connections of a Listener that linger; nil for one that is of none.
+	crowd *atomic.Int32
 
 	mu      sync.Mutex
 	deaf    bool // shut down for reading
 	mute    bool // shut down for writing
 	drained bool // and all has been written
 	closed  bool
+	lingers bool // and is counted in crowd
 }
 
 // Linger is how long a closed connection may take, where a goroutine writes it, to send what its
-// guest had written.
+// guest had written. No budget of the guest has the connection any more: at most 64 connections of a
+// [Listener] linger at once, and what others have not sent is lost when they are closed.
 const Linger = 10 * time.Second
+
+const maxLingering = 64
 
 // NewConn makes a socket of c, which it owns unless [WithKeepOpen] says otherwise. It uses the
 // deadlines of c.
@@ -54,6 +61,12 @@ func (s *Conn) written() error {
 
 // finish is called once, when the socket is closed and nothing more is written.
 func (s *Conn) finish() error {
+	s.mu.Lock()
+	if s.lingers {
+		s.lingers = false
+		s.crowd.Add(-1)
+	}
+	s.mu.Unlock()
 	if s.keep {
 		return s.c.SetWriteDeadline(time.Time{})
 	}
@@ -170,7 +183,7 @@ func (s *Conn) Shutdown(how wasip1.Sdflags) error {
 }
 
 // Close closes the connection. What has been written is still sent, for at most [Linger].
-func (s *Conn) Close() error {
+func (s *Conn) Close() (err error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -178,16 +191,37 @@ func (s *Conn) Close() error {
 	}
 	s.closed = true
 	drained := s.drained
-	s.mu.Unlock()
-	_ = s.in.Close()
-	s.Wake()
-	if drained {
-		return s.finish()
+	linger := time.Duration(0)
+	if !drained && s.out.Pending() > 0 {
+		linger = s.lingerLocked()
 	}
+	s.mu.Unlock()
+	defer func() { // whatever the connection's methods do
+		if drained {
+			err = s.finish()
+		} else {
+			err = s.out.Close()
+		}
+	}()
+	s.Wake()
+	_ = s.in.Close()
 	if s.out.Pending() > 0 {
 		// If all is written just now, the connection is closed before or after this: an error
 		// either way.
-		_ = s.c.SetWriteDeadline(time.Now().Add(Linger))
+		_ = s.c.SetWriteDeadline(time.Now().Add(linger))
 	}
-	return s.out.Close()
+	return nil
+}
+
+// lingerLocked returns how long the connection may linger.
+func (s *Conn) lingerLocked() time.Duration {
+	if s.crowd == nil {
+		return Linger
+	}
+	if s.crowd.Add(1) > maxLingering {
+		s.crowd.Add(-1)
+		return 0
+	}
+	s.lingers = true
+	return Linger
 }

@@ -23,6 +23,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
@@ -53,8 +54,9 @@ var longAgo = time.Unix(1, 0)
 // guest; the others stay in the backlog of the system.
 type Listener struct {
 	poll.Queue
-	l    net.Listener
-	keep bool
+	l         net.Listener
+	keep      bool
+	lingering atomic.Int32 // see maxLingering
 
 	mu      sync.Mutex
 	conn    net.Conn // accepted and not handed out
@@ -85,6 +87,7 @@ func (l *Listener) Accept() (vfs.Socket, error) {
 		return nil, wasip1.EBADF
 	case l.conn != nil:
 		c := NewConn(l.conn)
+		c.crowd = &l.lingering
 		l.conn = nil
 		return c, nil
 	case l.err != nil:
@@ -153,11 +156,10 @@ func (l *Listener) accepted(c net.Conn, err error) {
 	defer l.mu.Unlock()
 	l.running = false
 	if l.closed {
+		defer func() { _ = recover() }() // nobody is left who could be told
+		defer l.setDeadline(time.Time{})
 		if c != nil {
 			_ = c.Close()
-		}
-		if d, ok := l.l.(interface{ SetDeadline(time.Time) error }); ok && l.keep {
-			_ = d.SetDeadline(time.Time{})
 		}
 		return
 	}
@@ -172,7 +174,7 @@ func (l *Listener) Read([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 func (l *Listener) Write([]byte) (int, error) { return 0, wasip1.ENOTCONN }
 
 // Close closes the net.Listener, and a connection that was accepted and not handed out.
-func (l *Listener) Close() error {
+func (l *Listener) Close() (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -180,15 +182,24 @@ func (l *Listener) Close() error {
 	}
 	l.closed = true
 	l.Wake()
-	if l.conn != nil {
-		_ = l.conn.Close()
+	if l.running {
+		l.setDeadline(longAgo)
+	}
+	defer func() {
+		if !l.keep {
+			err = l.l.Close()
+		}
+	}()
+	if c := l.conn; c != nil {
 		l.conn = nil
-	}
-	if !l.keep {
-		return l.l.Close()
-	}
-	if d, ok := l.l.(interface{ SetDeadline(time.Time) error }); ok && l.running {
-		_ = d.SetDeadline(longAgo)
+		_ = c.Close()
 	}
 	return nil
+}
+
+// setDeadline sets when calls of Accept end, those under way too, of a net.Listener that stays open.
+func (l *Listener) setDeadline(at time.Time) {
+	if d, ok := l.l.(interface{ SetDeadline(time.Time) error }); ok && l.keep {
+		_ = d.SetDeadline(at)
+	}
 }

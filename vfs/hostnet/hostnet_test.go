@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -363,6 +364,115 @@ func TestFaultyListeners(t *testing.T) {
 	if _, ok := errors.AsType[*stdio.PanicError](accept(nil)); !ok {
 		t.Error("no panic of a nil function")
 	}
+}
+
+// faulty is a net.Conn whose Close and deadlines are a function.
+type faulty struct {
+	net.Conn
+	f func() error
+}
+
+func (c faulty) Close() error                     { return c.f() }
+func (c faulty) SetReadDeadline(time.Time) error  { return c.f() }
+func (c faulty) SetWriteDeadline(time.Time) error { return c.f() }
+
+// A net.Conn whose methods panic or end their goroutine fails its guest, not the program, whoever
+// closes it.
+func TestFaultyConns(t *testing.T) {
+	faults := map[string]func() error{"panics": func() error { panic("a fault") }, "ends the goroutine": func() error { runtime.Goexit(); return nil }}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			on := func(f func()) { // a guest's thread
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					defer func() { _ = recover() }()
+					f()
+				}()
+				<-done
+			}
+
+			// It comes when the Listener has been closed.
+			asked, come := make(chan struct{}), make(chan struct{})
+			l := NewListener(acceptor{listen(t), func() (net.Conn, error) {
+				close(asked)
+				<-come
+				return faulty{nil, fault}, nil
+			}})
+			_, _ = l.Accept()
+			<-asked
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			close(come)
+
+			// It is closed while it is read and written, and then by the last write.
+			a, b := net.Pipe()
+			s := NewConn(faulty{a, fault})
+			_, _ = s.Write([]byte("hello"))
+			_, _ = s.Read(make([]byte, 1))
+			on(func() { _ = s.Close() })
+			if got, err := io.ReadAll(io.LimitReader(b, 5)); string(got) != "hello" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			_ = b.Close()
+			_ = a.Close()
+
+			// It is closed by the guest's thread.
+			a, b = net.Pipe()
+			s = NewConn(faulty{a, fault})
+			on(func() { _ = s.Close() })
+			on(func() { _ = s.Close() })
+			_ = a.Close()
+			_ = b.Close()
+		})
+	}
+}
+
+// Connections whose peer does not read linger when they are closed, so many of a Listener's.
+func TestLingeringIsBounded(t *testing.T) {
+	leak.Check(t)
+	peers := make(chan net.Conn, 1)
+	l := NewListener(acceptor{listen(t), func() (net.Conn, error) {
+		a, b := net.Pipe()
+		peers <- b
+		return a, nil
+	}})
+	defer l.Close()
+	closed := func() net.Conn { // the other end of a connection that was closed after a write
+		t.Helper()
+		s, err := newGuest(t.Context()).accept(l)
+		if err == nil {
+			_, err = s.Write([]byte("hello"))
+		}
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return <-peers
+	}
+	var all []net.Conn
+	for range maxLingering {
+		all = append(all, closed())
+	}
+	if got, err := io.ReadAll(closed()); len(got) != 0 || err != nil {
+		t.Errorf("one more than %d: %q, %v, want that it was closed at once", maxLingering, got, err)
+	}
+	for range 2 {
+		for _, c := range all {
+			if got, err := io.ReadAll(c); string(got) != "hello" || err != nil {
+				t.Errorf("one of %d: %q, %v", maxLingering, got, err)
+			}
+		}
+		for l.lingering.Load() != 0 {
+			runtime.Gosched()
+		}
+		all = []net.Conn{closed()}
+	}
+	_, _ = io.ReadAll(all[0])
 }
 
 func TestKeep(t *testing.T) {

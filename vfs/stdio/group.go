@@ -258,9 +258,12 @@ func (s *pumpSink) finishLocked() {
 	}
 	g := s.group
 	g.mu.Unlock()
-	_, err := guard(func([]byte) (int, error) { return 0, s.closer() }, nil)
-	g.mu.Lock()
-	if s.err == nil {
-		s.err = err
-	}
+	err := error(&GoexitError{})
+	defer func() {
+		g.mu.Lock()
+		if s.err == nil {
+			s.err = err
+		}
+	}()
+	_, err = guard(func([]byte) (int, error) { return 0, s.closer() }, nil)
 }

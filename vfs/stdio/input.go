@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -109,6 +110,12 @@ func (in *Input) Poll(want poll.Events) poll.State {
 
 // Close ends reading. Bytes that were read ahead are lost.
 func (in *Input) Close() error { return in.src.close() }
+
+// deadline sets a deadline of a reader, which may panic.
+func deadline(d readDeadliner, at time.Time) error {
+	_, err := guard(func([]byte) (int, error) { return 0, d.SetReadDeadline(at) }, nil)
+	return err
+}
 
 // pumpSource reads ahead on a goroutine, one Read at a time and only when asked.
 type pumpSource struct {
@@ -223,7 +230,7 @@ func (s *pumpSource) filled(n int, err error) {
 	s.rest, s.err = s.buf[:n], err
 	if s.closed {
 		if d, ok := s.r.(readDeadliner); ok {
-			_ = d.SetReadDeadline(noTime) // Close set it to end this Read
+			_ = deadline(d, noTime) // Close set it to end this Read
 		}
 	}
 	s.queue.Wake()
@@ -248,18 +255,10 @@ func (s *pumpSource) buffered() []byte {
 }
 
 func (s *pumpSource) close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	first, ends := s.shut()
+	if !first {
 		return nil
 	}
-	s.closed = true
-	ends := false
-	if d, ok := s.r.(readDeadliner); ok && s.running {
-		ends = d.SetReadDeadline(longAgo) == nil
-	}
-	s.queue.Wake()
-	s.mu.Unlock()
 	// Only those of the system are known to mean it.
 	switch s.r.(type) {
 	case *os.File, *net.TCPConn, *net.UnixConn:
@@ -268,4 +267,20 @@ func (s *pumpSource) close() error {
 		}
 	}
 	return call(s.closer)
+}
+
+// shut takes note of the first close, and tells a Read under way to end. It reports whether the
+// reader has said that it will.
+func (s *pumpSource) shut() (first, ends bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, false
+	}
+	s.closed = true
+	s.queue.Wake()
+	if d, ok := s.r.(readDeadliner); ok && s.running {
+		ends = deadline(d, longAgo) == nil
+	}
+	return true, ends
 }
