@@ -136,6 +136,9 @@ func (g *Guest) reset(ctx context.Context, s *Snapshot) error {
 	c.mounts = s.mountsFor(g)
 	g.config, g.forks = &c, forks{}
 	g.budgets = newBudgets(&c.limits)
+	if g.reserved && g.module.stacked() {
+		g.budgets.stack.giveBack(-stackAtStart) // of the first thread, which stays
+	}
 	g.shareDisk()
 	s.takeOver(g, g.given)
 	g.draw()
