@@ -4,8 +4,13 @@ import (
 	"context"
 
 	"github.com/wasivirt/wasivirt/memory"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/virt/internal/recording"
 )
+
+func init() {
+	link.Nest = func(c any) *any { return &c.(*HostCall).t.first().typed }
+}
 
 // Do calls f and keeps out other calls of the guest's exports until f returns. Use it for several
 // calls that belong together: allocate memory, call an export, read the result. What f writes to

@@ -47,6 +47,7 @@ type thread struct {
 	grown   int64  // bytes by which tables of the instance have grown
 	growing int64  // of these those for the last table.grow, until it is known whether it failed
 	nested  int    // calls of exports within others
+	typed   any    // the innermost call of package plugin
 	meter   *meter // nil where computing time is not counted
 	times   clock.Times
 	args    *process.Strings

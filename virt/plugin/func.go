@@ -250,6 +250,7 @@ func (c *caller) call(args []reflect.Value) []reflect.Value {
 		}
 		x := &transfer{host: h, name: c.name, alloc: &c.alloc, left: c.options.limit, keeps: c.options.static}
 		x.given, x.taken = x.space[:0:2], x.space[2:2]
+		defer x.nest()()
 		return x.done(c.make(x, args[1:], out))
 	})
 	if err != nil {

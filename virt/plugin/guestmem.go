@@ -9,6 +9,7 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/safetext"
 	"github.com/wasivirt/wasivirt/virt"
+	"github.com/wasivirt/wasivirt/virt/internal/link"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
 
@@ -92,6 +93,18 @@ type transfer struct {
 
 func (x *transfer) fault(ptr uint32, n uint64, err error) error {
 	return &MemoryError{Func: x.name, Ptr: ptr, Len: n, Err: err}
+}
+
+// nest makes x the innermost call on its thread until the returned function is called. What those
+// that it is within have taken stays taken meanwhile.
+func (x *transfer) nest() (leave func()) {
+	innermost := link.Nest(x.host)
+	outer := *innermost
+	if o, ok := outer.(*transfer); ok {
+		x.left = min(x.left, o.left)
+	}
+	*innermost = x
+	return func() { *innermost = outer }
 }
 
 // block gets size bytes of the guest's memory, at least one.
@@ -179,7 +192,7 @@ func (x *transfer) read(ptr uint32, n uint64) ([]byte, error) {
 // charge counts n bytes that the host is about to copy.
 func (x *transfer) charge(ptr uint32, n uint64) error {
 	if n > x.left {
-		return x.fault(ptr, n, fmt.Errorf("more than WithMaxSize allows for one call: %w", wasip1.EOVERFLOW))
+		return x.fault(ptr, n, fmt.Errorf("more than WithMaxSize allows for one call, or for one that it is within: %w", wasip1.EOVERFLOW))
 	}
 	x.left -= n
 	return nil

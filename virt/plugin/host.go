@@ -72,6 +72,7 @@ func (h *hostFunc) call(c *virt.HostCall, stack []uint64) {
 // answer makes the call. The error is for a trap.
 func (h *hostFunc) answer(c *virt.HostCall, stack []uint64) error {
 	x := &transfer{host: c, name: h.name, alloc: &allocator{assemblyScript: h.options.assemblyScript}, left: h.options.limit}
+	defer x.nest()()
 	in := make([]reflect.Value, h.fn.Type().NumIn())
 	in[0] = reflect.ValueOf(c.Context())
 	for i := 1; i < len(in); i++ {

@@ -16,8 +16,9 @@ type options struct {
 const DefaultMaxSize = 64 << 20
 
 // WithMaxSize limits how many bytes one call takes for what it gets from the guest: values as they
-// are in Go, and 24 bytes for each block of them that has to be freed. 0 is no limit. Default:
-// [DefaultMaxSize].
+// are in Go, and 24 bytes for each block of them that has to be freed. A call that a host function
+// makes with its context takes no more than is left of those that it is within. 0 is no limit.
+// Default: [DefaultMaxSize].
 func WithMaxSize(bytes uint64) Option {
 	return func(o *options) {
 		o.limit = bytes

@@ -336,6 +336,40 @@ func TestBlocksCount(t *testing.T) {
 	}
 }
 
+// TestNestedCallsCount: what calls take that are within each other is together no more than one may.
+func TestNestedCallsCount(t *testing.T) {
+	const size, limit = 10_000, 65_000
+	var g *virt.Guest
+	deep := 0
+	again := func(ctx context.Context, key string) (string, error) {
+		if deep++; deep > 2*limit/size {
+			return "", errors.New("too deep")
+		}
+		return fn[textFunc](t, g, "ask", plugin.WithMaxSize(limit))(ctx, key)
+	}
+	g = newGuest(t, abiWasm, hostWith(t, again, plugin.WithMaxSize(limit)))
+	ask := fn[textFunc](t, g, "ask")
+	if _, err := ask(t.Context(), strings.Repeat("k", size)); !errors.Is(err, wasip1.EOVERFLOW) || deep != limit/size {
+		t.Errorf("%d calls within each other, each of which takes %d of %d bytes: %v", deep, size, limit, err)
+	}
+
+	// Calls one after the other have as much each.
+	deep = 0
+	var after *virt.Guest
+	often := func(ctx context.Context, key string) (string, error) {
+		for range 2 * limit / size {
+			if got, err := fn[textFunc](t, after, "upper", plugin.WithMaxSize(limit))(ctx, key); len(got) != size || err != nil {
+				return "", err
+			}
+		}
+		return "done", nil
+	}
+	after = newGuest(t, abiWasm, hostWith(t, often, plugin.WithMaxSize(limit)))
+	if got, err := fn[textFunc](t, after, "ask")(t.Context(), strings.Repeat("k", size)); got != "done" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // By the canonical ABI a guest owns its parameters, and frees its results when the host has read
 // them.
 func TestCanonicalABI(t *testing.T) {

@@ -51,6 +51,10 @@ var (
 	Rest   func(guest any)
 	Resume func(guest any) bool
 
+	// Nest returns where package plugin keeps the innermost of its calls on the thread of c, a
+	// *virt.HostCall.
+	Nest func(c any) *any
+
 	// Compile puts a module's code into the cache in dir.
 	Compile func(ctx context.Context, wasm []byte, dir string) error
 )
