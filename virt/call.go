@@ -42,7 +42,7 @@ func (h *Host) adapt(i int) api.GoModuleFunc {
 		if !ok || !same(t.mod, mod) {
 			t = h.threadOf(ctx, mod)
 			if t.guest.adopted {
-				t.visit(ctx, func() { answer(t, mod, stack) })
+				t.guest.visit(ctx, func(t *thread) { answer(t, mod, stack) })
 				return
 			}
 		}

@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
-	"time"
 	"unsafe"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
-	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/wasivirt/wasivirt/internal/goroutine"
-	"github.com/wasivirt/wasivirt/poll"
 	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/internal/link"
 )
@@ -256,65 +253,12 @@ func (h *Host) newAdopted(ctx context.Context, mod api.Module) (*Guest, error) {
 	}
 	g.main.mod = mod
 	g.main.Context = ctx
-	g.main.wait(waiting{poll.NewTask(g.group.Context()), g.main})
+	g.main.receive()
 	if err := h.add(g); err != nil {
 		return nil, errors.Join(err, g.discard())
 	}
 	g.startTimer()
 	return g, nil
-}
-
-// visit makes a call of the Host's by a module that the embedder instantiated itself.
-func (t *thread) visit(ctx context.Context, call func()) {
-	g := t.guest
-	if !g.uses.enter() {
-		panic(sys.NewExitError(g.Result().sysExitCode()))
-	}
-	defer g.uses.leave()
-	outer := t.Context
-	t.Context = ctx
-	defer func() { t.Context = outer }()
-	if ctx.Err() != nil {
-		g.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
-	}
-	g.mark(call)
-}
-
-// waiting is the Task of a module that the embedder instantiated itself: its waits end with the
-// context of the call, and when the module is closed.
-type waiting struct {
-	poll.Task
-	t *thread
-}
-
-// closedPeriod is how often a wait looks whether the module has been closed, which wazero does not
-// tell.
-const closedPeriod = 20 * time.Millisecond
-
-// Park implements [poll.Task].
-func (w waiting) Park(x poll.Wait) error {
-	g := w.t.guest
-	if ctx := w.t.Context; ctx.Done() != nil {
-		defer g.watch(ctx)()
-	}
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		tick := time.NewTicker(closedPeriod)
-		defer tick.Stop()
-		for {
-			select {
-			case <-over:
-				return
-			case <-tick.C:
-				if w.t.mod.IsClosed() {
-					g.decide(&Result{Outcome: Canceled, Err: ErrClosed})
-					return
-				}
-			}
-		}
-	}()
-	return w.Task.Park(x)
 }
 
 // letGo closes the worlds of modules that have been closed. It looks at all of them each time their

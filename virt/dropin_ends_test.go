@@ -41,6 +41,12 @@ func newDropIn(t *testing.T, instantiate context.Context, opts ...virt.Option) d
 
 // sleeps has the module wait for an hour in poll_oneoff.
 func (d dropIn) sleeps(ctx context.Context) error {
+	d.subscribe()
+	return d.polls(ctx)
+}
+
+// subscribe puts the subscription for polls into the module's memory.
+func (d dropIn) subscribe() {
 	sub := make([]byte, 48)
 	sub[16] = byte(wasip1.ClockMonotonic)
 	hour := uint64(time.Hour)
@@ -48,6 +54,9 @@ func (d dropIn) sleeps(ctx context.Context) error {
 		sub[24+i] = byte(hour >> (8 * i))
 	}
 	d.mod.Memory().Write(0x800, sub)
+}
+
+func (d dropIn) polls(ctx context.Context) error {
 	_, err := d.mod.ExportedFunction("poll_oneoff").Call(ctx, 0x800, 0x900, 1, 0x100)
 	return err
 }
@@ -277,5 +286,54 @@ func TestDropInFreesWorlds(t *testing.T) {
 		if err := makesDir().Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDropInCallsOfSeveralGoroutines of one module have each their own context: its values, and its
+// end, which ends no other call and leaves the module open.
+func TestDropInCallsOfSeveralGoroutines(t *testing.T) {
+	type key struct{}
+	values := make(chan any, 1)
+	tell := virt.WithMiddleware("poll_oneoff", func(c *virt.Call) wasip1.Errno {
+		values <- c.Context().Value(key{})
+		errno := c.Next()
+		values <- c.Context().Value(key{})
+		return errno
+	})
+	d := newDropIn(t, t.Context(), tell)
+	d.subscribe()
+	const calls = 3
+	var cancels [calls]context.CancelFunc
+	var ended [calls]chan error
+	for i := range calls {
+		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, i))
+		defer cancel()
+		cancels[i], ended[i] = cancel, make(chan error, 1)
+		go func() { ended[i] <- d.polls(ctx) }()
+		if got := <-values; got != i {
+			t.Errorf("call %d has the value %v", i, got)
+		}
+	}
+	for _, i := range []int{1, 0, 2} {
+		cancels[i]()
+		if got := <-values; got != i {
+			t.Errorf("call %d has the value %v at its end", i, got)
+		}
+		if exit, ok := errors.AsType[*sys.ExitError](<-ended[i]); !ok || exit.ExitCode() != sys.ExitCodeContextCanceled {
+			t.Errorf("call %d answers %v", i, exit)
+		}
+		for j, e := range ended {
+			if len(e) != 0 {
+				t.Errorf("the end of call %d ended call %d", i, j)
+			}
+		}
+	}
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if exit, ok := errors.AsType[*sys.ExitError](d.polls(late)); !ok || exit.ExitCode() != sys.ExitCodeContextCanceled {
+		t.Errorf("a call whose context has ended before answers %v", exit)
+	}
+	if errno, err := d.mod.ExportedFunction("random_get").Call(t.Context(), 0x700, 8); err != nil || errno[0] != 0 {
+		t.Errorf("a call after them: %v, %v", errno, err)
 	}
 }

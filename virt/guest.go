@@ -40,6 +40,7 @@ type Guest struct {
 	libraries   []*library // in the order in which they are made
 	shared      *shared    // nil where the module has no shared memory
 	adopted     bool       // the embedder instantiated the module itself
+	visitors    visitors   // of such a module
 	streams     [3]vfs.Stream
 	unread      keptOutput // of descriptor 2
 	lent        []lender   // of the streams that it was given

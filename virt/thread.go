@@ -62,6 +62,7 @@ type thread struct {
 	spawned       uint32     // the thread that thread-spawn has started
 	record        *recordState
 	exports       idleExports  // of the instance, by host code
+	visited       *visit       // of a module that the embedder instantiated itself, else nil
 	stores        *storeBuffer // nil until it is needed
 	points        uint64       // switch points that it has come to
 }
@@ -147,10 +148,17 @@ func (t *thread) id() uint32 {
 
 // Done is closed when the guest has to end: with the context of the call, with a budget, or because
 // it is closed. So the end reaches what the guest has called, be it the embedder's.
-func (t *thread) Done() <-chan struct{} { return t.guest.group.Context().Done() }
+func (t *thread) Done() <-chan struct{} { return t.ending().Done() }
 
 // Err says whether Done is closed.
-func (t *thread) Err() error { return t.guest.group.Context().Err() }
+func (t *thread) Err() error { return t.ending().Err() }
+
+func (t *thread) ending() context.Context {
+	if t.visited != nil {
+		return t.visited.context(t.guest)
+	}
+	return t.guest.group.Context()
+}
 
 // threadKey finds the innermost thread in a context that was derived from one.
 type threadKey struct{}

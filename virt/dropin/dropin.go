@@ -36,11 +36,13 @@ import (
 //   - options that need more than that are refused by name: virt.WithFuel, virt.WithPlug,
 //     virt.WithMemoryLimit, virt.WithRecording, virt.WithUsage, …
 //
-// proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does. The end
-// of a call's context, virt.WithTimeout and the other budgets do the same with
-// sys.ExitCodeContextCanceled or sys.ExitCodeDeadlineExceeded. Sleeps, reads and waits end with the
-// call's context, with the module, with the closer and with the runtime. Writers are called
-// directly, as wazero does.
+// proc_exit closes the module with its code and answers a sys.ExitError, as wazero's does.
+// virt.WithTimeout and the other budgets do the same with sys.ExitCodeContextCanceled or
+// sys.ExitCodeDeadlineExceeded. The end of a call's context ends the call so, and leaves the module
+// open for others: what the call was doing in the module's memory is half done, as after a trap.
+// Sleeps, reads and waits end with the call's context, with the module, with the closer and with
+// the runtime. Writers are called directly, as wazero does. Several goroutines may call a module as
+// far as its own code allows that: each call has its own context.
 //
 // Closing the returned closer, or the runtime, ends it.
 func Instantiate(ctx context.Context, r wazero.Runtime, opts ...virt.Option) (api.Closer, error) {
