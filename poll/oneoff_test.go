@@ -389,6 +389,42 @@ func TestOneoffMany(t *testing.T) {
 	}
 }
 
+// crowded counts those that wait for it.
+type crowded struct {
+	thing
+	n, most int
+}
+
+func (p *crowded) Subscribe(w *poll.Waiter) {
+	p.thing.Subscribe(w)
+	p.n++
+	p.most = max(p.most, p.n)
+}
+
+func (p *crowded) Unsubscribe(w *poll.Waiter) {
+	p.thing.Unsubscribe(w)
+	p.n--
+}
+
+// TestOneoffWaitsOnceForAThing, however many subscriptions are for it: who wakes it holds locks.
+func TestOneoffWaitsOnceForAThing(t *testing.T) {
+	for _, n := range []int{1, 8, 9, 100, poll.MaxSubscriptions / 2} {
+		a, b := new(crowded), new(crowded)
+		s := poll.Set{Task: poll.NewTask(t.Context()), Clock: clock.NewVirtual(), Lookup: table{1: a, 2: b, 3: a}}
+		var subs []wasip1.Subscription
+		for i := range n {
+			subs = append(subs, read(uint32(1+i%3)), write(uint32(1+i%3)))
+		}
+		time.AfterFunc(0, func() { a.set(poll.State{Ready: poll.Readable}) })
+		if got, errno := s.Poll(subs, make([]wasip1.Event, len(subs))); errno != wasip1.ESUCCESS || got == 0 {
+			t.Fatalf("%d events, %v", got, errno)
+		}
+		if a.most > 1 || b.most > 1 || a.n != 0 || b.n != 0 {
+			t.Errorf("%d subscriptions: %d and %d places at most, %d and %d are left", len(subs), a.most, b.most, a.n, b.n)
+		}
+	}
+}
+
 // TestOneoffCharges what it keeps of many subscriptions, until it returns.
 func TestOneoffCharges(t *testing.T) {
 	const n, in, out, nevents = 1000, 16, 100_000, 8

@@ -236,10 +236,9 @@ func (s *Set) park(subs []wasip1.Subscription, events []wasip1.Event) (int, wasi
 				w.On = uint64(subs[i].Fd)
 			}
 			w.Fds++
-			wt.waiter.Waker = s.Task
-			wt.p.Subscribe(&wt.waiter)
 		}
 	}
+	s.subscribe(w.Fds)
 	least := ByGroup
 	if s.useReal {
 		if c, ok := s.Clock.(clock.Settable); ok {
@@ -264,6 +263,38 @@ func (s *Set) park(subs []wasip1.Subscription, events []wasip1.Event) (int, wasi
 		}
 	}
 }
+
+// subscribe enters the queues of what is waited for, of which there are n, each once: who wakes a
+// queue holds locks for as long as it is, and subscriptions cost a guest little.
+func (s *Set) subscribe(n int) {
+	const few = 16 // are compared with each other
+	var seen map[[2]unsafe.Pointer]struct{}
+	if n > few {
+		seen = make(map[[2]unsafe.Pointer]struct{}, n)
+	}
+	for i := range s.waits {
+		w := &s.waits[i]
+		if w.kind != fd {
+			continue
+		}
+		again := false
+		if n > few {
+			_, again = seen[identity(w.p)]
+			seen[identity(w.p)] = struct{}{}
+		} else {
+			for j := range s.waits[:i] {
+				again = again || s.waits[j].kind == fd && identity(s.waits[j].p) == identity(w.p)
+			}
+		}
+		if !again {
+			w.waiter.Waker = s.Task
+			w.p.Subscribe(&w.waiter)
+		}
+	}
+}
+
+// identity is the same for the same Pollable. Types that cannot be compared have one too.
+func identity(p Pollable) [2]unsafe.Pointer { return *(*[2]unsafe.Pointer)(unsafe.Pointer(&p)) }
 
 // reach returns who can make a descriptor ready, at most least.
 func (s *Set) reach(least Reach) Reach {
