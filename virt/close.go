@@ -188,7 +188,7 @@ func (g *Guest) finishClose(ctx context.Context) error {
 	err = errors.Join(err, g.closeLibraries(ctx))
 	g.giveTables(g.grown.Load())
 	if g.copies.Load() > 0 {
-		g.dischargeInstance(g.module, true)
+		g.dischargeInstance(g.module)
 	}
 	if g.reserved {
 		g.releaseStack()

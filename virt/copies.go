@@ -17,14 +17,11 @@ import (
 const leastCopies = 1 << 20
 
 // countsForAll reports whether an instance of n bytes counts for the guest's family and for the
-// Host's budget of memory. A small one that a guest of host code begins with does not.
-func (g *Guest) countsForAll(n int64, first bool) bool {
-	return n > leastCopies || !first || g.family.root != nil
-}
+// Host's budget of memory. Small ones of guests that host code made do not.
+func (g *Guest) countsForAll(n int64) bool { return n > leastCopies || g.family.root != nil }
 
-// chargeInstance takes what one more instance of a module needs, before it is made. first says that
-// the guest begins with it: it is no thread's.
-func (g *Guest) chargeInstance(m *Module, first bool) error {
+// chargeInstance takes what one more instance of a module needs, before it is made.
+func (g *Guest) chargeInstance(m *Module) error {
 	n := int64(m.info.InstanceBytes())
 	if n == 0 {
 		return nil
@@ -33,7 +30,7 @@ func (g *Guest) chargeInstance(m *Module, first bool) error {
 		g.copies.Add(-n)
 		return fmt.Errorf("an instance of the module takes %d bytes besides its memory (globals, tables, element segments), and the instances of a guest may take %d: raise WithMemoryLimit, or lower WithMaxThreads", n, limit)
 	}
-	if !g.countsForAll(n, first) {
+	if !g.countsForAll(n) {
 		return nil
 	}
 	limit, family := int64(max(g.limit(), leastCopies)), &g.family.top().copies
@@ -52,10 +49,10 @@ func (g *Guest) chargeInstance(m *Module, first bool) error {
 }
 
 // dischargeInstance gives back what an instance took.
-func (g *Guest) dischargeInstance(m *Module, first bool) {
+func (g *Guest) dischargeInstance(m *Module) {
 	n := int64(m.info.InstanceBytes())
 	g.copies.Add(-n)
-	if g.countsForAll(n, first) {
+	if g.countsForAll(n) {
 		g.family.top().copies.Add(-n)
 		g.host.budgets.memory.giveBack(n)
 	}

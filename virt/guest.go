@@ -202,7 +202,7 @@ func (g *Guest) reserve() error {
 	if err := g.checkMemory(g.module); err != nil {
 		return err
 	}
-	if err := g.chargeInstance(g.module, true); err != nil {
+	if err := g.chargeInstance(g.module); err != nil {
 		return err
 	}
 	if err := g.reserveStack(); err != nil {

@@ -253,7 +253,7 @@ func (g *Guest) instantiateLibrary(ctx context.Context, l *library) error {
 	if err := g.checkMemory(l.module); err != nil {
 		return err
 	}
-	if err := g.chargeInstance(l.module, true); err != nil {
+	if err := g.chargeInstance(l.module); err != nil {
 		return err
 	}
 	l.charged = true
@@ -340,7 +340,7 @@ func (g *Guest) closeLibraries(ctx context.Context) error {
 			errs = append(errs, l.t.mod.Close(ctx))
 		}
 		if l.charged {
-			g.dischargeInstance(l.module, true)
+			g.dischargeInstance(l.module)
 		}
 		if l.world != nil {
 			l.world.decide(g.Result())

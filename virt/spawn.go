@@ -29,22 +29,22 @@ func (t *thread) spawn(p []uint64) {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
-	if g.chargeInstance(g.module, false) != nil {
+	if g.chargeInstance(g.module) != nil {
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
 	if g.reserveStack() != nil {
-		g.dischargeInstance(g.module, false)
+		g.dischargeInstance(g.module)
 		p[0] = spawnErrno(wasip1.EAGAIN)
 		return
 	}
 	id, err := g.group.Go(func(task *sched.Thread) {
-		defer g.dischargeInstance(g.module, false)
+		defer g.dischargeInstance(g.module)
 		defer g.releaseStack()
 		g.runThread(t, task, arg)
 	})
 	if err != nil {
-		g.dischargeInstance(g.module, false)
+		g.dischargeInstance(g.module)
 		g.releaseStack()
 		p[0] = spawnErrno(wasip1.FromError(err))
 		return
