@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -241,22 +242,42 @@ func (n *node) stop(cause error) {
 	}
 }
 
+const (
+	// maxLine is how long a line of the story is. What a node prints without an end is cut there.
+	maxLine = 64 << 10
+	// maxPrinted is how many bytes all nodes may print in a run, with lineCost for each line.
+	maxPrinted = 64 << 20
+	lineCost   = 128
+)
+
 // lines writes what a node prints to the story.
 type lines struct {
 	node *node
-	rest string
+	rest []byte // of a line without its end
 }
 
 // Write implements io.Writer.
 func (l *lines) Write(p []byte) (int, error) {
-	text := l.rest + string(p)
-	for {
-		line, rest, ok := strings.Cut(text, "\n")
-		if !ok {
-			l.rest = text
-			return len(p), nil
+	for text := p; len(text) > 0; {
+		line, rest, whole := bytes.Cut(text, []byte("\n"))
+		if room := maxLine - len(l.rest); len(line) > room {
+			line, rest, whole = text[:room], text[room:], true
 		}
-		l.node.world.log(l.node.Name, "%s", line)
-		text = rest
+		l.rest = append(l.rest, line...)
+		if text = rest; whole {
+			l.tell()
+		}
 	}
+	return len(p), nil
+}
+
+// tell ends the line.
+func (l *lines) tell() {
+	w := l.node.world
+	if w.printed += len(l.rest) + lineCost; w.printed > maxPrinted {
+		w.fail(fmt.Errorf("node %s: the nodes have printed more than %d MiB: let them print less, or shorten Simulation.Length", l.node.Name, maxPrinted>>20))
+	} else {
+		w.log(l.node.Name, "%s", l.rest)
+	}
+	l.rest = l.rest[:0]
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -241,6 +242,36 @@ func TestStory(t *testing.T) {
 		if result.Failure == nil || result.Failure.Error() != want {
 			t.Errorf("the run fails with %v, want %s", result.Failure, want)
 		}
+	}
+}
+
+// TestNodeThatPrintsWithoutEnd fails the run before the story takes more than 64 MiB.
+func TestNodeThatPrintsWithoutEnd(t *testing.T) {
+	const longest, most = 64 << 10, 64 << 20
+	wasm, err := os.ReadFile("testdata/print.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := simulate.New(t.Context(), simulate.Simulation{Nodes: []simulate.Node{{Name: "a", Wasm: wasm}}, Length: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(context.Background())
+	result, err := r.Run(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Failure; err == nil || !strings.Contains(err.Error(), "printed more than 64 MiB") {
+		t.Errorf("the run: %v", err)
+	}
+	size := 0
+	for _, e := range result.Events {
+		if size += len(e.What); len(e.What) > longest {
+			t.Errorf("a line of %d bytes", len(e.What))
+		}
+	}
+	if size < most/2 || size > most {
+		t.Errorf("%d bytes of %d", size, most)
 	}
 }
 

@@ -39,6 +39,7 @@ type World struct {
 	cuts    map[[2]string]int // that hold, by direction
 	slows   map[[2]string][]Fault
 	events  []Event
+	printed int // by nodes; see maxPrinted
 	history []Operation
 	hash    hash.Hash
 	failure error
