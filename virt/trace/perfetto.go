@@ -23,9 +23,13 @@ type PerfettoWriter struct {
 	begun  bool
 	closed bool
 	last   time.Duration
-	tracks map[track]struct{}
+	tracks map[track]struct{} // whose names were written lately
 	open   map[track][]*Event // those whose begin was written, and whose end was not
 }
+
+// maxTracks is how many tracks are known to have their names in the file. Guests may have any number
+// of threads one after the other. A name that is written again does no harm.
+const maxTracks = 1 << 12
 
 type track struct {
 	guest  uint64
@@ -107,6 +111,9 @@ func (t *PerfettoWriter) begin(e *Event) {
 func (t *PerfettoWriter) name(k track, what, name string) {
 	if _, ok := t.tracks[k]; ok || t.full {
 		return
+	}
+	if len(t.tracks) == maxTracks {
+		clear(t.tracks)
 	}
 	t.tracks[k] = struct{}{}
 	t.write(func(b []byte) []byte {
