@@ -133,8 +133,8 @@ func (a *allowance) Take() bool { return a.takeAll(1) }
 // Give implements [sched.Semaphore], for descriptors too.
 func (a *allowance) Give() { a.giveBack(1) }
 
-// drawFrom makes src the guest's randomness, within its budgets. The guest's own is asked first: one
-// that has used its own up takes nothing of the Host's, not even for a moment.
+// drawFrom makes src the guest's randomness, within its budgets. The guest's own is asked first:
+// one that has used its own up takes nothing of the Host's, not even for a moment.
 func (g *Guest) drawFrom(src random.Source) {
 	g.source = src
 	if g.config.random == nil {

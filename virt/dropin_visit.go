@@ -95,8 +95,8 @@ func (v *visit) context(g *Guest) context.Context {
 	return v.both
 }
 
-// visit makes a call of the Host's by a module that the embedder instantiated itself. The end of ctx
-// ends the call. Others of the module, from other goroutines, go on.
+// visit makes a call of the Host's by a module that the embedder instantiated itself. The end of
+// ctx ends the call. Others of the module, from other goroutines, go on.
 func (g *Guest) visit(ctx context.Context, call func(t *thread)) {
 	if !g.uses.enter() {
 		panic(sys.NewExitError(g.Result().sysExitCode()))

@@ -31,8 +31,8 @@ type Conn struct {
 }
 
 // Linger is how long a closed connection may take, where a goroutine writes it, to send what its
-// guest had written. No budget of the guest has the connection any more: at most 64 connections of a
-// [Listener] linger at once, and what others have not sent is lost when they are closed.
+// guest had written. No budget of the guest has the connection any more: at most 64 connections of
+// a [Listener] linger at once, and what others have not sent is lost when they are closed.
 const Linger = 10 * time.Second
 
 const maxLingering = 64

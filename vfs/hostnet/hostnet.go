@@ -197,7 +197,8 @@ func (l *Listener) Close() (err error) {
 	return nil
 }
 
-// setDeadline sets when calls of Accept end, those under way too, of a net.Listener that stays open.
+// setDeadline sets when calls of Accept end, those under way too, of a net.Listener that stays
+// open.
 func (l *Listener) setDeadline(at time.Time) {
 	if d, ok := l.l.(interface{ SetDeadline(time.Time) error }); ok && l.keep {
 		_ = d.SetDeadline(at)

@@ -336,7 +336,8 @@ func TestBlocksCount(t *testing.T) {
 	}
 }
 
-// TestNestedCallsCount: what calls take that are within each other is together no more than one may.
+// TestNestedCallsCount: what calls take that are within each other is together no more than one
+// may.
 func TestNestedCallsCount(t *testing.T) {
 	const size, limit = 10_000, 65_000
 	var g *virt.Guest

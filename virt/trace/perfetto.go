@@ -27,8 +27,8 @@ type PerfettoWriter struct {
 	open   map[track][]*Event // those whose begin was written, and whose end was not
 }
 
-// maxTracks is how many tracks are known to have their names in the file. Guests may have any number
-// of threads one after the other. A name that is written again does no harm.
+// maxTracks is how many tracks are known to have their names in the file. Guests may have any
+// number of threads one after the other. A name that is written again does no harm.
 const maxTracks = 1 << 12
 
 type track struct {
