@@ -21,6 +21,9 @@ const MaxPath = 4096
 // MaxLinks is how many symbolic links one path may lead through (POSIX: SYMLOOP_MAX).
 const MaxLinks = 40
 
+// shortName is the length in bytes up to which a loop finds a byte sooner than [strings.IndexByte].
+const shortName = 16
+
 // CheckName returns an error if name cannot be one component of a path. Errors: ENAMETOOLONG;
 // EINVAL for an empty name, ".", ".." and a name that contains '/' or a NUL byte. The walker never
 // passes such a name to a file system. Other callers of a file system may.
@@ -30,8 +33,16 @@ func CheckName(name string) error {
 		return wasip1.ENAMETOOLONG
 	case name == "", name == ".", name == "..":
 		return wasip1.EINVAL
-	case strings.IndexByte(name, '/') >= 0, strings.IndexByte(name, 0) >= 0:
-		return wasip1.EINVAL
+	case len(name) > shortName:
+		if strings.IndexByte(name, '/') >= 0 || strings.IndexByte(name, 0) >= 0 {
+			return wasip1.EINVAL
+		}
+		return nil
+	}
+	for i := range len(name) {
+		if name[i] == '/' || name[i] == 0 {
+			return wasip1.EINVAL
+		}
 	}
 	return nil
 }

@@ -140,6 +140,22 @@ func (t *dirTable) replace(o *owner, hash uint64, old, e *entry) {
 	}
 }
 
+// rename gives e, which is o's own, the last place in the order and a name with the hash to in
+// place of one with the hash from.
+func (t *dirTable) rename(o *owner, from, to uint64, e *entry) {
+	t.order.del(o, e.seq)
+	t.lastSeq++
+	e.seq, e.hash = t.lastSeq, to
+	t.order.set(o, e.seq, e)
+	i, j := t.bucketOf(from), t.bucketOf(to)
+	if i == j {
+		return // e is o's own, so the bucket is
+	}
+	t.ownBucket(o, i).remove(e)
+	b := t.ownBucket(o, j)
+	b.slots = append(b.slots, e)
+}
+
 // remove takes e out, whose name has that hash.
 func (t *dirTable) remove(o *owner, hash uint64, e *entry) {
 	t.order.del(o, e.seq)
@@ -149,7 +165,11 @@ func (t *dirTable) remove(o *owner, hash uint64, e *entry) {
 		t.buckets, t.nbuckets = tree[bucket]{}, 0
 		return
 	}
-	b := t.ownBucket(o, t.bucketOf(hash))
+	t.ownBucket(o, t.bucketOf(hash)).remove(e)
+}
+
+// remove takes e out.
+func (b *bucket) remove(e *entry) {
 	for i := range b.slots {
 		if b.slots[i] == e {
 			last := len(b.slots) - 1

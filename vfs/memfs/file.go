@@ -62,7 +62,7 @@ func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
 }
 
 // lockOwn returns the lock of the file, held for writing, with an inode that the file system may
-// change, unless the file has gone.
+// change, unless the file has gone. It is not inlined: the methods that write spell it out.
 func (n *fileNode) lockOwn() *rwlock {
 	f := n.fs
 	l := f.stripe(n.ino)
@@ -150,7 +150,12 @@ func (n *fileNode) ReadNext(bufs [][]byte, pos *int64) (int, error) {
 // WriteNext writes bufs from *pos on, and moves *pos behind what was written. Errors: EFBIG,
 // ENOSPC, EBADF.
 func (n *fileNode) WriteNext(bufs [][]byte, pos *int64) (int, error) {
-	f, l := n.fs, n.lockOwn()
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.owner != f.owner {
+		n.base().claim(l)
+	}
 	k, err, off := 0, error(wasip1.EFBIG), *pos
 	if total(bufs) <= math.MaxInt64-off {
 		k, err = n.writeAll(bufs, off)
@@ -163,7 +168,12 @@ func (n *fileNode) WriteNext(bufs [][]byte, pos *int64) (int, error) {
 // AppendNext writes bufs at the end, and moves *pos behind what was written. Errors: EFBIG, ENOSPC,
 // EBADF.
 func (n *fileNode) AppendNext(bufs [][]byte, pos *int64) (int, error) {
-	f, l := n.fs, n.lockOwn()
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.owner != f.owner {
+		n.base().claim(l)
+	}
 	k, err := n.writeAll(bufs, n.in.size)
 	if k > 0 {
 		*pos = n.in.size
@@ -254,7 +264,12 @@ func (n *fileNode) WriteVector(bufs [][]byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, wasip1.EINVAL
 	}
-	f, l := n.fs, n.lockOwn()
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.owner != f.owner {
+		n.base().claim(l)
+	}
 	k, err := n.writeAll(bufs, off)
 	l.unlock(&f.park)
 	return k, err

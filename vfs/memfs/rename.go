@@ -65,19 +65,12 @@ func (d *dirNode) renameLocked(name string, t *dirNode, newName string) error {
 		return wasip1.ENOSPC
 	}
 	now := f.now()
-	d.removeEntry(hash, e, now)
-	moved := e
-	if e.owner != f.owner {
-		moved = &entry{owner: f.owner, ino: e.ino, typ: e.typ}
-	}
 	tin := t.base().own()
-	if old == nil {
-		moved.name = f.names.get(newHash, newName)
-		tin.dir.insert(f.owner, newHash, moved)
+	if t == d && old == nil && e.owner == f.owner {
+		d.renameEntry(hash, e, newHash, newName)
 	} else {
-		moved.name = old.name
-		tin.dir.replace(f.owner, newHash, old, moved)
-		f.unremember(t.ino, newHash, old)
+		d.removeEntry(hash, e, now)
+		t.addEntry(e, newHash, newName, old)
 	}
 	tin.changed(now)
 
@@ -103,6 +96,33 @@ func (d *dirNode) renameLocked(name string, t *dirNode, newName string) error {
 		f.discard(old)
 	}
 	return nil
+}
+
+// renameEntry gives e another name in d, which nothing has. Both are the file system's own. FS.mu
+// is held for writing.
+func (d *dirNode) renameEntry(hash uint64, e *entry, newHash uint64, newName string) {
+	f := d.fs
+	f.unremember(d.ino, hash, e)
+	f.names.keep(hash, e.name)
+	e.name = f.names.get(newHash, newName)
+	d.in.dir.rename(f.owner, hash, newHash, e)
+}
+
+// addEntry puts e, which was taken out of its directory, into d in the place of old, if there is
+// that. d is the file system's own. FS.mu is held for writing.
+func (d *dirNode) addEntry(e *entry, newHash uint64, newName string, old *entry) {
+	f := d.fs
+	if e.owner != f.owner {
+		e = &entry{owner: f.owner, ino: e.ino, typ: e.typ}
+	}
+	if old == nil {
+		e.name = f.names.get(newHash, newName)
+		d.in.dir.insert(f.owner, newHash, e)
+	} else {
+		e.name = old.name
+		d.in.dir.replace(f.owner, newHash, old, e)
+		f.unremember(d.ino, newHash, old)
+	}
 }
 
 // within reports whether directory ino is top or lies below it. FS.mu is held.
