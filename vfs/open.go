@@ -173,7 +173,8 @@ func (w *walker) openWalk(base *OpenFile, path string, o *opening) (*OpenFile, e
 // there, make a file, in one step: an open that may make a file then asks once.
 type maker interface {
 	// Make returns what name stands for or, where that is nothing, a new, empty regular file, which
-	// is open then: file is nil where the name was there. Errors: those of Create but EEXIST.
+	// is open then, for reading and writing: file is nil where the name was there. Errors: those of
+	// Create but EEXIST.
 	Make(name string, perm fs.FileMode) (node Node, file File, err error)
 }
 
@@ -189,7 +190,7 @@ type reuser interface {
 // there and o wants that. file is a file that was made, if it is open already.
 func (w *walker) lookupOrMake(name string, o *opening) (f found, file File, made bool, err error) {
 	top := w.top()
-	if o.oflags&wasip1.OCreat != 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
+	if o.oflags&wasip1.OCreat != 0 && o.fdflags&syncs == 0 && !w.slash && !top.m.readOnly && len(name) <= MaxName && !top.covered(name) {
 		if dir, ok := top.dir.(maker); ok {
 			f.m = top.m
 			f.node, file, err = dir.Make(name, o.perm)

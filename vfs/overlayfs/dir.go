@@ -42,6 +42,7 @@ type entry struct {
 	white   bool
 	inUpper bool // the upper has the file under this name
 	low     bool // it shows where the lower lists its name
+	alone   bool // the lower has no such name, as was found when this was made
 }
 
 // show adds a name to those that are seen.
@@ -97,13 +98,17 @@ func (d *dir) hide(e *entry, white bool) {
 	d.note(e.name)
 }
 
-// inLower reports whether the lower has a name here. FS.mu is held.
-func (d *dir) inLower(name string) (bool, error) {
+// inLower reports whether the lower has the name of e, and asks it if that is not known. FS.mu is
+// held.
+func (d *dir) inLower(e *entry) (bool, error) {
+	if e.low || e.alone || !d.hasLower {
+		return e.low, nil
+	}
 	l := d.lowerDir()
 	if l == nil {
 		return false, nil
 	}
-	n, err := l.Lookup(name)
+	n, err := l.Lookup(e.name)
 	switch {
 	case err == nil:
 		wrapfs.Release(n)
@@ -216,6 +221,11 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	}
 	d.fs.mu.Lock()
 	defer d.fs.unlock()
+	return d.lookup(name)
+}
+
+// lookup is Lookup. FS.mu is held.
+func (d *dir) lookup(name string) (vfs.Node, error) {
 	e, err := d.resolve(name)
 	if err != nil {
 		return nil, err
@@ -317,8 +327,7 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	if err := d.loadUpper(); err != nil {
 		return 0, err
 	}
-	n := 0
-	after := cookie >> 1
+	n, after := 0, cookie>>1
 	if cookie&1 == 0 {
 		var err error
 		if n, err = d.readLower(after, entries); err != nil || n == len(entries) {
@@ -326,15 +335,21 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		}
 		after = 0
 	}
+	return n + d.readOthers(after, entries[n:]), nil
+}
+
+// readOthers lists the names that show elsewhere. FS.mu is held.
+func (d *dir) readOthers(cookie uint64, entries []vfs.DirEntry) int {
 	d.recallAll()
-	for e := range d.order.After(after) {
+	n := 0
+	for e := range d.order.After(cookie) {
 		if n == len(entries) {
 			break
 		}
 		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()<<1 | 1}
 		n++
 	}
-	return n, nil
+	return n
 }
 
 // readLower lists the names that show where the lower has them. It fills entries unless there are
@@ -356,8 +371,19 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 			}
 			break
 		}
-		for _, e := range entries[n : n+got] {
-			cookie = e.Next
+		read := entries[n : n+got]
+		cookie = read[got-1].Next
+		if len(d.names) == 0 && !d.partial && d != d.fs.root {
+			for i := range read { // nothing is known of any: they show as they are
+				e := &read[i]
+				e.Next <<= 1
+				e.Ino = d.fs.number(layerIno{ino: e.Ino})
+			}
+			n += got
+			continue
+		}
+		for i := range read {
+			e := &read[i]
 			e.Next <<= 1
 			switch known := d.entry(e.Name); {
 			case d.hides(e.Name) || known != nil && !known.low:
@@ -367,7 +393,9 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 			default:
 				e.Ino = d.fs.number(layerIno{ino: e.Ino})
 			}
-			entries[n] = e
+			if &entries[n] != e {
+				entries[n] = *e
+			}
 			n++
 		}
 	}

@@ -26,6 +26,7 @@ type file struct {
 	opens    int
 	low, top vfs.File // top is nil until the content is in the upper
 	writable bool     // top can write
+	first    open     // the first opening, in one allocation with the file
 }
 
 func (f *file) busy() bool {
@@ -43,13 +44,29 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	}
 	f.fs.mu.Lock()
 	defer f.fs.unlock()
+	return f.openLocked(mode)
+}
+
+// openLocked is Open of what need not be emptied. FS.mu is held.
+func (f *file) openLocked(mode vfs.OpenMode) (vfs.File, error) {
 	f.io.Lock()
 	defer f.io.Unlock()
 	if err := f.ready(mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0); err != nil {
 		return nil, err
 	}
+	return f.opened(mode), nil
+}
+
+// opened returns a new opening, which has what it needs of the layers. io is held, or nobody else
+// has the file.
+func (f *file) opened(mode vfs.OpenMode) *open {
+	o := &f.first
+	if o.f != nil { // it is or was in use
+		o = new(open)
+	}
+	o.f, o.mode = f, mode
 	f.opens++
-	return &open{f: f, mode: mode}, nil
+	return o
 }
 
 // cut makes the size, whatever is copied up for it.
@@ -302,9 +319,16 @@ func (o *open) Sync(dataOnly bool) error {
 // Close ends the opening.
 func (o *open) Close() error {
 	f := o.f
-	defer f.closed()
+	unchanged := false
+	defer func() {
+		// Who has the node of a file that was never in the upper gives back the rest.
+		if !unchanged || f.refs.Load() == 0 {
+			f.closed()
+		}
+	}()
 	f.io.Lock()
 	defer f.io.Unlock()
+	unchanged = f.top == nil
 	if f.opens--; f.opens > 0 {
 		return nil
 	}

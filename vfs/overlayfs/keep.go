@@ -88,6 +88,11 @@ func (d chargedDir) Create(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.create(name, perm, d.charge)
 }
 
+// Make looks a name up and makes a file where nothing is there.
+func (d chargedDir) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
+	return d.lookupOrMake(name, perm, d.charge)
+}
+
 // Mkdir makes an empty directory in the upper.
 func (d chargedDir) Mkdir(name string, perm fs.FileMode) (vfs.Node, error) {
 	return d.mkdir(name, perm, d.charge)

@@ -84,7 +84,7 @@ func (d *dir) raise() (err error) {
 }
 
 // enter makes the entry of a file that was just made in the upper. FS.mu is held.
-func (d *dir) enter(name string, u vfs.Node) vfs.Node {
+func (d *dir) enter(name string, u vfs.Node) node {
 	n := d.fs.newNode(u.Type(), nil, u)
 	in := n.in()
 	in.ino, in.nlink, in.pinned = d.fs.newNumber(), 1, true
@@ -92,20 +92,24 @@ func (d *dir) enter(name string, u vfs.Node) vfs.Node {
 		sub.upperKnown = true
 	}
 	in.dirty()
-	d.uncover(name)
-	d.show(name, in.typ, in.ino, n, true, false)
+	covered := d.uncover(name)
+	d.show(name, in.typ, in.ino, n, true, false).alone = !covered
 	d.modified()
 	in.hold()
 	return n
 }
 
-// uncover takes the whiteout of a name away that is about to be shown.
-func (d *dir) uncover(name string) {
-	if e := d.entry(name); e != nil && e.white {
-		delete(d.names, name)
-		d.note(name)
-		d.fs.unkeep(d.ino, vfs.NameCost(name))
+// uncover takes the whiteout of a name away that is about to be shown, and reports whether there
+// was one.
+func (d *dir) uncover(name string) bool {
+	e := d.entry(name)
+	if e == nil || !e.white {
+		return false
 	}
+	delete(d.names, name)
+	d.note(name)
+	d.fs.unkeep(d.ino, vfs.NameCost(name))
+	return true
 }
 
 func (d *dir) modified() {
@@ -124,6 +128,11 @@ func (d *dir) make(name string, charge vfs.KeepCharge, in func(upper vfs.Directo
 	if err := d.vacant(name); err != nil {
 		return nil, err
 	}
+	return d.makeVacant(name, in)
+}
+
+// makeVacant is make where nothing has the name. FS.mu is held.
+func (d *dir) makeVacant(name string, in func(upper vfs.Directory) (vfs.Node, error)) (node, error) {
 	if err := d.raise(); err != nil {
 		return nil, err
 	}
@@ -136,6 +145,43 @@ func (d *dir) make(name string, charge vfs.KeepCharge, in func(upper vfs.Directo
 		return nil, err
 	}
 	return d.enter(name, u), nil
+}
+
+// Make looks name up and makes a file where nothing is there, which the walker of package vfs
+// prefers: the lower is asked once.
+func (d *dir) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
+	return d.lookupOrMake(name, perm, nil)
+}
+
+func (d *dir) lookupOrMake(name string, perm fs.FileMode, charge vfs.KeepCharge) (vfs.Node, vfs.File, error) {
+	if err := vfs.CheckName(name); err != nil {
+		return nil, nil, err
+	}
+	d.fs.lock(charge)
+	defer d.fs.unlock()
+	n, err := d.lookup(name)
+	switch {
+	case err == nil:
+		return n, nil, nil
+	case wasip1.FromError(err) != wasip1.ENOENT || d.gone:
+		return nil, nil, err
+	case d.hides(name):
+		return nil, nil, wasip1.EACCES
+	}
+	made, err := d.makeVacant(name, func(u vfs.Directory) (vfs.Node, error) { return u.Create(name, perm) })
+	if err != nil {
+		return nil, nil, err
+	}
+	f, ok := made.(*file)
+	if !ok {
+		made.in().Release()
+		return nil, nil, wasip1.EIO
+	}
+	c, err := f.openLocked(vfs.OpenRead | vfs.OpenWrite)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, c, nil
 }
 
 // Create makes an empty regular file in the upper.
@@ -237,7 +283,7 @@ func (d *dir) unlink(name string, charge vfs.KeepCharge) (err error) {
 	if e.typ == wasip1.FiletypeDirectory {
 		return wasip1.EISDIR
 	}
-	white, err := d.inLower(name)
+	white, err := d.inLower(e)
 	if err != nil {
 		return err
 	}
@@ -376,7 +422,7 @@ func (d *dir) rmdir(name string, charge vfs.KeepCharge) (err error) {
 	if err := names.Empty(sub.empty()); err != nil {
 		return err
 	}
-	white, err := d.inLower(name)
+	white, err := d.inLower(e)
 	if err != nil {
 		return err
 	}

@@ -175,47 +175,53 @@ func (d *dir) openBelow(path, rest string, flags wasip1.Oflags, mode vfs.OpenMod
 	if a.Type != wasip1.FiletypeRegularFile {
 		return nil, nil, wasip1.ENOSYS
 	}
-	key := layerIno{ino: a.Ino}
-	if n, err := f.held(key); n != nil || err != nil {
-		if err != nil {
-			return nil, nil, err
-		}
-		c, err := n.Open(mode)
-		if err != nil {
-			n.Release()
-			return nil, nil, err
-		}
-		return n, c, nil
+	n, made, err := d.meetBelow(path, rest, mode, changes, l, low, a)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case made:
+		keep = true
+		return n, &n.first, nil
 	}
-	f.mu.Lock()
-	defer f.unlock()
-	if f.several(key) != nil || f.changes.Load() != changes {
-		return nil, nil, wasip1.ENOSYS // somebody was faster
+	c, err := n.Open(mode)
+	if err != nil {
+		n.Release()
+		return nil, nil, err
 	}
-	n := f.newNode(a.Type, l, nil).(*file)
-	n.ino, n.nlink, n.from, n.lowerPath = f.number(key), a.Nlink, key, strings.Clone(path)
-	n.low, n.opens = low, 1
-	n.way = location{d, strings.Clone(rest)}
-	f.shared[key] = n
-	n.hold()
-	keep = true
-	return n, &open{f: n, mode: mode}, nil
+	return n, c, nil
 }
 
-// held returns the file of a number that the overlay knows by it, for the caller to release, or
-// nil.
-func (f *FS) held(key layerIno) (*file, error) {
+// meetBelow returns the file that the lower has opened as low, for the caller to release: the one
+// that the overlay knows by that number, or a new one that uses low. ENOSYS if there have been
+// changes.
+func (d *dir) meetBelow(path, rest string, mode vfs.OpenMode, changes uint64, l vfs.Node, low vfs.File, a vfs.Attr) (n *file, made bool, err error) {
+	f := d.fs
 	f.mu.Lock()
 	defer f.unlock()
-	n, ok := f.several(key).(*file)
-	if !ok {
-		return nil, nil
+	key := layerIno{ino: a.Ino}
+	if known := f.several(key); known != nil {
+		n, ok := known.(*file)
+		if !ok {
+			return nil, false, wasip1.ENOSYS
+		}
+		if _, err := n.up(); err != nil {
+			return nil, false, err
+		}
+		n.hold()
+		return n, false, nil
 	}
-	if _, err := n.up(); err != nil {
-		return nil, err
+	if f.changes.Load() != changes {
+		return nil, false, wasip1.ENOSYS // somebody was faster
 	}
+	path = strings.Clone(path)
+	n = f.newNode(a.Type, l, nil).(*file)
+	n.ino, n.nlink, n.from, n.lowerPath = f.number(key), a.Nlink, key, path
+	n.way = location{d, path[len(path)-len(rest):]}
+	n.low = low
+	n.opened(mode)
+	f.shared[key] = n
 	n.hold()
-	return n, nil
+	return n, true, nil
 }
 
 // meet gives a file that was opened by a path the name that it has there, so that its copy gets

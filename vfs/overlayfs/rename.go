@@ -47,7 +47,7 @@ func (d *dir) rename(name string, to vfs.Directory, newName string, charge vfs.K
 	if err := replaceable(src, t, dst); err != nil {
 		return err
 	}
-	white, err := d.inLower(name)
+	white, err := d.inLower(src)
 	if err != nil {
 		return err
 	}
