@@ -19,6 +19,7 @@ type dir struct {
 	// Guarded by FS.mu.
 	names map[string]*entry
 	order names.Order[*entry]
+	lists uint64 // how often the store was asked for its names
 	gone  bool
 }
 
@@ -28,6 +29,8 @@ type entry struct {
 	name  string
 	node  node
 	local bool // an alias or a symbolic link that the store does not know
+	// listed is dir.lists when the store listed the name last.
+	listed uint64
 }
 
 func (d *dir) add(name string, n node, local bool) *entry {
@@ -242,14 +245,14 @@ func (d *dir) relist() error {
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]bool, len(infos))
+	d.lists++
+	seen := 0
 	for _, fi := range infos {
 		name := fi.Name()
-		if name == "" || seen[name] || d.hides(name) {
+		e := d.names[name]
+		if name == "" || e != nil && e.listed == d.lists || d.hides(name) {
 			continue
 		}
-		seen[name] = true
-		e := d.names[name]
 		p := place{dir: d, name: name}
 		if d.fs.memory && d == d.fs.root && d.fs.base == sep {
 			if m, ok := fi.(*mem.FileInfo); ok {
@@ -257,13 +260,19 @@ func (d *dir) relist() error {
 			}
 			if e != nil && !e.local && p.rel != e.node.in().at.rel {
 				// Two files that differ in the leading separator alone: the first one met stays.
+				e.listed = d.lists
+				seen++
 				continue
 			}
 		}
-		d.met(e, p, fi)
+		d.met(e, p, fi).listed = d.lists
+		seen++
 	}
-	for name, e := range d.names {
-		if !e.local && !seen[name] {
+	if seen == len(d.names) {
+		return nil
+	}
+	for _, e := range d.names {
+		if !e.local && e.listed != d.lists {
 			d.forget(e)
 		}
 	}

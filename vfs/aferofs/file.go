@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/spf13/afero"
 	"github.com/spf13/afero/mem"
@@ -29,11 +30,18 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	}
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	return f.open(mode, "")
+}
+
+// open is Open of a file that may be written as mode says. path is where the store has it, if the
+// caller knows. FS.mu is held.
+func (f *file) open(mode vfs.OpenMode, path string) (vfs.File, error) {
+	write := mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case write || mode&vfs.OpenRead != 0:
-		if err := f.acquire(write); err != nil {
+		if err := f.acquire(write, path); err != nil {
 			return nil, err
 		}
 	case f.nlink() == 0 && f.opens == 0:
@@ -49,12 +57,13 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	return &open{file: f, sync: mode&(vfs.OpenSync|vfs.OpenDsync) != 0}, nil
 }
 
-// acquire sees to it that there is a handle that reads or also writes. FS.mu and mu are held.
-func (n *inode) acquire(write bool) error {
+// acquire sees to it that there is a handle that reads or also writes. path is as for open. FS.mu
+// and mu are held.
+func (n *inode) acquire(write bool, path string) error {
 	if n.h != nil && (n.writable || !write) {
 		return nil
 	}
-	h, err := n.openStore(write)
+	h, err := n.openStore(write, path)
 	if err != nil {
 		return err
 	}
@@ -65,10 +74,11 @@ func (n *inode) acquire(write bool) error {
 	return nil
 }
 
-// openStore opens the stored file and makes sure that it is the one meant. FS.mu and mu are held.
-func (n *inode) openStore(write bool) (afero.File, error) {
-	var path string
+// openStore opens the stored file and makes sure that it is the one meant. path is as for open.
+// FS.mu and mu are held.
+func (n *inode) openStore(write bool, path string) (afero.File, error) {
 	switch {
+	case path != "":
 	case n.at.dir != nil:
 		path = n.path()
 	case n.hidden != "":
@@ -152,7 +162,7 @@ func (n *inode) resize(size int64) error {
 	h := n.h
 	if h == nil || !n.writable {
 		var err error
-		if h, err = n.openStore(true); err != nil {
+		if h, err = n.openStore(true, ""); err != nil {
 			return err
 		}
 		defer func() { n.closeStore(h, true) }()
@@ -339,8 +349,27 @@ func (o *open) WriteVector(bufs [][]byte, off int64) (int, error) {
 	return n, o.written(err)
 }
 
+// joined is how many bytes of several buffers are copied together to be written at once: a MemMapFs
+// copies the whole file at each write.
+const joined = 64 << 10
+
+var joins = sync.Pool{New: func() any { return new([joined]byte) }}
+
 func (n *inode) writeVector(bufs [][]byte, off int64) (int, error) {
 	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	if len(bufs) > 1 && total <= joined {
+		all := joins.Get().(*[joined]byte)
+		defer joins.Put(all)
+		p := all[:0]
+		for _, b := range bufs {
+			p = append(p, b...)
+		}
+		return n.writeAt(p, off)
+	}
+	total = 0
 	for _, b := range bufs {
 		c, err := n.writeAt(b, off+int64(total))
 		total += c

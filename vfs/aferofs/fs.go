@@ -22,7 +22,8 @@ const DefaultMaxFileSize = 1 << 30
 // FS is an [afero.Fs] as a [vfs.FS]. See the package comment for what it adds.
 type FS struct {
 	store    afero.Fs
-	base     string // where the root is in the store
+	lstater  afero.Lstater // store, if it is one
+	base     string        // where the root is in the store
 	max      int64
 	readOnly bool
 
@@ -75,6 +76,7 @@ func New(store afero.Fs, opts ...Option) *FS {
 	case *afero.ReadOnlyFs:
 		f.readOnly = true
 	}
+	f.lstater, _ = store.(afero.Lstater)
 	for _, o := range opts {
 		o(f)
 	}

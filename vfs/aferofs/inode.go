@@ -102,7 +102,9 @@ func (n *inode) settle() {
 	}
 	path := n.path()
 	n.fs.chtimes(path, n.atim, n.mtim)
-	if fi, err := n.fs.lstat(path); err == nil {
+	if n.fs.memory && !n.fs.readOnly {
+		n.seen = n.mtim // which it keeps as it is
+	} else if fi, err := n.fs.lstat(path); err == nil {
 		n.seen = nanos(fi.ModTime())
 	}
 }

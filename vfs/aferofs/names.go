@@ -92,17 +92,20 @@ func (d *dir) begin(names ...string) error {
 // made adopts what was just made in the store and gives it and the directory their times. FS.mu is
 // held.
 func (d *dir) made(name string) (vfs.Node, error) {
-	p := place{dir: d, name: name}
-	fi, err := d.fs.lstat(p.path())
+	fi, err := d.fs.lstat(place{dir: d, name: name}.path())
 	if err != nil {
 		return nil, err
 	}
-	e := d.add(name, d.fs.adopt(p, fi), false)
+	return d.madeOf(name, fi), nil
+}
+
+// madeOf is made for one who has asked the store.
+func (d *dir) madeOf(name string, fi os.FileInfo) node {
+	e := d.add(name, d.fs.adopt(place{dir: d, name: name}, fi), false)
 	now := d.fs.now()
-	n := e.node.in()
-	n.made(now)
+	e.node.in().made(now)
 	d.stamp(now)
-	return e.node, nil
+	return e.node
 }
 
 // Create makes an empty regular file.
@@ -114,14 +117,61 @@ func (d *dir) Create(name string, perm fs.FileMode) (vfs.Node, error) {
 	if err := d.vacant(name); err != nil {
 		return nil, err
 	}
-	h, err := d.fs.store.OpenFile(place{dir: d, name: name}.path(), rdwr|os.O_CREATE|os.O_EXCL, perm.Perm())
+	h, err := d.create(name, perm)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	if err := h.Close(); err != nil {
 		return nil, translate(err)
 	}
 	return d.made(name)
+}
+
+// create makes an empty file in the store. FS.mu is held.
+func (d *dir) create(name string, perm fs.FileMode) (afero.File, error) {
+	h, err := d.fs.store.OpenFile(place{dir: d, name: name}.path(), rdwr|os.O_CREATE|os.O_EXCL, perm.Perm())
+	return h, translate(err)
+}
+
+// Make looks name up and makes a file where nothing is there, which the walker of package vfs
+// prefers: the file stays open.
+func (d *dir) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, nil, err
+	}
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	switch e, err := d.resolve(name); {
+	case err == nil:
+		return e.node, nil, nil
+	case !gone(err):
+		return nil, nil, err
+	case d.fs.readOnly:
+		return nil, nil, wasip1.EROFS
+	case d.hides(name):
+		return nil, nil, wasip1.EACCES
+	}
+	if err := d.alive(); err != nil {
+		return nil, nil, err
+	}
+	h, err := d.create(name, perm)
+	if err != nil {
+		return nil, nil, err
+	}
+	fi, err := h.Stat()
+	if err != nil {
+		h.Close()
+		return nil, nil, translate(err)
+	}
+	f, ok := d.madeOf(name, fi).(*file)
+	if !ok {
+		h.Close()
+		return nil, nil, wasip1.EIO
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.h, f.writable, f.opens = h, true, 1
+	return f, &open{file: f}, nil
 }
 
 // Mkdir makes an empty directory.

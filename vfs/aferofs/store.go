@@ -51,7 +51,7 @@ func checkName(name string) error {
 		return wasip1.EINVAL
 	case len(name) > maxName:
 		return wasip1.ENAMETOOLONG
-	case strings.ContainsAny(name, "/\x00"), sep != "/" && strings.ContainsAny(name, `\:`):
+	case strings.IndexByte(name, '/') >= 0, strings.IndexByte(name, 0) >= 0, sep != "/" && strings.ContainsAny(name, `\:`):
 		return wasip1.EINVAL
 	}
 	return nil
@@ -101,12 +101,17 @@ func (d *dir) path() string {
 }
 
 func (f *FS) lstat(path string) (os.FileInfo, error) {
-	if l, ok := f.store.(afero.Lstater); ok {
-		fi, _, err := l.LstatIfPossible(path)
+	var fi os.FileInfo
+	var err error
+	if f.lstater != nil {
+		fi, _, err = f.lstater.LstatIfPossible(path)
+	} else {
+		fi, err = f.store.Stat(path)
+	}
+	if err != nil {
 		return fi, translate(err)
 	}
-	fi, err := f.store.Stat(path)
-	return fi, translate(err)
+	return fi, nil
 }
 
 // list returns what the store has in a directory.
@@ -191,6 +196,9 @@ func isEOF(err error) bool { return err != nil && err.Error() == "EOF" }
 
 // translate gives an afero error its Errno. nil stays nil.
 func translate(err error) error {
+	if p, ok := err.(*fs.PathError); ok && p.Err == fs.ErrNotExist {
+		return wasip1.ENOENT // the usual one, without asking for all others
+	}
 	switch {
 	case err == nil:
 		return nil
