@@ -84,8 +84,9 @@ type Limits struct {
 	//
 	// Code that is put into modules when they are compiled counts, in functions that can call
 	// themselves or need much. In a module without a shared memory it counts only if the Builder
-	// gave another amount than the default. Single guests may then have other amounts. How deep a
-	// guest comes depends on the engine: CallDepth is the limit that repeats.
+	// gave another amount than the default. Single guests may then have other amounts. Elsewhere
+	// the stacks of calls count that host functions have made others within, from the second on.
+	// How deep a guest comes depends on the engine: CallDepth is the limit that repeats.
 	Stack uint64
 	// CallDepth is how deep calls of a guest's functions, which can recurse, may be. A deeper call
 	// ends the guest with outcome [Exhausted] and budget [BudgetCallDepth]. Without a limit an

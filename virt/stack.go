@@ -98,6 +98,8 @@ func (m *Module) watched() bool { return m.stacked() || m.report != nil && m.rep
 type stackUse struct {
 	taken     int64 // of the budgets
 	functions []api.Function
+	innermost api.Function      // whose call is under way
+	nested    int64             // size of the stacks of calls that others are within, but for the first
 	used, end api.MutableGlobal // nil before the first call
 }
 
@@ -138,6 +140,9 @@ func (t *thread) giveStack(n int64) {
 // onStack calls f, which calls fn, whose stack is the thread's meanwhile. The outermost call begins
 // with what every thread has.
 func (t *thread) onStack(fn api.Function, f func()) {
+	outer := t.stack.innermost
+	t.stack.innermost = fn
+	defer func() { t.stack.innermost = outer }()
 	if t.mod == nil || !t.module.watched() && t.guest.libraries == nil {
 		f()
 		return
@@ -222,14 +227,25 @@ func (t *thread) enterTry() {
 }
 
 // nest notes that a call of an export is within another of the thread's, and returns what notes its
-// end.
+// end. The stacks of the calls that it is within count also where the module's calls do not: the
+// engine bounds each of them only. They stay as they are meanwhile. The first is left out: calls
+// that have no others within them, as those of an allocator, are not slowed.
 func (t *thread) nest() (leave func(), err error) {
 	if t.nested >= maxNested {
 		t.exhaust(BudgetCallDepth)
 		return nil, &ExitError{Result: t.guest.Result()}
 	}
+	s, size := &t.stack, int64(0)
+	if t.nested > 0 && !t.module.stacked() {
+		size = stackBytes(s.innermost)
+	}
+	if limit := t.guest.config.limits.Stack; limit != 0 && uint64(s.nested+size) > limit {
+		t.exhaust(BudgetStack)
+		return nil, &ExitError{Result: t.guest.Result()}
+	}
 	t.nested++
-	return func() { t.nested-- }, nil
+	s.nested += size
+	return func() { t.nested--; s.nested -= size }, nil
 }
 
 // stackBytes is what the engine has allocated for the stack of a call.
