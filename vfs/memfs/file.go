@@ -245,7 +245,12 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	f, l := n.fs, n.lockOwn()
+	f := n.fs
+	l := f.stripe(n.ino)
+	l.lock(&f.park)
+	if n.in.owner != f.owner {
+		n.base().claim(l)
+	}
 	if n.gone {
 		l.unlock(&f.park)
 		return 0, wasip1.EBADF
