@@ -1,10 +1,12 @@
 package virt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -109,13 +111,28 @@ func (c *compilation) makeImage() (*mapping.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, data := range c.report.Capture.Data {
+	for _, data := range ascending(c.report.Capture.Data) {
 		if err := b.Write(data.Bytes, uint64(data.Offset)); err != nil {
 			b.Discard()
 			return nil, err
 		}
 	}
 	return b.Image()
+}
+
+// ascending returns data by offset, in which order it is stored with few system calls. Data that
+// lies over other data stays in the order in which the module writes it.
+func ascending(data []wasmbin.Segment) []wasmbin.Segment {
+	sorted := slices.Clone(data)
+	slices.SortStableFunc(sorted, func(a, b wasmbin.Segment) int { return cmp.Compare(a.Offset, b.Offset) })
+	end := uint64(0)
+	for _, d := range sorted {
+		if uint64(d.Offset) < end {
+			return data
+		}
+		end = uint64(d.Offset) + uint64(len(d.Bytes))
+	}
+	return sorted
 }
 
 // closeImage gives the image back. There are no instances any more.

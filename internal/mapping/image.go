@@ -67,7 +67,19 @@ func isZero(page []byte) bool { return bytes.Equal(page, zeros[:len(page)]) }
 type Builder struct {
 	size  uint64
 	store store
+	small []byte // pieces that are not in the store yet
+	at    uint64 // where they begin
+	top   uint64 // the end of all pieces
 }
+
+// The data of a module comes in thousands of pieces of some bytes, in ascending order. Those of
+// less than largePiece bytes are stored together, up to maxTogether bytes, with the zeros between
+// two if these are maxGap bytes at most.
+const (
+	largePiece  = 1 << 14
+	maxTogether = 1 << 16
+	maxGap      = 1 << 10
+)
 
 // NewBuilder begins an image of size bytes, a multiple of 64 KiB, all zeros.
 func NewBuilder(size uint64) (*Builder, error) {
@@ -86,6 +98,35 @@ func (b *Builder) Write(p []byte, at uint64) error {
 	if at > b.size || uint64(len(p)) > b.size-at {
 		return fmt.Errorf("write %d bytes at %d of an image of %d", len(p), at, b.size)
 	}
+	end := b.at + uint64(len(b.small))
+	// Where pieces are in order, nothing lies behind the last.
+	together := end == b.top && at >= end && at-end <= maxGap && at-b.at+uint64(len(p)) <= maxTogether
+	if !together || len(p) >= largePiece {
+		if err := b.flush(); err != nil {
+			return err
+		}
+		b.at, end = at, at
+	}
+	b.top = max(b.top, at+uint64(len(p)))
+	if len(p) >= largePiece {
+		b.at += uint64(len(p))
+		return b.put(p, at)
+	}
+	b.small = append(append(b.small, zeros[:at-end]...), p...)
+	return nil
+}
+
+// flush stores what is not in the store yet.
+func (b *Builder) flush() error {
+	if len(b.small) == 0 {
+		return nil
+	}
+	err := b.put(b.small, b.at)
+	b.small = b.small[:0]
+	return err
+}
+
+func (b *Builder) put(p []byte, at uint64) error {
 	if err := b.store.write(p, at); err != nil {
 		return fmt.Errorf("write an image: %w", err)
 	}
@@ -94,7 +135,11 @@ func (b *Builder) Write(p []byte, at uint64) error {
 
 // Image ends the building and returns the image.
 func (b *Builder) Image() (*Image, error) {
-	if err := b.store.seal(); err != nil {
+	err := b.flush()
+	if err == nil {
+		err = b.store.seal()
+	}
+	if err != nil {
 		b.Discard()
 		return nil, fmt.Errorf("an image of %d bytes: %w", b.size, err)
 	}

@@ -48,6 +48,47 @@ func TestMapping(t *testing.T) {
 	}
 }
 
+// TestBuilder writes pieces of all sizes, in order and not, beside and over each other.
+func TestBuilder(t *testing.T) {
+	const size = 1 << 18
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		b, err := mapping.NewBuilder(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make([]byte, size)
+		at := 0
+		for range 300 {
+			p := make([]byte, r.IntN(1<<r.IntN(16)))
+			for i := range p {
+				p[i] = byte(r.Uint32() | 1)
+			}
+			if at += r.IntN(1 << r.IntN(12)); r.IntN(20) == 0 || at+len(p) > size {
+				at = r.IntN(size - len(p))
+			}
+			if err := b.Write(p, uint64(at)); err != nil {
+				t.Fatal(err)
+			}
+			at += copy(want[at:], p)
+		}
+		img, err := b.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, size)
+		if _, err := img.ReadAt(got, 0); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: the image is not what was written", seed)
+		}
+		if err := img.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestNoRoom asks for more addresses than a process has, which fails as too many mappings do.
 func TestNoRoom(t *testing.T) {
 	if runtime.GOOS != "linux" || strconv.IntSize < 64 {
