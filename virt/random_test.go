@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/wasivirt/wasivirt/random"
@@ -47,16 +48,15 @@ func TestRandomInPieces(t *testing.T) {
 	}
 }
 
-// TestRandomOfChildThatEnds draws nothing more for a child that has ended, though its parent goes
-// on, and no more for both together than the parent may have.
-func TestRandomOfChildThatEnds(t *testing.T) {
-	const limit = 8 << 20
-	host, err := NewBuilder(WithLimits(func(l *Limits) { l.RandomBytes = limit })).Build(t.Context())
+// instantiated returns a module of testdata and a guest of it, on a Host with those options.
+func instantiated(t *testing.T, name string, opts ...Option) (*Module, *Guest) {
+	t.Helper()
+	host, err := NewBuilder(opts...).Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer host.Close(context.Background())
-	wasm, err := os.ReadFile("testdata/bare/hang.wasm")
+	t.Cleanup(func() { host.Close(context.Background()) })
+	wasm, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,10 +64,18 @@ func TestRandomOfChildThatEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent, err := host.Instantiate(t.Context(), m)
+	g, err := host.Instantiate(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m, g
+}
+
+// TestRandomOfChildThatEnds draws nothing more for a child that has ended, though its parent goes
+// on, and no more for both together than the parent may have.
+func TestRandomOfChildThatEnds(t *testing.T) {
+	const limit = 8 << 20
+	m, parent := instantiated(t, "bare/hang.wasm", WithLimits(func(l *Limits) { l.RandomBytes = limit }))
 	c, err := parent.StartChild(m, ChildConfig{Args: []string{"child"}, MaxChildren: 1, MaxDepth: 1})
 	if err != nil {
 		t.Fatal(err)
