@@ -62,7 +62,8 @@ func (n *fileNode) Open(mode vfs.OpenMode) (vfs.File, error) {
 }
 
 // lockOwn returns the lock of the file, held for writing, with an inode that the file system may
-// change, unless the file has gone. It is not inlined: the methods that write spell it out.
+// change, unless the file has gone. Calls that may be about one byte have it written out: it is too
+// large to be inlined, and calling it costs them 1.5 ns of 30.
 func (n *fileNode) lockOwn() *rwlock {
 	f := n.fs
 	l := f.stripe(n.ino)
