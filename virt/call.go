@@ -138,7 +138,7 @@ func (g *Guest) beside(mod api.Module) *thread {
 	vfslink.Share(g.files)
 	t := g.newThread(g.main.args, g.main.env)
 	vfslink.Alone(&t.files, false)
-	t.Context = g.base
+	t.call.set(g.base)
 	t.mod = mod
 	t.files.Task = poll.NewTask(g.group.Context())
 	t.poller.Task = t.files.Task

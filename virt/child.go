@@ -319,9 +319,7 @@ func (g *Guest) startMain() (err error) {
 	}
 	g.instance.Module = g.main.mod
 	g.host.instantiated(g)
-	outer := g.main.Context
-	g.main.Context = ctx
-	defer func() { g.main.Context = outer }()
+	defer g.main.call.set(g.main.call.set(ctx))
 	name, params := g.entry()
 	fn, err := g.main.exported(name, params)
 	if err != nil {

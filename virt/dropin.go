@@ -252,7 +252,7 @@ func (h *Host) newAdopted(ctx context.Context, mod api.Module) (*Guest, error) {
 		return nil, errors.Join(err, g.discard())
 	}
 	g.main.mod = mod
-	g.main.Context = ctx
+	g.main.call.set(ctx)
 	g.main.receive()
 	if err := h.add(g); err != nil {
 		return nil, errors.Join(err, g.discard())

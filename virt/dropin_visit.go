@@ -41,7 +41,7 @@ func (v *visitors) take(g *Guest) *thread {
 
 // give takes back a thread whose call has ended.
 func (v *visitors) give(t *thread) {
-	t.Context = t.guest.base
+	t.call.set(t.guest.base)
 	if t == t.guest.main {
 		v.busy.Store(false)
 		return
@@ -104,7 +104,7 @@ func (g *Guest) visit(ctx context.Context, call func(t *thread)) {
 	defer g.uses.leave()
 	t := g.visitors.take(g)
 	defer g.visitors.give(t)
-	t.Context = ctx
+	t.call.set(ctx)
 	t.visited.begin(ctx)
 	defer t.visited.end()
 	leaveEnded(ctx)
@@ -139,7 +139,7 @@ const closedPeriod = 20 * time.Millisecond
 
 // Park implements [poll.Task].
 func (w waiting) Park(x poll.Wait) error {
-	g, ctx := w.t.guest, w.t.Context
+	g, ctx := w.t.guest, w.t.call.get()
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, w.Wake)()
 	}

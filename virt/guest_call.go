@@ -105,9 +105,7 @@ func (g *Guest) callAlone(ctx context.Context, main *sched.Thread, last bool, na
 	if g.config.resume {
 		g.main.resetDepth()
 	}
-	outer := g.main.Context
-	g.main.Context = ctx
-	defer func() { g.main.Context = outer }()
+	defer g.main.call.set(g.main.call.set(ctx))
 	run := g.group.Run
 	if made := main; made != nil {
 		run = func(fn func(*sched.Thread)) error { made.Run(fn); return nil }

@@ -108,8 +108,8 @@ func (t *thread) check() {
 // guests compute, the goroutine that waits for the context's end has to wait for a processor longer
 // than they do, and each of them would compute once more.
 func (t *thread) heed() {
-	if t.Context.Err() != nil {
-		t.guest.decide(&Result{Outcome: Canceled, Err: context.Cause(t.Context)})
+	if ctx := t.call.get(); ctx.Err() != nil {
+		t.guest.decide(&Result{Outcome: Canceled, Err: context.Cause(ctx)})
 	}
 }
 

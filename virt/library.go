@@ -263,8 +263,8 @@ func (g *Guest) instantiateLibrary(ctx context.Context, l *library) error {
 	if err := g.instantiateThread(ctx, l.t); err != nil {
 		return err
 	}
-	l.t.Context = g.main
-	g.main.Context = ctx
+	l.t.call.set(g.main)
+	g.main.call.set(ctx)
 	g.host.first().threads.Store(l.t.mod, l.t)
 	if init := l.t.mod.ExportedFunction("_initialize"); init != nil {
 		if _, err := init.Call(l.t); err != nil {

@@ -97,7 +97,7 @@ func (g *Guest) runThread(parent *thread, task *sched.Thread, arg uint64) {
 			g.decide(failure(err, t))
 		}
 	}()
-	t.Context = ctx
+	t.call.set(ctx)
 	defer t.settleFuel()
 	var err error
 	start := t.mod.ExportedFunction(threadStart)
@@ -138,7 +138,7 @@ func (g *Guest) instantiateThread(ctx context.Context, t *thread) error {
 			return g.resolve(name)
 		}
 	}
-	t.Context = experimental.WithImportResolver(t.allocating(ctx), resolve)
+	t.call.set(experimental.WithImportResolver(t.allocating(ctx), resolve))
 	mod, err := g.host.runtime.InstantiateModule(t, t.module.compiled, g.host.plain)
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package virt
 import (
 	"context"
 	"runtime"
+	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -22,7 +24,7 @@ import (
 // It is the outermost context of every call into the instance, so that a host function finds it
 // with one type assertion.
 type thread struct {
-	context.Context
+	call callContext
 
 	mod    api.Module
 	module *Module // of mod
@@ -160,6 +162,34 @@ func (t *thread) ending() context.Context {
 	return t.guest.group.Context()
 }
 
+// AfterFunc calls f when the guest has to end. With it package context needs no goroutine for a
+// context that is derived from the thread.
+func (t *thread) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(t.ending(), f) }
+
+// Deadline is that of the call.
+func (t *thread) Deadline() (deadline time.Time, ok bool) { return t.call.get().Deadline() }
+
+// callContext is the context of the call that a thread is in. Contexts that were derived from the
+// thread may ask for it after the call, from goroutines of their own.
+type callContext struct {
+	mu  sync.Mutex
+	ctx context.Context
+}
+
+func (c *callContext) get() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ctx
+}
+
+// set begins a call and returns the context of the one around it.
+func (c *callContext) set(ctx context.Context) (outer context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	outer, c.ctx = c.ctx, ctx
+	return outer
+}
+
 // threadKey finds the innermost thread in a context that was derived from one.
 type threadKey struct{}
 
@@ -167,7 +197,7 @@ func (t *thread) Value(key any) any {
 	if key == (threadKey{}) {
 		return t
 	}
-	return t.Context.Value(key)
+	return t.call.get().Value(key)
 }
 
 // attach points the view at the memory as it is now. Where the memory is the Host's it already
