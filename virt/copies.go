@@ -20,9 +20,18 @@ const leastCopies = 1 << 20
 // Host's budget of memory. Small ones of guests that host code made do not.
 func (g *Guest) countsForAll(n int64) bool { return n > leastCopies || g.family.root != nil }
 
+// instanceBytes is about what an instance of the module takes besides its linear memory.
+func (m *Module) instanceBytes() int64 {
+	n := m.info.InstanceBytes()
+	if m.report != nil {
+		n += m.report.InstanceBytes()
+	}
+	return int64(n)
+}
+
 // chargeInstance takes what one more instance of a module needs, before it is made.
 func (g *Guest) chargeInstance(m *Module) error {
-	n := int64(m.info.InstanceBytes())
+	n := m.instanceBytes()
 	if n == 0 {
 		return nil
 	}
@@ -50,7 +59,7 @@ func (g *Guest) chargeInstance(m *Module) error {
 
 // dischargeInstance gives back what an instance took.
 func (g *Guest) dischargeInstance(m *Module) {
-	n := int64(m.info.InstanceBytes())
+	n := m.instanceBytes()
 	g.copies.Add(-n)
 	if g.countsForAll(n) {
 		g.family.top().copies.Add(-n)

@@ -52,8 +52,10 @@ type callGraph struct {
 	edges    [][]uint32
 	indirect []uint32 // the node of each type; equal types have the same
 	bodies   []uint32 // where the size of each function's body stands
-	any      bool     // references to functions come from outside, or go there
-	tries    bool     // there is a try_table
+	// referenced tells of each function whether a valid ref.func of the code names it.
+	referenced []bool
+	any        bool // references to functions come from outside, or go there
+	tries      bool // there is a try_table
 
 	growsTables bool // there is a table.grow
 }
@@ -61,7 +63,7 @@ type callGraph struct {
 // newCallGraph makes the nodes.
 func (r *rewriter) newCallGraph() *callGraph {
 	nodes := len(r.funcs) + 1
-	g := &callGraph{indirect: make([]uint32, len(r.Types)), bodies: make([]uint32, len(r.funcs))}
+	g := &callGraph{indirect: make([]uint32, len(r.Types)), bodies: make([]uint32, len(r.funcs)), referenced: make([]bool, len(r.funcs))}
 	known := map[string]uint32{}
 	for i := range r.Types {
 		if r.opts.Turns {
@@ -143,10 +145,12 @@ func (r *rewriter) findCalls() (*callGraph, error) {
 	if err != nil {
 		return nil, err
 	}
+	declared := slices.Clone(found) // what a ref.func may name
 	for i := range batches {
 		b := &batches[i]
 		for _, index := range b.references {
 			find(index)
+			g.referenced[index] = declared[index]
 		}
 		for k := range b.bulk {
 			r.noteBulk(&b.bulk[k])

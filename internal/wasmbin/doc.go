@@ -69,6 +69,12 @@
 // TestLongestUncheckedPath computes the longest paths from the bytes of rewritten
 // modules.
 //
+// # References
+//
+// Stop and Fuel make each ref.func a read of an immutable global, which is added for its function.
+// wazero's compiler leaves its code for a ref.func, and keeps a new reference for each as long as
+// the instance lives.
+//
 // # Fuel
 //
 // fuel takes from the cell before the instructions run:

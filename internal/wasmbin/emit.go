@@ -288,6 +288,10 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opEnd:
 		e.end(i, in)
 		return
+	case op == opRefFunc && e.isReferenced(in.index):
+		e.p.skip(int(in.at), int(in.end))
+		e.asm(func(a *asm) { a.op(opGlobalGet, e.referenced[in.index]) })
+		return
 	case op == opCall || op == opReturnCall || op == opRefFunc:
 		if op != opRefFunc {
 			e.beforeCall(in)

@@ -193,7 +193,8 @@ func TestReport(t *testing.T) {
 			{Index: 1, Type: ValueI32, Export: "host.global.1"},
 			{Index: 2, Type: ValueI32, Export: "host.stop", Added: true},
 		},
-		Dropped: []string{".debug_line"},
+		References: 2,
+		Dropped:    []string{".debug_line"},
 	}
 	report.Entries = 0
 	if diff := cmp.Diff(want, report); diff != "" {

@@ -172,7 +172,8 @@ type layout struct {
 	ownTables     []Table // those that it defines
 	tags          int
 	bodies        int
-	passive       uint64 // elements of the segments that are kept for table.init
+	elements      uint64 // elements of all segments
+	passive       uint64 // of these those that are kept for table.init
 }
 
 // span is a part of the module.

@@ -200,7 +200,9 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 	case secElement:
 		n := vector("element segments", 2)
 		for i := 0; i < n && c.err == nil; i++ {
-			if passive, elements := parseElement(c, refs); passive {
+			passive, elements := parseElement(c, refs)
+			m.elements += uint64(elements)
+			if passive {
 				m.passive += uint64(elements)
 			}
 		}

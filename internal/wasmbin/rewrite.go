@@ -117,6 +117,9 @@ type Report struct {
 	Globals []ExportedGlobal
 	// Capture is what Options.Capture added, nil without it.
 	Capture *Capture
+	// References is how many functions the code refers to by ref.func, each of which has become an
+	// immutable global.
+	References int
 	// Tries says that the module has try_table, before which try is called.
 	Tries bool
 	// Loops and Entries are the loops and function entries that have a check, Waits and Grows the
@@ -173,6 +176,10 @@ type rewriter struct {
 
 	looksByCall bool // a function has many points
 
+	// referenced is the global that holds the reference to each function that a ref.func of the
+	// code names. Others stay, which are not valid or not to be changed.
+	referenced map[uint32]uint32
+
 	room uint64 // what each table may grow by, where Options.TableElements is set
 
 	out []byte
@@ -182,7 +189,7 @@ type rewriter struct {
 type newType struct{ params, results string }
 
 type newGlobal struct {
-	typ  ValueType
+	typ  ValueType // ValueRef: a reference to function init, which is one of the module's
 	init int64
 }
 
@@ -337,6 +344,9 @@ func (r *rewriter) plan() error {
 		r.stackEndGlobal, r.report.StackEndGlobal = r.addGlobal(i32, int64(o.Stack), "stackend")
 	}
 	if calls != nil {
+		if o.Stop || o.Fuel {
+			r.addReferences(calls.referenced)
+		}
 		if o.Stop {
 			r.callCheck = r.addCheckHelper()
 		}
@@ -374,6 +384,24 @@ func (r *rewriter) addGlobal(t ValueType, init int64, name string) (index uint32
 	index = uint32(len(r.Module.globals) + len(r.globals))
 	r.globals = append(r.globals, newGlobal{typ: t, init: init})
 	return index, r.exportGlobal(index, t, name, true)
+}
+
+// addReferences adds a global for each function that code refers to. A ref.func becomes a read of
+// it: wazero's compiler makes a new reference each time, which it keeps as long as the instance.
+func (r *rewriter) addReferences(referenced []bool) {
+	r.referenced = map[uint32]uint32{}
+	for f, is := range referenced {
+		if is {
+			r.referenced[uint32(f)] = uint32(len(r.Module.globals) + len(r.globals))
+			r.globals = append(r.globals, newGlobal{typ: ValueRef, init: int64(f)})
+		}
+	}
+	r.report.References = len(r.referenced)
+}
+
+func (r *rewriter) isReferenced(function uint32) bool {
+	_, ok := r.referenced[function]
+	return ok
 }
 
 func (r *rewriter) exportGlobal(index uint32, t ValueType, name string, added bool) string {

@@ -139,11 +139,17 @@ func (r *rewriter) added(id byte) (n int, entries []byte) {
 		return len(r.helpers), entries
 	case secGlobal:
 		for _, g := range r.globals {
-			entries = append(entries, byte(g.typ), 1)
-			a := asm{code: entries}
-			if g.typ == ValueI64 {
+			a := asm{code: append(entries, byte(g.typ))}
+			switch g.typ {
+			case ValueRef:
+				f := uint32(g.init)
+				a.code = append(appendS64(a.code, int64(r.funcs[f])), 0) // its type; immutable
+				a.op(opRefFunc, r.fn(f))
+			case ValueI64:
+				a.byte(1)
 				a.i64Const(g.init)
-			} else {
+			default:
+				a.byte(1)
 				a.i32Const(int32(g.init))
 			}
 			a.ops(opEnd)
