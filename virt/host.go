@@ -79,23 +79,24 @@ func (b *Builder) configFor(dropIn wazero.Runtime) (config, error) {
 
 // Host is a world and the kernel that answers for it. It is safe for concurrent use.
 type Host struct {
-	config    config
-	runtime   wazero.Runtime
-	owned     bool
-	elder     *Host                 // whose runtime and modules these are, of a sibling
-	modules   map[string]api.Module // what guests import from the Host, by name
-	variants  variants
-	programs  programs
-	clock     clock.Clock
-	scheduler sched.Scheduler
-	movable   clock.Mover // the clock, where computing takes time on it; else nil
-	seeded    *random.SeededSource
-	late      *lateness // nil where timers are punctual
-	replay    *replayer // nil where the Host answers by itself
-	plain     wazero.ModuleConfig
-	resolve   experimental.ImportResolver
-	spares    spares
-	blanks    sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
+	config     config
+	runtime    wazero.Runtime
+	owned      bool
+	elder      *Host                 // whose runtime and modules these are, of a sibling
+	modules    map[string]api.Module // what guests import from the Host, by name
+	variants   variants
+	programs   programs
+	clock      clock.Clock
+	scheduler  sched.Scheduler
+	movable    clock.Mover // the clock, where computing takes time on it; else nil
+	seeded     *random.SeededSource
+	late       *lateness // nil where timers are punctual
+	replay     *replayer // nil where the Host answers by itself
+	plain      wazero.ModuleConfig
+	resolve    experimental.ImportResolver
+	interprets func() bool // whether wazero's interpreter runs guests
+	spares     spares
+	blanks     sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
 
 	made     atomic.Uint64
 	budgets  budgets   // what all guests use up together
@@ -160,6 +161,7 @@ func prepareHost(ctx context.Context, c config) *Host {
 		h.cache = c.cache
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
+	h.interprets = sync.OnceValue(h.findEngine)
 	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose
 	// seeding alone takes longer than all the rest.
 	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandomness{})

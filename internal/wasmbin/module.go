@@ -174,6 +174,8 @@ type layout struct {
 	bodies        int
 	elements      uint64 // elements of all segments
 	passive       uint64 // of these those that are kept for table.init
+	segments      int    // element segments and data segments
+	tableExports  int
 }
 
 // span is a part of the module.

@@ -199,6 +199,7 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 		m.Start = &index
 	case secElement:
 		n := vector("element segments", 2)
+		m.segments += n
 		for i := 0; i < n && c.err == nil; i++ {
 			passive, elements := parseElement(c, refs)
 			m.elements += uint64(elements)
@@ -213,6 +214,7 @@ func (m *Module) parseSection(c *cursor, s *section, refs *refs) {
 		c.pos = s.end
 	case secData:
 		n := vector("data segments", 2)
+		m.segments += n
 		for i := 0; i < n && c.err == nil; i++ {
 			parseData(c, refs)
 		}
@@ -433,6 +435,7 @@ func (m *Module) parseExport(c *cursor) {
 		n = len(m.funcs)
 	case KindTable:
 		n = m.tables
+		m.tableExports++
 	case KindMemory:
 		n = len(m.Memories)
 	case KindGlobal:
