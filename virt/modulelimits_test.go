@@ -89,6 +89,7 @@ func hostileModules() map[string][]byte {
 		"BranchTargets/of a table":  command(1, "\x00", "\x02\x40\x41\x00\x0e"+string(leb(1_000_000))+strings.Repeat("\x00", 1_000_001)+"\x0b"),
 		"Functions/many":            functions().section(3, 1_000_000, "\x00").section(10, 1_000_000, "\x02\x00\x0b"),
 		"Types/many":                newWasm().section(1, 1_000_000, "\x60\x00\x00"),
+		"TypeValues/of all types":   newWasm().section(1, 1_000, "\x60\xe8\x07"+strings.Repeat("\x7f", 1_000)+"\x00"),
 		"Params/many":               newWasm().raw(1, append(append([]byte("\x01\x60"), leb(100_000)...), append(bytes.Repeat([]byte{0x7f}, 100_000), 0)...)),
 		"Exports/many":              functions().section(3, 1, "\x00").section(7, 1_000_000, "\x00\x00\x00"),
 		"Globals/many":              newWasm().section(6, 1_000_000, "\x7f\x01\x41\x00\x0b"),

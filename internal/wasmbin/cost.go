@@ -66,10 +66,11 @@ const (
 	joinWeight     = 7
 	liveWeight     = 2
 	loopWeight1024 = 14
-	pairWeight1024 = 12 // of two blocks
-	addrWeight1024 = 20 // of an address listed at a block
-	checkWeight    = 40 // of a loop's check
-	byteWeight     = 4  // what each byte of a body may cost without being counted
+	pairWeight1024 = 12  // of two blocks
+	addrWeight1024 = 20  // of an address listed at a block
+	checkWeight    = 40  // of a loop's check
+	byteWeight     = 4   // what each byte of a body may cost without being counted
+	typesWeight    = 128 // how many types of the module cost a unit: each function begins with a walk over all
 )
 
 func (f *functionCost) begin(signature arity) {

@@ -6,9 +6,10 @@ import "fmt"
 type Limits struct {
 	ModuleBytes uint64 // of the whole file
 
-	Types   uint64 // function types
-	Params  uint64 // parameters of one type
-	Results uint64 // results of one type
+	Types      uint64 // function types
+	Params     uint64 // parameters of one type
+	Results    uint64 // results of one type
+	TypeValues uint64 // parameters and results of all types together
 
 	Imports   uint64
 	Exports   uint64
@@ -95,6 +96,7 @@ type checker struct {
 	limit *LimitError
 
 	types     []arity
+	typeSum   uint64
 	funcs     []uint32 // the type of each function, imported ones first
 	imported  int
 	tableSum  uint64
@@ -266,6 +268,8 @@ func (k *checker) readFuncType() {
 	a.params = values("Params", "parameters of one type", k.Params)
 	a.results = values("Results", "results of one type", k.Results)
 	k.types = append(k.types, a)
+	k.typeSum += uint64(a.params) + uint64(a.results)
+	k.over("TypeValues", "parameters and results of all types", k.typeSum, k.TypeValues)
 }
 
 func (k *checker) readImport() {
@@ -332,7 +336,7 @@ func (k *checker) readBody(fn int) {
 	if k.stopped() == nil {
 		cost := f.end(size)
 		k.cost.Function = max(k.cost.Function, cost)
-		k.cost.Total += cost
+		k.cost.Total += cost + uint64(len(k.types))/typesWeight
 		k.pos = at // the error's place is the function's beginning
 		k.over("FunctionCost", "units of estimated compile time in one function", cost, k.FunctionCost)
 		k.over("TotalCost", "units of estimated compile time in all functions", k.cost.Total, k.TotalCost)

@@ -97,6 +97,29 @@ func TestCostGrows(t *testing.T) {
 	}
 }
 
+// TestTypesCost: wazero's compiler begins each function with a walk over all types.
+func TestTypesCost(t *testing.T) {
+	cost := func(types, functions int) uint64 {
+		m := &testModule{}
+		m.add(testFunc{code: []byte{byte(opEnd)}})
+		for range types - 1 {
+			m.types = append(m.types, m.types[0])
+		}
+		for range functions - 1 {
+			m.funcs, m.codes = append(m.funcs, m.funcs[0]), append(m.codes, m.codes[0])
+		}
+		c, err := Check(m.bytes(), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Total
+	}
+	few, many := cost(1, 5_000), cost(12_800, 5_000)
+	if want := few + 100*5_000; many != want {
+		t.Errorf("5,000 functions cost %d with 12,800 types, and %d with one: want %d", many, few, want)
+	}
+}
+
 // TestLocalsAreCountedOnceEach: a local that several blocks use counts once where they end.
 func TestLocalsAreCountedOnceEach(t *testing.T) {
 	var f functionCost

@@ -18,8 +18,8 @@ type Limits struct {
 	ModuleBytes uint64
 
 	// Types bounds the number of function types, Params and Results the values that one of them
-	// takes and returns.
-	Types, Params, Results uint64
+	// takes and returns, TypeValues those of all types together.
+	Types, Params, Results, TypeValues uint64
 
 	// Imports and Exports bound the entries of these sections.
 	Imports, Exports uint64
@@ -75,7 +75,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		ModuleBytes: 128 << 20,
-		Types:       20_000, Params: 1_000, Results: 128,
+		Types:       20_000, Params: 1_000, Results: 128, TypeValues: 200_000,
 		Imports: 10_000, Exports: 200_000,
 		Functions: 200_000, Globals: 200_000, Tags: 1_000, Tables: 100,
 		TableElements: MaxTableElements, Elements: 2_000_000, Segments: 400_000,
