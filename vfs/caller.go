@@ -28,6 +28,7 @@ type Caller struct {
 	walk    walker
 	walkTo  walker // the second path of path_link and path_rename
 	entries []DirEntry
+	listing listing
 	attr    Attr
 
 	gathered []byte // at most wholeUpTo bytes

@@ -18,8 +18,8 @@ type opening struct {
 // mode returns what the file system is told.
 func (o *opening) mode() OpenMode {
 	var mode OpenMode
-	if o.base&wasip1.RightFdRead != 0 {
-		mode |= OpenRead
+	if o.base&wasip1.RightFdRead != 0 || o.oflags&wasip1.ODirectory != 0 && o.base&wasip1.RightFdReaddir != 0 {
+		mode |= OpenRead // a directory is read by listing it
 	}
 	if o.base&wasip1.RightFdWrite != 0 {
 		mode |= OpenWrite

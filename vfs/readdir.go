@@ -120,6 +120,22 @@ func (f *OpenFile) parentIno() uint64 {
 	return 1
 }
 
+// lister is implemented by directories, such as hostfs's, whose names lie in a buffer of their own.
+type lister interface {
+	// List calls put for the entries that follow cookie, as ReadDir has them, until put returns
+	// false or there are no more. An entry is good until put returns. put does not use the
+	// directory.
+	List(cookie uint64, put func(*DirEntry) bool) error
+}
+
+// listing is where a lister's entries go.
+type listing struct {
+	b     []byte
+	used  int
+	count int
+	put   func(*DirEntry) bool
+}
+
 // maxEntries is how many entries are asked for at once.
 const maxEntries = 128
 
@@ -162,8 +178,18 @@ func (c *Caller) readdir(f *OpenFile, b []byte, cookie uint64) (int, error) {
 		c.entries = make([]DirEntry, maxEntries)
 	}
 	used := 0
+	var l lister
+	if pos := f.dir.now(); pos.at == nil {
+		l, _ = pos.dir.(lister)
+	}
 	for used < len(b) {
 		want := min((len(b)-used)/(wasip1.SizeDirent+1)+1, maxEntries)
+		if l != nil && cookie&1 == 0 && cookie >= cookieParent {
+			return c.list(l, b, used, cookie)
+		}
+		if l != nil && cookie < cookieParent {
+			want = min(want, int(cookieParent-cookie)) // "." and ".." alone
+		}
 		entries := c.entries[:want]
 		n, err := f.readEntries(cookie, entries)
 		if err != nil {
@@ -185,6 +211,30 @@ func (c *Caller) readdir(f *OpenFile, b []byte, cookie uint64) (int, error) {
 		}
 	}
 	return used, nil
+}
+
+// list fills b from used on with what follows cookie in l, and returns how much of it is used.
+func (c *Caller) list(l lister, b []byte, used int, cookie uint64) (int, error) {
+	to := &c.listing
+	if to.put == nil {
+		to.put = c.putListed
+	}
+	to.b, to.used, to.count = b, used, 0
+	inner, _ := splitCookie(cookie)
+	err := l.List(inner, to.put)
+	to.b = nil
+	if to.used > 0 {
+		err = nil
+	}
+	return to.used, err
+}
+
+func (c *Caller) putListed(e *DirEntry) bool {
+	to := &c.listing
+	e.Next = cookieOfEntry(e.Next)
+	to.used += putEntry(to.b[to.used:], e)
+	to.count++
+	return to.used < len(to.b) && (to.count%maxEntries != 0 || !c.ended())
 }
 
 // putEntry stores as much of e as fits and returns how much that is.

@@ -2,7 +2,6 @@ package hostfs
 
 import (
 	"encoding/binary"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -30,12 +29,13 @@ type listing struct {
 	own   *handle // where the node's own descriptor is O_PATH
 	fd    int
 	buf   []byte // entries, as the kernel wrote them
-	text  string // the same bytes; names are pieces of it
+	text  string // a copy, which names are pieces of; empty until ReadDir wants it
 	pos   int    // the next entry in buf
 	at    int64  // the position before that
 	start int64  // and before buf's first entry
 	fresh bool   // own was just opened, and stands at its start
 	table cookieTable
+	entry vfs.DirEntry // the one that List tells
 }
 
 func (l *listing) close() {
@@ -83,36 +83,12 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	if len(entries) == 0 {
 		return 0, nil
 	}
-	dir, err := n.use()
-	if err != nil {
+	dir, l, err := n.resume(cookie)
+	if l == nil {
 		return 0, err
 	}
 	defer n.h.release()
-	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.released.Load() {
-		return 0, wasip1.EBADF
-	}
-	l, err := n.openListing(dir)
-	if err != nil {
-		if err == wasip1.ENOENT {
-			return 0, nil // removed meanwhile
-		}
-		return 0, err
-	}
-	off, ok := l.table.offset(cookie)
-	if !ok {
-		return 0, wasip1.EINVAL
-	}
-	if l.fresh && off == 0 {
-		l.fresh = false
-	} else if cookie == 0 || !l.within(off) {
-		if _, err := unix.Seek(l.fd, off, unix.SEEK_SET); err != nil {
-			return 0, wasip1.FromError(err)
-		}
-		l.buf, l.text, l.pos, l.start, l.at = l.buf[:0], "", 0, off, off
-		l.fresh = false
-	}
 	dev, _ := n.h.ident()
 	count := 0
 	for count < len(entries) {
@@ -123,7 +99,10 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 				break
 			}
 		}
-		if n.decode(l, dir, dev, &entries[count]) {
+		if l.text == "" {
+			l.text = string(l.buf)
+		}
+		if n.decode(l, dir, dev, l.text, &entries[count]) {
 			count++
 		}
 	}
@@ -131,6 +110,73 @@ func (n *dirNode) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		l.close() // the table stays: cookies that were given remain good
 	}
 	return count, nil
+}
+
+// List is ReadDir for the walker of package vfs: it calls put for each entry until that returns
+// false. Nothing is copied: a name lies in the listing's buffer, and is good until put returns. put
+// is called under a lock of the node, which it must not use.
+func (n *dirNode) List(cookie uint64, put func(*vfs.DirEntry) bool) error {
+	dir, l, err := n.resume(cookie)
+	if l == nil {
+		return err
+	}
+	defer n.h.release()
+	defer n.mu.Unlock()
+	dev, _ := n.h.ident()
+	e := &l.entry
+	defer func() { e.Name = "" }()
+	for {
+		if l.pos == len(l.buf) {
+			if more, err := l.fill(); !more {
+				l.close()
+				return err
+			}
+		}
+		if text := unsafe.String(unsafe.SliceData(l.buf), len(l.buf)); n.decode(l, dir, dev, text, e) && !put(e) {
+			return nil
+		}
+	}
+}
+
+// resume returns the listing, ready to read on behind cookie, and the directory's descriptor: n.mu
+// is then held, and n.h until its release. The listing is nil where there is nothing to read.
+func (n *dirNode) resume(cookie uint64) (dir int, l *listing, err error) {
+	if dir, err = n.use(); err != nil {
+		return -1, nil, err
+	}
+	n.mu.Lock()
+	if l, err = n.seek(dir, cookie); l == nil {
+		n.mu.Unlock()
+		n.h.release()
+	}
+	return dir, l, err
+}
+
+func (n *dirNode) seek(dir int, cookie uint64) (*listing, error) {
+	if n.released.Load() {
+		return nil, wasip1.EBADF
+	}
+	l, err := n.openListing(dir)
+	if err == wasip1.ENOENT {
+		return nil, nil // removed meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	off, ok := l.table.offset(cookie)
+	if !ok {
+		return nil, wasip1.EINVAL
+	}
+	if l.fresh && off == 0 {
+		l.fresh = false
+	} else if cookie == 0 || !l.within(off) {
+		if _, err := unix.Seek(l.fd, off, unix.SEEK_SET); err != nil {
+			return nil, wasip1.FromError(err)
+		}
+		l.buf, l.text, l.pos, l.start, l.at = l.buf[:0], "", 0, off, off
+		l.fresh = false
+	}
+	return l, nil
 }
 
 // within moves to the position off if it lies in what was fetched last.
@@ -175,22 +221,26 @@ func (l *listing) fill() (more bool, err error) {
 		l.buf, l.text, l.pos = buf[:0], "", 0
 		return false, err
 	}
-	l.start, l.buf, l.pos = l.at, buf[:size], 0
-	l.text = string(l.buf)
+	l.start, l.buf, l.text, l.pos = l.at, buf[:size], "", 0
 	return true, nil
 }
 
-// decode takes the next entry. It is false for one that is not to be told: "." and "..", and what
-// has gone before its type could be asked for.
-func (n *dirNode) decode(l *listing, dir int, dev uint64, e *vfs.DirEntry) bool {
+// decode takes the next entry; its name becomes a piece of text, which says what l.buf does. It is
+// false for one that is not to be told: "." and "..", and what has gone before its type could be
+// asked for.
+func (n *dirNode) decode(l *listing, dir int, dev uint64, text string, e *vfs.DirEntry) bool {
 	rec := l.buf[l.pos:]
 	_ = rec[recName]
 	size := int(binary.NativeEndian.Uint16(rec[recReclen:]))
-	name := l.text[l.pos+recName : l.pos+size]
+	name := text[l.pos+recName : l.pos+size]
 	l.pos += size
 	l.at = int64(binary.NativeEndian.Uint64(rec[recOff:]))
-	if i := strings.IndexByte(name, 0); i >= 0 {
-		name = name[:i]
+	// Records are aligned to 8 bytes, so that the NUL is among the last 8.
+	for i := max(len(name)-8, 0); i < len(name); i++ {
+		if name[i] == 0 {
+			name = name[:i]
+			break
+		}
 	}
 	if name == "." || name == ".." {
 		return false
