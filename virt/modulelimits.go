@@ -13,7 +13,7 @@ func untrustedModuleLimits() inspect.Limits {
 	l.Types, l.TypeValues, l.Imports, l.Exports, l.Functions, l.Globals = 10_000, 100_000, 1_000, 20_000, 35_000, 20_000
 	l.TableElements, l.Elements, l.Segments = 1_000_000, 200_000, 100_000
 	l.NameBytes, l.CustomSections = 4<<10, 100
-	l.BodyBytes, l.Locals, l.TotalLocals, l.Nesting, l.BranchTargets = 192<<10, 10_000, 500_000, 4_000, 16<<10
+	l.BodyBytes, l.Locals, l.TotalLocals, l.Nesting, l.BranchTargets, l.Catches = 192<<10, 10_000, 500_000, 4_000, 16<<10, 2_000
 	l.FunctionCost, l.TotalCost = 2_000_000, 3_000_000
 	return l
 }

@@ -87,6 +87,8 @@ func hostileModules() map[string][]byte {
 			strings.Repeat("\x20\x00\x28\x02\x00\x21\x00", 60_000)+strings.Repeat("\x41\x00\x04\x40\x01\x0b", 8_000)),
 		"TotalCost/functions":       command(500, withLocals(300), increments(300)+strings.Repeat("\x41\x00\x04\x40\x01\x0b", 2_000)+increments(300)),
 		"BranchTargets/of a table":  command(1, "\x00", "\x02\x40\x41\x00\x0e"+string(leb(1_000_000))+strings.Repeat("\x00", 1_000_001)+"\x0b"),
+		"Catches/clauses":           command(1, "\x00", "\x1f\x40"+string(leb(20_000))+strings.Repeat("\x02\x00", 20_000)+"\x0b"),
+		"Catches/tables":            command(1, "\x00", strings.Repeat("\x1f\x40\x00\x0b", 20_000)),
 		"Functions/many":            functions().section(3, 1_000_000, "\x00").section(10, 1_000_000, "\x02\x00\x0b"),
 		"Types/many":                newWasm().section(1, 1_000_000, "\x60\x00\x00"),
 		"TypeValues/of all types":   newWasm().section(1, 1_000, "\x60\xe8\x07"+strings.Repeat("\x7f", 1_000)+"\x00"),

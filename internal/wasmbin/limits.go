@@ -31,6 +31,7 @@ type Limits struct {
 	TotalLocals   uint64 // of all functions together
 	Nesting       uint64 // blocks inside blocks
 	BranchTargets uint64 // of one br_table
+	Catches       uint64 // try_tables and their catch clauses in one function
 
 	FunctionCost uint64 // see Cost
 	TotalCost    uint64
@@ -97,6 +98,7 @@ type checker struct {
 
 	types     []arity
 	typeSum   uint64
+	catches   uint64   // in the function that is read
 	funcs     []uint32 // the type of each function, imported ones first
 	imported  int
 	tableSum  uint64
@@ -322,6 +324,7 @@ func (k *checker) readBody(fn int) {
 	end := k.end
 	k.end = k.pos + size
 	f := &k.function
+	k.catches = 0
 	f.begin(k.signature(fn))
 	var locals uint64
 	groups := k.count("groups of locals", 2)

@@ -87,7 +87,8 @@ func (k *checker) openBlock(op opcode, f *functionCost) {
 	}
 	if op == opTryTable {
 		n := k.count("catch clauses", 2)
-		k.over("BranchTargets", "catch clauses of one try_table", uint64(n), k.BranchTargets)
+		k.catches += 1 + uint64(n)
+		k.over("Catches", "try_tables and catch clauses in one function", k.catches, k.Catches)
 		for i := 0; i < n && k.stopped() == nil; i++ {
 			if k.byte() <= 1 {
 				k.u32()

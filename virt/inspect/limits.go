@@ -43,8 +43,11 @@ type Limits struct {
 	Locals, TotalLocals uint64
 	// Nesting bounds how many blocks stand inside each other.
 	Nesting uint64
-	// BranchTargets bounds the labels of one br_table, and the catch clauses of one try_table.
+	// BranchTargets bounds the labels of one br_table.
 	BranchTargets uint64
+	// Catches bounds the try_tables of one function and their catch clauses together. A throw looks
+	// through them in each call that it leaves, without a pause in which it could be stopped.
+	Catches uint64
 
 	// FunctionCost bounds the estimated time that wazero's compiler takes for one function beyond
 	// what is proportional to its size; TotalCost bounds the sum over all functions. The unit is
@@ -80,7 +83,7 @@ func DefaultLimits() Limits {
 		Functions: 200_000, Globals: 200_000, Tags: 1_000, Tables: 100,
 		TableElements: MaxTableElements, Elements: 2_000_000, Segments: 400_000,
 		NameBytes: 16 << 10, CustomSections: 1_000, CustomBytes: 64 << 20,
-		BodyBytes: 7_654_321, Locals: wasmbin.MaxLocals, TotalLocals: 2_000_000, Nesting: 16_000, BranchTargets: 1 << 16,
+		BodyBytes: 7_654_321, Locals: wasmbin.MaxLocals, TotalLocals: 2_000_000, Nesting: 16_000, BranchTargets: 1 << 16, Catches: 10_000,
 		FunctionCost: 16_000_000, TotalCost: 250_000_000, NoThrowRef: true,
 	}
 }
