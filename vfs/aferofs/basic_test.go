@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -317,5 +318,31 @@ func TestTranslate(t *testing.T) {
 		if got := translate(err); got != want {
 			t.Errorf("%v: %v, want %v", err, got, want)
 		}
+	}
+}
+
+// A file in memory that is cut may be made anew in the store: those who have it open for reading
+// see the new one.
+func TestReaderSeesTheFileCut(t *testing.T) {
+	root := New(afero.NewMemMapFs()).Root().(vfs.Directory)
+	f := mk(t, root, "f")
+	w := openRW(t, f)
+	write(t, w, 0, strings.Repeat("x", 2*minRemade))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h, err := f.Open(vfs.OpenRead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := f.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, h); got != "xxx" {
+		t.Errorf("the reader has %d bytes, want 3", len(got))
+	}
+	if a, err := f.Attr(); err != nil || a.Size != 3 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }

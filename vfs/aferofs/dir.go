@@ -33,12 +33,13 @@ type entry struct {
 	listed uint64
 }
 
+// add makes a name known, which is the caller's no more.
 func (d *dir) add(name string, n node, local bool) *entry {
 	if d.names == nil {
 		d.names = make(map[string]*entry)
 	}
-	e := &entry{name: strings.Clone(name), node: n, local: local}
-	d.names[e.name] = e
+	e := &entry{name: name, node: n, local: local}
+	d.names[name] = e
 	d.order.Add(e)
 	return e
 }
@@ -90,24 +91,33 @@ func without(places []place, d *dir, name string) []place {
 
 // alive checks that the directory is still there. FS.mu is held.
 func (d *dir) alive() error {
+	_, err := d.ask()
+	return err
+}
+
+// ask is alive, and returns what the store says of the directory.
+func (d *dir) ask() (os.FileInfo, error) {
 	if d.gone {
-		return wasip1.ENOENT
+		return nil, wasip1.ENOENT
 	}
-	fi, err := d.fs.lstat(d.path())
+	fi, _, err := d.there(d.path())
 	switch {
 	case err != nil && !gone(err):
-		return err
-	case err == nil && typeOf(fi) == typeDir && same(d.info, fi):
-		return nil
+		return nil, err
+	case fi != nil:
+		if d == d.fs.root {
+			d.fs.rootData = dataOf(fi)
+		}
+		return fi, nil
 	case d == d.fs.root:
-		return wasip1.ENOENT
+		return nil, wasip1.ENOENT
 	}
 	if e := d.at.dir.names[d.at.name]; e != nil && e.node == node(d) {
 		d.at.dir.forget(e)
 	} else {
 		d.vanish()
 	}
-	return wasip1.ENOENT
+	return nil, wasip1.ENOENT
 }
 
 // resolve returns what a name stands for, in the store first. FS.mu is held.
@@ -120,7 +130,13 @@ func (d *dir) resolve(name string) (*entry, error) {
 	if e != nil && !e.local {
 		p.rel = e.node.in().at.rel
 	}
-	fi, err := d.fs.lstat(p.path())
+	path := p.path()
+	if e != nil && !e.local {
+		if fi, _ := e.confirmed(path); fi != nil {
+			return e, nil
+		}
+	}
+	fi, err := d.fs.lstat(path)
 	if err != nil && gone(err) && d.fs.memory && d == d.fs.root && d.fs.base == sep {
 		p.rel = !p.rel
 		fi, err = d.fs.lstat(p.path())
@@ -143,12 +159,17 @@ func (d *dir) resolve(name string) (*entry, error) {
 func (d *dir) met(e *entry, p place, fi os.FileInfo) *entry {
 	if e != nil {
 		n := e.node.in()
-		if !e.local && n.typ == typeOf(fi) && same(n.info, fi) {
+		switch {
+		case e.local:
+		case d.fs.memory && dataOf(fi) != nil && dataOf(fi) == dataOf(n.info):
+			return e
+		case n.typ == typeOf(fi) && same(n.info, fi):
 			n.info = fi
 			return e
 		}
 		d.forget(e)
 	}
+	p.name = strings.Clone(p.name)
 	return d.add(p.name, d.fs.adopt(p, fi), false)
 }
 
@@ -162,7 +183,7 @@ func (d *dir) resolveLocal(e *entry) (*entry, error) {
 	if n.at.dir == nil {
 		return e, nil
 	}
-	if fi, err := d.fs.lstat(n.path()); err == nil && typeOf(fi) == n.typ && same(n.info, fi) {
+	if fi, _, err := n.there(n.path()); fi != nil {
 		return e, nil
 	} else if err != nil && !gone(err) {
 		return nil, err
@@ -174,10 +195,11 @@ func (d *dir) resolveLocal(e *entry) (*entry, error) {
 	return nil, wasip1.ENOENT
 }
 
-// adopt makes the node of a stored file that was not known.
+// adopt makes the node of a stored file that was not known. The name is the caller's no more.
 func (f *FS) adopt(p place, fi os.FileInfo) node {
 	var n node
-	switch typeOf(fi) {
+	typ := typeOf(fi)
+	switch typ {
 	case typeDir:
 		n = new(dir)
 	case typeFile:
@@ -188,8 +210,7 @@ func (f *FS) adopt(p place, fi os.FileInfo) node {
 		n = new(special)
 	}
 	in := n.in()
-	f.initialise(in, typeOf(fi))
-	p.name = strings.Clone(p.name)
+	f.initialise(in, typ)
 	in.at, in.info = p, fi
 	in.look(fi)
 	return n
@@ -200,7 +221,7 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
 	e, err := d.resolve(name)
 	if err != nil {
@@ -211,7 +232,7 @@ func (d *dir) Lookup(name string) (vfs.Node, error) {
 
 // ReadDir asks the store for its names at the start, and goes on from what it said then.
 func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
 	if cookie == 0 {
 		if err := d.relist(); err != nil {
@@ -295,10 +316,10 @@ func (d *dir) empty() (bool, error) {
 
 // Attr returns the attributes.
 func (d *dir) Attr() (vfs.Attr, error) {
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
 	var nlink uint64
-	err := d.alive()
+	fi, err := d.ask()
 	switch {
 	case err == nil:
 		nlink = 1
@@ -320,10 +341,6 @@ func (d *dir) Attr() (vfs.Attr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if nlink > 0 {
-		fi, err := d.fs.lstat(d.path())
-		if err != nil {
-			return vfs.Attr{}, err
-		}
 		d.look(fi)
 		if d.dirty {
 			d.settle()

@@ -28,20 +28,20 @@ func (f *file) Open(mode vfs.OpenMode) (vfs.File, error) {
 	if write && f.fs.readOnly {
 		return nil, wasip1.EROFS
 	}
-	f.fs.mu.Lock()
+	f.fs.lock()
 	defer f.fs.mu.Unlock()
-	return f.open(mode, "")
+	return f.open(mode, "", nil)
 }
 
-// open is Open of a file that may be written as mode says. path is where the store has it, if the
-// caller knows. FS.mu is held.
-func (f *file) open(mode vfs.OpenMode, path string) (vfs.File, error) {
+// open is Open of a file that may be written as mode says. If the caller has just found it, path is
+// where the store has it, and h, if not nil, is a handle that reads. FS.mu is held.
+func (f *file) open(mode vfs.OpenMode, path string, h *mem.File) (vfs.File, error) {
 	write := mode&(vfs.OpenWrite|vfs.OpenTruncate) != 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case write || mode&vfs.OpenRead != 0:
-		if err := f.acquire(write, path); err != nil {
+		if err := f.acquire(write, path, h); err != nil {
 			return nil, err
 		}
 	case f.nlink() == 0 && f.opens == 0:
@@ -57,10 +57,14 @@ func (f *file) open(mode vfs.OpenMode, path string) (vfs.File, error) {
 	return &open{file: f, sync: mode&(vfs.OpenSync|vfs.OpenDsync) != 0}, nil
 }
 
-// acquire sees to it that there is a handle that reads or also writes. path is as for open. FS.mu
-// and mu are held.
-func (n *inode) acquire(write bool, path string) error {
+// acquire sees to it that there is a handle that reads or also writes. path and found are as for
+// open. FS.mu and mu are held.
+func (n *inode) acquire(write bool, path string, found *mem.File) error {
 	if n.h != nil && (n.writable || !write) {
+		return nil
+	}
+	if found != nil && !write {
+		n.h, n.writable = found, false
 		return nil
 	}
 	h, err := n.openStore(write, path)
@@ -77,8 +81,9 @@ func (n *inode) acquire(write bool, path string) error {
 // openStore opens the stored file and makes sure that it is the one meant. path is as for open.
 // FS.mu and mu are held.
 func (n *inode) openStore(write bool, path string) (afero.File, error) {
+	found := path != ""
 	switch {
-	case path != "":
+	case found:
 	case n.at.dir != nil:
 		path = n.path()
 	case n.hidden != "":
@@ -93,7 +98,19 @@ func (n *inode) openStore(write bool, path string) (afero.File, error) {
 	if write {
 		flag = rdwr
 	}
-	if !n.fs.memory {
+	switch {
+	case n.fs.memory && !write:
+		fi, h, err := n.there(path)
+		if h != nil {
+			return h, nil
+		}
+		if fi == nil {
+			if err == nil {
+				err = wasip1.ENOENT
+			}
+			return nil, err
+		}
+	case !n.fs.memory && !found:
 		// Opening a FIFO that has taken the place waits for its writer, and lets that in.
 		switch fi, err := n.fs.lstat(path); {
 		case err != nil:
@@ -107,6 +124,9 @@ func (n *inode) openStore(write bool, path string) (afero.File, error) {
 	h, err := n.fs.store.OpenFile(path, flag, 0)
 	if err != nil {
 		return nil, translate(err)
+	}
+	if m, ok := h.(*mem.File); ok && n.fs.memory && m.Data() == dataOf(n.info) {
+		return h, nil
 	}
 	fi, err := h.Stat()
 	switch {
@@ -142,8 +162,20 @@ func (n *inode) release() error {
 }
 
 // closeStore closes a handle and puts the times right after it, because closing a handle of
-// MemMapFs sets the time to the system's. FS.mu and mu are held.
+// MemMapFs that writes sets the time to the system's. FS.mu and mu are held.
 func (n *inode) closeStore(h afero.File, wrote bool) error {
+	if n.fs.memory && n.info != nil && n.at.dir != nil {
+		// What it was is asked only if it changes now: it is still there to be asked.
+		if wrote {
+			n.look(n.info)
+		}
+		err := translate(h.Close())
+		if wrote {
+			n.settle()
+		}
+		n.dirty = false
+		return err
+	}
 	if fi, err := h.Stat(); err == nil {
 		n.look(fi)
 	}
@@ -159,8 +191,14 @@ func (n *inode) closeStore(h afero.File, wrote bool) error {
 
 // resize sets the size, which the limit allows. FS.mu and mu are held.
 func (n *inode) resize(size int64) error {
+	if n.h != nil {
+		// One that reads is exchanged: the file may be made anew.
+		if err := n.acquire(true, "", nil); err != nil {
+			return err
+		}
+	}
 	h := n.h
-	if h == nil || !n.writable {
+	if h == nil {
 		var err error
 		if h, err = n.openStore(true, ""); err != nil {
 			return err
@@ -387,9 +425,9 @@ func (o *open) Append(bufs [][]byte) (int, int64, error) {
 	if o.file.h == nil {
 		return 0, 0, wasip1.EBADF
 	}
-	fi, err := o.file.h.Stat()
+	fi, err := o.file.stat()
 	if err != nil {
-		return 0, 0, translate(err)
+		return 0, 0, err
 	}
 	end := fi.Size()
 	n, err := o.file.writeVector(bufs, end)
@@ -402,7 +440,7 @@ func (o *open) Sync(dataOnly bool) error {
 	if err := n.sync(); err != nil || dataOnly {
 		return err
 	}
-	n.fs.mu.Lock()
+	n.fs.lock()
 	defer n.fs.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -423,7 +461,7 @@ func (n *inode) sync() error {
 
 // Close ends the opening.
 func (o *open) Close() error {
-	o.file.fs.mu.Lock()
+	o.file.fs.lock()
 	defer o.file.fs.mu.Unlock()
 	o.file.mu.Lock()
 	defer o.file.mu.Unlock()

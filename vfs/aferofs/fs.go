@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/afero"
+	"github.com/spf13/afero/mem"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -35,11 +36,14 @@ type FS struct {
 
 	clock atomic.Pointer[clock.Clock]
 
-	mu      sync.Mutex
-	root    *dir
-	lastIno uint64
-	orphans uint64 // how many hidden names were given out
-	nolinks bool   // the store has no symbolic links that can be used
+	mu   sync.Mutex
+	root *dir
+	// rootData is what the root was found to be since mu was taken, in a store in memory. Host code
+	// may put another directory in its place.
+	rootData *mem.FileData
+	lastIno  uint64
+	orphans  uint64 // how many hidden names were given out
+	nolinks  bool   // the store has no symbolic links that can be used
 }
 
 // Option changes what [New] makes.
@@ -129,6 +133,12 @@ func (f *FS) now() int64 {
 		return (*c).Realtime()
 	}
 	return time.Now().UnixNano()
+}
+
+// lock takes mu.
+func (f *FS) lock() {
+	f.mu.Lock()
+	f.rootData = nil
 }
 
 // initialise gives a new inode its number. FS.mu is held.

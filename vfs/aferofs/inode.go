@@ -72,7 +72,10 @@ func (n *inode) look(fi os.FileInfo) {
 	}
 	n.perm = fi.Mode().Perm()
 	n.size = max(fi.Size(), 0)
-	if t := nanos(fi.ModTime()); !n.dirty && (!n.timed || t != n.seen) {
+	if n.dirty {
+		return
+	}
+	if t := nanos(fi.ModTime()); !n.timed || t != n.seen {
 		if !n.timed {
 			n.atim = t
 		}
@@ -98,6 +101,11 @@ func (n *inode) stamp(now int64) {
 func (n *inode) settle() {
 	n.dirty = false
 	if n.typ == typeLink || !n.stored() {
+		return
+	}
+	if data := n.data(); data != nil && !n.fs.readOnly {
+		setTime(data, n.mtim)
+		n.seen = n.mtim
 		return
 	}
 	path := n.path()
@@ -145,7 +153,7 @@ func (n *inode) attr(nlink uint64) vfs.Attr {
 
 // Attr asks the store and returns the attributes.
 func (n *inode) Attr() (vfs.Attr, error) {
-	n.fs.mu.Lock()
+	n.fs.lock()
 	defer n.fs.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -155,17 +163,17 @@ func (n *inode) Attr() (vfs.Attr, error) {
 // refresh asks the store for the attributes. FS.mu and mu are held.
 func (n *inode) refresh() (vfs.Attr, error) {
 	if n.h != nil {
-		fi, err := n.h.Stat()
+		fi, err := n.stat()
 		if err != nil {
-			return vfs.Attr{}, translate(err)
+			return vfs.Attr{}, err
 		}
 		n.look(fi)
 		return n.attr(n.nlink()), nil
 	}
 	if n.at.dir != nil {
-		fi, err := n.fs.lstat(n.path())
+		fi, _, err := n.there(n.path())
 		switch {
-		case err == nil && typeOf(fi) == n.typ && same(n.info, fi):
+		case fi != nil:
 			n.look(fi)
 		case err != nil && !gone(err):
 			return vfs.Attr{}, err
@@ -177,12 +185,21 @@ func (n *inode) refresh() (vfs.Attr, error) {
 	return n.attr(n.nlink()), nil
 }
 
+// stat asks the handle. mu is held.
+func (n *inode) stat() (os.FileInfo, error) {
+	if n.fs.memory && n.info != nil {
+		return n.info, nil // which is of the handle's file, and is changed with mu held only
+	}
+	fi, err := n.h.Stat()
+	return fi, translate(err)
+}
+
 // SetAttr changes attributes of anything but directories' and links' sizes.
 func (n *inode) SetAttr(s vfs.SetAttr) error {
 	if n.fs.readOnly {
 		return wasip1.EROFS
 	}
-	n.fs.mu.Lock()
+	n.fs.lock()
 	defer n.fs.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -26,7 +26,7 @@ func (l *link) Readlink() (string, error) {
 	if !l.stored {
 		return l.target, nil
 	}
-	l.fs.mu.Lock()
+	l.fs.lock()
 	defer l.fs.mu.Unlock()
 	if l.at.dir == nil {
 		return l.target, nil
@@ -85,7 +85,7 @@ func (d *dir) begin(names ...string) error {
 	if d.fs.readOnly {
 		return wasip1.EROFS
 	}
-	d.fs.mu.Lock()
+	d.fs.lock()
 	return nil
 }
 
@@ -101,6 +101,7 @@ func (d *dir) made(name string) (vfs.Node, error) {
 
 // madeOf is made for one who has asked the store.
 func (d *dir) madeOf(name string, fi os.FileInfo) node {
+	name = strings.Clone(name)
 	e := d.add(name, d.fs.adopt(place{dir: d, name: name}, fi), false)
 	now := d.fs.now()
 	e.node.in().made(now)
@@ -139,8 +140,13 @@ func (d *dir) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, nil, err
 	}
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
+	if d.fs.memory {
+		if f, c := d.makeFirst(name, perm); f != nil {
+			return f, c, nil
+		}
+	}
 	switch e, err := d.resolve(name); {
 	case err == nil:
 		return e.node, nil, nil
@@ -168,10 +174,15 @@ func (d *dir) Make(name string, perm fs.FileMode) (vfs.Node, vfs.File, error) {
 		h.Close()
 		return nil, nil, wasip1.EIO
 	}
+	return f, f.opened(h), nil
+}
+
+// opened opens a file that was made with a handle. FS.mu is held.
+func (f *file) opened(h afero.File) vfs.File {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.h, f.writable, f.opens = h, true, 1
-	return f, &open{file: f}, nil
+	return &open{file: f}
 }
 
 // Mkdir makes an empty directory.
@@ -209,7 +220,7 @@ func (d *dir) Symlink(name, target string) (vfs.Node, error) {
 	d.fs.initialise(&l.inode, typeLink)
 	now := d.fs.now()
 	l.atim, l.mtim, l.ctim, l.timed, l.perm = now, now, now, true, 0o777
-	e := d.add(name, l, true)
+	e := d.add(strings.Clone(name), l, true)
 	l.links = []place{{dir: d, name: e.name}}
 	d.stamp(now)
 	return l, nil
@@ -258,7 +269,7 @@ func (d *dir) Link(name string, to vfs.Node) error {
 	if in.nlink() == 0 {
 		return wasip1.ENOENT
 	}
-	e := d.add(name, n, true)
+	e := d.add(strings.Clone(name), n, true)
 	in.links = append(in.links, place{dir: d, name: e.name})
 	now := d.fs.now()
 	in.changed(now)
@@ -462,7 +473,7 @@ func (d *dir) move(src *entry, t *dir, newName string, old *entry) error {
 	if !src.local {
 		n.at = p
 	}
-	e := t.add(newName, src.node, src.local)
+	e := t.add(p.name, src.node, src.local)
 	if old != nil {
 		t.order.KeepPlace(e, old)
 	}

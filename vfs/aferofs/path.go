@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/afero/mem"
+
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -20,9 +22,9 @@ func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.O
 	if flags&(wasip1.OCreat|wasip1.ODirectory) != 0 {
 		return nil, nil, wasip1.ENOSYS
 	}
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
-	e, _, at, err := d.find(path)
+	e, _, h, at, err := d.find(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,7 +32,7 @@ func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.O
 	if !ok {
 		return nil, nil, wasip1.ENOSYS
 	}
-	c, err := f.open(mode, at)
+	c, err := f.open(mode, at, h)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,9 +41,9 @@ func (d *dir) OpenPath(path string, follow bool, flags wasip1.Oflags, mode vfs.O
 
 // AttrPath returns the attributes of a regular file. Errors: as OpenPath.
 func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
-	d.fs.mu.Lock()
+	d.fs.lock()
 	defer d.fs.mu.Unlock()
-	e, fi, _, err := d.find(path)
+	e, fi, _, _, err := d.find(path)
 	if err != nil {
 		return vfs.Attr{}, err
 	}
@@ -51,7 +53,7 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fi == nil || f.h != nil {
+	if fi == nil || f.h != nil && !f.fs.memory {
 		return f.refresh()
 	}
 	f.look(fi)
@@ -59,10 +61,10 @@ func (d *dir) AttrPath(path string, follow bool) (vfs.Attr, error) {
 }
 
 // find returns what path stands for. If that is a name that was known, fi is what the store says of
-// it now, and at is its path there. FS.mu is held.
-func (d *dir) find(path string) (e *entry, fi os.FileInfo, at string, err error) {
+// it now, at is its path there, and h as of inode.there. FS.mu is held.
+func (d *dir) find(path string) (e *entry, fi os.FileInfo, h *mem.File, at string, err error) {
 	if sep != "/" {
-		return nil, nil, "", wasip1.ENOSYS
+		return nil, nil, nil, "", wasip1.ENOSYS
 	}
 	way := join(d.path(), path)
 	from, end := 0, len(way)-len(path)
@@ -71,17 +73,17 @@ func (d *dir) find(path string) (e *entry, fi os.FileInfo, at string, err error)
 		end += len(name)
 		switch err := checkName(name); {
 		case err == wasip1.EINVAL:
-			return nil, nil, "", wasip1.ENOSYS
+			return nil, nil, nil, "", wasip1.ENOSYS
 		case err != nil:
-			return nil, nil, "", err
+			return nil, nil, nil, "", err
 		}
-		if e, fi, at = d.known(name, way[from:end]); fi == nil {
+		if e, fi, h, at = d.known(name, way[from:end]); fi == nil {
 			if e, err = d.resolve(name); err != nil {
-				return nil, nil, "", err
+				return nil, nil, nil, "", err
 			}
 		}
 		if !more {
-			return e, fi, at, nil
+			return e, fi, h, at, nil
 		}
 		switch n := e.node.(type) {
 		case *dir:
@@ -90,27 +92,24 @@ func (d *dir) find(path string) (e *entry, fi os.FileInfo, at string, err error)
 				from = len(sep)
 			}
 		case *link:
-			return nil, nil, "", wasip1.ENOSYS
+			return nil, nil, nil, "", wasip1.ENOSYS
 		default:
-			return nil, nil, "", wasip1.ENOTDIR
+			return nil, nil, nil, "", wasip1.ENOTDIR
 		}
 	}
 }
 
 // known returns the entry of a name that is known, if the store still has it at path, or at that
 // without the leading separator (place.rel). Else fi is nil. FS.mu is held.
-func (d *dir) known(name, path string) (e *entry, fi os.FileInfo, at string) {
+func (d *dir) known(name, path string) (e *entry, fi os.FileInfo, h *mem.File, at string) {
 	if e = d.names[name]; e == nil || e.local || d.gone || d.hides(name) {
-		return nil, nil, ""
+		return nil, nil, nil, ""
 	}
-	n := e.node.in()
-	if n.at.rel {
+	if e.node.in().at.rel {
 		path = path[len(sep):]
 	}
-	fi, err := d.fs.lstat(path)
-	if err != nil || n.typ != typeOf(fi) || !same(n.info, fi) {
-		return nil, nil, ""
+	if fi, h = e.confirmed(path); fi == nil {
+		return nil, nil, nil, ""
 	}
-	n.info = fi
-	return e, fi, path
+	return e, fi, h, path
 }

@@ -141,12 +141,18 @@ func (a *asking) Stat(name string) (os.FileInfo, error) {
 	return a.Fs.Stat(name)
 }
 
+func (a *asking) Open(name string) (afero.File, error) {
+	a.calls = append(a.calls, "look "+name)
+	return a.Fs.Open(name)
+}
+
 func (a *asking) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
 	a.calls = append(a.calls, "open "+name)
 	return a.Fs.OpenFile(name, flag, perm)
 }
 
-// A path costs one question a name, and a new file one for the name and one for the directory.
+// A path costs one question a name, and opening it for reading none more. A new file costs one for
+// the directory and none when it is closed.
 func TestStoreIsAskedOnce(t *testing.T) {
 	store := &asking{Fs: afero.NewMemMapFs()}
 	if err := afero.WriteFile(store, "/d/f", nil, 0o666); err != nil {
@@ -173,10 +179,14 @@ func TestStoreIsAskedOnce(t *testing.T) {
 		do   func() error
 		want []string
 	}{
-		{"attributes", func() error { _, err := root.Stat("d/f"); return err }, []string{"stat /d", "stat /d/f"}},
-		{"open", func() error { return open("d/f", os.O_RDONLY) }, []string{"stat /d", "stat /d/f", "open /d/f"}},
+		{"attributes", func() error { _, err := root.Stat("d/f"); return err }, []string{"look /d", "look /d/f"}},
+		{"open", func() error { return open("d/f", os.O_RDONLY) }, []string{"look /d", "look /d/f"}},
+		{"open for writing", func() error { return open("d/f", os.O_RDWR) }, []string{"look /d", "look /d/f", "open /d/f"}},
 		{"create", func() error { return open("d/new", os.O_RDWR|os.O_CREATE) },
-			[]string{"stat /d", "stat /d/new", "stat /d", "open /d/new", "stat /d/new"}}, // the last after closing
+			[]string{"look /d", "look /d", "open /d/new"}},
+		{"rename", func() error { return root.Rename("d/new", "d/old") },
+			[]string{"look /d", "look /d", "look /d/new", "look /d", "stat /d/old"}},
+		{"unlink", func() error { return root.Remove("d/old") }, []string{"look /d", "look /d/old"}},
 	} {
 		store.calls = nil
 		if err := step.do(); err != nil {
