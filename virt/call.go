@@ -28,77 +28,79 @@ func (t *thread) unwind(ctx context.Context) {
 	panic(sys.NewExitError(code))
 }
 
+// adapted is a row of the table as a host function. It is no api.GoModuleFunc, which would be one
+// call more at every call.
+type adapted struct {
+	host *Host
+	call handler // the row's
+	row  *function
+	at   int // in the table
+}
+
 // adapt makes a row of the table a host function.
-//
-// It must not be inlined: the compiler inlines nothing into the copies of a function literal that
-// inlining makes, and this one runs at every call.
-//
-//go:noinline
-func (h *Host) adapt(i int) api.GoModuleFunc {
-	f := row(i)
-	var answer api.GoModuleFunc
-	answer = func(ctx context.Context, mod api.Module, stack []uint64) {
-		t, ok := ctx.(*thread)
-		if !ok || !same(t.mod, mod) {
-			t = h.threadOf(ctx, mod)
-			if t.guest.adopted {
-				t.guest.visit(ctx, func(t *thread) { answer(t, mod, stack) })
-				return
-			}
+func (h *Host) adapt(i int) api.GoModuleFunction { return &adapted{h, row(i).call, row(i), i} }
+
+// Call answers a call of mod's.
+func (a *adapted) Call(ctx context.Context, mod api.Module, stack []uint64) {
+	t, ok := ctx.(*thread)
+	if !ok || !same(t.mod, mod) {
+		t = a.host.threadOf(ctx, mod)
+		if t.guest.adopted {
+			t.guest.visit(ctx, func(t *thread) { a.Call(t, mod, stack) })
+			return
 		}
-		t.attach()
-		noting := t.guest.noting.Load()
-		if noting {
-			t.noteCall(f, stack)
-		}
-		var errno wasip1.Errno
-		if s := t.calls; s == nil {
-			errno = f.call(t, stack)
-		} else {
-			// Counting is spelled out here because a call of it would cost as much again.
-			if u := s.usage; u != nil {
-				n := &u.functions[i].calls
-				if *n++; *n%showEvery == 0 {
-					u.show()
-				}
-			}
-			if s.calls == nil {
-				errno = f.call(t, stack)
-			} else {
-				a, b := s.calls[i], s.observer
-				if b != nil {
-					b.enter(t)
-				}
-				if a == nil {
-					errno = f.call(t, stack)
-				} else {
-					errno = a(t, f, stack)
-				}
-				if b != nil {
-					b.back(t)
-				}
-			}
-			if u := s.usage; u != nil {
-				if errno != wasip1.ESUCCESS {
-					u.failed(i)
-				} else if flow := flows[i]; flow.way < none {
-					// Not by the View's accessors: they would note the reading as one of the
-					// call's.
-					if mem, at := t.view.Bytes(), uint64(uint32(stack[flow.at])); at+4 <= uint64(len(mem)) {
-						u.bytes[flow.way] += uint64(binary.LittleEndian.Uint32(mem[at:]))
-					}
-				}
-			}
-		}
-		if noting {
-			t.noteCall(nil, nil)
-		}
-		if t.over() && t.gone() {
-			t.unwind(ctx)
-		}
-		stack[0] = uint64(errno)
 	}
-	return answer
+	t.attach()
+	noting := t.guest.noting.Load()
+	if noting {
+		t.noteCall(a.row, stack)
+	}
+	var errno wasip1.Errno
+	if s := t.calls; s == nil {
+		errno = a.call(t, stack)
+	} else {
+		// Counting is spelled out here because a call of it would cost as much again.
+		if u := s.usage; u != nil {
+			n := &u.functions[a.at].calls
+			if *n++; *n%showEvery == 0 {
+				u.show()
+			}
+		}
+		if s.calls == nil {
+			errno = a.call(t, stack)
+		} else {
+			call, b := s.calls[a.at], s.observer
+			if b != nil {
+				b.enter(t)
+			}
+			if call == nil {
+				errno = a.call(t, stack)
+			} else {
+				errno = call(t, a.row, stack)
+			}
+			if b != nil {
+				b.back(t)
+			}
+		}
+		if u := s.usage; u != nil {
+			if errno != wasip1.ESUCCESS {
+				u.failed(a.at)
+			} else if flow := flows[a.at]; flow.way < none {
+				// Not by the View's accessors: they would note the reading as one of the
+				// call's.
+				if mem, at := t.view.Bytes(), uint64(uint32(stack[flow.at])); at+4 <= uint64(len(mem)) {
+					u.bytes[flow.way] += uint64(binary.LittleEndian.Uint32(mem[at:]))
+				}
+			}
+		}
+	}
+	if noting {
+		t.noteCall(nil, nil)
+	}
+	if t.over() && t.gone() {
+		t.unwind(ctx)
+	}
+	stack[0] = uint64(errno)
 }
 
 // same reports whether two modules are one instance. All of wazero's are pointers of one type:
