@@ -24,27 +24,71 @@ type chunk struct {
 	data  []byte
 }
 
+// rest is the chunks of a file but the first. It remembers one of them, which calls that go on
+// where others ended find without a walk through the tree.
+type rest struct {
+	tree[chunk]
+	at   uint64 // 0 for none
+	last *chunk // what chunk at is, nil for a hole
+}
+
 // chunk returns chunk i, or nil for a hole.
 func (in *inode) chunk(i uint64) *chunk {
+	if r := in.rest; i > 0 && r != nil && r.at != i {
+		return r.get(i)
+	}
+	return in.near(i)
+}
+
+// near returns chunk i if that is the first or is remembered, else nil.
+func (in *inode) near(i uint64) *chunk {
 	if i == 0 {
 		return in.first
 	}
-	if in.rest == nil {
+	if r := in.rest; r != nil && r.at == i {
+		return r.last
+	}
+	return nil
+}
+
+// remember finds chunk i, not 0, for calls that come. The inode is the file system's own, and
+// locked for writing.
+func (r *rest) remember(i uint64) { r.at, r.last = i, r.get(i) }
+
+// part returns the part of a chunk that begins with the n bytes from off on, nil unless there is
+// content for all of them in a chunk that near finds: what most calls are about. A chunk holds
+// nothing beyond the size. off is not negative.
+func (in *inode) part(off int64, n int) []byte {
+	if c := in.near(uint64(off) >> chunkBits); c != nil {
+		if o := int(uint64(off) % chunkSize); o <= len(c.data)-n {
+			return c.data[o:]
+		}
+	}
+	return nil
+}
+
+// ownPart is part of a chunk that o may change.
+func (in *inode) ownPart(o *owner, off int64, n int) []byte {
+	if c := in.near(uint64(off) >> chunkBits); c != nil && c.owner == o {
+		if at := int(uint64(off) % chunkSize); at <= len(c.data)-n {
+			return c.data[at:]
+		}
+	}
+	return nil
+}
+
+// only is part for the only one of bufs, nil where there are several.
+func (in *inode) only(bufs [][]byte, off int64) []byte {
+	if len(bufs) != 1 {
 		return nil
 	}
-	return in.rest.get(i)
+	return in.part(off, len(bufs[0]))
 }
 
 // read reads as much as there is. off is not negative.
 func (in *inode) read(p []byte, off int64) int {
-	if part := in.within(p, off); part != nil {
+	if part := in.part(off, len(p)); part != nil {
 		return copy(p, part)
-	}
-	if i, o := uint64(off)>>chunkBits, int(off%chunkSize); i > 0 && off < in.size {
-		// Here too most calls are about a part of one chunk.
-		if c := in.chunk(i); c != nil && o <= len(c.data)-len(p) {
-			return copy(p, c.data[o:])
-		}
 	}
 	if off >= in.size {
 		return 0
@@ -86,16 +130,6 @@ func (in *inode) readAll(bufs [][]byte, off int64) (done int, short bool) {
 	return done, false
 }
 
-// within returns the part of chunk 0 that p is from off on, or nil unless there is content for all
-// of it: what most calls are about.
-func (in *inode) within(p []byte, off int64) []byte {
-	c := in.first
-	if c == nil || off >= int64(len(c.data)) || len(p) > len(c.data)-int(off) {
-		return nil
-	}
-	return c.data[off:]
-}
-
 // write writes p, or as much of it as fits. The inode is f's own; off is not negative.
 func (f *FS) write(in *inode, p []byte, off int64) (int, error) {
 	if c := in.first; c != nil && c.owner == f.owner && off <= int64(len(c.data)) && len(p) <= cap(c.data)-int(off) {
@@ -119,7 +153,10 @@ func (f *FS) write(in *inode, p []byte, off int64) (int, error) {
 	for done < len(p) {
 		i, o := uint64(off)>>chunkBits, int(off%chunkSize)
 		n := min(len(p)-done, chunkSize-o)
-		c := in.chunk(i)
+		if r := in.rest; i > 0 && r != nil && r.at != i {
+			r.remember(i)
+		}
+		c := in.near(i)
 		if c == nil || c.owner != f.owner || cap(c.data) < o+n {
 			if c, n = f.grow(in, i, o, n); n == 0 {
 				err = wasip1.ENOSPC
@@ -244,9 +281,10 @@ func (in *inode) setChunk(o *owner, i uint64, c *chunk) {
 		in.first = c
 	} else {
 		if in.rest == nil {
-			in.rest = new(tree[chunk])
+			in.rest = new(rest)
 		}
 		in.rest.set(o, i, c)
+		in.rest.at, in.rest.last = i, c
 	}
 }
 
@@ -269,6 +307,7 @@ func (f *FS) truncate(in *inode, size int64) {
 	}
 	if in.rest != nil {
 		in.rest.cut(f.owner, max(keep, 1), drop)
+		in.rest.at, in.rest.last = 0, nil
 	}
 	if o := int(size % chunkSize); o != 0 {
 		if c := in.chunk(keep - 1); c != nil && len(c.data) > o {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/wasivirt/wasivirt/clock"
 	"github.com/wasivirt/wasivirt/vfs"
@@ -121,6 +122,7 @@ func New(opts ...Option) *FS {
 		identity: new(identity),
 	}
 	f.park.cond.L = &f.park.mu
+	f.clock.Store(&noClock)
 	for _, opt := range opts {
 		opt(f)
 	}
@@ -142,12 +144,10 @@ func (f *FS) Attach(env vfs.Env) {
 }
 
 // now returns the time for times of files, in nanoseconds since 1970.
-func (f *FS) now() int64 {
-	if c := f.clock.Load(); c != nil {
-		return (*c).Realtime()
-	}
-	return 0
-}
+func (f *FS) now() int64 { return (*f.clock.Load()).Realtime() }
+
+// noClock is the clock of a file system that was given none.
+var noClock = clock.Frozen(time.Unix(0, 0))
 
 // Usage is what a file system holds and may hold.
 type Usage struct {

@@ -21,7 +21,7 @@ type inode struct {
 	// Regular files: chunk 0, which most files are all of, and the others.
 	size  int64
 	first *chunk
-	rest  *tree[chunk] // nil where there are none
+	rest  *rest // nil where there are none
 
 	// Directories, and symbolic links for their target.
 	dir *dirTable
