@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 )
 
 // colours are those of the hosts that are drawn, in the order of the legend.
@@ -27,7 +26,7 @@ const (
 // faster.
 func (t *table) plot(w io.Writer) {
 	rows := slices.DeleteFunc(slices.Clone(t.rows), func(row string) bool {
-		return strings.Contains(row, "guests: ") || row == entryRow // no times of a call
+		return atOnce.MatchString(row) || row == entryRow // no times of a call
 	})
 	low, high := math.Inf(1), 0.0
 	for c, rounds := range t.cells {

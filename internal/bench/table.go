@@ -65,6 +65,9 @@ const programFactor = 1.1
 // result matches a line of a benchmark: its name and what follows.
 var result = regexp.MustCompile(`^Benchmark(\w+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
+// atOnce begins the names of rows of one guest or two, and of one thread or two.
+var atOnce = regexp.MustCompile(`^([12])[_ ](guests|threads):[_ ]`)
+
 // parse reads what go test -bench printed. The first part of a name below its benchmark is the
 // host, what follows the row.
 func parse(r io.Reader) (*table, error) {
@@ -82,7 +85,7 @@ func parse(r io.Reader) (*table, error) {
 		if host, row, ok := strings.Cut(m[2], "/"); ok {
 			c = cell{row, host}
 		}
-		c.row = strings.ReplaceAll(c.row, "_guests:_", " guests: ")
+		c.row = atOnce.ReplaceAllString(c.row, "$1 $2: ")
 		fields := strings.Fields(m[3])
 		ns, err := figure(fields, "ns/call")
 		if err != nil {
@@ -176,7 +179,7 @@ func (t *table) markdown(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s spread |\n%s---:|\n", head, line)
 	for _, row := range t.rows {
-		if strings.Contains(row, "guests: ") {
+		if atOnce.MatchString(row) {
 			continue
 		}
 		fmt.Fprintf(w, "| %s |", row)
@@ -202,39 +205,46 @@ func (t *table) markdown(w io.Writer) {
 		}
 		fmt.Fprintf(w, " %.0f %% |\n", worst)
 	}
-	fmt.Fprint(w, "\nBold: an aim is missed. ")
-	for i, a := range aims {
-		if i > 0 {
-			fmt.Fprint(w, "; ")
+	if len(aims) > 0 {
+		fmt.Fprint(w, "\nBold: an aim is missed. ")
+		for _, a := range aims {
+			fmt.Fprintf(w, "%s at most %.1f x the best of %s; ", a.host, a.factor, strings.Join(a.beside, ", "))
 		}
-		fmt.Fprintf(w, "%s at most %.1f x the best of %s", a.host, a.factor, strings.Join(a.beside, ", "))
+		fmt.Fprintf(w, "in whole programs memfs at most %.1f x; %d bytes an entry. The spread is that of the worst cell of the row.\n", programFactor, entryBytes)
 	}
-	fmt.Fprintf(w, ", in whole programs memfs at most %.1f x, and %d bytes an entry", programFactor, entryBytes)
-	fmt.Fprintln(w, ". The spread is that of the worst cell of the row.")
 	t.together(w)
 }
 
-// alone begins the names of rows of one guest, for which there is one of two.
-const alone = "1 guests: "
-
-// together writes how many times the work of one guest two do at once.
+// together writes how many times the work of one two guests, and two threads of a guest, do at
+// once.
 func (t *table) together(w io.Writer) {
-	for i, row := range t.rows {
-		work, ok := strings.CutPrefix(row, alone)
-		if !ok {
-			continue
+	var works []string
+	for _, row := range t.rows {
+		if atOnce.MatchString(row) {
+			works = with(works, atOnce.ReplaceAllString(row, ""))
 		}
-		if i == 0 || !strings.HasPrefix(t.rows[i-1], "2 guests: ") {
-			fmt.Fprint(w, "\nTwo guests at once, in times the work of one: by processor time, and by the time that passed.\n\n"+
-				"| work | mount | processor | passed |\n|---|---|---:|---:|\n")
-		}
+	}
+	if len(works) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nTwo guests, and two threads of one guest, at once, in times the work of one: by processor time, and in the time that passed. "+
+		"Two threads that compute show what the machine has.\n\n"+
+		"| work | mount | guests: processor | passed | threads: processor | passed |\n|---|---|---:|---:|---:|---:|\n")
+	for _, work := range works {
 		for _, host := range t.hosts {
-			one, two := cell{row, host}, cell{"2 guests: " + work, host}
-			if t.cells[one] == nil || t.cells[two] == nil {
-				continue
+			line, found := fmt.Sprintf("| %s | %s |", work, host), false
+			for _, who := range []string{"guests: ", "threads: "} {
+				one, two := cell{"1 " + who + work, host}, cell{"2 " + who + work, host}
+				if len(t.cells[one]) == 0 || len(t.cells[two]) == 0 {
+					line += " | |"
+					continue
+				}
+				line, found = line+fmt.Sprintf(" %.2f | %.2f |",
+					2*slices.Min(t.cells[one])/slices.Min(t.cells[two]), slices.Min(t.passed[one])/slices.Min(t.passed[two])), true
 			}
-			fmt.Fprintf(w, "| %s | %s | %.2f | %.2f |\n", work, host,
-				2*slices.Min(t.cells[one])/slices.Min(t.cells[two]), slices.Min(t.passed[one])/slices.Min(t.passed[two]))
+			if found {
+				fmt.Fprintln(w, line)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"runtime"
 	"sync"
@@ -8,36 +9,62 @@ import (
 
 	"github.com/wasivirt/wasivirt/internal/guestloop"
 	"github.com/wasivirt/wasivirt/vfs/memfs"
+	"github.com/wasivirt/wasivirt/virt"
 )
 
-// BenchmarkThreads is one guest, and two at once on one Host and one file system, each in a
-// directory of its own. ns/call is the processor time of an operation, which grows where guests
-// wait for each other by spinning, or write to the same memory; wall-ns/call is the time that
-// passed, which on a machine that does other things says little.
+//go:embed testdata/threads.wasm
+var threadsWasm []byte
+
+// BenchmarkThreads is one guest, and two at once on one Host and one file system, and one guest
+// with one thread and with two, each in a directory of its own. ns/call is the processor time of an
+// operation, which grows where guests wait for each other by spinning, or write to the same memory;
+// wall-ns/call is the time that passed, which on a machine that does other things says little: two
+// threads that only compute show what the machine has.
 func BenchmarkThreads(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	files := map[string]int64{"1/file": 65536, "2/file": 65536}
+	kinds := []string{"compute"}
+	for _, row := range guestloop.Apart("1") {
+		kinds = append(kinds, row.Name)
+	}
 	for _, mount := range []string{"memfs", "hostfs"} {
-		for i, row := range guestloop.Apart("1") {
-			for guests := 1; guests <= 2; guests++ {
-				b.Run(fmt.Sprintf("%s/%d guests: %s", mount, guests, row.Name), func(b *testing.B) {
-					h, fsys := newHost(b), mounts[mount](b, files)
-					var runs []func(uint64) (uint64, error)
-					for g := range guests {
-						runs = append(runs, wasivirt(b, h, &guestloop.Apart(fmt.Sprint(g + 1))[i], fsys))
-					}
-					timed(b, guests, func() {
-						var all sync.WaitGroup
-						for _, run := range runs {
-							all.Go(func() {
-								if errno, err := run(uint64(b.N)); err != nil || errno != 0 {
-									b.Errorf("a call answered %d, %v", errno, err)
-								}
-							})
+		for kind, name := range kinds {
+			if kind > 0 {
+				for guests := 1; guests <= 2; guests++ {
+					b.Run(fmt.Sprintf("%s/%d guests: %s", mount, guests, name), func(b *testing.B) {
+						h, fsys := newHost(b), mounts[mount](b, files)
+						var runs []func(uint64) (uint64, error)
+						for g := range guests {
+							runs = append(runs, wasivirt(b, h, &guestloop.Apart(fmt.Sprint(g + 1))[kind-1], fsys))
 						}
-						all.Wait()
+						timed(b, guests, func() {
+							var all sync.WaitGroup
+							for _, run := range runs {
+								all.Go(func() {
+									if errno, err := run(uint64(b.N)); err != nil || errno != 0 {
+										b.Errorf("a call answered %d, %v", errno, err)
+									}
+								})
+							}
+							all.Wait()
+						})
+						b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*guests), "wall-ns/call")
 					})
-					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*guests), "wall-ns/call")
+				}
+			}
+			for threads := 1; threads <= 2; threads++ {
+				b.Run(fmt.Sprintf("%s/%d threads: %s", mount, threads, name), func(b *testing.B) {
+					h := newHost(b)
+					m, err := h.Compile(b.Context(), threadsWasm)
+					check(b, err)
+					g, err := h.Instantiate(b.Context(), m, virt.WithMount("/", mounts[mount](b, files)), virt.WithMaxThreads(2))
+					check(b, err)
+					timed(b, threads, func() {
+						if results, err := g.Call(b.Context(), "run", uint64(threads), uint64(kind), uint64(b.N)); err != nil || results[0] != 0 {
+							b.Errorf("a call answered %v, %v", results, err)
+						}
+					})
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*threads), "wall-ns/call")
 				})
 			}
 		}
