@@ -28,15 +28,31 @@ func splitCookie(cookie uint64) (inner uint64, mount bool) {
 	return (cookie - cookieParent) >> 1, false
 }
 
+// numbered is implemented by a Directory, such as aferofs's, that knows its inode number at less
+// cost than its attributes.
+type numbered interface {
+	// Number returns Attr's Ino. Errors: as Attr.
+	Number() (uint64, error)
+}
+
+// inoOf returns the inode number of a node.
+func inoOf(node Node) (uint64, error) {
+	if d, ok := node.(numbered); ok {
+		return d.Number()
+	}
+	a, err := node.Attr()
+	return a.Ino, err
+}
+
 // readEntries fills entries with what follows cookie in the directory f, "." and ".." included.
 func (f *OpenFile) readEntries(cookie uint64, entries []DirEntry) (int, error) {
 	n, pos := 0, f.dir.now()
 	if cookie < cookieSelf && n < len(entries) {
-		a, err := pos.dir.Attr()
+		ino, err := inoOf(pos.dir)
 		if err != nil {
 			return 0, err
 		}
-		entries[n] = DirEntry{Name: ".", Ino: a.Ino, Type: wasip1.FiletypeDirectory, Next: cookieSelf}
+		entries[n] = DirEntry{Name: ".", Ino: ino, Type: wasip1.FiletypeDirectory, Next: cookieSelf}
 		n, cookie = n+1, cookieSelf
 	}
 	if cookie < cookieParent && n < len(entries) {
@@ -114,8 +130,8 @@ func (f *OpenFile) parentIno() uint64 {
 	if f.dir.parent != nil {
 		node = f.dir.parent
 	}
-	if a, err := node.Attr(); err == nil && a.Ino != 0 {
-		return a.Ino
+	if ino, err := inoOf(node); err == nil && ino != 0 {
+		return ino
 	}
 	return 1
 }

@@ -327,7 +327,7 @@ func TestReaderSeesTheFileCut(t *testing.T) {
 	root := New(afero.NewMemMapFs()).Root().(vfs.Directory)
 	f := mk(t, root, "f")
 	w := openRW(t, f)
-	write(t, w, 0, strings.Repeat("x", 2*minRemade))
+	write(t, w, 0, strings.Repeat("x", 2*maxSpare))
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -345,4 +345,81 @@ func TestReaderSeesTheFileCut(t *testing.T) {
 	if a, err := f.Attr(); err != nil || a.Size != 3 {
 		t.Errorf("%+v, %v", a, err)
 	}
+}
+
+// Files in memory that were cut keep 4 MiB together, until they grow again or are gone.
+func TestCutFilesKeepLittle(t *testing.T) {
+	store := afero.NewMemMapFs()
+	fsys := New(store)
+	root := fsys.Root().(vfs.Directory)
+	const size = maxSpare / 4
+	cut := func(name string, last int64) {
+		t.Helper()
+		f := mk(t, root, name)
+		h := openRW(t, f)
+		defer h.Close()
+		write(t, h, 0, strings.Repeat("x", size))
+		for _, to := range []int64{last + 1, last} {
+			if err := f.SetAttr(vfs.SetAttr{Mask: vfs.SetSize, Size: uint64(to)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := content(t, h); got != strings.Repeat("x", int(last)) {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	spare := func(what string, want int64) {
+		t.Helper()
+		if fsys.spare != want {
+			t.Errorf("%s: files keep %d bytes, want %d", what, fsys.spare, want)
+		}
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		cut(name, 0)
+	}
+	spare("four files", maxSpare)
+	before, err := store.Stat("/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut("e", 1)
+	spare("a fifth, which is made anew", maxSpare)
+
+	h := openRW(t, found(t, root, "d"))
+	write(t, h, 0, strings.Repeat("y", size))
+	if after, err := store.Stat("/d"); err != nil || !same(before, after) {
+		t.Errorf("a file that keeps its memory was made anew: %v", err)
+	}
+	if err := root.Unlink("d"); err != nil {
+		t.Fatal(err)
+	}
+	spare("an unlinked file that is open", maxSpare)
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spare("which is closed", 3*size)
+	if err := root.Rename("a", root, "b"); err != nil {
+		t.Fatal(err)
+	}
+	spare("a file onto another", 2*size)
+	if err := store.Remove("/c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.Lookup("c"); err == nil {
+		t.Fatal("the file is still there")
+	}
+	spare("host code removes one", size)
+	if err := root.Unlink("b"); err != nil {
+		t.Fatal(err)
+	}
+	spare("none", 0)
+}
+
+func found(t *testing.T, d vfs.Directory, name string) vfs.RegularFile {
+	t.Helper()
+	n, err := d.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.(vfs.RegularFile)
 }

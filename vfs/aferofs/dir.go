@@ -60,6 +60,9 @@ func (d *dir) forget(e *entry) {
 		return
 	}
 	n.at = place{}
+	if n.opens == 0 { // which changes with FS.mu held only
+		n.unspare()
+	}
 	for _, l := range n.links {
 		if alias := l.dir.names[l.name]; alias != nil && alias.node == e.node {
 			l.dir.del(alias)
@@ -312,6 +315,16 @@ func (d *dir) empty() (bool, error) {
 	}
 	busy, err := d.fs.occupied(d.path())
 	return !busy, err
+}
+
+// Number returns the inode number. Attr lists the directory, to count those in it.
+func (d *dir) Number() (uint64, error) {
+	d.fs.lock()
+	defer d.fs.mu.Unlock()
+	if err := d.alive(); err != nil && !d.gone {
+		return 0, err
+	}
+	return d.ino, nil
 }
 
 // Attr returns the attributes.

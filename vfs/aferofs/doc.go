@@ -34,8 +34,8 @@
 // size is EFBIG. Package memfs has no such limit, because it keeps holes without memory.
 //
 // A store in memory also keeps the memory that a file had when it was larger. So the adapter makes
-// a file of a MemMapFs anew when it cuts it to less than half: a handle that host code has open
-// then stays with the file as it was.
+// a file of a MemMapFs anew when it cuts it to less than half, unless all such files together keep
+// 4 MiB at most: a handle that host code has open then stays with the file as it was.
 //
 // This is not a sandbox: afero works on path strings, and BasePathFs and OsFs follow links in the
 // real directory. To give a real directory to an untrusted guest, use package hostfs.

@@ -152,6 +152,9 @@ func (n *inode) release() error {
 		err = n.closeStore(n.h, n.writable)
 		n.h, n.writable = nil, false
 	}
+	if n.at.dir == nil {
+		n.unspare()
+	}
 	if n.hidden != "" {
 		if e := n.fs.store.Remove(n.hidden); err == nil {
 			err = translate(e)
@@ -225,8 +228,13 @@ func (n *inode) resize(size int64) error {
 	return nil
 }
 
-// minRemade is the least size of a file that is made anew when it is cut.
-const minRemade = 4096
+const (
+	// minRemade is the least size of a file that is made anew when it is cut.
+	minRemade = 4096
+	// maxSpare is how many bytes files that were cut may together keep beyond their sizes, for
+	// those that are soon as large again.
+	maxSpare = 4 << 20
+)
 
 // remake gives a file in memory that is to be cut to less than half of what it was a new place in
 // the store, and returns a handle of that; nil where the file can be cut where it is. A MemMapFs
@@ -242,6 +250,11 @@ func (n *inode) remake(h afero.File, size int64) (afero.File, error) {
 	}
 	n.most = max(n.most, fi.Size())
 	if n.most < minRemade || size > n.most/2 || size > fi.Size() {
+		return nil, nil
+	}
+	n.unspare()
+	if spare := n.most - size; spare <= maxSpare-n.fs.spare {
+		n.spare, n.fs.spare = spare, n.fs.spare+spare
 		return nil, nil
 	}
 	keep := make([]byte, size)
@@ -271,6 +284,12 @@ func (n *inode) remake(h afero.File, size int64) (afero.File, error) {
 	}
 	n.most = size
 	return fresh, nil
+}
+
+// unspare takes what the file keeps beyond its size from the account. FS.mu is held.
+func (n *inode) unspare() {
+	n.fs.spare -= n.spare
+	n.spare = 0
 }
 
 // wrote notes a change of content. mu is held.

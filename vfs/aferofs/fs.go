@@ -41,6 +41,7 @@ type FS struct {
 	// rootData is what the root was found to be since mu was taken, in a store in memory. Host code
 	// may put another directory in its place.
 	rootData *mem.FileData
+	spare    int64 // what files that were cut keep beyond their sizes, in a store in memory
 	lastIno  uint64
 	orphans  uint64 // how many hidden names were given out
 	nolinks  bool   // the store has no symbolic links that can be used

@@ -29,6 +29,8 @@ type inode struct {
 	info os.FileInfo
 	// hidden is the path below which an unlinked file stands until it is closed.
 	hidden string
+	// spare is what of FS.spare the file keeps.
+	spare int64
 
 	// mu guards what follows and the use of the handle. It is taken after FS.mu.
 	mu               sync.Mutex

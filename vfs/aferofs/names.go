@@ -346,6 +346,9 @@ func (d *dir) orphan(n *inode) error {
 		return translate(err)
 	}
 	n.at = place{}
+	if n.opens == 0 {
+		n.unspare()
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/afero"
 
+	"github.com/wasivirt/wasivirt/memory"
 	"github.com/wasivirt/wasivirt/vfs"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -195,5 +196,32 @@ func TestStoreIsAskedOnce(t *testing.T) {
 		if d := cmp.Diff(step.want, store.calls); d != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, d)
 		}
+	}
+}
+
+// Listing a directory asks the store for its names once: a guest is told the number of "." beside
+// them, not how many directories there are.
+func TestGuestListsOnce(t *testing.T) {
+	store := &asking{Fs: afero.NewMemMapFs()}
+	if err := store.Mkdir("/d", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	fsys := New(store)
+	fsys.memory = true // which the type does not tell any more
+	ns := vfs.NewNamespace()
+	if err := ns.Mount("/", fsys); err != nil {
+		t.Fatal(err)
+	}
+	c := vfs.Caller{View: memory.NewView(make([]byte, 4096)), Table: vfs.NewTable(0)}
+	defer c.Table.Close()
+	if err := (&vfs.Preopens{Namespace: ns}).Install(c.Table); err != nil {
+		t.Fatal(err)
+	}
+	store.calls = nil
+	if e := vfs.FdReaddir(&c, 3, 0, 1024, 0, 2048); e != wasip1.ESUCCESS {
+		t.Fatal(e)
+	}
+	if d := cmp.Diff([]string{"stat /", "stat /", "stat /", "look /"}, store.calls); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
