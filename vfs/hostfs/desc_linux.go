@@ -13,14 +13,14 @@ import (
 // file.
 type desc struct {
 	fd   int
-	refs atomic.Int32 // holders and running calls; 0 is closed, for good
+	refs atomic.Int32 // holders and running calls besides the first holder; -1 is closed, for good
 }
 
 // acquire keeps the descriptor open until release. It fails once the descriptor is closed.
 func (d *desc) acquire() bool {
 	for {
 		n := d.refs.Load()
-		if n <= 0 {
+		if n < 0 {
 			return false
 		}
 		if d.refs.CompareAndSwap(n, n+1) {
@@ -30,7 +30,7 @@ func (d *desc) acquire() bool {
 }
 
 // unref reports whether the last reference has gone, so that the caller must close.
-func (d *desc) unref() bool { return d.refs.Add(-1) == 0 }
+func (d *desc) unref() bool { return d.refs.Add(-1) < 0 }
 
 // handle is a directory's descriptor, shared by its node and the nodes of names in it.
 type handle struct {
@@ -44,7 +44,6 @@ type handle struct {
 
 func newHandle(fd int, readable bool) *handle {
 	h := &handle{desc: desc{fd: fd}, readable: readable}
-	h.refs.Store(1)
 	h.cleanup = runtime.AddCleanup(h, closeFD, fd) // the net for nodes that nobody released
 	return h
 }

@@ -33,9 +33,10 @@ type entry struct {
 }
 
 func (e *entry) init(b *held, h *handle, name string) {
-	h.refs.Add(1) // above 0: the caller holds it
+	h.refs.Add(1) // not closed: the caller holds it
 	e.fs, e.h = b, h
 	at := h.at(name)
+	b.entries.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.dentries[at]
@@ -55,6 +56,7 @@ func (e *entry) Release() {
 	}
 	b, d := e.fs, e.d
 	b.mu.Lock()
+	b.entries.Add(-1)
 	d.nodes--
 	if d.nodes == 0 {
 		if !d.gone {
@@ -91,11 +93,12 @@ func (e *entry) use() (*handle, string, error) {
 
 // unlinked takes the name away from the nodes that had it.
 func (b *held) unlinked(h *handle, name string) {
+	if b.entries.Load() == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.dentries) > 0 {
-		b.forget(h.at(name))
-	}
+	b.forget(h.at(name))
 }
 
 func (b *held) forget(at place) {
@@ -107,11 +110,11 @@ func (b *held) forget(at place) {
 
 // renamed moves the nodes that had the name along.
 func (b *held) renamed(from *handle, name string, to *handle, newName string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.dentries) == 0 {
+	if b.entries.Load() == 0 {
 		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	old, at := from.at(name), to.at(newName)
 	d := b.dentries[old]
 	if d == nil && b.dentries[at] == nil {
@@ -129,7 +132,7 @@ func (b *held) renamed(from *handle, name string, to *handle, newName string) {
 	if d.moved != nil {
 		d.moved.release()
 	}
-	to.refs.Add(1) // above 0: the caller holds it
+	to.refs.Add(1) // not closed: the caller holds it
 	at.name = strings.Clone(newName)
 	d.place, d.moved = at, to
 	b.dentries[at] = d

@@ -21,8 +21,8 @@ type file struct {
 	closed atomic.Bool
 
 	mu sync.Mutex // one Append, and one NextData, at a time
-	// otherFD is -1 or the same file opened once more: without O_APPEND, to write at an offset, if
-	// mode appends; else with O_APPEND, where the kernel has no RWF_APPEND.
+	// otherFD is 0, or one more than the same file opened once more: without O_APPEND, to write at
+	// an offset, if mode appends; else with O_APPEND, where the kernel has no RWF_APPEND.
 	otherFD atomic.Int64
 }
 
@@ -54,7 +54,7 @@ func (f *file) release() {
 
 // closeOther closes what nobody uses any more.
 func (f *file) closeOther() {
-	if fd := f.otherFD.Load(); fd >= 0 {
+	if fd := f.otherFD.Load() - 1; fd >= 0 {
 		closeFD(int(fd))
 	}
 }
@@ -232,7 +232,7 @@ func (f *file) appendOnce(bufs [][]byte) (int, error) {
 		}
 		return unix.Writev(f.fd, bufs)
 	}
-	if fd := f.otherFD.Load(); fd >= 0 {
+	if fd := f.otherFD.Load() - 1; fd >= 0 {
 		return unix.Writev(int(fd), bufs)
 	}
 	n, err := unix.Pwritev2(f.fd, bufs, -1, unix.RWF_APPEND) // -1 means the descriptor's own offset
@@ -253,7 +253,7 @@ func (f *file) Appended() (int64, error) {
 	}
 	defer f.release()
 	fd := f.fd
-	if own := f.otherFD.Load(); own >= 0 && !f.mode.Appends() {
+	if own := f.otherFD.Load() - 1; own >= 0 && !f.mode.Appends() {
 		fd = int(own)
 	}
 	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
@@ -292,17 +292,17 @@ func (f *file) pwritev(bufs [][]byte, off int64) (int, error) {
 // other opens the file once more with O_APPEND, or without it if f.fd has it. Of several that do so
 // at once one is kept, which nothing was written through yet.
 func (f *file) other() (int, error) {
-	if fd := f.otherFD.Load(); fd >= 0 {
+	if fd := f.otherFD.Load() - 1; fd >= 0 {
 		return int(fd), nil
 	}
 	fd, err := reopen(f.fd, openFlags(f.mode&^vfs.OpenTruncate)^unix.O_APPEND)
 	if err != nil {
 		return -1, err
 	}
-	if !f.otherFD.CompareAndSwap(-1, int64(fd)) {
+	if !f.otherFD.CompareAndSwap(0, int64(fd)+1) {
 		closeFD(fd)
 	}
-	return int(f.otherFD.Load()), nil
+	return int(f.otherFD.Load() - 1), nil
 }
 
 // again opens the same file once more. The descriptor is duplicated if it is read only, because

@@ -3,6 +3,7 @@ package hostfs
 import (
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,7 @@ type held struct {
 
 	mu       sync.Mutex // guards dentries and what they say; after it come no locks
 	dentries map[place]*dentry
+	entries  atomic.Int64 // how many nodes refer to them
 }
 
 func openHeld(dir string, o options) (backend, error) {
@@ -62,8 +64,7 @@ func openHeldFile(path string) (backend, error) {
 		return nil, err
 	}
 	b := &held{readOnly: true, dev: uint64(st.Dev)}
-	b.single = &fileNode{entry: entry{fs: b}}
-	b.file = b.single.attach(fd, vfs.OpenRead)
+	b.single, b.file = b.opened(fd, vfs.OpenRead)
 	return b, nil
 }
 

@@ -138,6 +138,16 @@ type fileNode struct {
 
 var _ vfs.RegularFile = (*fileNode)(nil)
 
+// opened returns a node that is known by its open file alone, which is fd, opened with mode. Nobody
+// else has it, so that it needs no lock.
+func (b *held) opened(fd int, mode vfs.OpenMode) (*fileNode, *file) {
+	n := &fileNode{entry: entry{fs: b}, taken: true}
+	f := &n.first
+	f.fd, f.mode, f.node = fd, mode, n
+	n.open.Store(f)
+	return n, f
+}
+
 // attach makes fd, which was opened with mode, one of the node's open files.
 func (n *fileNode) attach(fd int, mode vfs.OpenMode) *file {
 	n.mu.Lock()
@@ -148,8 +158,6 @@ func (n *fileNode) attach(fd int, mode vfs.OpenMode) *file {
 	}
 	n.taken = true
 	f.fd, f.mode, f.node = fd, mode, n
-	f.otherFD.Store(-1)
-	f.refs.Store(1)
 	f.next = n.open.Load()
 	n.open.Store(f)
 	return f

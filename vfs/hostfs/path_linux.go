@@ -52,8 +52,8 @@ func (n *dirNode) OpenPath(path string, follow bool, oflags wasip1.Oflags, mode 
 			fd, err = openat2(dir, path, flags, uint32(perm.Perm()), 0)
 		}
 		if err == nil {
-			node := &fileNode{entry: entry{fs: n.fs}}
-			return node, node.attach(fd, mode), nil
+			node, file := n.fs.opened(fd, mode)
+			return node, file, nil
 		}
 		if err != wasip1.EEXIST || oflags&wasip1.OExcl != 0 {
 			return nil, nil, err
@@ -108,8 +108,8 @@ func (n *dirNode) openHeld(dir int, path string, nofollow int, mode vfs.OpenMode
 	if fd, err = openHeldPath(fd, st, mode); err != nil {
 		return nil, nil, err
 	}
-	node := &fileNode{entry: entry{fs: n.fs}}
-	return node, node.attach(fd, mode), nil
+	node, file := n.fs.opened(fd, mode)
+	return node, file, nil
 }
 
 // hold returns an O_PATH descriptor of what path stands for beneath dir, and what that is.
