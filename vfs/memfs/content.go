@@ -233,14 +233,22 @@ func (f *FS) fit(in *inode, i uint64, c *chunk) int {
 }
 
 // spareChunks are chunks to be used again, which saves clearing them and collecting them: those of
-// full size, and one of each smaller size, through which the first chunk of a file grows.
+// full size, and those of each smaller size, which most files end with and grow through. What the
+// collector finds here it takes.
 type spareChunks struct {
 	full  sync.Pool
-	small [chunkBits - minChunkBits]atomic.Pointer[chunk]
+	small [chunkBits - minChunkBits]smallChunks
 }
 
-// of returns where a chunk of that size is kept that is not of full size, nil if nowhere.
-func (s *spareChunks) of(size int) *atomic.Pointer[chunk] {
+// smallChunks are chunks of one size. The first is apart, because a file that grows takes one and
+// gives one back.
+type smallChunks struct {
+	first atomic.Pointer[chunk]
+	more  sync.Pool
+}
+
+// of returns where chunks of that size are kept that is not the full one, nil if nowhere.
+func (s *spareChunks) of(size int) *smallChunks {
 	if size < minChunk || size >= chunkSize || size&(size-1) != 0 {
 		return nil
 	}
@@ -252,8 +260,13 @@ func (f *FS) newChunk(size int) *chunk {
 	var c *chunk
 	if size == chunkSize {
 		c, _ = f.spare.full.Get().(*chunk)
-	} else if kept := f.spare.of(size); kept != nil && kept.Load() != nil {
-		c = kept.Swap(nil)
+	} else if kept := f.spare.of(size); kept != nil {
+		if kept.first.Load() != nil {
+			c = kept.first.Swap(nil)
+		}
+		if c == nil {
+			c, _ = kept.more.Get().(*chunk)
+		}
 	}
 	if c != nil {
 		c.owner = f.owner
@@ -271,8 +284,8 @@ func (f *FS) recycle(c *chunk) {
 	c.owner, c.data = nil, c.data[:0]
 	if cap(c.data) == chunkSize {
 		f.spare.full.Put(c)
-	} else if kept := f.spare.of(cap(c.data)); kept != nil {
-		kept.Store(c)
+	} else if kept := f.spare.of(cap(c.data)); kept != nil && !kept.first.CompareAndSwap(nil, c) {
+		kept.more.Put(c)
 	}
 }
 
