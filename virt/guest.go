@@ -80,6 +80,8 @@ type Guest struct {
 	mu     sync.Mutex
 	result *Result // but for what ends tell
 	ends   []ThreadEnd
+	// endsMixed is set where ends are not in order.
+	endsMixed bool
 
 	closing   closing
 	abandoned atomic.Bool // no goroutine begins a Write any more
@@ -333,7 +335,7 @@ func (g *Guest) Result() *Result {
 	}
 	r := *g.result
 	r.Stderr = g.unread.String()
-	r.Stacks, r.Threads = slices.Clone(r.Stacks), slices.Clone(g.ends)
+	r.Stacks, r.Threads = slices.Clone(r.Stacks), slices.Clone(g.sortedEnds())
 	return &r
 }
 
@@ -362,12 +364,31 @@ func (g *Guest) noteEnd(thread uint32, err error) {
 	if g.result.Thread == end.Thread {
 		end.Outcome, end.Trap, end.Err = g.result.Outcome, g.result.Trap, g.result.Err
 	}
-	at, again := slices.BinarySearchFunc(g.ends, end.Thread, func(e ThreadEnd, id uint32) int { return cmp.Compare(e.Thread, id) })
-	if again { // the thread was in a call of a call
-		g.ends[at] = end
-		return
+	// Many threads may end in any order: they are sorted when somebody asks, and before there is
+	// room for as many again.
+	if len(g.ends) == cap(g.ends) {
+		g.sortedEnds()
 	}
-	g.ends = slices.Insert(g.ends, at, end)
+	g.ends, g.endsMixed = append(g.ends, end), true
+}
+
+// sortedEnds orders the ends by thread. The last one counts of a thread that was in a call of a
+// call. The caller holds g.mu.
+func (g *Guest) sortedEnds() []ThreadEnd {
+	if !g.endsMixed {
+		return g.ends
+	}
+	slices.SortStableFunc(g.ends, func(a, b ThreadEnd) int { return cmp.Compare(a.Thread, b.Thread) })
+	kept := g.ends[:0]
+	for _, e := range g.ends {
+		if n := len(kept); n > 0 && kept[n-1].Thread == e.Thread {
+			kept[n-1] = e
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	g.ends, g.endsMixed = kept, false
+	return kept
 }
 
 // Name returns the guest's argument 0.
