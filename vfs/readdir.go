@@ -139,8 +139,8 @@ func (f *OpenFile) parentIno() uint64 {
 // lister is implemented by directories, such as hostfs's, whose names lie in a buffer of their own.
 type lister interface {
 	// List calls put for the entries that follow cookie, as ReadDir has them, until put returns
-	// false or there are no more. An entry is good until put returns. put does not use the
-	// directory.
+	// false or there are no more. An entry is good until put returns, which may change it. put does
+	// not use the directory. Errors: those of ReadDir; ENOSYS where only ReadDir serves.
 	List(cookie uint64, put func(*DirEntry) bool) error
 }
 
@@ -201,7 +201,11 @@ func (c *Caller) readdir(f *OpenFile, b []byte, cookie uint64) (int, error) {
 	for used < len(b) {
 		want := min((len(b)-used)/(wasip1.SizeDirent+1)+1, maxEntries)
 		if l != nil && cookie&1 == 0 && cookie >= cookieParent {
-			return c.list(l, b, used, cookie)
+			n, err := c.list(l, b, used, cookie)
+			if err != wasip1.ENOSYS {
+				return n, err
+			}
+			l = nil
 		}
 		if l != nil && cookie < cookieParent {
 			want = min(want, int(cookieParent-cookie)) // "." and ".." alone
@@ -239,8 +243,8 @@ func (c *Caller) list(l lister, b []byte, used int, cookie uint64) (int, error) 
 	inner, _ := splitCookie(cookie)
 	err := l.List(inner, to.put)
 	to.b = nil
-	if to.used > 0 {
-		err = nil
+	if to.used > 0 && err != wasip1.ENOSYS {
+		err = nil // for the next call to meet
 	}
 	return to.used, err
 }

@@ -338,6 +338,11 @@ func (d *dir) ReadDir(cookie uint64, entries []vfs.DirEntry) (int, error) {
 	return n + d.readOthers(after, entries[n:]), nil
 }
 
+// dirEntry is what is told of a name that shows elsewhere than where the lower has it.
+func (e *entry) dirEntry() vfs.DirEntry {
+	return vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()<<1 | 1}
+}
+
 // readOthers lists the names that show elsewhere. FS.mu is held.
 func (d *dir) readOthers(cookie uint64, entries []vfs.DirEntry) int {
 	d.recallAll()
@@ -346,7 +351,7 @@ func (d *dir) readOthers(cookie uint64, entries []vfs.DirEntry) int {
 		if n == len(entries) {
 			break
 		}
-		entries[n] = vfs.DirEntry{Name: e.name, Ino: e.ino, Type: e.typ, Next: e.Cookie()<<1 | 1}
+		entries[n] = e.dirEntry()
 		n++
 	}
 	return n
@@ -373,25 +378,11 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		}
 		read := entries[n : n+got]
 		cookie = read[got-1].Next
-		if len(d.names) == 0 && !d.partial && d != d.fs.root {
-			for i := range read { // nothing is known of any: they show as they are
-				e := &read[i]
-				e.Next <<= 1
-				e.Ino = d.fs.number(layerIno{ino: e.Ino})
-			}
-			n += got
-			continue
-		}
+		unknown := d.unknown()
 		for i := range read {
 			e := &read[i]
-			e.Next <<= 1
-			switch known := d.entry(e.Name); {
-			case d.hides(e.Name) || known != nil && !known.low:
+			if !d.showLower(e, unknown) {
 				continue
-			case known != nil:
-				e.Ino, e.Type = known.ino, known.typ
-			default:
-				e.Ino = d.fs.number(layerIno{ino: e.Ino})
 			}
 			if &entries[n] != e {
 				entries[n] = *e
@@ -400,6 +391,73 @@ func (d *dir) readLower(cookie uint64, entries []vfs.DirEntry) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// unknown reports whether nothing is known of any name, so that all show as the lower has them.
+// FS.mu is held.
+func (d *dir) unknown() bool { return len(d.names) == 0 && !d.partial && d != d.fs.root }
+
+// showLower makes an entry of the lower one of d, if it shows there. FS.mu is held.
+func (d *dir) showLower(e *vfs.DirEntry, unknown bool) bool {
+	e.Next <<= 1
+	if !unknown {
+		switch known := d.entry(e.Name); {
+		case d.hides(e.Name) || known != nil && !known.low:
+			return false
+		case known != nil:
+			e.Ino, e.Type = known.ino, known.typ
+			return true
+		}
+	}
+	e.Ino = d.fs.number(layerIno{ino: e.Ino})
+	return true
+}
+
+// lister is a directory that tells its entries without a copy, as package vfs wants it.
+type lister interface {
+	List(cookie uint64, put func(*vfs.DirEntry) bool) error
+}
+
+// List is ReadDir for the walker of package vfs: put is called for each entry, under FS.mu, until
+// it returns false. Errors: ENOSYS if the lower has no List.
+func (d *dir) List(cookie uint64, put func(*vfs.DirEntry) bool) error {
+	d.fs.mu.Lock()
+	defer d.fs.unlock()
+	if d.gone {
+		return nil
+	}
+	if err := d.loadUpper(); err != nil {
+		return err
+	}
+	after, more := cookie>>1, true
+	if cookie&1 == 0 {
+		l := d.lowerDir()
+		lower, ok := l.(lister)
+		if l != nil && !ok {
+			return wasip1.ENOSYS
+		}
+		if ok {
+			unknown := d.unknown()
+			if err := lower.List(after, func(e *vfs.DirEntry) bool {
+				more = !d.showLower(e, unknown) || put(e)
+				return more
+			}); err != nil {
+				return err
+			}
+		}
+		after = 0
+	}
+	if !more {
+		return nil
+	}
+	d.recallAll()
+	other := new(vfs.DirEntry)
+	for e := range d.order.After(after) {
+		if *other = e.dirEntry(); !put(other) {
+			break
+		}
+	}
+	return nil
 }
 
 // Sync puts the names that the upper has on its store, where that is more than nothing.
