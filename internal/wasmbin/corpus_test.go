@@ -57,6 +57,7 @@ var everything = []Options{
 	{Fuel: true, CanonicalNaNs: true, ImportModule: "wasivirt"},
 	{Stop: true, ImportModule: "wasivirt"},
 	{ExportGlobals: true, ImportModule: "wasivirt"},
+	{Stack: 1 << 20, Waits: true, Grow: true, ImportModule: "wasivirt"},
 }
 
 // corpus is every binary module in wazero's source tree: those of the

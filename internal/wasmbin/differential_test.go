@@ -438,6 +438,7 @@ var compareForms = []Options{
 	{Stop: true, Period: 60, ImportModule: "wasivirt"},
 	{Fuel: true, Waits: true, Grow: true, MemoryModule: "wasivirt.memory", CallDepth: 1000, ImportModule: "wasivirt"},
 	{Fuel: true, SharedAccess: true, ImportModule: "wasivirt"},
+	{Waits: true, Grow: true, CallDepth: 1000, Stack: 1 << 10, ImportModule: "wasivirt"},
 }
 
 // TestGeneratedModules compares runs of generated modules.

@@ -342,7 +342,7 @@ func (e *emitter) instr(i int, in *instr) {
 		}
 		e.labels = append(e.labels, label{op: op, extra: e.labels[len(e.labels)-1].extra, empty: e.data[in.at+1] == blockEmpty})
 		if op == opLoop {
-			if l := e.loopAt(i); l != nil && l.atBranches && l.branches > 0 && (!l.sure || e.opts.Fuel) {
+			if l := e.loopAt(i); counts && l != nil && l.atBranches && l.branches > 0 && (!l.sure || e.opts.Fuel) {
 				e.labels[len(e.labels)-1].loop = l
 				if !l.sure && e.looksBefore(l) {
 					e.p.copyTo(int(in.at))
