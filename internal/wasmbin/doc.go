@@ -45,7 +45,8 @@
 //     leads to the label in the table itself if that is ahead: it is no way around.
 //  2. A walk over the body, from its end to its beginning, adds up the heaviest
 //     path to the next look. Where it exceeds maxPiece another look is put. A call
-//     adds what the callee may weigh before its own first look.
+//     adds what the callee may weigh before its own first look. Behind a block or loop with a small
+//     loop in it a look stands as soon as half of maxPiece lies ahead: so none stands in the loop.
 //  3. A function has a look at its entry if it is on a cycle of the call graph, or
 //     if more than maxHead would run in a call of it. Callees are planned before
 //     their callers, so that what a call adds is known, and at most maxHead. An

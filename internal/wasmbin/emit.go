@@ -16,6 +16,7 @@ type emitter struct {
 	costs  []uint32 // what each point costs in fuel; point i stands before instruction i
 
 	loops      []loop
+	small      []uint32 // how many of the first i loops are small
 	nextLoop   int
 	open       []int   // scan: the loops that are open
 	targets    []int   // scan: the loop that each open label is of, -1: none

@@ -1,5 +1,10 @@
 package wasmbin
 
+import (
+	"cmp"
+	"slices"
+)
+
 // point is a check that stands before an instruction.
 type point struct {
 	before uint32
@@ -66,6 +71,10 @@ func (e *emitter) plan(once bool) {
 				now.tail = now.heavyTail()
 			}
 		case op == opEnd:
+			if now.ahead > maxPiece/2 && i < len(ins)-1 && e.hasSmallLoop(in.index, uint32(i)) {
+				e.point(i+1, now.ahead)
+				now = counted
+			}
 			m := mark{label: now, after: now, points: len(e.points)}
 			if i < len(ins)-1 && ins[in.index].op == opLoop {
 				m.label, m.loop = counted, e.loopOf(in.index)
@@ -156,6 +165,20 @@ func (e *emitter) loopOf(start uint32) *loop {
 		}
 	}
 	return &e.loops[lo]
+}
+
+// hasSmallLoop reports whether there is a small loop between two instructions. Where much lies
+// ahead behind it, a check stands there, and not in the loop, which runs more often. Where threads
+// take turns seeds rely on where checks are.
+func (e *emitter) hasSmallLoop(from, to uint32) bool {
+	if e.opts.Turns {
+		return false
+	}
+	index := func(at uint32) int {
+		i, _ := slices.BinarySearchFunc(e.loops, at, func(l loop, at uint32) int { return cmp.Compare(l.start, at) })
+		return i
+	}
+	return e.small[index(from)] < e.small[index(to)]
 }
 
 // planLoop decides how a loop is written, and returns what lies ahead before it.

@@ -6,6 +6,7 @@ type loop struct {
 	weight     uint32 // what its check counts
 	cost       uint32 // in fuel, of what a check pays for
 	size       uint32 // instructions
+	whole      uint64 // what all instructions weigh together
 	copies     uint32 // how often its body is written
 	branches   uint16 // those that lead back, as far as counted
 	tight      bool   // without loops, calls and waits inside
@@ -44,17 +45,18 @@ func (e *emitter) planBody(b *body) {
 // scan finds the loops, and what leads back to them. It reports whether one of them is tight, and
 // whether the body has calls.
 func (e *emitter) scan() (tight, calls bool) {
-	size := uint32(0)
+	size, weight := uint32(0), uint64(0)
 	e.open, e.targets = e.open[:0], append(e.targets[:0], -1)
 	for i := range e.body.instrs {
 		in := &e.body.instrs[i]
+		weight += uint64(in.weight())
 		switch op := in.op; {
 		case op == opRun:
 		case op == opLoop:
 			e.notTight()
 			e.open = append(e.open, len(e.loops))
 			e.targets = append(e.targets, len(e.loops))
-			e.loops = append(roomFor(e.loops, 1), loop{start: uint32(i), size: size, tight: true, copies: 1})
+			e.loops = append(roomFor(e.loops, 1), loop{start: uint32(i), size: size, whole: weight, tight: true, copies: 1})
 		case op == opBlock || op == opIf || op == opTryTable:
 			e.targets = append(e.targets, -1)
 			if op == opTryTable {
@@ -64,7 +66,7 @@ func (e *emitter) scan() (tight, calls bool) {
 		case op == opEnd:
 			if n := len(e.targets) - 1; e.targets[n] >= 0 {
 				l := &e.loops[e.targets[n]]
-				l.end, l.size = uint32(i), size-l.size
+				l.end, l.size, l.whole = uint32(i), size-l.size, weight-l.whole
 				l.atBranches = l.branches == 0 || !l.atHeader && l.branches <= maxBranches && e.withoutParams(l)
 				tight = tight || l.tight
 				e.open = e.open[:len(e.open)-1]
@@ -77,6 +79,14 @@ func (e *emitter) scan() (tight, calls bool) {
 			e.notTight()
 		}
 		size += uint32(in.cost)
+	}
+	e.small = append(e.small[:0], 0)
+	for i := range e.loops {
+		n := e.small[i]
+		if l := &e.loops[i]; l.tight && l.branches > 0 && l.whole <= maxPiece/2 {
+			n++
+		}
+		e.small = append(roomFor(e.small, 1), n)
 	}
 	return tight, calls
 }
