@@ -3,10 +3,7 @@ package virt
 import (
 	"fmt"
 	"math"
-	"reflect"
-	"strings"
 
-	"github.com/wasivirt/wasivirt/virt/abi"
 	"github.com/wasivirt/wasivirt/virt/inspect"
 	"github.com/wasivirt/wasivirt/wasip1"
 )
@@ -25,22 +22,11 @@ func (g *Guest) countsForAll(n int64) bool { return n > leastCopies || g.family.
 
 // instanceBytes is about what an instance of the module takes besides its linear memory.
 func (m *Module) instanceBytes() int64 {
-	n := m.info.InstanceBytes(m.host.interprets())
+	n := m.info.InstanceBytes(m.host.interprets)
 	if m.report != nil {
 		n += m.report.InstanceBytes()
 	}
 	return int64(n)
-}
-
-// findEngine finds out whether wazero's interpreter runs guests. Its functions of a host module are
-// of the type that all its functions have.
-func (h *Host) findEngine() bool {
-	m := h.modules[abi.ModuleName]
-	if m == nil {
-		return false
-	}
-	t := reflect.TypeOf(m.ExportedFunction("proc_exit"))
-	return t != nil && t.Kind() == reflect.Pointer && strings.HasSuffix(t.Elem().PkgPath(), "/interpreter")
 }
 
 // chargeInstance takes what one more instance of a module needs, before it is made.

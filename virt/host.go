@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -94,7 +95,7 @@ type Host struct {
 	replay     *replayer // nil where the Host answers by itself
 	plain      wazero.ModuleConfig
 	resolve    experimental.ImportResolver
-	interprets func() bool // whether wazero's interpreter runs guests
+	interprets bool // wazero's interpreter runs guests, or may
 	spares     spares
 	blanks     sync.Pool // of *memfs.FS: the files of the default world, which each guest gets a fork of
 
@@ -153,6 +154,8 @@ func prepareHost(ctx context.Context, c config) *Host {
 	if c.seed != nil {
 		h.seeded = random.Seeded(*c.seed)
 	}
+	// wazero has a compiler for these two.
+	h.interprets = c.interpreted || c.anyEngine || h.runtime != nil || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64"
 	if h.runtime == nil {
 		rc := c.runtimeConfig
 		if rc == nil {
@@ -161,7 +164,6 @@ func prepareHost(ctx context.Context, c config) *Host {
 		h.cache = c.cache
 		h.runtime, h.owned = wazero.NewRuntimeWithConfig(ctx, rc.WithCoreFeatures(features)), true
 	}
-	h.interprets = sync.OnceValue(h.findEngine)
 	// Nothing of an instance's wazero configuration is used, least of all its random numbers, whose
 	// seeding alone takes longer than all the rest.
 	h.plain = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandomness{})

@@ -55,6 +55,7 @@ type config struct {
 	runtimeConfig wazero.RuntimeConfig
 	period        uint32 // what code weighs between two checks; 0 is the rewriter's own
 	interpreted   bool   // wazero's interpreter was asked for
+	anyEngine     bool   // the embedder's configuration chooses the engine
 	moduleLimits  *inspect.Limits
 	cache         *compilationCache
 	elsewhere     link.Compiler // compiles in another process; nil for none
@@ -173,7 +174,7 @@ func WithRuntimeConfig(rc wazero.RuntimeConfig) HostOption {
 		if rc == nil {
 			return fmt.Errorf("the configuration is nil")
 		}
-		c.runtimeConfig, c.period, c.interpreted = rc, 0, false
+		c.runtimeConfig, c.period, c.interpreted, c.anyEngine = rc, 0, false, true
 		return nil
 	})
 }
@@ -186,7 +187,7 @@ const interpretedPeriod = 1 << 14
 // WithInterpreter makes the Host's runtime interpret WebAssembly instead of compiling it.
 func WithInterpreter() HostOption {
 	return hostOption("WithInterpreter", func(c *config) error {
-		c.runtimeConfig, c.period, c.interpreted = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod, true
+		c.runtimeConfig, c.period, c.interpreted, c.anyEngine = wazero.NewRuntimeConfigInterpreter(), interpretedPeriod, true, false
 		return nil
 	})
 }

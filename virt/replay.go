@@ -82,7 +82,7 @@ func newPlayer(ctx context.Context, wasm []byte, from io.Reader, opts []Option) 
 		}
 		c.hosted.add(info)
 	}
-	c.interpreted, c.moduleLimits, c.cache, c.elsewhere = given.interpreted, given.moduleLimits, given.cache, given.elsewhere
+	c.interpreted, c.anyEngine, c.moduleLimits, c.cache, c.elsewhere = given.interpreted, given.anyEngine, given.moduleLimits, given.cache, given.elsewhere
 	if p.host, err = newHost(ctx, c); err != nil {
 		return nil, nil, fmt.Errorf("replay: %w", err)
 	}
