@@ -21,7 +21,6 @@ var threadsWasm []byte
 // wall-ns/call is the time that passed, which on a machine that does other things says little: two
 // threads that only compute show what the machine has.
 func BenchmarkThreads(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	files := map[string]int64{"1/file": 65536, "2/file": 65536}
 	kinds := []string{"compute"}
 	for _, row := range guestloop.Apart("1") {
@@ -32,6 +31,7 @@ func BenchmarkThreads(b *testing.B) {
 			if kind > 0 {
 				for guests := 1; guests <= 2; guests++ {
 					b.Run(fmt.Sprintf("%s/%d guests: %s", mount, guests, name), func(b *testing.B) {
+						defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // the table's rows have one
 						h, fsys := newHost(b), mounts[mount](b, files)
 						var runs []func(uint64) (uint64, error)
 						for g := range guests {
@@ -54,6 +54,7 @@ func BenchmarkThreads(b *testing.B) {
 			}
 			for threads := 1; threads <= 2; threads++ {
 				b.Run(fmt.Sprintf("%s/%d threads: %s", mount, threads, name), func(b *testing.B) {
+					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 					h := newHost(b)
 					m, err := h.Compile(b.Context(), threadsWasm)
 					check(b, err)

@@ -24,13 +24,13 @@ __attribute__((import_module("wasi"), import_name("thread-spawn"))) int thread_s
 
 enum { COMPUTE, READ, OPEN_READ_CLOSE, WRITE, CREATE_WRITE_CLOSE_UNLINK };
 
-// What a thread works with: threads that the guest starts have no stack of their own.
+// What a thread works with, apart from the other's: threads that the guest starts have no stack of their own.
 static struct job {
 	char there[6], fresh[5];
 	struct iovec iov;
 	u32 work, times, fd, n, errno, sum;
 	int done;
-} jobs[2] = {{"1/file", "1/new"}, {"2/file", "2/new"}};
+} __attribute__((aligned(128))) jobs[2] = {{"1/file", "1/new"}, {"2/file", "2/new"}};
 
 static u8 bufs[2][4096];
 
