@@ -289,14 +289,16 @@ func (e *emitter) instr(i int, in *instr) {
 	case op == opEnd:
 		e.end(i, in)
 		return
-	case op == opRefFunc && e.isReferenced(in.index):
-		e.p.skip(int(in.at), int(in.end))
-		e.asm(func(a *asm) { a.op(opGlobalGet, e.referenced[in.index]) })
-		return
-	case op == opCall || op == opReturnCall || op == opRefFunc:
-		if op != opRefFunc {
-			e.beforeCall(in)
+	case op == opRefFunc:
+		if global, ok := e.referenced[in.index]; ok {
+			e.p.skip(int(in.at), int(in.end))
+			e.asm(func(a *asm) { a.op(opGlobalGet, global) })
+		} else {
+			e.p.u32(in.indexAt(), int(in.end), e.fn(in.index))
 		}
+		return
+	case op == opCall || op == opReturnCall:
+		e.beforeCall(in)
 		e.p.u32(in.indexAt(), int(in.end), e.fn(in.index))
 		if op == opCall {
 			e.asm(e.loadFuel)

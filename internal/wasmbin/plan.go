@@ -155,30 +155,19 @@ func (e *emitter) closeMark() mark {
 func (e *emitter) labelled(label uint32) reach { return e.marks[len(e.marks)-1-int(label)].label }
 
 // loopOf is the loop that an instruction opens.
-func (e *emitter) loopOf(start uint32) *loop {
-	lo, hi := 0, len(e.loops)
-	for lo+1 < hi {
-		if mid := (lo + hi) / 2; e.loops[mid].start <= start {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	return &e.loops[lo]
+func (e *emitter) loopOf(start uint32) *loop { return &e.loops[e.loopsBefore(start)] }
+
+// loopsBefore is how many loops begin before an instruction.
+func (e *emitter) loopsBefore(i uint32) int {
+	n, _ := slices.BinarySearchFunc(e.loops, i, func(l loop, i uint32) int { return cmp.Compare(l.start, i) })
+	return n
 }
 
 // hasSmallLoop reports whether there is a small loop between two instructions. Where much lies
 // ahead behind it, a check stands there, and not in the loop, which runs more often. Where threads
 // take turns seeds rely on where checks are.
 func (e *emitter) hasSmallLoop(from, to uint32) bool {
-	if e.opts.Turns {
-		return false
-	}
-	index := func(at uint32) int {
-		i, _ := slices.BinarySearchFunc(e.loops, at, func(l loop, at uint32) int { return cmp.Compare(l.start, at) })
-		return i
-	}
-	return e.small[index(from)] < e.small[index(to)]
+	return !e.opts.Turns && e.small[e.loopsBefore(from)] < e.small[e.loopsBefore(to)]
 }
 
 // planLoop decides how a loop is written, and returns what lies ahead before it.

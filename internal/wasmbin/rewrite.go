@@ -399,11 +399,6 @@ func (r *rewriter) addReferences(referenced []bool) {
 	r.report.References = len(r.referenced)
 }
 
-func (r *rewriter) isReferenced(function uint32) bool {
-	_, ok := r.referenced[function]
-	return ok
-}
-
 func (r *rewriter) exportGlobal(index uint32, t ValueType, name string, added bool) string {
 	name = r.opts.ImportModule + "." + name
 	r.report.Globals = append(r.report.Globals, ExportedGlobal{Index: index, Type: t, Export: name, Added: added})
