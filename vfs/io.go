@@ -178,22 +178,8 @@ func (f *OpenFile) writeFileAt(bufs [][]byte, off int64) (int, error) {
 		return f.writeHeld(bufs, off)
 	case !f.alive():
 		return 0, wasip1.EBADF
-	case len(bufs) != 1 || off > math.MaxInt64-int64(len(bufs[0])):
-		return f.writeNow(bufs, off)
 	}
-	// As writeNow does it, without two calls.
-	n, err := f.file.WriteAt(bufs[0], off)
-	if miscounted(n, len(bufs[0])) {
-		return 0, errMiscounted
-	}
-	if n == 0 && err != nil {
-		return 0, err
-	}
-	f.wroteTo()
-	if flags := f.Flags(); !f.plain(flags) {
-		return n, f.written(flags)
-	}
-	return n, nil
+	return f.writeNow(bufs, off)
 }
 
 // writeHeld is writeFileAt for a file that has to be kept open.

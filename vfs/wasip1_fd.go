@@ -1,7 +1,6 @@
 package vfs
 
 import (
-	"io"
 	"math"
 
 	"github.com/wasivirt/wasivirt/wasip1"
@@ -25,24 +24,17 @@ import (
 // file returns the regular file that fd stands for. stream is the error for a stream.
 func (c *Caller) file(fd uint32, rights wasip1.Rights, stream wasip1.Errno) (*OpenFile, wasip1.Errno) {
 	f := c.Table.get(fd)
-	if f == nil || f.file == nil || !f.can(rights) {
-		return nil, f.noFile(stream)
-	}
-	return f, wasip1.ESUCCESS
-}
-
-// noFile is why f, nil for a descriptor that is not open, is no regular file with the rights that a
-// call needs. stream is the error for a stream.
-func (f *OpenFile) noFile(stream wasip1.Errno) wasip1.Errno {
 	switch {
 	case f == nil:
-		return wasip1.EBADF
+		return nil, wasip1.EBADF
+	case f.file != nil && f.can(rights):
+		return f, wasip1.ESUCCESS
 	case f.file != nil:
-		return wasip1.ENOTCAPABLE
+		return nil, wasip1.ENOTCAPABLE
 	case f.dir != nil:
-		return wasip1.EISDIR
+		return nil, wasip1.EISDIR
 	}
-	return stream
+	return nil, stream
 }
 
 // any returns what fd stands for.
@@ -156,9 +148,9 @@ func offset(off uint64) (int64, wasip1.Errno) {
 //
 // Errors: EINVAL for too many iovecs and for an offset beyond 1<<63-1; EISDIR; ESPIPE.
 func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasip1.Errno {
-	f := c.Table.get(fd) // as file does it, which is not inlined
-	if f == nil || f.file == nil || !f.can(wasip1.RightFdRead|wasip1.RightFdSeek) {
-		return f.noFile(wasip1.ESPIPE)
+	f, e := c.file(fd, wasip1.RightFdRead|wasip1.RightFdSeek, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
 	}
 	at, e := offset(off)
 	if e != wasip1.ESUCCESS {
@@ -171,18 +163,7 @@ func FdPread(c *Caller, fd, iovs, iovsLen uint32, off uint64, nread uint32) wasi
 	if !c.View.Has(nread, 4) {
 		return wasip1.EFAULT
 	}
-	var n int
-	var err error
-	if f.lasting != nil && list.Total() <= maxPiece {
-		if !f.alive() {
-			return wasip1.EBADF
-		}
-		if n, err = f.lasting.ReadVector(list.Bufs, at); err == io.EOF {
-			err = nil
-		}
-	} else {
-		n, err = c.readFileAt(f, list.Bufs, list.Total(), at)
-	}
+	n, err := c.readFileAt(f, list.Bufs, list.Total(), at)
 	if err != nil {
 		return errno(err)
 	}
@@ -232,9 +213,9 @@ func FdPrestatDirName(c *Caller, fd, path, pathLen uint32) wasip1.Errno {
 // FdPwrite writes at an offset and does not move the position, even if FdAppend is set (POSIX:
 // pwrite). See [FdPread].
 func FdPwrite(c *Caller, fd, iovs, iovsLen uint32, off uint64, nwritten uint32) wasip1.Errno {
-	f := c.Table.get(fd) // as file does it, which is not inlined
-	if f == nil || f.file == nil || !f.can(wasip1.RightFdWrite|wasip1.RightFdSeek) {
-		return f.noFile(wasip1.ESPIPE)
+	f, e := c.file(fd, wasip1.RightFdWrite|wasip1.RightFdSeek, wasip1.ESPIPE)
+	if e != wasip1.ESUCCESS {
+		return e
 	}
 	at, e := offset(off)
 	if e != wasip1.ESUCCESS {
@@ -289,12 +270,6 @@ func FdRead(c *Caller, fd, iovs, iovsLen, nread uint32) wasip1.Errno {
 	var n int
 	var err error
 	switch {
-	case f.lasting != nil && list.Total() <= maxPiece:
-		// As readFile does it, without two calls.
-		if !f.alive() {
-			return wasip1.EBADF
-		}
-		n, err = f.lasting.ReadNext(list.Bufs, &f.offset)
 	case f.file != nil:
 		n, err = c.readFile(f, list.Bufs, list.Total())
 	case f.stream != nil:

@@ -67,24 +67,6 @@ func (in *inode) part(off int64, n int) []byte {
 	return nil
 }
 
-// ownPart is part of a chunk that o may change.
-func (in *inode) ownPart(o *owner, off int64, n int) []byte {
-	if c := in.near(uint64(off) >> chunkBits); c != nil && c.owner == o {
-		if at := int(uint64(off) % chunkSize); at <= len(c.data)-n {
-			return c.data[at:]
-		}
-	}
-	return nil
-}
-
-// only is part for the only one of bufs, nil where there are several.
-func (in *inode) only(bufs [][]byte, off int64) []byte {
-	if len(bufs) != 1 {
-		return nil
-	}
-	return in.part(off, len(bufs[0]))
-}
-
 // read reads as much as there is. off is not negative.
 func (in *inode) read(p []byte, off int64) int {
 	if part := in.part(off, len(p)); part != nil {

@@ -135,22 +135,16 @@ func (n *fileNode) ReadNext(bufs [][]byte, pos *int64) (int, error) {
 		}
 	}
 	in, off := n.in, *pos
+	k := min(want, max(in.size-off, 0))
+	*pos = off + k
 	if want <= maxAlone {
 		if i, r := uint64(off)>>chunkBits, in.rest; i > 0 && r != nil && r.at != i && in.owner == f.owner {
 			r.remember(i)
 		}
-		var k int
-		if part := in.only(bufs, off); part != nil {
-			k = copy(bufs[0], part)
-		} else {
-			k, _ = in.readAll(bufs, off)
-		}
-		*pos = off + int64(k)
+		in.readAll(bufs, off)
 		l.unlock(&f.park)
-		return k, nil
+		return int(k), nil
 	}
-	k := min(want, max(in.size-off, 0))
-	*pos = off + k
 	l.downgrade(&f.park)
 	in.readAll(bufs, off)
 	l.runlock(&f.park)
@@ -184,18 +178,9 @@ func (n *fileNode) AppendNext(bufs [][]byte, pos *int64) (int, error) {
 	if n.in.owner != f.owner {
 		n.base().claim(l)
 	}
-	in := n.in
-	var k int
-	var err error
-	if len(bufs) == 1 && !n.gone {
-		if k, err = f.write(in, bufs[0], in.size); k > 0 {
-			in.changed(f.now())
-		}
-	} else {
-		k, err = n.writeAll(bufs, in.size)
-	}
+	k, err := n.writeAll(bufs, n.in.size)
 	if k > 0 {
-		*pos = in.size
+		*pos = n.in.size
 	}
 	l.unlock(&f.park)
 	return k, err
@@ -235,13 +220,7 @@ func (n *fileNode) ReadVector(bufs [][]byte, off int64) (int, error) {
 	f := n.fs
 	l := f.stripe(n.ino)
 	l.rlock(&f.park)
-	var done int
-	var short bool
-	if part := n.in.only(bufs, off); part != nil {
-		done = copy(bufs[0], part)
-	} else {
-		done, short = n.in.readAll(bufs, off)
-	}
+	done, short := n.in.readAll(bufs, off)
 	unread := n.in.unread
 	l.runlock(&f.park)
 	if unread && (done > 0 || short) {
@@ -281,13 +260,7 @@ func (n *fileNode) WriteAt(p []byte, off int64) (int, error) {
 		return 0, wasip1.EBADF
 	}
 	in := n.in
-	var k int
-	var err error
-	if part := in.ownPart(f.owner, off, len(p)); part != nil {
-		k = copy(part, p)
-	} else {
-		k, err = f.write(in, p, off)
-	}
+	k, err := f.write(in, p, off)
 	if k > 0 {
 		in.changed(f.now())
 	}
